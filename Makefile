@@ -1,0 +1,68 @@
+# `make demo` and `make test` do all the set-up by themselves; `make help` lists the rest.
+# PYTHON=python3.12 chooses the interpreter (3.11 or later), VENV=folder the virtual environment.
+
+PYTHON ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+# Tried in this order when PYTHON is not given.
+CANDIDATES := python3.11 python3.12 python3.13 python3 python
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow lint types format setup clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## De-occlude two objects in a real clip and say where to look
+	$(BIN)/voin demo $(DEMO_ARGS)
+
+test: $(VENV)/.dev ## Run every default test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+slow: $(VENV)/.dev ## Run the slow tests as well
+	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## Check the code's form
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## Check the types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.dev ## Put the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(VENV)/.dev ## Set up the virtual environment for work on voin
+
+clean: ## Remove what make and the tests made, the virtual environment too
+	@# Only what is a virtual environment: VENV may name anything.
+	if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	rm -rf build dist demo-out .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is as old as the last install; a changed pyproject.toml installs again.
+$(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
+	@echo "Installing voin for the demo: torch with its libraries is a few GB, about two minutes"
+	$(BIN)/python -m pip install --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/pyvenv.cfg pyproject.toml
+	@echo "Installing voin and its tools: torch with its libraries is a few GB, some minutes"
+	$(BIN)/python -m pip install --editable ".[demo,dev,raft]"
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/pyvenv.cfg:
+	@found=; for python in $(or $(PYTHON),$(CANDIDATES)); do \
+		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "$(or $(PYTHON),python3) is absent or older than Python 3.11, which voin needs; name one: make demo PYTHON=python3.11" >&2; exit 1; \
+	fi; \
+	echo "Creating $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv $(VENV) || { rm -f $@; \
+		echo "$$found cannot create a virtual environment; install its venv module (on Debian: apt install python3-venv)" >&2; exit 1; }

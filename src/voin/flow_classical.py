@@ -1,0 +1,182 @@
+"""Flow completion without weights: one robust motion for the object, plus its smooth deviations.
+
+The visible part's flow is trusted most in the middle of the visible region, since estimators blur motion across the
+occluder's rim. A ridge-regularised affine motion is fitted robustly to it (and, where little is visible, to the neighbouring
+frames' flow); what the visible flow deviates from it is interpolated smoothly inside the amodal mask and fades with distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from voin.clip import Flows, Frames, Masks
+from voin.warp import cycle_error
+
+
+@dataclass(frozen=True)
+class SmoothFlowConfig:
+    """Numbers of the smooth completion, for windows of 256 pixels (they scale with the window).
+
+    Args:
+        rim: visible flow closer than this to the visible region's edge is trusted less (pixels).
+        cycle: forward-backward error at which trust has dropped to 1/e (pixels).
+        affine_ridge: how strongly the affine part is held to zero against the translation (share of the evidence).
+        neighbours: weight of the neighbouring frames' evidence for the object's motion.
+        smooth: weight of smoothness against the visible flow.
+        fade: pull of the deviations towards zero, per pixel.
+    """
+
+    rim: float = 6.0
+    cycle: float = 1.5
+    affine_ridge: float = 0.05
+    neighbours: float = 0.05
+    smooth: float = 2.0
+    fade: float = 0.002
+
+
+class SmoothFlow:
+    """Complete flow inside the amodal mask by smooth interpolation of the visible object's flow."""
+
+    def __init__(self, config: SmoothFlowConfig = SmoothFlowConfig()) -> None:
+        self.config = config
+
+    def __call__(
+        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks
+    ) -> tuple[Flows, Flows]:
+        """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
+
+        Args:
+            frames: (b, t, 3, h, w); not looked at, the trained stage needs it.
+            forward: (b, t-1, 2, h, w) as estimated.
+            backward: (b, t-1, 2, h, w) as estimated.
+            visible: (b, t, 1, h, w) in [0, 1].
+            amodal: (b, t, 1, h, w) in [0, 1].
+        """
+        del frames
+        b = visible.shape[0]
+        trust = rim_trust(visible, self.config.rim * visible.shape[-1] / 256)
+        flat = [rearrange(x, "b t c h w -> (b t) c h w") for x in (forward, backward)]
+        errors = cycle_error(flat[0], flat[1]), cycle_error(flat[1], flat[0])
+        completed = []
+        for flow, error, part in ((flat[0], errors[0], slice(0, -1)), (flat[1], errors[1], slice(1, None))):
+            seen, inside = (rearrange(x[:, part], "b t 1 h w -> (b t) 1 h w") for x in (trust, amodal))
+            scale = self.config.cycle * visible.shape[-1] / 256
+            weight = seen * torch.exp(-((error / scale) ** 2))
+            whole = complete_flow(flow, weight, inside > 0.5, b, self.config)
+            completed.append(rearrange(whole, "(b t) c h w -> b t c h w", b=b))
+        return completed[0], completed[1]
+
+
+def rim_trust(visible: Masks, rim: float) -> Masks:
+    """Rate visible pixels by their distance to the visible region's edge: 0 outside, 1 from `rim` pixels on."""
+    inside = (visible > 0.5).to(torch.uint8).cpu().numpy()
+    distance = np.stack([cv2.distanceTransform(m, cv2.DIST_L2, 3) for m in inside.reshape(-1, *inside.shape[-2:])])
+    trust = torch.from_numpy(distance.reshape(inside.shape)).to(visible) / rim
+    return trust.clamp(max=1) ** 2
+
+
+def complete_flow(
+    flow: Float[Tensor, "n 2 h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    inside: Tensor,
+    clips: int,
+    config: SmoothFlowConfig,
+) -> Float[Tensor, "n 2 h w"]:
+    """Complete one direction's flow; `n` is clips times pairs, `inside` (n, 1, h, w) bool the amodal mask."""
+    motion = fit_motion(flow, weight, clips, config)
+    deviation = diffuse(flow - motion, weight, inside, config.smooth, config.fade * (256 / flow.shape[-1]) ** 2)
+    return torch.where(inside, motion + deviation, flow)
+
+
+def fit_motion(
+    flow: Float[Tensor, "n 2 h w"], weight: Float[Tensor, "n 1 h w"], clips: int, config: SmoothFlowConfig
+) -> Float[Tensor, "n 2 h w"]:
+    """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares) and draw it as a flow."""
+    h, w = flow.shape[-2:]
+    step = max(w // 64, 1)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
+    basis = torch.stack([torch.ones_like(x), x, y], dim=-1).to(flow)  # (h, w, 3)
+    points = rearrange(basis[::step, ::step], "h w k -> (h w) k")
+    target = rearrange(flow[..., ::step, ::step], "n c h w -> n (h w) c")
+    base = rearrange(weight[..., ::step, ::step], "n 1 h w -> n (h w) 1")
+    robust = base
+    coefficients = flow.new_zeros(flow.shape[0], 3, 2)
+    for _ in range(6):
+        weighted = points * robust  # (n, points, 3)
+        gram = weighted.transpose(1, 2) @ points
+        moment = weighted.transpose(1, 2) @ target
+        gram, moment = (_share(each, clips, config.neighbours) for each in (gram, moment))
+        # The affine part is held to a rigid shift in proportion to the evidence, measured about its own centre.
+        count = gram[:, :1, :1].clamp(min=1e-6)
+        ridge = torch.diag(flow.new_tensor([1e-6, config.affine_ridge, config.affine_ridge])) * count
+        coefficients = torch.linalg.solve(gram + ridge, moment)
+        error = (target - points @ coefficients).norm(dim=2, keepdim=True)
+        spread = (base * error).sum(1, keepdim=True) / base.sum(1, keepdim=True).clamp(min=1e-6)
+        robust = base / (1 + (error / (spread.clamp(min=0.1))) ** 2)
+    return torch.einsum("hwk,nkc->nchw", basis, coefficients)
+
+
+def _share(evidence: Float[Tensor, "n k m"], clips: int, amount: float) -> Float[Tensor, "n k m"]:
+    """Add neighbouring frames' evidence, fading with time, so that frames without any take their neighbours' motion."""
+    clip = rearrange(evidence, "(b t) k m -> b k m t", b=clips)
+    t = clip.shape[-1]
+    gap = (torch.arange(t)[:, None] - torch.arange(t)[None]).abs().to(evidence)
+    kernel = amount * torch.exp(-gap) + 1e-4 * amount * torch.exp(-gap / 8)
+    kernel.fill_diagonal_(1.0)
+    return rearrange(clip @ kernel, "b k m t -> (b t) k m")
+
+
+def diffuse(
+    values: Float[Tensor, "n c h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    inside: Tensor,
+    smooth: float,
+    fade: float,
+    sweeps: int = 12,
+) -> Float[Tensor, "n c h w"]:
+    """Spread values smoothly from where `weight` is high over `inside`, coarse to fine; no value crosses its edge.
+
+    Minimises sum of weight (v - values)^2 + smooth |grad v|^2 + fade v^2 over `inside`, by Jacobi sweeps on a pyramid.
+
+    Args:
+        values: (n, c, h, w).
+        weight: (n, 1, h, w), >= 0; how much each value counts; only inside.
+        inside: (n, 1, h, w) bool.
+        smooth: weight of the gradient term.
+        fade: weight of the pull to zero.
+        sweeps: Jacobi sweeps a level.
+    """
+    domain = inside.to(values)
+    weight = weight * domain
+    if min(values.shape[-2:]) >= 16:
+        # Sums over 2x2 cells keep the data term's size; the gradient term of a halved grid keeps its own.
+        total = 4 * F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
+        mean = 4 * F.avg_pool2d(values * weight, 2, ceil_mode=True, count_include_pad=False) / total.clamp(min=1e-8)
+        coarse = diffuse(mean, total, F.max_pool2d(domain, 2, ceil_mode=True) > 0, smooth, 4 * fade, sweeps)
+        start = F.interpolate(coarse, scale_factor=2, mode="bilinear")[..., : values.shape[-2], : values.shape[-1]]
+    else:
+        start, sweeps = torch.zeros_like(values), 4 * sweeps
+    current = start * domain
+    pull = smooth * (_neighbours(domain)) * domain + weight + fade * domain
+    data = values * weight
+    for _ in range(sweeps):
+        current = domain * (data + smooth * _neighbours(current)) / pull.clamp(min=1e-8)
+    return current
+
+
+def _neighbours(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Sum the four neighbours of each pixel; outside is 0."""
+    result = torch.zeros_like(x)
+    result[..., 1:, :] += x[..., :-1, :]
+    result[..., :-1, :] += x[..., 1:, :]
+    result[..., 1:] += x[..., :-1]
+    result[..., :-1] += x[..., 1:]
+    return result

@@ -1,0 +1,93 @@
+"""What the pipeline takes and gives: one object's windows cut out of a run of frames, and the patches that complete it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from voin.clip import Frame, Mask
+from voin.window import Windows
+
+
+@dataclass(frozen=True)
+class ObjectClip:
+    """One object, in a run of frames without a cut: the native pixels of its windows.
+
+    Attributes:
+        windows: t squares; they may reach outside the frame.
+        size: (h, w) of the whole frames.
+        frames: t pictures (side, side, 3), uint8 or float32 in [0, 1]; outside the frame the border repeats.
+        visible: t masks (side, side); outside the frame False, as all masks.
+        amodal: t masks of the whole object where the user gives them, else None.
+        occluder: t masks of what is in front where the user gives them, else None.
+    """
+
+    windows: Windows
+    size: tuple[int, int]
+    frames: Sequence[Frame]
+    visible: Sequence[Mask]
+    amodal: Sequence[Mask] | None = None
+    occluder: Sequence[Mask] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The completed object in one frame: a box of native pixels that lies wholly inside the frame.
+
+    The box holds all of the amodal mask; it has no pixels (shape (0, 0)) where the object is not there.
+
+    Attributes:
+        left: column of the box in the frame.
+        top: row of the box in the frame.
+        amodal: (h, w); the whole object.
+        occluded: (h, w); `amodal` without `visible`: the only pixels that a paste may change.
+        missing: (h, w); the part of `occluded` that was invented.
+        colours: (h, w, 3), of the frames' dtype: the input with the occluded pixels replaced.
+        confidence: (h, w), 0..255: 255 where visible, 0 where missing, between where propagated.
+        forward: (h, w, 2) completed flow to the next frame, native pixels, where it was asked for and there is a next.
+        backward: (h, w, 2) completed flow to the frame before, likewise.
+    """
+
+    left: int
+    top: int
+    amodal: Mask
+    occluded: Mask
+    missing: Mask
+    colours: Frame
+    confidence: UInt8[np.ndarray, "h w"]
+    forward: Float[np.ndarray, "h w 2"] | None = None
+    backward: Float[np.ndarray, "h w 2"] | None = None
+
+    @property
+    def rows(self) -> slice:
+        """The box's rows in the frame."""
+        return slice(self.top, self.top + self.amodal.shape[0])
+
+    @property
+    def columns(self) -> slice:
+        """The box's columns in the frame."""
+        return slice(self.left, self.left + self.amodal.shape[1])
+
+
+def paste(frame: Frame, patches: Sequence[Patch]) -> Frame:
+    """Compose completed objects into a copy of a frame; only pixels occluded in some patch can change.
+
+    Args:
+        frame: (h, w, 3).
+        patches: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a patch before it in
+            the order covers it: what lies in front stays in front.
+    """
+    result = frame.copy()
+    taken = np.zeros(frame.shape[:2], bool)
+    for patch in patches:
+        free = taken[patch.rows, patch.columns]
+        show = patch.occluded & ~free
+        result[patch.rows, patch.columns][show] = patch.colours[show]
+        free |= patch.amodal
+    return result

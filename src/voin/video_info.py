@@ -1,0 +1,167 @@
+"""What a video is: its size, frame times, colour tags and orientation, and how its colours become RGB and back.
+
+Frames outside this module are upright uint8 RGB. A file may hold them turned (`rotation`), with a colour matrix and
+range of its own and with fewer chroma samples; both directions of that change stand here, so that they stay inverse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+# What FFmpeg may raise on a bad file; PyAV's own errors are not all OSErrors or ValueErrors.
+FFMPEG_ERRORS = (FFmpegError, OSError, ValueError, LookupError, RuntimeError, OverflowError, MemoryError)
+
+# Reading repeats chroma samples, with exact sums; writing averages them. So each is the other's inverse: a frame that
+# is read and written unchanged keeps its YUV samples (limited range; full range: +-1 in chroma), where FFmpeg's
+# default flags darken every picture by one level.
+_EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_AVERAGE = Interpolation.AREA
+
+# Colour tags by FFmpeg's numbers (those of ITU-T H.273).
+RGB_MATRIX, UNSPECIFIED = 0, 2
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+_CLOCKWISE = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Colour tags of a file, as the numbers of ITU-T H.273 (FFmpeg's): 2 is "unspecified".
+
+    Args:
+        primaries: 1 BT.709, 9 BT.2020, ...
+        transfer: 1 BT.709, 16 PQ, 18 HLG, ...
+        matrix: 0 RGB, 1 BT.709, 5 and 6 BT.601, 9 BT.2020, ...
+        range: 0 unspecified, 1 limited (16-235), 2 full (0-255).
+    """
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    range: int = 0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What `probe` found out about a video, a folder of pictures or a GIF.
+
+    Args:
+        path: The file or folder.
+        kind: "video", "folder" or "gif".
+        size: (h, w), upright, as a viewer shows it.
+        count: Frames, exactly.
+        rate: Frames a second, on average.
+        time_base: Seconds of one unit of `times`.
+        times: Presentation time of each frame, in display order; the first may differ from 0.
+        rotation: Degrees clockwise by which a viewer turns the stored picture: 0, 90, 180 or 270.
+        duration: From the first frame's start to the last one's end, in units of `time_base`; 0 where it is unknown.
+        mirrored: The viewer also flips it left to right, after turning.
+        aspect: Width of a pixel over its height, as stored (before turning).
+        colour: The file's colour tags.
+        audio: Whether there is sound.
+        names: Names of the frames: file stems for folders, "00000" and so on for videos.
+        timed: False where the file's times are unusable: its frames are counted, and reading starts at the first one.
+    """
+
+    path: Path
+    kind: Literal["video", "folder", "gif"]
+    size: tuple[int, int]
+    count: int
+    rate: Fraction
+    time_base: Fraction
+    times: tuple[int, ...]
+    rotation: int
+    colour: Colour
+    audio: bool
+    names: tuple[str, ...]
+    duration: int = 0
+    mirrored: bool = False
+    aspect: Fraction = Fraction(1)
+    timed: bool = True
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(h, w) before a viewer turns the picture."""
+        h, w = self.size
+        return (w, h) if self.rotation in (90, 270) else (h, w)
+
+
+def turn_upright(picture: np.ndarray, info: VideoInfo) -> np.ndarray:
+    """Turn a stored picture as a viewer does."""
+    if info.rotation:
+        picture = cv2.rotate(picture, _CLOCKWISE[info.rotation])
+    return cv2.flip(picture, 1) if info.mirrored else picture
+
+
+def turn_back(picture: np.ndarray, info: VideoInfo) -> np.ndarray:
+    """Undo `turn_upright`."""
+    if info.mirrored:
+        picture = cv2.flip(picture, 1)
+    return cv2.rotate(picture, _CLOCKWISE[360 - info.rotation]) if info.rotation else picture
+
+
+def matrix_of(colour: Colour, stored_size: tuple[int, int]) -> Colorspace:
+    """Choose the colour matrix: the tagged one, or what players guess without a tag (HD is BT.709, the rest BT.601)."""
+    height, width = stored_size
+    guess = Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601
+    return _MATRICES.get(colour.matrix, guess)
+
+
+def to_rgb(frame: av.VideoFrame, colour: Colour, reformatter: VideoReformatter) -> np.ndarray:
+    """Turn a decoded frame into uint8 (h, w, 3) RGB, not yet upright; deeper samples are rounded to 8 bits."""
+    matrix = matrix_of(colour, (frame.height, frame.width))
+    full = colour.range == ColorRange.JPEG
+    rgb = reformatter.reformat(
+        _unsited(frame),
+        format="rgb24",
+        src_colorspace=matrix,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        interpolation=_EXACT,
+    )
+    return rgb.to_ndarray()
+
+
+def _unsited(frame: av.VideoFrame) -> av.VideoFrame:
+    """Copy a frame with subsampled chroma without the tag that says where between the pixels its chroma samples lie.
+
+    With the tag, FFmpeg shifts chroma by a part of a sample on reading but not on writing.
+    """
+    layout = frame.format
+    whole = layout.chroma_width(frame.width) == frame.width and layout.chroma_height(frame.height) == frame.height
+    if whole or layout.is_rgb or not layout.is_planar or any(plane.line_size < 0 for plane in frame.planes):
+        return frame
+    copy = av.VideoFrame(frame.width, frame.height, layout.name)
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        samples = np.frombuffer(cast(Any, source), np.uint8).reshape(-1, source.line_size)
+        room = np.frombuffer(cast(Any, target), np.uint8).reshape(-1, target.line_size)
+        bytes_shared = min(source.line_size, target.line_size)
+        room[:, :bytes_shared] = samples[:, :bytes_shared]
+    return copy
+
+
+def from_rgb(frame: av.VideoFrame, layout: str, colour: Colour, reformatter: VideoReformatter) -> av.VideoFrame:
+    """Turn an RGB(A) frame into the pixel layout `layout`, inverse to `to_rgb`."""
+    full = colour.range == ColorRange.JPEG
+    return reformatter.reformat(
+        frame,
+        format=layout,
+        dst_colorspace=matrix_of(colour, (frame.height, frame.width)),
+        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        interpolation=_AVERAGE,
+    )

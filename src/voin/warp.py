@@ -1,0 +1,80 @@
+"""Follow flow: look pictures up along it, chain its links, check that it leads back."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Image = Float[Tensor, "n c h w"]
+Flow = Float[Tensor, "n 2 h w"]
+
+
+def warp(image: Image, flow: Flow) -> Image:
+    """Look `image` up at `x + flow(x)`; outside the image it is 0.
+
+    Args:
+        image: (n, c, h, w), sampled bilinearly.
+        flow: (n, 2, h, w), pixels (dx, dy). It starts where the result lives and ends in `image`.
+
+    Returns:
+        (n, c, h, w), on the grid of `flow`.
+    """
+    h, w = image.shape[-2:]
+    at = pixel_grid(flow) + flow  # (n, 2, h, w), pixels
+    # Pixel centres at -1 and 1 (align_corners=True), so that flow 0 is exactly the identity.
+    size = torch.tensor([w - 1, h - 1]).to(flow).clamp(min=1)
+    grid = 2 * at.permute(0, 2, 3, 1) / size - 1  # (n, h, w, 2), in [-1, 1]
+    return F.grid_sample(image, grid.to(image.dtype), align_corners=True)
+
+
+def pixel_grid(like: Float[Tensor, "*n c h w"]) -> Float[Tensor, "2 h w"]:
+    """Give each pixel its own place (x, y), in pixels."""
+    h, w = like.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    return torch.stack([x, y]).to(like)
+
+
+def compose(first: Flow, second: Flow) -> Flow:
+    """Chain two flows, a to b and b to c, into one from a to c, on the grid of a."""
+    return first + warp(second, first)
+
+
+def cycle_error(there: Flow, back: Flow) -> Float[Tensor, "n 1 h w"]:
+    """Measure how far `there` and then `back` ends from where it began (pixels).
+
+    Where `there` leaves the picture the error is infinite.
+    """
+    h, w = there.shape[-2:]
+    at = pixel_grid(there) + there
+    limit = torch.tensor([w - 1, h - 1]).to(there).view(1, 2, 1, 1)
+    inside = ((at >= 0) & (at <= limit)).all(dim=1, keepdim=True)
+    error = compose(there, back).norm(dim=1, keepdim=True)
+    return error.where(inside, torch.inf)
+
+
+def sample_points(
+    volume: Float[Tensor, "t c h w"], frame: torch.Tensor, x: Float[Tensor, " n"], y: Float[Tensor, " n"]
+) -> Float[Tensor, "n c"]:
+    """Sample single points of a clip bilinearly; points outside take the nearest border pixel.
+
+    Args:
+        volume: (t, c, h, w).
+        frame: (n,) integer frame of each point.
+        x: (n,) column of each point, pixels.
+        y: (n,) row of each point, pixels.
+    """
+    t, c, h, w = volume.shape
+    flat = volume.permute(0, 2, 3, 1).reshape(-1, c)
+    x = x.clamp(0, w - 1)
+    y = y.clamp(0, h - 1)
+    left = x.floor().clamp(max=max(w - 2, 0)).long()
+    top = y.floor().clamp(max=max(h - 2, 0)).long()
+    fx, fy = (x - left)[:, None].to(volume.dtype), (y - top)[:, None].to(volume.dtype)
+    right = (left + 1).clamp(max=w - 1)
+    row = (frame * h + top) * w
+    below = (frame * h + (top + 1).clamp(max=h - 1)) * w
+    upper = flat[row + left] * (1 - fx) + flat[row + right] * fx
+    lower = flat[below + left] * (1 - fx) + flat[below + right] * fx
+    return upper * (1 - fy) + lower * fy

