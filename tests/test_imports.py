@@ -28,12 +28,15 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ),
     # Parts
     ("window", "motion", "propagation", "fetch", "shape_classical", "flow_classical", "fill_classical"),
+    # Jobs
+    (
+        *("memory", "threads", "options", "preflight", "plan"),
+        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job"),
+    ),
     # Methods
     ("pipeline",),
-    # Runs
-    ("complete",),
     # Faces
-    ("doctor", "demo", "bench", "cli", "__main__"),
+    ("doctor", "terminal", "demo_page", "demo", "bench", "cli", "__main__"),
 )
 PLACE = {module: (row, column) for row, modules in enumerate(TABLE) for column, module in enumerate(modules)}
 # `__init__` names what is public and imports it at first use; the modules may ask it for nothing but the version.

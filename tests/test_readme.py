@@ -159,7 +159,7 @@ def test_the_readme_shows_the_commands_that_a_newcomer_needs() -> None:
     assert {"make demo", "make test", "voin complete"} <= shown
 
 
-@pytest.mark.parametrize("words", [["voin", "complete", "--absent"], ["voin", "absent"], ["make", "absent"]])
+@pytest.mark.parametrize("words", [["voin", "complete", "--nonsense"], ["voin", "absent"], ["make", "absent"]])
 def test_a_command_that_does_not_exist_is_noticed(words: list[str]) -> None:
     with pytest.raises(AssertionError):
         (check_voin if words[0] == "voin" else check_make)(words)

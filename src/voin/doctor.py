@@ -97,10 +97,7 @@ def show(found: dict[str, Any], console: Console) -> None:
     extras = found["extras"].items()
     add(
         "extras",
-        {
-            name: (_mark(there), "" if there else f'pip install "voin\\[{name}]"')
-            for name, there in extras
-        },
+        {name: (_mark(there), "" if there else f'pip install "voin\\[{name}]"') for name, there in extras},
     )
     add("free disk", {folder: (f"{free / 1e9:.1f} GB", "") for folder, free in found["disk"].items()})
     console.print(table)

@@ -10,8 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from voin.clip import Frame, to_unit
+from voin.object_clip import ObjectClip
 from voin.propagation import Tracks
-from voin.window import Windows
+
+# OpenCV maps pictures, not lists, and none wider than 32767.
+_WIDTH = 4096
 
 
 @dataclass(frozen=True)
@@ -21,80 +24,66 @@ class Fetched:
     Attributes:
         colours: (n, 3) in [0, 1]; 0 where not found.
         found: (n,).
-        confidence: (n,) in [0, 1].
     """
 
     colours: Float[np.ndarray, "n 3"]
     found: Bool[np.ndarray, " n"]
-    confidence: Float[np.ndarray, " n"]
 
 
 def fetch(
-    frames: Sequence[Frame],
-    windows: Windows,
-    tracks: Sequence[Tracks],
-    frame: int,
-    rows: Int[np.ndarray, " n"],
-    columns: Int[np.ndarray, " n"],
+    clip: ObjectClip, tracks: Sequence[Tracks], frame: int, rows: Int[np.ndarray, " n"], columns: Int[np.ndarray, " n"]
 ) -> Fetched:
     """Fetch native pixels of one frame along their tracks and merge the directions by confidence.
 
     Args:
-        frames: all frames of the clip, uint8 or float32 in [0, 1].
-        windows: where the working grid of each frame lies.
-        tracks: of the clip, one for each direction of time.
+        clip: the object's native pixels.
+        tracks: of the clip, one for each direction of time; their maps hold the wanted frames only, `frame` among them.
         frame: the frame whose pixels are wanted.
-        rows: (n,) native rows.
-        columns: (n,) native columns.
+        rows: (n,) rows in the frame's window, native.
+        columns: (n,) columns in the frame's window, native.
     """
-    x, y = windows.to_working(np.full(len(rows), frame), columns, rows)
+    scale = clip.windows.scale
+    x, y = (columns + 0.5) / scale[frame] - 0.5, (rows + 0.5) / scale[frame] - 0.5
     total = np.zeros((len(rows), 3), np.float32)
     weight = np.zeros(len(rows), np.float32)
-    best = np.zeros(len(rows), np.float32)
     for each in tracks:
         source, dx, dy, confidence = _look_up(each, frame, x, y)
         for other in np.unique(source[source >= 0]):
             at = np.nonzero(source == other)[0]
-            native_x, native_y = windows.to_native(np.full(len(at), other), x[at] + dx[at], y[at] + dy[at])
+            native_x = (x[at] + dx[at] + 0.5) * scale[other] - 0.5
+            native_y = (y[at] + dy[at] + 0.5) * scale[other] - 0.5
             # Squared, so that of two directions the clearly better one decides and nothing is blurred without need.
             share = confidence[at] ** 2 + 1e-9
-            total[at] += share[:, None] * sample_picture(frames[other], native_x, native_y)
+            total[at] += share[:, None] * sample_picture(clip.frames[other], native_x, native_y)
             weight[at] += share
-            best[at] = np.maximum(best[at], confidence[at])
-    found = weight > 0
-    return Fetched(total / np.maximum(weight, 1e-12)[:, None], found, best)
+    return Fetched(total / np.maximum(weight, 1e-12)[:, None], weight > 0)
 
 
 def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
     """Read the track maps between working pixels: the nearest one's source; its neighbours' share of the same source."""
-    found = tracks.found[frame].cpu().numpy()
-    origin = tracks.source[frame].cpu().numpy()
-    shift = tracks.displacement[frame].cpu().numpy()
-    trust = tracks.confidence[frame].cpu().numpy()
-    h, w = found.shape
+    i = frame - tracks.first
+    origin, shift, trust = tracks.source[i].numpy(), tracks.displacement[i].numpy(), tracks.confidence[i].numpy()
+    h, w = origin.shape
     near_x = np.clip(np.rint(x), 0, w - 1).astype(int)
     near_y = np.clip(np.rint(y), 0, h - 1).astype(int)
-    source = np.where(found[near_y, near_x], origin[near_y, near_x], -1)
+    source = origin[near_y, near_x]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    dx, dy, sum_ = (np.zeros(len(x), np.float32) for _ in range(3))
+    dx, dy, total = (np.zeros(len(x), np.float32) for _ in range(3))
     for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
         share = np.maximum(1 - np.abs(x - column), 0) * np.maximum(1 - np.abs(y - row), 0)
         column, row = np.clip(column, 0, w - 1), np.clip(row, 0, h - 1)
         # Displacements of different sources have nothing to do with each other.
-        share = share * (found[row, column] & (origin[row, column] == source))
+        share = share * (origin[row, column] == source)
         dx += share * shift[0, row, column]
         dy += share * shift[1, row, column]
-        sum_ += share
-    sum_ = np.maximum(sum_, 1e-9)
-    return source, dx / sum_, dy / sum_, np.where(source >= 0, trust[near_y, near_x], 0)
+        total += share
+    total = np.maximum(total, 1e-9)
+    return source, dx / total, dy / total, np.where(source >= 0, trust[near_y, near_x], 0)
 
 
-def sample_picture(frame: Frame, x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, "n 3"]:
+def sample_picture(frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
     """Sample single points of a picture bicubically; result in [0, 1]; outside, the border repeats."""
-    n = len(x)
-    width = 4096  # OpenCV maps pictures, not lists, and none wider than 32767
-    fill = -n % width
-    map_x = np.pad(x.astype(np.float32), (0, fill)).reshape(-1, width)
-    map_y = np.pad(y.astype(np.float32), (0, fill)).reshape(-1, width)
+    fill = -len(x) % _WIDTH
+    map_x, map_y = (np.pad(each.astype(np.float32), (0, fill)).reshape(-1, _WIDTH) for each in (x, y))
     values = cv2.remap(frame, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return to_unit(values.reshape(-1, 3)[:n]).clip(0, 1)
+    return to_unit(values.reshape(-1, 3)[: len(x)]).clip(0, 1)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from voin.clip import Flows, Frames, Masks
+from voin.diffuse import diffuse
 from voin.warp import cycle_error
 
 
@@ -34,12 +34,12 @@ class SmoothFlowConfig:
         fade: pull of the deviations towards zero, per pixel.
     """
 
-    rim: float = 6.0
-    cycle: float = 1.5
+    rim: float = 12.0
+    cycle: float = 0.9
     affine_ridge: float = 0.05
-    neighbours: float = 0.05
+    neighbours: float = 0.3
     smooth: float = 2.0
-    fade: float = 0.002
+    fade: float = 0.01
 
 
 class SmoothFlow:
@@ -91,37 +91,52 @@ def complete_flow(
     config: SmoothFlowConfig,
 ) -> Float[Tensor, "n 2 h w"]:
     """Complete one direction's flow; `n` is clips times pairs, `inside` (n, 1, h, w) bool the amodal mask."""
-    motion = fit_motion(flow, weight, clips, config)
+    motion = draw_motion(fit_motion(flow, weight, clips, config), flow)
+    error = (flow - motion).norm(dim=1, keepdim=True)
+    spread = (weight * error).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    # What deviates much is more often the occluder's motion bleeding in than the object's own.
+    weight = weight / (1 + (error / spread.clamp(min=0.2)) ** 2)
     deviation = diffuse(flow - motion, weight, inside, config.smooth, config.fade * (256 / flow.shape[-1]) ** 2)
     return torch.where(inside, motion + deviation, flow)
 
 
 def fit_motion(
     flow: Float[Tensor, "n 2 h w"], weight: Float[Tensor, "n 1 h w"], clips: int, config: SmoothFlowConfig
-) -> Float[Tensor, "n 2 h w"]:
-    """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares) and draw it as a flow."""
-    h, w = flow.shape[-2:]
-    step = max(w // 64, 1)
-    y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
-    basis = torch.stack([torch.ones_like(x), x, y], dim=-1).to(flow)  # (h, w, 3)
-    points = rearrange(basis[::step, ::step], "h w k -> (h w) k")
+) -> Float[Tensor, "n 3 2"]:
+    """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares).
+
+    Returns:
+        (n, 3, 2): what 1, x and y contribute to (dx, dy), with x and y from -1 to 1 across the picture.
+    """
+    step = max(flow.shape[-1] // 64, 1)
+    points = rearrange(_basis(flow)[::step, ::step], "h w k -> (h w) k")
     target = rearrange(flow[..., ::step, ::step], "n c h w -> n (h w) c")
     base = rearrange(weight[..., ::step, ::step], "n 1 h w -> n (h w) 1")
     robust = base
     coefficients = flow.new_zeros(flow.shape[0], 3, 2)
     for _ in range(6):
         weighted = points * robust  # (n, points, 3)
-        gram = weighted.transpose(1, 2) @ points
-        moment = weighted.transpose(1, 2) @ target
-        gram, moment = (_share(each, clips, config.neighbours) for each in (gram, moment))
-        # The affine part is held to a rigid shift in proportion to the evidence, measured about its own centre.
+        gram = _share(weighted.transpose(1, 2) @ points, clips, config.neighbours)
+        moment = _share(weighted.transpose(1, 2) @ target, clips, config.neighbours)
+        # The affine part is held to a plain shift in proportion to the evidence.
         count = gram[:, :1, :1].clamp(min=1e-6)
         ridge = torch.diag(flow.new_tensor([1e-6, config.affine_ridge, config.affine_ridge])) * count
         coefficients = torch.linalg.solve(gram + ridge, moment)
         error = (target - points @ coefficients).norm(dim=2, keepdim=True)
         spread = (base * error).sum(1, keepdim=True) / base.sum(1, keepdim=True).clamp(min=1e-6)
-        robust = base / (1 + (error / (spread.clamp(min=0.1))) ** 2)
-    return torch.einsum("hwk,nkc->nchw", basis, coefficients)
+        robust = base / (1 + (error / spread.clamp(min=0.1)) ** 2)
+    return coefficients
+
+
+def draw_motion(coefficients: Float[Tensor, "n 3 2"], like: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2 h w"]:
+    """Draw fitted motions as flows on the grid of `like`."""
+    return torch.einsum("hwk,nkc->nchw", _basis(like), coefficients)
+
+
+def _basis(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "h w 3"]:
+    h, w = like.shape[-2:]
+    y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
+    return torch.stack([torch.ones_like(x), x, y], dim=-1).to(like)
 
 
 def _share(evidence: Float[Tensor, "n k m"], clips: int, amount: float) -> Float[Tensor, "n k m"]:
@@ -132,51 +147,3 @@ def _share(evidence: Float[Tensor, "n k m"], clips: int, amount: float) -> Float
     kernel = amount * torch.exp(-gap) + 1e-4 * amount * torch.exp(-gap / 8)
     kernel.fill_diagonal_(1.0)
     return rearrange(clip @ kernel, "b k m t -> (b t) k m")
-
-
-def diffuse(
-    values: Float[Tensor, "n c h w"],
-    weight: Float[Tensor, "n 1 h w"],
-    inside: Tensor,
-    smooth: float,
-    fade: float,
-    sweeps: int = 12,
-) -> Float[Tensor, "n c h w"]:
-    """Spread values smoothly from where `weight` is high over `inside`, coarse to fine; no value crosses its edge.
-
-    Minimises sum of weight (v - values)^2 + smooth |grad v|^2 + fade v^2 over `inside`, by Jacobi sweeps on a pyramid.
-
-    Args:
-        values: (n, c, h, w).
-        weight: (n, 1, h, w), >= 0; how much each value counts; only inside.
-        inside: (n, 1, h, w) bool.
-        smooth: weight of the gradient term.
-        fade: weight of the pull to zero.
-        sweeps: Jacobi sweeps a level.
-    """
-    domain = inside.to(values)
-    weight = weight * domain
-    if min(values.shape[-2:]) >= 16:
-        # Sums over 2x2 cells keep the data term's size; the gradient term of a halved grid keeps its own.
-        total = 4 * F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
-        mean = 4 * F.avg_pool2d(values * weight, 2, ceil_mode=True, count_include_pad=False) / total.clamp(min=1e-8)
-        coarse = diffuse(mean, total, F.max_pool2d(domain, 2, ceil_mode=True) > 0, smooth, 4 * fade, sweeps)
-        start = F.interpolate(coarse, scale_factor=2, mode="bilinear")[..., : values.shape[-2], : values.shape[-1]]
-    else:
-        start, sweeps = torch.zeros_like(values), 4 * sweeps
-    current = start * domain
-    pull = smooth * (_neighbours(domain)) * domain + weight + fade * domain
-    data = values * weight
-    for _ in range(sweeps):
-        current = domain * (data + smooth * _neighbours(current)) / pull.clamp(min=1e-8)
-    return current
-
-
-def _neighbours(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Sum the four neighbours of each pixel; outside is 0."""
-    result = torch.zeros_like(x)
-    result[..., 1:, :] += x[..., :-1, :]
-    result[..., :-1, :] += x[..., 1:, :]
-    result[..., 1:] += x[..., :-1]
-    result[..., :-1] += x[..., 1:]
-    return result

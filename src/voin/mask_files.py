@@ -10,6 +10,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,11 @@ def davis_palette() -> np.ndarray:
             for channel in range(3):
                 palette[number, channel] |= ((number >> (3 * bit + channel)) & 1) << (7 - bit)
     return palette
+
+
+@cache
+def _palette_bytes() -> bytes:
+    return davis_palette().tobytes()
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,7 @@ def write_label(path: str | Path, label: np.ndarray) -> None:
             f"a label map has shape {label.shape} and dtype {label.dtype}; it must be uint8 (h, w); convert it"
         )
     picture = Image.fromarray(label)
-    picture.putpalette(davis_palette().tobytes())  # makes it an indexed picture
+    picture.putpalette(_palette_bytes())  # makes it an indexed picture
     data = io.BytesIO()
     picture.save(data, "PNG", compress_level=1)
     write_whole(Path(path), data.getvalue())

@@ -114,7 +114,9 @@ class RAFT:
 
 def _read_state(path: Path, size: str, expected: dict) -> dict:
     if not path.is_file():
-        raise OSError(f"{path} is no file; it must hold the state dict of torchvision's raft_{size}; check --raft-weights")
+        raise OSError(
+            f"{path} is no file; it must hold the state dict of torchvision's raft_{size}; check --raft-weights"
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

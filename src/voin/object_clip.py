@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from voin.clip import Frame, Mask
-from voin.window import Windows
+from voin.window import WindowConfig, Windows, box_of, cut, fit_windows
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,38 @@ def paste(frame: Frame, patches: Sequence[Patch]) -> Frame:
         result[patch.rows, patch.columns][show] = patch.colours[show]
         free |= patch.amodal
     return result
+
+
+def cut_clip(
+    frames: Sequence[Frame],
+    visible: Sequence[Mask],
+    amodal: Sequence[Mask] | None = None,
+    occluder: Sequence[Mask] | None = None,
+    config: WindowConfig = WindowConfig(),
+) -> ObjectClip:
+    """Fit windows to an object and cut them out of whole frames.
+
+    Args:
+        frames: t frames (h, w, 3).
+        visible: t masks (h, w).
+        amodal: t masks of the whole object; windows are fitted to them where they are given.
+        occluder: t masks of what is in front.
+        config: of the windows.
+
+    Raises:
+        ValueError: nothing is visible in any frame, or the frames are smaller than 32 pixels.
+    """
+    h, w = frames[0].shape[:2]
+    if min(h, w) < 32:
+        raise ValueError(f"the frames are {w}x{h}; they must be at least 32x32; enlarge them first")
+    whole = visible if amodal is None else [a | v for a, v in zip(amodal, visible, strict=True)]
+    if not any(mask.any() for mask in visible):
+        raise ValueError("visible marks no pixel in any frame; it must mark the object in at least one; check the mask")
+    windows = fit_windows(np.array([box_of(mask) for mask in whole]), config)
+
+    def every(pictures: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
+        return None if pictures is None else [cut(picture, windows, i) for i, picture in enumerate(pictures)]
+
+    pictures, seen = every(frames), every(visible)
+    assert pictures is not None and seen is not None
+    return ObjectClip(windows, (h, w), pictures, seen, every(amodal), every(occluder))

@@ -55,7 +55,7 @@ def cycle_error(there: Flow, back: Flow) -> Float[Tensor, "n 1 h w"]:
 
 
 def sample_points(
-    volume: Float[Tensor, "t c h w"], frame: torch.Tensor, x: Float[Tensor, " n"], y: Float[Tensor, " n"]
+    volume: Float[Tensor, "t c h w"], frame: Tensor, x: Float[Tensor, " n"], y: Float[Tensor, " n"]
 ) -> Float[Tensor, "n c"]:
     """Sample single points of a clip bilinearly; points outside take the nearest border pixel.
 
@@ -65,16 +65,11 @@ def sample_points(
         x: (n,) column of each point, pixels.
         y: (n,) row of each point, pixels.
     """
-    t, c, h, w = volume.shape
-    flat = volume.permute(0, 2, 3, 1).reshape(-1, c)
-    x = x.clamp(0, w - 1)
-    y = y.clamp(0, h - 1)
-    left = x.floor().clamp(max=max(w - 2, 0)).long()
-    top = y.floor().clamp(max=max(h - 2, 0)).long()
-    fx, fy = (x - left)[:, None].to(volume.dtype), (y - top)[:, None].to(volume.dtype)
-    right = (left + 1).clamp(max=w - 1)
-    row = (frame * h + top) * w
-    below = (frame * h + (top + 1).clamp(max=h - 1)) * w
-    upper = flat[row + left] * (1 - fx) + flat[row + right] * fx
-    lower = flat[below + left] * (1 - fx) + flat[below + right] * fx
+    h, w = volume.shape[-2:]
+    x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
+    left, top = x.long(), y.long()
+    fx, fy = (x - left)[:, None], (y - top)[:, None]
+    right, below = (left + 1).clamp(max=w - 1), (top + 1).clamp(max=h - 1)
+    upper = volume[frame, :, top, left] * (1 - fx) + volume[frame, :, top, right] * fx
+    lower = volume[frame, :, below, left] * (1 - fx) + volume[frame, :, below, right] * fx
     return upper * (1 - fy) + lower * fy

@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 
-from voin.clip import Frame
-
 Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
 Spans = Float[np.ndarray, " t"]
 
@@ -63,16 +61,6 @@ class Windows:
         """Native pixels in one working pixel, (t,)."""
         return self.side / self.size
 
-    def to_native(self, frame: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map working coordinates to native ones; pixel centres lie at whole numbers in both."""
-        scale = self.scale[frame]
-        return self.left[frame] + (x + 0.5) * scale - 0.5, self.top[frame] + (y + 0.5) * scale - 0.5
-
-    def to_working(self, frame: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map native coordinates to working ones; the inverse of `to_native`."""
-        scale = self.scale[frame]
-        return (x + 0.5 - self.left[frame]) / scale - 0.5, (y + 0.5 - self.top[frame]) / scale - 0.5
-
 
 def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
     """Fit smooth squares around the boxes of an object's visible part.
@@ -89,7 +77,9 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
     """
     there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not there.any():
-        raise ValueError("the mask has no object in any frame; a visible part must be marked in at least one; check the id")
+        raise ValueError(
+            "the mask has no object in any frame; a visible part must be marked in at least one; check the id"
+        )
     x0, y0, x1, y1 = boxes.astype(float).T
     longer = np.where(there, np.maximum(x1 - x0, y1 - y0), 0)
     seen = _running_max(longer, config.reach_frames)
@@ -132,49 +122,41 @@ def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
     return result
 
 
-def crop_frames(frames: Sequence[Frame], windows: Windows) -> Float[torch.Tensor, "t 3 h w"]:
-    """Cut the windows out of frames and resample them to the working size, with anti-aliasing.
-
-    Outside the frame the nearest border pixel is repeated. Result in [0, 1].
-    """
-    views = [_resample(_cut(frame, windows, i, edge=True), windows.size) for i, frame in enumerate(frames)]
-    return torch.stack(views)
-
-
-def crop_masks(masks: Sequence[np.ndarray], windows: Windows) -> Float[torch.Tensor, "t 1 h w"]:
-    """Cut the windows out of masks (h, w) bool; result is the covered share of each working pixel; outside is 0."""
-    views = [_resample(_cut(mask, windows, i, edge=False)[..., None], windows.size) for i, mask in enumerate(masks)]
-    return torch.stack(views)
-
-
 def window_box(windows: Windows, frame: int) -> tuple[int, int, int, int]:
     """Give the window's square as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
     x0, y0, side = int(windows.left[frame]), int(windows.top[frame]), int(windows.side[frame])
     return x0, y0, x0 + side, y0 + side
 
 
-def _cut(picture: np.ndarray, windows: Windows, frame: int, edge: bool) -> np.ndarray:
+def cut(picture: np.ndarray, windows: Windows, frame: int) -> np.ndarray:
+    """Copy one frame's window out of a picture (h, w, 3) or a mask (h, w) at native resolution, (side, side, ...).
+
+    Outside the frame a picture repeats its border and a mask is False.
+    """
     h, w = picture.shape[:2]
     x0, y0, x1, y1 = window_box(windows, frame)
-    inner = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
-    pads = [(max(-y0, 0), max(y1 - h, 0)), (max(-x0, 0), max(x1 - w, 0))] + [(0, 0)] * (picture.ndim - 2)
+    inner = picture[min(max(y0, 0), h) : max(y1, 0), min(max(x0, 0), w) : max(x1, 0)]
+    above, left = max(min(-y0, y1 - y0), 0), max(min(-x0, x1 - x0), 0)
+    pads = [(above, y1 - y0 - above - inner.shape[0]), (left, x1 - x0 - left - inner.shape[1])]
     if not any(a or b for a, b in pads):
-        return inner
-    if inner.size == 0 or not edge:
-        full = np.zeros((y1 - y0, x1 - x0, *picture.shape[2:]), picture.dtype)
-        full[pads[0][0] : pads[0][0] + inner.shape[0], pads[1][0] : pads[1][0] + inner.shape[1]] = inner
-        return full
-    return np.pad(inner, pads, mode="edge")
+        return inner.copy()
+    mode = "edge" if picture.ndim == 3 and inner.size else "constant"
+    return np.pad(inner, pads + [(0, 0)] * (picture.ndim - 2), mode=mode)
+
+
+def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t c h w"]:
+    """Resample cut windows to the working size, with anti-aliasing.
+
+    Pictures become colours in [0, 1]; masks the covered share of each working pixel, one channel.
+    """
+    return torch.stack([_resample(each if each.ndim == 3 else each[..., None], size) for each in cuts])
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
-    if tensor.dtype == torch.bool:
-        tensor = tensor.float()
-    else:
-        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+    tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
     if tensor.shape[-1] == size:
-        return tensor
+        return tensor.contiguous()
     return F.interpolate(tensor[None], size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
 
 

@@ -1,0 +1,401 @@
+"""The command `voin`. Only typer and rich are imported here; what is heavy is imported when a command needs it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from voin import __version__
+from voin.terminal import FAULT, Bars, count_of, err, out, told
+
+app = typer.Typer(
+    name="voin",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="A first look: [bold]voin demo[/bold]. What this machine offers: [bold]voin doctor[/bold].",
+)
+
+OBJECT, MOTION, OUTPUT, RANGE, INPUT, RUN = "Object", "Motion", "Output", "Which frames", "Input", "Run"
+Flow = Literal["dis", "raft-small", "raft-large"]
+FlowOption = Annotated[
+    Flow,
+    typer.Option(help="Optical flow: DIS is fast on a CPU, RAFT is better and wants a GPU.", rich_help_panel=MOTION),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Weights of RAFT as a file; torchvision downloads them otherwise.", metavar="FILE", rich_help_panel=MOTION
+    ),
+]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(help="Where to compute; auto takes the best there is.", rich_help_panel=MOTION),
+]
+TracebackOption = Annotated[
+    bool, typer.Option("--traceback", help="Show where an error comes from.", rich_help_panel=RUN)
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=RUN)]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace another run in the output folder.", rich_help_panel=RUN)
+]
+
+
+def main() -> None:
+    """Run the command line; the entry point of `voin` and `python -m voin`."""
+    app(prog_name="voin")
+
+
+def _version(asked: bool) -> bool:
+    if asked:
+        out.print(f"voin {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def _voin(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Show the hidden part of an object in a real video.
+
+    A video and the visible mask of a partly hidden object go in;
+    the object's whole (amodal) mask and its hidden pixels come out.
+    """
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin complete video.mp4 masks/ -o out
+
+[dim]Frames as PNG, bit-equal to the input outside the hidden part:[/dim]
+voin complete video.mp4 masks/ -o out --png
+
+[dim]Object 2 lies in front of object 1:[/dim]
+voin complete video.mp4 masks/ -o out --ids 1,2 --order 2,1
+
+[dim]The object can be hidden only behind what occluder/ shows:[/dim]
+voin complete video.mp4 masks/ -o out --occluder occluder/
+
+[dim]An interrupted run goes on when the same command is given again.[/dim]"""
+)
+def complete(
+    video: Annotated[
+        Path,
+        typer.Argument(
+            help="A video file, a folder of frames (PNG, JPEG), or a GIF.", metavar="VIDEO", show_default=False
+        ),
+    ],
+    masks: Annotated[
+        Path,
+        typer.Argument(
+            help="The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, or "
+            ".npz. One mask a frame, or fewer with names that say the frame.",
+            metavar="MASKS",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel=OUTPUT, show_default=False)
+    ],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="How to complete; `classical` needs no trained weights.", metavar="NAME", rich_help_panel=OBJECT
+        ),
+    ] = "classical",
+    category: Annotated[
+        str | None,
+        typer.Option(
+            help="What the object is, such as `person`; helps methods that were trained with categories.",
+            metavar="NAME",
+            rich_help_panel=OBJECT,
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(help="Objects to complete, such as 1,2; all by default.", metavar="IDS", rich_help_panel=OBJECT),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            help="Depth order of the objects, front-most first, such as 2,1; as numbered by default.",
+            metavar="IDS",
+            rich_help_panel=OBJECT,
+        ),
+    ] = None,
+    amodal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Whole masks of the object, if you have them: any form that MASKS may have.",
+            metavar="PATH",
+            rich_help_panel=OBJECT,
+        ),
+    ] = None,
+    occluder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Masks of what is in front: only there can the object be hidden.",
+            metavar="PATH",
+            rich_help_panel=OBJECT,
+        ),
+    ] = None,
+    flow: FlowOption = "dis",
+    raft_weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    png: Annotated[
+        bool,
+        typer.Option(
+            "--png", help="Write completed/00000.png ... instead of a video: exact pixels.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    layer: Annotated[
+        Literal["png", "mov", "webm", "none"],
+        typer.Option(
+            help="The whole object with alpha: pictures, a video for editing (mov) or for the web (webm), or not at "
+            "all.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "png",
+    save_flow: Annotated[
+        bool, typer.Option("--save-flow", help="Write the completed motion to flow/.", rich_help_panel=OUTPUT)
+    ] = False,
+    crf: Annotated[int, typer.Option(help="Quality of the video: 0 is best, 51 worst.", rich_help_panel=OUTPUT)] = 18,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Speed of x264, ultrafast to veryslow: slower makes smaller files.",
+            metavar="NAME",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "veryfast",
+    lossless: Annotated[
+        bool,
+        typer.Option(
+            "--lossless", help="Keep every pixel value in the video (large; not for browsers).", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    start: Annotated[int, typer.Option(help="First frame to complete.", metavar="FRAME", rich_help_panel=RANGE)] = 0,
+    end: Annotated[
+        int | None,
+        typer.Option(help="Frame to stop before; the last one by default.", metavar="FRAME", rich_help_panel=RANGE),
+    ] = None,
+    cuts: Annotated[
+        str,
+        typer.Option(
+            help="Scene cuts: auto finds them, none says there are none, a text file lists the frames that start a "
+            "shot.",
+            metavar="auto|none|FILE",
+            rich_help_panel=RANGE,
+        ),
+    ] = "auto",
+    resize_masks: Annotated[
+        bool,
+        typer.Option("--resize-masks", help="Scale masks of another size to the video's.", rich_help_panel=INPUT),
+    ] = False,
+    mask_frames: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames that the masks belong to, such as 0,5,10 or 0-70:5.", metavar="FRAMES", rich_help_panel=INPUT
+        ),
+    ] = None,
+    absent: Annotated[
+        Literal["invisible", "error"],
+        typer.Option(
+            help="What a frame without a mask means: the object is not visible there, or it is a mistake.",
+            rich_help_panel=INPUT,
+        ),
+    ] = "invisible",
+    skip_broken: Annotated[
+        bool,
+        typer.Option(
+            "--skip-broken", help="Show the frame before in place of one that does not decode.", rich_help_panel=INPUT
+        ),
+    ] = False,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Complete a partly hidden object: its whole mask, its hidden pixels, the video with them."""
+    with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
+        from voin.options import JobOptions
+        from voin.pipeline import load
+        from voin.video import Quality
+
+        options = JobOptions(
+            category=category,
+            amodal=amodal,
+            occluder=occluder,
+            ids=_numbers("--ids", ids),
+            order=_numbers("--order", order),
+            png=png,
+            layer=layer,
+            save_flow=save_flow,
+            start=start,
+            end=end,
+            cuts=cuts if cuts in ("auto", "none") else Path(cuts),
+            quality=Quality(crf=crf, preset=preset, lossless=lossless),
+            resize_masks=resize_masks,
+            mask_frames=mask_frames,
+            absent=absent,
+            skip_broken=skip_broken,
+            overwrite=overwrite,
+        )
+        inpainter = load(method, flow=flow, raft_weights=raft_weights, device=device)
+        with Bars(quiet) as bars:
+            record = inpainter.run(video, masks, output, options, bars)
+        if not quiet:
+            _say_done(output, record)
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; it must be object ids with commas between; write 1,2") from None
+
+
+def _say_done(output: Path, record: dict[str, Any]) -> None:
+    """Say where the result is: one line for logs, some more for people."""
+    frames = count_of(record["end"] - record["start"], "frame")
+    speed = "finished before" if record["finished_before"] else f"{record['frames_per_second']:.1f} frames/s"
+    if out.is_terminal:
+        hidden = record["totals"]["occluded"]
+        sources = (
+            f", of which {record['totals']['propagated'] / hidden:.0%} were seen in other frames" if hidden else ""
+        )
+        out.print(f"{frames}, {speed}; {count_of(hidden, 'hidden pixel')}{sources}", soft_wrap=True)
+        out.print(f"Result in [bold]{escape(str(output))}[/bold]; look at preview.png first", soft_wrap=True)
+    else:
+        out.print(f"{escape(str(output))}: {frames}, {speed}", soft_wrap=True)
+    if record["broken"]:
+        shown = ", ".join(map(str, record["broken"][:10])) + (" ..." if len(record["broken"]) > 10 else "")
+        err.print(f"Did not decode, the frame before stands in its place: {shown}", style="yellow", soft_wrap=True)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin demo
+
+voin demo --clip bicycle -o bicycle-demo"""
+)
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel=OUTPUT)
+    ] = Path("demo-out"),
+    clip: Annotated[
+        Literal["bicycle", "cyclist", "all"],
+        typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel=INPUT),
+    ] = "all",
+    flow: FlowOption = "dis",
+    raft_weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Complete two objects of a real clip and write a page with before and after."""
+    with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
+        from voin.demo import choose_shots, find_clip, run_demo
+
+        shots = choose_shots([clip])
+        find_clip()  # before the imports that take long
+        from voin.pipeline import load
+
+        inpainter = load("classical", flow=flow, raft_weights=raft_weights, device=device)
+        began = time.perf_counter()
+        with Bars(quiet) as bars:
+            page = run_demo(output, inpainter, shots, overwrite=overwrite, progress=bars, begin=bars.part)
+        if not quiet:
+            frames = count_of(sum(shot.end - shot.start for shot in shots), "frame")
+            out.print(f"{frames} in {time.perf_counter() - began:.0f} s", soft_wrap=True)
+            out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after", soft_wrap=True)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin bench
+
+voin bench --size 1280x720 --frames 300 --json"""
+)
+def bench(
+    size: Annotated[
+        str, typer.Option(help="Size of the clip.", metavar="WIDTHxHEIGHT", rich_help_panel=INPUT)
+    ] = "1920x1080",
+    frames: Annotated[int, typer.Option(help="Length of the clip.", rich_help_panel=INPUT)] = 100,
+    share: Annotated[
+        float, typer.Option(help="Area of the object over that of the frame.", rich_help_panel=INPUT)
+    ] = 0.1,
+    flow: FlowOption = "dis",
+    raft_weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=RUN)] = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
+    with told(show_traceback, "nothing is kept of a benchmark"):
+        import json
+
+        from voin.bench import BenchConfig, parse_size
+        from voin.bench import bench as measure
+
+        config = BenchConfig(parse_size(size), frames, flow, share, device, raft_weights)
+        with Bars(quiet) as bars:
+            found = measure(config, bars)
+        if as_json:
+            out.out(json.dumps(found, indent=2))
+        else:
+            _show_bench(found)
+
+
+def _show_bench(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for stage, seconds in found["stages"].items():
+        table.add_row(stage, f"{seconds:.2f} s", f"{1000 * seconds / found['frames']:.1f} ms a frame")
+    table.add_section()
+    table.add_row("end to end", f"{found['seconds']:.2f} s", "stages may overlap")
+    table.add_row("frames a second", f"{found['frames_per_second']:.1f}")
+    peak = found["peak_memory"]
+    table.add_row("peak memory", "unknown" if peak is None else f"{peak / 1e6:.0f} MB", "of the job's process")
+    share = f"{100 * found['share']:.3g} % of the frame"
+    out.print(f"{found['frames']} frames of {found['size']}, object {share}, {found['flow']}, {found['cores']} cores")
+    out.print(table)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for bug reports and programs.")] = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Show versions, devices, codecs, weights and extras of this machine."""
+    with told(show_traceback):
+        import json
+
+        from voin import doctor
+
+        found = doctor.report()
+        if as_json:
+            out.out(json.dumps(found, indent=2))
+        else:
+            doctor.show(found, out)
+        if found["problems"]:
+            raise typer.Exit(FAULT)

@@ -1,0 +1,378 @@
+"""The whole method, on one page: window, motion, shape, flow, propagation, blend, fill, paste.
+
+Read this file first. `Inpainter` holds the stages as parts; trained networks and classical parts have the same signatures
+and can stand in for each other. `voin.load` makes one; `Inpainter.run` works on files, calling it works on tensors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from voin.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
+from voin.clip import Flows, Frames, Masks, check_clip
+from voin.diffuse import diffuse
+from voin.fill_classical import InpaintFill
+from voin.flow_classical import SmoothFlow, rim_trust
+from voin.job import JobOptions, Progress, run_job
+from voin.motion import Motion, load_motion
+from voin.object_clip import ObjectClip, Patch, cut_clip
+from voin.patches import add_flow, correction_maps, grow, make_patch, native_masks
+from voin.propagation import PropagationConfig, Tracks, track
+from voin.shape_classical import VotedShape
+from voin.window import WindowConfig, to_working
+
+
+class Shape(Protocol):
+    """Shape completion (paper 3.1)."""
+
+    def __call__(
+        self,
+        frames: Frames,
+        visible: Masks,
+        allowed: Masks,
+        forward: Flows,
+        backward: Flows,
+        category: str | None,
+    ) -> Masks:
+        """Give the amodal mask (b, t, 1, h, w) in [0, 1]; hidden pixels can lie only where `allowed` is 1."""
+        ...
+
+
+class Flow(Protocol):
+    """Flow completion (paper 3.2)."""
+
+    def __call__(
+        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks
+    ) -> tuple[Flows, Flows]:
+        """Complete both flows inside the amodal mask."""
+        ...
+
+
+class Fill(Protocol):
+    """Filling of what is missing (paper 3.3.1)."""
+
+    def __call__(
+        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None
+    ) -> Frames:
+        """Fill hidden pixels whose confidence is 0; others may be mended."""
+        ...
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """The numbers of the pipeline itself; the stages hold their own."""
+
+    window: WindowConfig = field(default_factory=WindowConfig)
+    propagation: PropagationConfig = field(default_factory=PropagationConfig)
+    blend: BlendConfig = field(default_factory=BlendConfig)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What comes back for a clip of tensors, on the clip's own grid and device.
+
+    Attributes:
+        frames: (b, t, 3, h, w); equal to the input but where `occluded`.
+        amodal: (b, t, 1, h, w), 0 or 1; holds `visible`.
+        occluded: (b, t, 1, h, w), 0 or 1; `amodal` without `visible`.
+        missing: (b, t, 1, h, w), 0 or 1; the part of `occluded` that was invented.
+        confidence: (b, t, 1, h, w) in [0, 1]; 1 where visible, 0 where missing or not the object.
+    """
+
+    frames: Frames
+    amodal: Masks
+    occluded: Masks
+    missing: Masks
+    confidence: Masks
+
+
+@dataclass(frozen=True)
+class _View:
+    """One object's clip on the working grid."""
+
+    frames: Frames
+    visible: Masks
+    amodal: Masks  # 0 or 1
+    hidden: Masks  # 0 or 1
+
+
+class Inpainter:
+    """Shows the hidden part of objects: the stages of the method, put together.
+
+    Args:
+        shape: completes the mask.
+        flow: completes the motion.
+        fill: invents what no frame shows.
+        motion: estimates flow.
+        config: numbers of the pipeline.
+        device: where the stages run.
+        name: what to call this method in tables and in run.json.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        flow: Flow,
+        fill: Fill,
+        motion: Motion,
+        config: PipelineConfig = PipelineConfig(),
+        device: torch.device | str = "cpu",
+        name: str = "classical",
+    ) -> None:
+        self.shape, self.flow, self.fill, self.motion = shape, flow, fill, motion
+        self.config, self.device, self.name = config, torch.device(device), name
+
+    @torch.inference_mode()
+    def complete_object(
+        self,
+        clip: ObjectClip,
+        wanted: range,
+        *,
+        category: str | None = None,
+        with_flow: bool = False,
+        clock: dict[str, float] | None = None,
+    ) -> list[Patch]:
+        """Complete one object in the `wanted` frames of a clip; the other frames help.
+
+        Args:
+            clip: the object's native windows.
+            wanted: frames to complete; consecutive.
+            category: of the object, where it is known.
+            with_flow: put the completed flow into the patches.
+            clock: seconds per stage are added here.
+        """
+        clock = {} if clock is None else clock
+        size = self.config.window.size
+        frames = to_working(clip.frames, size)[None].to(self.device)
+        visible = to_working(clip.visible, size)[None].to(self.device)
+        forward = backward = None
+        if clip.amodal is None:
+            with _timed(clock, "motion"):
+                forward, backward = self.motion(frames)
+            with _timed(clock, "shape"):
+                allowed = torch.ones_like(visible)
+                if clip.occluder is not None:
+                    allowed = to_working(clip.occluder, size)[None].to(self.device)
+                amodal = self.shape(frames, visible, allowed, forward, backward, category)
+        else:
+            amodal = to_working([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)], size)[None]
+        view = _view(frames, visible, amodal.to(self.device), opened=clip.amodal is None)
+        masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
+        if not any(occluded.any() for _, occluded in masks.values()):
+            return [make_patch(clip, i, *masks[i]) for i in wanted]
+        with _timed(clock, "motion"):
+            forward, backward = self._object_motion(view, forward, backward)
+        with _timed(clock, "flow"):
+            forward, backward = self.flow(view.frames, forward, backward, view.visible, view.amodal)
+        with _timed(clock, "propagation"):
+            tracks = self._track(view, forward, backward, wanted)
+            tracks, picture, confidence, shade = self._blend(view, tracks, wanted)
+        with _timed(clock, "fill"):
+            part = slice(wanted.start, wanted.stop)
+            filled = self.fill(
+                torch.where(confidence > 0, picture + shade, view.frames[:, part]),
+                view.visible[:, part],
+                view.amodal[:, part],
+                confidence,
+                category,
+            )
+        with _timed(clock, "propagation"):
+            maps = correction_maps(picture, filled, confidence, view.amodal[:, part])
+            patches = [make_patch(clip, i, *masks[i], tracks, maps[i - wanted.start]) for i in wanted]
+        if with_flow:
+            patches = [add_flow(patch, clip, i, forward, backward) for patch, i in zip(patches, wanted, strict=True)]
+        return patches
+
+    def _object_motion(self, view: _View, forward: Flows | None, backward: Flows | None) -> tuple[Flows, Flows]:
+        """Estimate flow with the hidden part of the object painted over smoothly, so that the occluder's motion stays out."""
+        seen = rim_trust(view.visible, 2 * view.frames.shape[-1] / 256)
+        smooth = diffuse(view.frames[0], seen[0], view.amodal[0] > 0.5, smooth=0.3, fade=0.0)
+        frames = torch.where(view.hidden > 0.5, smooth[None], view.frames)
+        if forward is None or backward is None:
+            return self.motion(frames)
+        touched = view.hidden[0].flatten(1).any(dim=1)
+        again = (touched[1:] | touched[:-1]).nonzero()[:, 0]
+        if len(again) == 0:
+            return forward, backward
+        there, back = self.motion(torch.stack([frames[0, again], frames[0, again + 1]], dim=1))
+        forward, backward = forward.clone(), backward.clone()
+        forward[0, again], backward[0, again] = there[:, 0], back[:, 0]
+        return forward, backward
+
+    def _track(self, view: _View, forward: Flows, backward: Flows, wanted: range) -> tuple[Tracks, ...]:
+        """Look for hidden pixels in other frames (paper 3.3)."""
+        config = self.config.propagation
+        visible, amodal, hidden = (x[0, :, 0] for x in (view.visible, view.amodal, view.hidden))
+        look = grow(amodal - visible > 0.05, 1) & grow(hidden > 0.5, 2)
+        # Sources keep away from the occluder, whose colours bleed into its rim.
+        sources = (visible > 0.95) & ~grow(hidden > 0.5, config.guard)
+        part = slice(wanted.start, wanted.stop)
+        return track(forward, backward, look[part], wanted.start, sources, grow(amodal > 0.5, 1), config)
+
+    def _blend(
+        self, view: _View, tracks: tuple[Tracks, ...], wanted: range
+    ) -> tuple[tuple[Tracks, ...], Frames, Masks, Frames]:
+        """Rate the tracks; give the propagated picture on the working grid, its confidence and its correction."""
+        config, size = self.config.blend, view.frames.shape[-1]
+        frames = view.frames[0].cpu()
+        clear = ((view.visible[0, :, 0] > 0.95) & ~grow(view.hidden[0, :, 0] > 0.5, 1)).cpu()
+        shade, detail = split_detail(frames, clear, config.detail * size / 256)
+        width = max(round(config.band * size / 256), 2)
+        bands = [compare_band(shade, detail, clear, each, width) for each in tracks]
+        share = calibrate(bands, self.config.propagation.reach_frames, config)
+        tracks = tuple(rate(each, share) for each in tracks)
+        picture = correction = total = torch.zeros(1)
+        confidence = torch.zeros(len(wanted), 1, size, size)
+        for each, band in zip(tracks, bands, strict=True):
+            weight = (each.confidence**2)[:, None]
+            picture = picture + weight * draw(each, frames)
+            correction = correction + weight * correct_shade(band, each, config.limit)
+            total = total + weight
+            confidence = torch.maximum(confidence, each.confidence[:, None])
+        total = total.clamp(min=1e-12)
+        kept = [x[None].to(self.device) for x in (picture / total, confidence, correction / total)]
+        return tracks, kept[0], kept[1], kept[2]
+
+    def __call__(
+        self,
+        frames: Frames,
+        visible: Masks,
+        *,
+        amodal: Masks | None = None,
+        occluder: Masks | None = None,
+        category: str | None = None,
+    ) -> Completion:
+        """Complete the object in clips of tensors.
+
+        Args:
+            frames: (b, t, 3, h, w) in [0, 1].
+            visible: (b, t, 1, h, w); above 0.5 the object is visible.
+            amodal: (b, t, 1, h, w), where the whole object is known.
+            occluder: (b, t, 1, h, w): only there can the object be hidden.
+            category: of the object, where it is known.
+
+        Raises:
+            ValueError: a tensor has a wrong shape, dtype or range; a clip has no visible pixel; the frames are too small.
+        """
+        check_clip(frames, visible)
+        for extra in (amodal, occluder):
+            if extra is not None:
+                check_clip(frames, extra)
+        result = frames.clone()
+        masks = [torch.zeros_like(visible) for _ in range(4)]
+        for b in range(frames.shape[0]):
+            pictures = [np.ascontiguousarray(x) for x in frames[b].float().permute(0, 2, 3, 1).cpu().numpy()]
+            seen, whole, front = (
+                None if x is None else [m > 0.5 for m in x[b, :, 0].cpu().numpy()] for x in (visible, amodal, occluder)
+            )
+            assert seen is not None
+            clip = cut_clip(pictures, seen, whole, front, self.config.window)
+            for i, patch in enumerate(self.complete_object(clip, range(len(clip)), category=category)):
+                change = torch.from_numpy(patch.occluded).to(frames.device)
+                colours = torch.from_numpy(patch.colours).permute(2, 0, 1).to(frames)
+                box = result[b, i, :, patch.rows, patch.columns]
+                box.copy_(torch.where(change, colours, box))
+                for mask, values in zip(
+                    masks, (patch.amodal, patch.occluded, patch.missing, patch.confidence / 255.0), strict=True
+                ):
+                    mask[b, i, 0, patch.rows, patch.columns] = torch.from_numpy(values).to(mask)
+        return Completion(result, *masks)
+
+    def run(
+        self,
+        video: Path,
+        masks: Path,
+        out: Path,
+        options: JobOptions = JobOptions(),
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Complete the objects in a video and write everything into the folder `out`; see `voin.job.run_job`.
+
+        Args:
+            video: a video file, a GIF or a folder of frames.
+            masks: where the objects are visible: a folder of PNGs, a mask video or an .npz file.
+            out: the output folder.
+            options: see there.
+            progress: told how far the job is.
+
+        Returns:
+            What stands in `run.json`.
+        """
+        return run_job(self.complete_object, video, masks, out, options, self.config.window, self.settings(), progress)
+
+    def settings(self) -> dict[str, Any]:
+        """Tell what this inpainter is made of, as JSON can hold it."""
+        stages = {"shape": self.shape, "flow": self.flow, "fill": self.fill, "motion": self.motion}
+        return {
+            "method": self.name,
+            "device": str(self.device),
+            "pipeline": asdict(self.config),
+            **{name: {"kind": type(stage).__name__, **describe(stage)} for name, stage in stages.items()},
+        }
+
+
+def describe(stage: object) -> dict[str, Any]:
+    """Give the numbers of a stage: the fields of its config, where it has one."""
+    config = getattr(stage, "config", None)
+    return asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
+
+
+def _view(frames: Frames, visible: Masks, amodal: Masks, opened: bool) -> _View:
+    """Part the object into seen and hidden; specks along its outline, which completed masks have, are not hidden."""
+    seen = visible[0, :, 0] > 0.5
+    hidden = (amodal[0, :, 0] > 0.5) & ~seen
+    if opened:
+        core = ~grow(~hidden, 1)
+        hidden = grow(core, 2) & hidden
+    whole = (hidden | seen).to(visible)[None, :, None]
+    return _View(frames, visible, whole, hidden.to(visible)[None, :, None])
+
+
+@contextmanager
+def _timed(clock: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start
+
+
+def load(
+    method: str = "classical", *, flow: str = "dis", raft_weights: Path | None = None, device: str = "auto"
+) -> Inpainter:
+    """Make an inpainter.
+
+    Args:
+        method: `classical` needs no weights.
+        flow: `dis`, `raft-small` or `raft-large`.
+        raft_weights: a state-dict file for RAFT; None takes torchvision's own.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ValueError: an unknown method, flow or device.
+        ImportError: RAFT without torchvision.
+        OSError: weights that cannot be read.
+    """
+    place = choose_device(device)
+    motion = load_motion(flow, raft_weights, place)
+    if method != "classical":
+        raise ValueError(f"method is {method!r}; it must be classical; choose it with --method")
+    return Inpainter(VotedShape(), SmoothFlow(), InpaintFill(), motion, device=place, name=method)
+
+
+def choose_device(name: str) -> torch.device:
+    """Give the device called `auto` (the best there is), `cpu`, `cuda` or `mps`."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(each for each, works in there.items() if works)
+    if name not in there:
+        raise ValueError(f"device is {name!r}; it must be auto, cpu, cuda or mps; choose one with --device")
+    if not there[name]:
+        raise ValueError(f"device {name} is not to be had here; torch finds none; use --device cpu")
+    return torch.device(name)

@@ -1,0 +1,118 @@
+"""The contact sheet of a run: a few frames in which something is hidden, each as input, with its masks, and as result.
+
+Chunks offer candidates while they are written, small enough to be kept on the disk; the sheet is made at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from voin import viz
+from voin.clip import Picture
+from voin.object_clip import Patch
+from voin.outputs import Folder
+from voin.pictures import write_image
+from voin.plan import Chunk, Plan
+from voin.preflight import Inputs
+
+COLUMNS = 6
+ROWS = ("input", "masks", "result")
+_LONGEST = 400  # pixels of a stored picture's longer side
+_MARGIN = 1.6  # what is shown over the largest object, so that its surroundings are seen
+_CANDIDATES = 96  # about as many are kept, however long the video is
+
+
+Column = UInt8[np.ndarray, "column_h column_w 3"]
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of each frame that is shown: as large in all, and always around the objects."""
+
+    h: int
+    w: int
+
+    @staticmethod
+    def around(inputs: Inputs, plan: Plan) -> View:
+        """Choose a size that holds the objects of every frame."""
+        h, w = inputs.info.size
+        boxes = np.stack([inputs.boxes(number)[inputs.start : inputs.end] for number in inputs.ids]).astype(float)
+        boxes[(boxes[..., 2:] <= boxes[..., :2]).any(axis=-1)] = np.nan
+        some = boxes[:, np.isfinite(boxes).all(axis=-1).any(axis=0)]
+        spans = np.nanmax(some[..., 2:], axis=0) - np.nanmin(some[..., :2], axis=0)  # (t, 2), x and y
+        sides = [float(windows.side.max()) for shot in plan.shots for windows in shot.windows.values()]
+        wide, high = (max(float(span) * _MARGIN, min(sides)) for span in spans.max(axis=0))
+        return View(min(h, max(32, round(high))), min(w, max(32, round(wide))))
+
+    def of(self, patches: Sequence[Patch], size: tuple[int, int]) -> tuple[slice, slice]:
+        """Give the rows and columns to show of a frame."""
+        h, w = size
+        some = [patch for patch in patches if patch.amodal.size]
+        y = [edge for patch in some for edge in (patch.rows.start, patch.rows.stop)] or [0, h]
+        x = [edge for patch in some for edge in (patch.columns.start, patch.columns.stop)] or [0, w]
+        top = min(max((min(y) + max(y) - self.h) // 2, 0), h - self.h)
+        left = min(max((min(x) + max(x) - self.w) // 2, 0), w - self.w)
+        return slice(top, top + self.h), slice(left, left + self.w)
+
+
+def candidates(hidden: Sequence[int], chunk: Chunk, chunks: int) -> list[int]:
+    """Choose frames of a chunk that may be shown.
+
+    Args:
+        hidden: frames of the chunk in which something is occluded.
+        chunk: the chunk.
+        chunks: how many there are.
+    """
+    most = max(2, min(COLUMNS, _CANDIDATES // chunks))
+    if not hidden:
+        return [(chunk.start + chunk.end) // 2]
+    return [hidden[place] for place in viz.spread(len(hidden), most)]
+
+
+def column(frame: Picture, result: Picture, patches: Sequence[Patch], view: View) -> Column:
+    """Draw one frame: input, masks and result below each other."""
+    rows, columns = view.of(patches, (frame.shape[0], frame.shape[1]))
+    before, after = frame[rows, columns], result[rows, columns]
+    masked = before
+    for patch in patches:
+        whole = np.zeros(frame.shape[:2], bool)
+        hidden = whole.copy()
+        whole[patch.rows, patch.columns] = patch.amodal
+        hidden[patch.rows, patch.columns] = patch.occluded
+        whole, hidden = whole[rows, columns], hidden[rows, columns]
+        masked = viz.overlay(masked, whole & ~hidden, viz.VISIBLE, 0.4)
+        masked = viz.overlay(masked, hidden, viz.AMODAL, 0.6)
+    return np.concatenate([_smaller(picture) for picture in (before, masked, after)])
+
+
+def write_preview(folder: Folder, chunks: Sequence[Chunk]) -> None:
+    """Make the sheet out of what the chunks offer."""
+    kept: list[tuple[int, bool, np.ndarray]] = []
+    for chunk in chunks:
+        with np.load(folder.previews_of(chunk)) as offered:
+            hidden = bool(offered["hidden"])
+            kept += [(int(frame), hidden, offered["pictures"][i]) for i, frame in enumerate(offered["frames"])]
+    best = [each for each in kept if each[1]] or kept
+    shown = [best[place] for place in viz.spread(len(best), COLUMNS)]
+    h = shown[0][2].shape[0] // len(ROWS)
+    rows = [(label, [each[2][i * h : (i + 1) * h] for each in shown]) for i, label in enumerate(ROWS)]
+    sheet = viz.contact_sheet(rows, columns=[f"frame {each[0]}" for each in shown])
+    write_image(folder.path / "preview.png", sheet)
+
+
+def save_candidates(path: Path, frames: Sequence[int], hidden: bool, pictures: Sequence[Column]) -> None:
+    """Keep a chunk's candidates."""
+    np.savez(path, frames=np.array(frames), hidden=np.array(hidden), pictures=np.stack(pictures))
+
+
+def _smaller(picture: Picture) -> Column:
+    h, w = picture.shape[:2]
+    scale = min(1.0, _LONGEST / max(h, w))
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
