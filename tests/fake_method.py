@@ -139,3 +139,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     """All files in a folder, without the record, which holds times."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def listing(place: Path) -> list[tuple[str, int]]:
+    """All there is in a folder, and when it was written."""
+    return sorted((str(path), path.stat().st_mtime_ns) for path in place.rglob("*"))

@@ -22,12 +22,15 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ("clip",),
     # Tools
     (
-        *("masks", "warp", "cuts", "viz"),
+        *("masks", "warp", "diffuse", "cuts", "viz"),
         *("video_info", "pictures", "video_read", "video_write", "video_join", "video"),
-        *("mask_read", "mask_frames", "mask_files"),
+        *("mask_read", "mask_frames", "mask_arrays", "mask_files"),
     ),
     # Parts
-    ("window", "motion", "propagation", "fetch", "shape_classical", "flow_classical", "fill_classical"),
+    (
+        *("window", "object_clip", "motion", "flow_classical", "shape_classical", "fill_classical"),
+        *("propagation", "fetch", "blend", "patches"),
+    ),
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),

@@ -1,8 +1,8 @@
 """Fit propagated pixels into their frame: how far to believe them, and a correction that leaves no seam.
 
-Not in the paper: it hands propagated pixels on as they are; but exposure differs between frames, and flow inside a large
-hidden region may be wrong. Both can be measured: a band of visible pixels around the hidden region is predicted from the same
-sources as the hidden pixels beside it, and compared with what is really there.
+Not in the paper: it hands propagated pixels on as they are; but exposure differs between frames, and flow inside a
+large hidden region may be wrong. Both can be measured: a band of visible pixels around the hidden region is predicted
+from the same sources as the hidden pixels beside it, and compared with what is really there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -68,17 +67,13 @@ def split_detail(
     frames: Float[Tensor, "t 3 h w"], seen: Bool[Tensor, "t h w"], width: float
 ) -> tuple[Float[Tensor, "t 3 h w"], Float[Tensor, "t 3 h w"]]:
     """Part pictures into shade (blurred over seen pixels only, so that nothing else bleeds in) and detail."""
-    weight = seen[:, None].to(frames)
-    # Two boxes are near enough to a Gaussian and cost a tenth.
-    size = 2 * max(round(width * 1.2), 1) + 1
-
-    def blur(x: Tensor) -> Tensor:
-        for _ in range(2):
-            x = F.avg_pool2d(x, size, 1, size // 2)
-        return x
-
-    shade = blur(frames * weight) / blur(weight).clamp(min=1e-4)
-    return shade, (frames - shade) * weight
+    pictures = (frames * seen[:, None]).permute(0, 2, 3, 1).numpy()
+    shades = []
+    for picture, mask in zip(pictures, seen.numpy(), strict=True):
+        share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), width)
+        shades.append(cv2.GaussianBlur(picture, (0, 0), width) / np.maximum(share, 1e-4)[..., None])
+    shade = torch.from_numpy(np.stack(shades)).permute(0, 3, 1, 2)
+    return shade, (frames - shade) * seen[:, None]
 
 
 def compare_band(
@@ -133,7 +128,8 @@ def compare_band(
 def calibrate(bands: Sequence[Band | None], reach_frames: int, config: BlendConfig) -> Float[Tensor, " distances"]:
     """Measure how much of a propagated pixel's detail is right, by the number of frames it comes from.
 
-    The share a that minimises |real - a predicted|^2 over the band: near 1 for a rigid object, near 0 where the flow is off.
+    The share a that minimises |real - a predicted|^2 over the band: near 1 for a rigid object, near 0 where the flow
+    is off.
 
     Returns:
         (reach_frames + 1,) in [0, 1], falling with distance in time.
@@ -161,7 +157,10 @@ def correct_shade(band: Band | None, tracks: Tracks, limit: float) -> Float[Tens
         return values
     values[band.frame, :, band.row, band.column] = band.shade.clamp(-limit, limit)
     weight[band.frame, :, band.row, band.column] = 1.0
-    return diffuse(values, weight, found | (weight > 0), smooth=1.0, fade=1e-3) * found
+    some = band.frame.unique()
+    region = found[some] | (weight[some] > 0)
+    values[some] = diffuse(values[some], weight[some], region, smooth=1.0, fade=1e-3, finest=2)
+    return values * found
 
 
 def rate(tracks: Tracks, share: Float[Tensor, " distances"]) -> Tracks:

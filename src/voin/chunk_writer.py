@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from voin import preview, viz
 from voin.clip import Label, Picture
 from voin.mask_files import write_label
+from voin.memory import give_back
 from voin.object_clip import Patch, paste
 from voin.options import JobOptions, Progress
 from voin.outputs import Folder, write_json
@@ -28,6 +29,7 @@ from voin.video import LayerWriter, VideoWriter, read
 
 _WORKERS = 2  # threads that compress pictures
 _PENDING = 4  # pictures that wait for them; memory grows with them
+_TRIM_FRAMES = 16  # how often freed memory is given back
 _FLOW_SHARE = 40  # the frame's longer side over the flow that is drawn in full colour
 
 
@@ -44,6 +46,12 @@ class CompletedChunk:
     chunk: Chunk
     patches: dict[int, list[Patch]]
     seconds: dict[str, float]
+
+
+def with_half_flow(patch: Patch) -> Patch:
+    """Give a patch with its flow in the 16 bits in which it is written: patches wait in memory."""
+    halves = [None if flow is None else flow.astype(np.float16) for flow in (patch.forward, patch.backward)]
+    return replace(patch, forward=halves[0], backward=halves[1])
 
 
 class ChunkWriter:
@@ -82,9 +90,7 @@ class ChunkWriter:
         began = time.perf_counter()
         chunk = done.chunk
         counts = {number: [_count(patch) for patch in patches] for number, patches in done.patches.items()}
-        hidden = [
-            i for i in range(chunk.start, chunk.end) if any(c[i - chunk.start]["occluded"] for c in counts.values())
-        ]
+        hidden = [sum(each[i]["occluded"] for each in counts.values()) for i in range(chunk.count)]
         shown = preview.candidates(hidden, chunk, len(self._plan.chunks))
         columns = []
         with ExitStack() as stack:
@@ -99,8 +105,11 @@ class ChunkWriter:
                     columns.append(preview.column(frame, result, list(patches.values()), self._view))
                 self._put(index, result, patches, videos, pool)
                 self._progress.advance("write")
+                if index % _TRIM_FRAMES == 0:
+                    give_back()
             pool.finish()
-        preview.save_candidates(self._folder.previews_of(chunk), shown, bool(hidden), columns)
+        worth = [hidden[index - chunk.start] for index in shown]
+        preview.save_candidates(self._folder.previews_of(chunk), shown, worth, columns)
         seconds = done.seconds | {"write": time.perf_counter() - began}
         record = {"count": chunk.count, "objects": {number: _lists(each) for number, each in counts.items()}}
         broken = sorted({i for i in self._broken if chunk.start <= i < chunk.end})
@@ -219,7 +228,7 @@ def _write_flow(arrays: Path, picture: Path, patch: Patch | None, longest: float
     for name in ("forward", "backward"):
         flow = None if patch is None else getattr(patch, name)
         if flow is not None:
-            flows[name] = flow.astype(np.float16)
+            flows[name] = flow.astype(np.float16, copy=False)
     data = io.BytesIO()
     np.savez(data, left=patch.left if patch else 0, top=patch.top if patch else 0, **flows)
     write_whole(arrays, data.getvalue())

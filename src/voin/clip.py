@@ -26,7 +26,7 @@ from torch import Tensor
 Frames = Float[Tensor, "b t 3 h w"]
 Masks = Float[Tensor, "b t 1 h w"]
 # One flow per pair of neighbours: entry i lies between frames i and i+1.
-Flows = Float[Tensor, "b t-1 2 h w"]
+Flows = Float[Tensor, "b pairs 2 h w"]
 
 # Single pictures at the edges: decoded frames and masks, as files hold them.
 Picture = UInt8[np.ndarray, "h w 3"]

@@ -44,8 +44,7 @@ class CropReader:
 
     def clips(self, chunk: Chunk) -> dict[int, ObjectClip]:
         """Give a clip, context included, for each object that is to be seen in it; the chunks must come in order."""
-        while self._held and self._held[0][0] < chunk.first:
-            self._held.popleft()
+        self.release(chunk)
         while not self._held or self._held[-1][0] < chunk.last - 1:
             index, crops = next(self._feed)
             if index >= chunk.first:
@@ -54,6 +53,11 @@ class CropReader:
         held = [crops for index, crops in self._held if index < chunk.last]
         clips = {number: self._clip(number, chunk, held) for number in chunk.shot.windows}
         return {number: clip for number, clip in clips.items() if _anything(clip)}
+
+    def release(self, following: Chunk) -> None:
+        """Drop the frames that neither `following` nor a later chunk needs."""
+        while self._held and self._held[0][0] < following.first:
+            self._held.popleft()
 
     def close(self) -> None:
         """Stop reading."""

@@ -14,7 +14,8 @@ def diffuse(
     inside: Bool[Tensor, "n 1 h w"],
     smooth: float,
     fade: float,
-    sweeps: int = 12,
+    sweeps: int = 4,
+    finest: int = 1,
 ) -> Float[Tensor, "n c h w"]:
     """Spread values smoothly from where `weight` is high over `inside`, coarse to fine; no value crosses its edge.
 
@@ -23,34 +24,47 @@ def diffuse(
     Args:
         values: (n, c, h, w).
         weight: (n, 1, h, w), >= 0; how much each value counts; only inside.
-        inside: (n, 1, h, w) bool.
+        inside: (n, 1, h, w).
         smooth: weight of the gradient term.
         fade: weight of the pull to zero.
-        sweeps: Jacobi sweeps a level.
+        sweeps: Jacobi sweeps on the finest grid; coarser ones get more, they cost little.
+        finest: the finest grid has one point per so many pixels: 1, 2 or 4; more is faster and smoother.
     """
     domain = inside.to(values)
     weight = weight * domain
-    if min(values.shape[-2:]) >= 16:
-        # Sums over 2x2 cells keep the data term's size; the gradient term of a halved grid keeps its own.
-        total = 4 * F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
-        mean = 4 * F.avg_pool2d(values * weight, 2, ceil_mode=True, count_include_pad=False) / total.clamp(min=1e-8)
-        coarse = diffuse(mean, total, F.max_pool2d(domain, 2, ceil_mode=True) > 0, smooth, 4 * fade, sweeps)
-        start = F.interpolate(coarse, scale_factor=2, mode="bilinear")[..., : values.shape[-2], : values.shape[-1]]
-    else:
-        start, sweeps = torch.zeros_like(values), 4 * sweeps
-    current = start * domain
-    pull = smooth * (_neighbours(domain)) * domain + weight + fade * domain
-    data = values * weight
+    if min(values.shape[-2:]) < 16:
+        # From the mean on: few sweeps do not carry values all the way across.
+        mean = (values * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-8)
+        return _sweep(mean * domain, values, weight, domain, smooth, fade, 64)
+    # Sums over 2x2 cells keep the data term's size; the gradient term of a halved grid keeps its own.
+    total = 4 * _halve(weight)
+    mean = 4 * _halve(values * weight) / total.clamp(min=1e-8)
+    part = _halve(domain) > 0
+    coarse = diffuse(mean, total, part, smooth, 4 * fade, min(2 * sweeps, 24), max(finest // 2, 1))
+    # Over the share of points inside, so that the zeros outside do not pull at the rim.
+    both = F.interpolate(torch.cat([coarse, part.to(coarse)], dim=1), scale_factor=2, mode="bilinear")
+    both = both[..., : values.shape[-2], : values.shape[-1]]
+    start = both[:, :-1] / both[:, -1:].clamp(min=1e-3)
+    if finest > 1:
+        return start * domain
+    return _sweep(start * domain, values, weight, domain, smooth, fade, sweeps)
+
+
+def _halve(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+
+
+def _sweep(current, values, weight, domain, smooth: float, fade: float, sweeps: int) -> Tensor:
+    """Jacobi sweeps: each point becomes the weighted mean of its own value, its neighbours inside and zero."""
+    scale = domain / (smooth * _neighbours(domain) + weight + fade).clamp(min=1e-8)
+    data, scale = values * weight * scale, smooth * scale
     for _ in range(sweeps):
-        current = domain * (data + smooth * _neighbours(current)) / pull.clamp(min=1e-8)
+        current = _neighbours(current).mul_(scale).add_(data)
     return current
 
 
 def _neighbours(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Sum the four neighbours of each pixel; outside is 0."""
-    result = torch.zeros_like(x)
-    result[..., 1:, :] += x[..., :-1, :]
-    result[..., :-1, :] += x[..., 1:, :]
-    result[..., 1:] += x[..., :-1]
-    result[..., :-1] += x[..., 1:]
-    return result
+    padded = F.pad(x, (1, 1, 1, 1))
+    result = padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1]
+    return result.add_(padded[..., 1:-1, :-2]).add_(padded[..., 1:-1, 2:])

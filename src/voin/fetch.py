@@ -60,7 +60,7 @@ def fetch(
 
 
 def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
-    """Read the track maps between working pixels: the nearest one's source; its neighbours' share of the same source."""
+    """Read the track maps between working pixels: the nearest one's source, and a mean over those that share it."""
     i = frame - tracks.first
     origin, shift, trust = tracks.source[i].numpy(), tracks.displacement[i].numpy(), tracks.confidence[i].numpy()
     h, w = origin.shape

@@ -1,7 +1,8 @@
 """Fill without weights: what no frame has seen is painted in from the object's own pixels.
 
-Next to known pixels their texture is carried on a little way (cv2.inpaint, Telea 2004); further in, colours spread smoothly from
-everything known of the object and settle at its mean colour. Propagated pixels keep as much of their detail as is believed.
+Next to known pixels their texture is carried on a little way (cv2.inpaint, Telea 2004); further in, colours spread
+smoothly from everything known of the object and settle at its mean colour. Propagated pixels keep as much of their
+detail as is believed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jaxtyping import Bool, UInt8
 
 from voin.clip import Frames, Masks
 from voin.diffuse import diffuse
+from voin.masks import grow
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,17 @@ class InpaintFill:
         )
         inside, hidden = whole > 0.5, (whole > 0.5) & (seen <= 0.5)
         # Visible pixels at the rim of the hidden region hold some of the occluder's colour.
-        clear = inside & ~hidden & (torch.nn.functional.max_pool2d(hidden.float(), 3, 1, 1) == 0)
+        clear = inside & ~hidden & ~grow(hidden[:, 0], 1)[:, None]
         weight = torch.where(hidden, trust, clear.to(trust))
         mean = (picture * weight).sum((0, 2, 3)) / weight.sum().clamp(min=1e-6)
         mean = mean.view(1, 3, 1, 1)
+        filled, touched = picture.clone(), hidden.flatten(1).any(dim=1)
+        picture, weight, inside, hidden, trust = (x[touched] for x in (picture, weight, inside, hidden, trust))
         smooth = diffuse(picture - mean, weight, inside, self.config.smooth, self.config.fade) + mean
         missing = hidden & (trust <= 0)
         if self.config.rim > 0:
             smooth = torch.where(missing, self._rim(picture, smooth, missing, inside), smooth)
-        filled = torch.where(hidden, trust * picture + (1 - trust) * smooth, picture).clamp(0, 1)
+        filled[touched] = torch.where(hidden, trust * picture + (1 - trust) * smooth, picture).clamp(0, 1)
         return rearrange(filled, "(b t) c h w -> b t c h w", b=b)
 
     def _rim(self, picture: torch.Tensor, smooth: torch.Tensor, missing: torch.Tensor, inside: torch.Tensor):

@@ -1,8 +1,9 @@
 """Flow completion without weights: one robust motion for the object, plus its smooth deviations.
 
 The visible part's flow is trusted most in the middle of the visible region, since estimators blur motion across the
-occluder's rim. A ridge-regularised affine motion is fitted robustly to it (and, where little is visible, to the neighbouring
-frames' flow); what the visible flow deviates from it is interpolated smoothly inside the amodal mask and fades with distance.
+occluder's rim. A ridge-regularised affine motion is fitted robustly to it (and, where little is visible, to the
+neighbouring frames' flow); what the visible flow deviates from it is interpolated smoothly inside the amodal mask and
+fades with distance.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.clip import Flows, Frames, Masks
@@ -30,6 +32,7 @@ class SmoothFlowConfig:
         cycle: forward-backward error at which trust has dropped to 1/e (pixels).
         affine_ridge: how strongly the affine part is held to zero against the translation (share of the evidence).
         neighbours: weight of the neighbouring frames' evidence for the object's motion.
+        still_points: weight, in pixels of the fit, of standing still in the window.
         smooth: weight of smoothness against the visible flow.
         fade: pull of the deviations towards zero, per pixel.
     """
@@ -38,6 +41,7 @@ class SmoothFlowConfig:
     cycle: float = 0.9
     affine_ridge: float = 0.05
     neighbours: float = 0.3
+    still_points: float = 0.3
     smooth: float = 2.0
     fade: float = 0.01
 
@@ -61,43 +65,55 @@ class SmoothFlow:
             amodal: (b, t, 1, h, w) in [0, 1].
         """
         del frames
-        b = visible.shape[0]
-        trust = rim_trust(visible, self.config.rim * visible.shape[-1] / 256)
+        b, size = visible.shape[0], visible.shape[-1]
+        seen, whole = (rearrange(x, "b t 1 h w -> (b t) 1 h w") for x in (visible, amodal))
+        trust = rim_trust(seen, self.config.rim * size / 256)
+        hidden = ((whole > 0.5) & (seen <= 0.5)).flatten(1).any(dim=1)
+        trust, whole, hidden = (rearrange(x, "(b t) ... -> b t ...", b=b) for x in (trust, whole > 0.5, hidden))
+        # Pairs of frames in which all of the object is seen need no completion.
+        touched = rearrange(hidden[:, 1:] | hidden[:, :-1], "b t -> (b t)")
         flat = [rearrange(x, "b t c h w -> (b t) c h w") for x in (forward, backward)]
-        errors = cycle_error(flat[0], flat[1]), cycle_error(flat[1], flat[0])
         completed = []
-        for flow, error, part in ((flat[0], errors[0], slice(0, -1)), (flat[1], errors[1], slice(1, None))):
-            seen, inside = (rearrange(x[:, part], "b t 1 h w -> (b t) 1 h w") for x in (trust, amodal))
-            scale = self.config.cycle * visible.shape[-1] / 256
-            weight = seen * torch.exp(-((error / scale) ** 2))
-            whole = complete_flow(flow, weight, inside > 0.5, b, self.config)
-            completed.append(rearrange(whole, "(b t) c h w -> b t c h w", b=b))
+        for flow, other, part in ((flat[0], flat[1], slice(0, -1)), (flat[1], flat[0], slice(1, None))):
+            calm = torch.exp(-((_half_cycle_error(flow, other) / (self.config.cycle * size / 256)) ** 2))
+            weight = rearrange(trust[:, part], "b t 1 h w -> (b t) 1 h w") * calm
+            inside = rearrange(whole[:, part], "b t 1 h w -> (b t) 1 h w")
+            motion = fit_motion(flow, weight, b, self.config)[touched]
+            result = flow.clone()
+            result[touched] = complete_flow(flow[touched], weight[touched], inside[touched], motion, self.config)
+            completed.append(rearrange(result, "(b t) c h w -> b t c h w", b=b))
         return completed[0], completed[1]
 
 
-def rim_trust(visible: Masks, rim: float) -> Masks:
+def _half_cycle_error(there: Float[Tensor, "n 2 h w"], back: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """Forward-backward error, looked up at half size (a quarter of the cost), in whole-size pixels."""
+    error = 2 * cycle_error(F.avg_pool2d(there, 2) / 2, F.avg_pool2d(back, 2) / 2)
+    return F.interpolate(error.clamp(max=1e4), size=there.shape[-2:], mode="nearest")
+
+
+def rim_trust(visible: Float[Tensor, "n 1 h w"], rim: float) -> Float[Tensor, "n 1 h w"]:
     """Rate visible pixels by their distance to the visible region's edge: 0 outside, 1 from `rim` pixels on."""
-    inside = (visible > 0.5).to(torch.uint8).cpu().numpy()
-    distance = np.stack([cv2.distanceTransform(m, cv2.DIST_L2, 3) for m in inside.reshape(-1, *inside.shape[-2:])])
-    trust = torch.from_numpy(distance.reshape(inside.shape)).to(visible) / rim
-    return trust.clamp(max=1) ** 2
+    inside = (visible[:, 0] > 0.5).to(torch.uint8).cpu().numpy()
+    distance = np.stack([cv2.distanceTransform(mask, cv2.DIST_L2, 3) for mask in inside])
+    return (torch.from_numpy(distance[:, None]).to(visible) / rim).clamp(max=1) ** 2
 
 
 def complete_flow(
     flow: Float[Tensor, "n 2 h w"],
     weight: Float[Tensor, "n 1 h w"],
-    inside: Tensor,
-    clips: int,
+    inside: Bool[Tensor, "n 1 h w"],
+    motion: Float[Tensor, "n 3 2"],
     config: SmoothFlowConfig,
 ) -> Float[Tensor, "n 2 h w"]:
-    """Complete one direction's flow; `n` is clips times pairs, `inside` (n, 1, h, w) bool the amodal mask."""
-    motion = draw_motion(fit_motion(flow, weight, clips, config), flow)
-    error = (flow - motion).norm(dim=1, keepdim=True)
+    """Complete one direction's flow inside the amodal mask: the fitted motion plus smooth deviations."""
+    drawn = draw_motion(motion, flow)
+    error = (flow - drawn).norm(dim=1, keepdim=True)
     spread = (weight * error).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     # What deviates much is more often the occluder's motion bleeding in than the object's own.
     weight = weight / (1 + (error / spread.clamp(min=0.2)) ** 2)
-    deviation = diffuse(flow - motion, weight, inside, config.smooth, config.fade * (256 / flow.shape[-1]) ** 2)
-    return torch.where(inside, motion + deviation, flow)
+    fade = config.fade * (256 / flow.shape[-1]) ** 2
+    deviation = diffuse(flow - drawn, weight, inside, config.smooth, fade, finest=2)
+    return torch.where(inside, drawn + deviation, flow)
 
 
 def fit_motion(
@@ -120,7 +136,9 @@ def fit_motion(
         moment = _share(weighted.transpose(1, 2) @ target, clips, config.neighbours)
         # The affine part is held to a plain shift in proportion to the evidence.
         count = gram[:, :1, :1].clamp(min=1e-6)
-        ridge = torch.diag(flow.new_tensor([1e-6, config.affine_ridge, config.affine_ridge])) * count
+        ridge = torch.diag(flow.new_tensor([0.0, config.affine_ridge, config.affine_ridge])) * count
+        # Without any evidence the object stays where it is in its window, which already follows it.
+        ridge = ridge + config.still_points * torch.eye(3).to(flow)
         coefficients = torch.linalg.solve(gram + ridge, moment)
         error = (target - points @ coefficients).norm(dim=2, keepdim=True)
         spread = (base * error).sum(1, keepdim=True) / base.sum(1, keepdim=True).clamp(min=1e-6)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from voin import __version__
-from voin.chunk_writer import ChunkWriter, CompletedChunk
+from voin.chunk_writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.crops import CropReader
 from voin.memory import give_back
 from voin.object_clip import ObjectClip, Patch
@@ -135,22 +135,40 @@ def _complete(
         closing(Follower(writer.write, "write")) as follower,
         closing(CropReader(inputs, plan, todo, options)) as reader,
     ):
-        for chunk in todo:
+        for chunk, following in zip(todo, [*todo[1:], None], strict=True):
             read_before, clock = reader.seconds, {}
-            clips = reader.clips(chunk)
-            wanted = range(chunk.start - chunk.first, chunk.end - chunk.first)
-            patches = {}
-            for number in inputs.ids:
-                if number in clips:
-                    patches[number] = complete_object(
-                        clips[number], wanted, category=options.category, with_flow=options.save_flow, clock=clock
-                    )
+            patches = _patches(complete_object, reader.clips(chunk), chunk, inputs.ids, options, clock)
             clock["read"] = reader.seconds - read_before
-            follower.put(CompletedChunk(chunk, patches, clock))
             progress.advance("complete", chunk.count)
-            del clips, patches  # or they would stay while the next chunk is read
+            if following is not None:
+                reader.release(following)
             give_back()
+            # Waits until the chunk before is written; this one's windows are gone by then.
+            follower.put(CompletedChunk(chunk, patches, clock))
+            del patches
         follower.finish()
+
+
+def _patches(
+    complete_object: CompleteObject,
+    clips: dict[int, ObjectClip],
+    chunk: Chunk,
+    order: tuple[int, ...],
+    options: JobOptions,
+    clock: dict[str, float],
+) -> dict[int, list[Patch]]:
+    """Complete the objects of a chunk, the front-most first."""
+    wanted = range(chunk.start - chunk.first, chunk.end - chunk.first)
+    return {
+        number: [
+            with_half_flow(patch)
+            for patch in complete_object(
+                clips[number], wanted, category=options.category, with_flow=options.save_flow, clock=clock
+            )
+        ]
+        for number in order
+        if number in clips
+    }
 
 
 def _cuts(

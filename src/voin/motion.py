@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from einops import rearrange
 from voin.clip import Flows, Frames
 
 
+@runtime_checkable
 class Motion(Protocol):
     """A flow estimator."""
 
@@ -33,6 +34,7 @@ class DIS:
         self.finest = finest
 
     def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
+        """Estimate `forward` and `backward`, as every `Motion` does."""
         b, t = frames.shape[:2]
         luma = (frames * frames.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=2)
         pictures = (luma * 255).round().clamp(0, 255).byte().cpu().numpy()  # (b, t, h, w)
@@ -48,7 +50,10 @@ class DIS:
         first, second = pair
         estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         estimator.setFinestScale(self.finest)
-        return estimator.calc(first, second, None), estimator.calc(second, first, None)
+        # OpenCV's stubs leave out that the flow to start from may be None.
+        there = estimator.calc(first, second, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        back = estimator.calc(second, first, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return there, back
 
 
 class RAFT:
@@ -81,8 +86,8 @@ class RAFT:
                 network = build(weights="DEFAULT")
             except OSError as error:
                 raise OSError(
-                    f"the weights of RAFT {size} could not be downloaded ({error}); they come from torchvision's server; "
-                    "go online once, or give a file with --raft-weights FILE"
+                    f"the weights of RAFT {size} could not be downloaded ({error}); they come from torchvision's "
+                    "server; go online once, or give a file with --raft-weights FILE"
                 ) from error
         else:
             network = build()
@@ -92,6 +97,7 @@ class RAFT:
 
     @torch.inference_mode()
     def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
+        """Estimate `forward` and `backward`, as every `Motion` does; frames of at least 128x128."""
         h, w = frames.shape[-2:]
         if h < 128 or w < 128:
             raise ValueError(f"RAFT was given {w}x{h}; it must be at least 128x128; use --flow dis or a larger window")
@@ -121,7 +127,8 @@ def _read_state(path: Path, size: str, expected: dict) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise OSError(
-            f"{path} cannot be read as weights ({error}); it must be a state dict saved with torch.save; download it again"
+            f"{path} cannot be read as weights ({error}); it must be a state dict saved with torch.save; "
+            "download it again"
         ) from error
     if not isinstance(state, dict) or set(state) != set(expected):
         raise ValueError(f"{path} does not fit raft_{size}; its keys must be torchvision's; try the other size")

@@ -1,4 +1,4 @@
-"""What the pipeline takes and gives: one object's windows cut out of a run of frames, and the patches that complete it."""
+"""What the pipeline takes and gives: an object's windows cut out of a run of frames, and patches that complete it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 from voin.clip import Frame, Mask
 from voin.window import WindowConfig, Windows, box_of, cut, fit_windows
+
+# Windows have sizes of their own, so their sides bind no axis.
+_Cut = Shaped[np.ndarray, "_ _ 3"]
+_CutMask = Bool[np.ndarray, "_ _"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,10 @@ class ObjectClip:
 
     windows: Windows
     size: tuple[int, int]
-    frames: Sequence[Frame]
-    visible: Sequence[Mask]
-    amodal: Sequence[Mask] | None = None
-    occluder: Sequence[Mask] | None = None
+    frames: Sequence[_Cut]
+    visible: Sequence[_CutMask]
+    amodal: Sequence[_CutMask] | None = None
+    occluder: Sequence[_CutMask] | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -80,8 +84,8 @@ def paste(frame: Frame, patches: Sequence[Patch]) -> Frame:
 
     Args:
         frame: (h, w, 3).
-        patches: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a patch before it in
-            the order covers it: what lies in front stays in front.
+        patches: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a patch before it
+            in the order covers it: what lies in front stays in front.
     """
     result = frame.copy()
     taken = np.zeros(frame.shape[:2], bool)
@@ -98,7 +102,7 @@ def cut_clip(
     visible: Sequence[Mask],
     amodal: Sequence[Mask] | None = None,
     occluder: Sequence[Mask] | None = None,
-    config: WindowConfig = WindowConfig(),
+    config: WindowConfig = WindowConfig(),  # noqa: B008 - frozen
 ) -> ObjectClip:
     """Fit windows to an object and cut them out of whole frames.
 
@@ -124,5 +128,6 @@ def cut_clip(
         return None if pictures is None else [cut(picture, windows, i) for i, picture in enumerate(pictures)]
 
     pictures, seen = every(frames), every(visible)
-    assert pictures is not None and seen is not None
+    assert pictures is not None
+    assert seen is not None
     return ObjectClip(windows, (h, w), pictures, seen, every(amodal), every(occluder))

@@ -12,17 +12,11 @@ from torch import Tensor
 
 from voin.clip import Flows, Frames, Mask, Masks, to_kind
 from voin.fetch import fetch
+from voin.masks import grow
 from voin.object_clip import ObjectClip, Patch
 from voin.propagation import Tracks
 from voin.warp import sample_points
 from voin.window import box_of
-
-
-def grow(mask: Bool[Tensor, "t h w"], radius: int) -> Bool[Tensor, "t h w"]:
-    """Widen masks by `radius` pixels, in squares."""
-    if radius <= 0:
-        return mask
-    return F.max_pool2d(mask[:, None].float(), 2 * radius + 1, 1, radius)[:, 0] > 0
 
 
 def native_masks(
@@ -30,8 +24,8 @@ def native_masks(
 ) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
     """Give a frame's `amodal` and `occluded` masks in its native window.
 
-    A mask the user gave is taken as it is. A completed one is drawn at native size around the hidden region only, so that
-    the visible object's outline, which the working grid knows only roughly, does not count as hidden.
+    A mask the user gave is taken as it is. A completed one is drawn at native size around the hidden region only, so
+    that the visible object's outline, which the working grid knows only roughly, does not count as hidden.
     """
     visible = clip.visible[frame]
     if clip.amodal is not None:
@@ -62,7 +56,7 @@ def make_patch(
     amodal: Mask,
     occluded: Mask,
     tracks: Sequence[Tracks] = (),
-    maps: Float[Tensor, "9 h w"] | None = None,
+    maps: Float[Tensor, "9 size size"] | None = None,
 ) -> Patch:
     """Make one frame's patch: fetched pixels with their correction, invented pixels where nothing was found.
 
@@ -100,8 +94,8 @@ def make_patch(
 def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: Masks) -> Float[Tensor, "n 9 h w"]:
     """Lay out what native pixels need from the working grid, each map weighted so that it can be interpolated.
 
-    Channels: what the fill changed of the propagated picture (3) and where it has one (1); the filled picture (3) and where
-    it is the object (1); confidence (1).
+    Channels: what the fill changed of the propagated picture (3) and where it has one (1); the filled picture (3) and
+    where it is the object (1); confidence (1).
     """
     found = (confidence > 0).to(filled)
     inside = (amodal > 0.5).to(filled)

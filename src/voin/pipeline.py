@@ -1,7 +1,8 @@
 """The whole method, on one page: window, motion, shape, flow, propagation, blend, fill, paste.
 
-Read this file first. `Inpainter` holds the stages as parts; trained networks and classical parts have the same signatures
-and can stand in for each other. `voin.load` makes one; `Inpainter.run` works on files, calling it works on tensors.
+Read this file first. `Inpainter` holds the stages as parts; trained networks and classical parts have the same
+signatures and can stand in for each other. `voin.load` makes one; `Inpainter.run` works on files, calling it works on
+tensors.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,14 +23,16 @@ from voin.diffuse import diffuse
 from voin.fill_classical import InpaintFill
 from voin.flow_classical import SmoothFlow, rim_trust
 from voin.job import JobOptions, Progress, run_job
-from voin.motion import Motion, load_motion
+from voin.masks import grow, shrink
+from voin.motion import DIS, Motion, load_motion
 from voin.object_clip import ObjectClip, Patch, cut_clip
-from voin.patches import add_flow, correction_maps, grow, make_patch, native_masks
+from voin.patches import add_flow, correction_maps, make_patch, native_masks
 from voin.propagation import PropagationConfig, Tracks, track
 from voin.shape_classical import VotedShape
 from voin.window import WindowConfig, to_working
 
 
+@runtime_checkable
 class Shape(Protocol):
     """Shape completion (paper 3.1)."""
 
@@ -46,6 +49,7 @@ class Shape(Protocol):
         ...
 
 
+@runtime_checkable
 class Flow(Protocol):
     """Flow completion (paper 3.2)."""
 
@@ -56,6 +60,7 @@ class Flow(Protocol):
         ...
 
 
+@runtime_checkable
 class Fill(Protocol):
     """Filling of what is missing (paper 3.3.1)."""
 
@@ -111,7 +116,8 @@ class Inpainter:
         shape: completes the mask.
         flow: completes the motion.
         fill: invents what no frame shows.
-        motion: estimates flow.
+        motion: estimates the flow that pixels follow.
+        scout: estimates flow that need not be fine: what shapes are completed by, and where nothing is hidden.
         config: numbers of the pipeline.
         device: where the stages run.
         name: what to call this method in tables and in run.json.
@@ -123,11 +129,12 @@ class Inpainter:
         flow: Flow,
         fill: Fill,
         motion: Motion,
+        scout: Motion,
         config: PipelineConfig = PipelineConfig(),
         device: torch.device | str = "cpu",
         name: str = "classical",
     ) -> None:
-        self.shape, self.flow, self.fill, self.motion = shape, flow, fill, motion
+        self.shape, self.flow, self.fill, self.motion, self.scout = shape, flow, fill, motion, scout
         self.config, self.device, self.name = config, torch.device(device), name
 
     @torch.inference_mode()
@@ -153,10 +160,9 @@ class Inpainter:
         size = self.config.window.size
         frames = to_working(clip.frames, size)[None].to(self.device)
         visible = to_working(clip.visible, size)[None].to(self.device)
-        forward = backward = None
+        with _timed(clock, "motion"):
+            forward, backward = self.scout(frames)
         if clip.amodal is None:
-            with _timed(clock, "motion"):
-                forward, backward = self.motion(frames)
             with _timed(clock, "shape"):
                 allowed = torch.ones_like(visible)
                 if clip.occluder is not None:
@@ -191,18 +197,15 @@ class Inpainter:
             patches = [add_flow(patch, clip, i, forward, backward) for patch, i in zip(patches, wanted, strict=True)]
         return patches
 
-    def _object_motion(self, view: _View, forward: Flows | None, backward: Flows | None) -> tuple[Flows, Flows]:
-        """Estimate flow with the hidden part of the object painted over smoothly, so that the occluder's motion stays out."""
-        seen = rim_trust(view.visible, 2 * view.frames.shape[-1] / 256)
-        smooth = diffuse(view.frames[0], seen[0], view.amodal[0] > 0.5, smooth=0.3, fade=0.0)
-        frames = torch.where(view.hidden > 0.5, smooth[None], view.frames)
-        if forward is None or backward is None:
-            return self.motion(frames)
+    def _object_motion(self, view: _View, forward: Flows, backward: Flows) -> tuple[Flows, Flows]:
+        """Estimate flow with the hidden part painted over smoothly, so that the occluder's motion stays out."""
         touched = view.hidden[0].flatten(1).any(dim=1)
         again = (touched[1:] | touched[:-1]).nonzero()[:, 0]
-        if len(again) == 0:
-            return forward, backward
-        there, back = self.motion(torch.stack([frames[0, again], frames[0, again + 1]], dim=1))
+        frames, here = view.frames[0].clone(), touched.nonzero()[:, 0]
+        seen = rim_trust(view.visible[0, here], 2 * frames.shape[-1] / 256)
+        smooth = diffuse(frames[here], seen, view.amodal[0, here] > 0.5, smooth=0.3, fade=0.0, finest=2)
+        frames[here] = torch.where(view.hidden[0, here] > 0.5, smooth, frames[here])
+        there, back = self.motion(torch.stack([frames[again], frames[again + 1]], dim=1))
         forward, backward = forward.clone(), backward.clone()
         forward[0, again], backward[0, again] = there[:, 0], back[:, 0]
         return forward, backward
@@ -260,7 +263,7 @@ class Inpainter:
             category: of the object, where it is known.
 
         Raises:
-            ValueError: a tensor has a wrong shape, dtype or range; a clip has no visible pixel; the frames are too small.
+            ValueError: a tensor has a wrong shape, dtype or range, a clip no visible pixel, or frames are too small.
         """
         check_clip(frames, visible)
         for extra in (amodal, occluder):
@@ -291,7 +294,7 @@ class Inpainter:
         video: Path,
         masks: Path,
         out: Path,
-        options: JobOptions = JobOptions(),
+        options: JobOptions = JobOptions(),  # noqa: B008 - frozen
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Complete the objects in a video and write everything into the folder `out`; see `voin.job.run_job`.
@@ -310,7 +313,7 @@ class Inpainter:
 
     def settings(self) -> dict[str, Any]:
         """Tell what this inpainter is made of, as JSON can hold it."""
-        stages = {"shape": self.shape, "flow": self.flow, "fill": self.fill, "motion": self.motion}
+        stages = {"shape": self.shape, "flow": self.flow, "fill": self.fill, "motion": self.motion, "scout": self.scout}
         return {
             "method": self.name,
             "device": str(self.device),
@@ -330,8 +333,7 @@ def _view(frames: Frames, visible: Masks, amodal: Masks, opened: bool) -> _View:
     seen = visible[0, :, 0] > 0.5
     hidden = (amodal[0, :, 0] > 0.5) & ~seen
     if opened:
-        core = ~grow(~hidden, 1)
-        hidden = grow(core, 2) & hidden
+        hidden = grow(shrink(hidden, 1), 2) & hidden
     whole = (hidden | seen).to(visible)[None, :, None]
     return _View(frames, visible, whole, hidden.to(visible)[None, :, None])
 
@@ -363,7 +365,7 @@ def load(
     motion = load_motion(flow, raft_weights, place)
     if method != "classical":
         raise ValueError(f"method is {method!r}; it must be classical; choose it with --method")
-    return Inpainter(VotedShape(), SmoothFlow(), InpaintFill(), motion, device=place, name=method)
+    return Inpainter(VotedShape(), SmoothFlow(), InpaintFill(), motion, DIS(finest=2), device=place, name=method)
 
 
 def choose_device(name: str) -> torch.device:

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from voin import viz
 from voin.clip import Picture
 from voin.object_clip import Patch
-from voin.outputs import Folder
+from voin.outputs import PREVIEW, Folder
 from voin.pictures import write_image
 from voin.plan import Chunk, Plan
 from voin.preflight import Inputs
@@ -25,6 +25,7 @@ COLUMNS = 6
 ROWS = ("input", "masks", "result")
 _LONGEST = 400  # pixels of a stored picture's longer side
 _MARGIN = 1.6  # what is shown over the largest object, so that its surroundings are seen
+_SHARE = 0.3  # of the most that is hidden in a frame; frames with less show little
 _CANDIDATES = 96  # about as many are kept, however long the video is
 
 
@@ -65,14 +66,19 @@ def candidates(hidden: Sequence[int], chunk: Chunk, chunks: int) -> list[int]:
     """Choose frames of a chunk that may be shown.
 
     Args:
-        hidden: frames of the chunk in which something is occluded.
+        hidden: pixels that are occluded in each of its frames.
         chunk: the chunk.
         chunks: how many there are.
     """
-    most = max(2, min(COLUMNS, _CANDIDATES // chunks))
-    if not hidden:
+    worth = [chunk.start + i for i in _worth_showing(hidden)]
+    if not worth:
         return [(chunk.start + chunk.end) // 2]
-    return [hidden[place] for place in viz.spread(len(hidden), most)]
+    return [worth[place] for place in viz.spread(len(worth), max(2, min(COLUMNS, _CANDIDATES // chunks)))]
+
+
+def _worth_showing(hidden: Sequence[int]) -> list[int]:
+    """Choose the places at which about as much is hidden as anywhere."""
+    return [i for i, count in enumerate(hidden) if count and count >= _SHARE * max(hidden)]
 
 
 def column(frame: Picture, result: Picture, patches: Sequence[Patch], view: View) -> Column:
@@ -93,21 +99,27 @@ def column(frame: Picture, result: Picture, patches: Sequence[Patch], view: View
 
 def write_preview(folder: Folder, chunks: Sequence[Chunk]) -> None:
     """Make the sheet out of what the chunks offer."""
-    kept: list[tuple[int, bool, np.ndarray]] = []
+    frames: list[int] = []
+    hidden: list[int] = []
+    places: list[tuple[Path, int]] = []
     for chunk in chunks:
-        with np.load(folder.previews_of(chunk)) as offered:
-            hidden = bool(offered["hidden"])
-            kept += [(int(frame), hidden, offered["pictures"][i]) for i, frame in enumerate(offered["frames"])]
-    best = [each for each in kept if each[1]] or kept
+        path = folder.previews_of(chunk)
+        with np.load(path) as offered:
+            frames += offered["frames"].tolist()
+            hidden += offered["hidden"].tolist()
+            places += [(path, i) for i in range(len(offered["frames"]))]
+    best = _worth_showing(hidden) or list(range(len(frames)))
     shown = [best[place] for place in viz.spread(len(best), COLUMNS)]
-    h = shown[0][2].shape[0] // len(ROWS)
-    rows = [(label, [each[2][i * h : (i + 1) * h] for each in shown]) for i, label in enumerate(ROWS)]
-    sheet = viz.contact_sheet(rows, columns=[f"frame {each[0]}" for each in shown])
-    write_image(folder.path / "preview.png", sheet)
+    pictures = []
+    for path, i in (places[each] for each in shown):
+        with np.load(path) as offered:
+            pictures.append(np.split(offered["pictures"][i], len(ROWS)))
+    rows = [(label, [each[i] for each in pictures]) for i, label in enumerate(ROWS)]
+    write_image(folder.path / PREVIEW, viz.contact_sheet(rows, columns=[f"frame {frames[each]}" for each in shown]))
 
 
-def save_candidates(path: Path, frames: Sequence[int], hidden: bool, pictures: Sequence[Column]) -> None:
-    """Keep a chunk's candidates."""
+def save_candidates(path: Path, frames: Sequence[int], hidden: Sequence[int], pictures: Sequence[Column]) -> None:
+    """Keep a chunk's candidates, with what is hidden in each."""
     np.savez(path, frames=np.array(frames), hidden=np.array(hidden), pictures=np.stack(pictures))
 
 

@@ -1,8 +1,9 @@
 """Flow-guided propagation (paper 3.3): fetch hidden pixels of the object from frames in which they are seen.
 
-Each hidden pixel is followed along the completed flow, forward and backward in time, while it stays inside the object and
-the forward-backward check holds, until it arrives at a pixel that is visible. The links are composed into one displacement and
-the source frame is sampled once, at native resolution (`fetch.py`), since resampling link by link blurs.
+Each hidden pixel is followed along the completed flow, forward and backward in time, while it stays inside the object
+and the forward-backward check holds, until it arrives at a pixel that is visible. The links are composed into one
+displacement and the source frame is sampled once, at native resolution (`fetch.py`), since resampling link by link
+blurs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Shape completion without weights: frames vote on where the object is.
 
-The object's visible masks are carried from frame to frame by its own (robust, affine) motion; a pixel that was visible as
-object in other frames is object here too, unless it is surely background: it moves as the background does, and at another time
-the object was seen in front of that very point of the background.
+The object's visible masks are carried from frame to frame by its own (robust, affine) motion; a pixel that was
+visible as object in other frames is object here too, unless it is surely background: it moves as the background does,
+and at another time the object was seen in front of that very point of the background.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from voin.clip import Flows, Frames, Masks
 from voin.flow_classical import SmoothFlowConfig, fit_motion, rim_trust
+from voin.masks import grow, shrink
 from voin.warp import cycle_error
 
 
@@ -84,33 +85,37 @@ class VotedShape:
         seen = visible > 0.5
         if len(visible) < 2:
             return seen.to(visible)
-        scale = visible.shape[-1] / 256
-        errors = cycle_error(forward, backward), cycle_error(backward, forward)
-        calm = [torch.exp(-((error / scale) ** 2)) for error in errors]
-        trust = rim_trust(visible[None], 8 * scale)[0]
-        outside = (F.max_pool2d(visible, 9, 1, 4) < 0.5).to(visible)
+        # Voting works at a quarter of the size, its motions are fitted at half: it needs no more.
+        forward, backward, half = (F.avg_pool2d(x, 2) for x in (forward / 2, backward / 2, visible))
+        scale = half.shape[-1] / 256
+        calm = [
+            torch.exp(-((cycle_error(there, back) / (2 * scale)) ** 2))
+            for there, back in ((forward, backward), (backward, forward))
+        ]
+        trust = rim_trust(half, 8 * scale)
+        outside = (F.max_pool2d(half, 5, 1, 2) < 0.5).to(half)
         object_chain = _chain(forward, backward, trust[:-1] * calm[0], trust[1:] * calm[1])
         scene_chain = _chain(forward, backward, outside[:-1] * calm[0], outside[1:] * calm[1])
-        # Masks are carried at half size: voting needs no more, and costs a quarter.
-        half = F.avg_pool2d(visible, 2)
-        votes = self._vote(half, torch.zeros_like(half), object_chain)
+        small = F.avg_pool2d(half, 2)
+        votes = self._vote(small, torch.zeros_like(small), object_chain)
         for _ in range(self.config.rounds):
             # Where the object is thought to be hidden, a frame abstains instead of voting against it.
-            votes = self._vote(half, (votes > self.config.quorum).to(half) * (1 - half), object_chain)
-        background = self._background(F.avg_pool2d(frames, 2), half, votes, scene_chain)
-        free = (votes > self.config.quorum) & ~background
-        hidden = (F.interpolate(free.to(half), scale_factor=2, mode="bilinear") > 0.5) & ~seen & (allowed > 0.5)
+            votes = self._vote(small, (votes > self.config.quorum).to(small) * (1 - small), object_chain)
+        background = self._background(F.avg_pool2d(frames, 4), small, votes, scene_chain)
+        voted = votes * (1 - F.avg_pool2d(background.to(votes), 3, 1, 1))
+        voted = F.interpolate(voted, scale_factor=4, mode="bilinear")
+        hidden = (voted > self.config.quorum) & ~seen & (allowed > 0.5)
         return (seen | self._settle(hidden, seen)).to(visible)
 
     def _vote(
-        self, half: Float[Tensor, "t 1 h w"], hidden: Float[Tensor, "t 1 h w"], chain: Float[Tensor, "t 3 3"]
+        self, small: Float[Tensor, "t 1 h w"], hidden: Float[Tensor, "t 1 h w"], chain: Float[Tensor, "t 3 3"]
     ) -> Float[Tensor, "t 1 h w"]:
         """Weighted share of the frames around each that saw the object at each pixel; hidden pixels abstain."""
-        area = half.mean(dim=(1, 2, 3))
+        area = small.mean(dim=(1, 2, 3))
         # A frame votes as strongly as it saw much of the object.
         strength = area / area.max().clamp(min=1e-6)
-        total, weights = torch.zeros_like(half), torch.zeros_like(half)
-        for offset, here, there, carried in _carry(torch.cat([half, 1 - hidden], dim=1), chain, self.config.offsets):
+        total, weights = torch.zeros_like(small), torch.zeros_like(small)
+        for offset, here, there, carried in _carry(torch.cat([small, 1 - hidden], dim=1), chain, self.config.offsets):
             weight = torch.exp(torch.tensor(-abs(offset) / self.config.patience_frames))
             weight = (weight * strength[there]).view(-1, 1, 1, 1)
             total[here] += weight * carried[:, :1]
@@ -120,23 +125,23 @@ class VotedShape:
     def _background(
         self,
         frames: Float[Tensor, "t 3 h w"],
-        half: Float[Tensor, "t 1 h w"],
+        small: Float[Tensor, "t 1 h w"],
         votes: Float[Tensor, "t 1 h w"],
         chain: Float[Tensor, "t 3 3"],
     ) -> Bool[Tensor, "t 1 h w"]:
         """Where the background is surely seen.
 
-        The pixel's colour returns at the same point of the background at other times, so it is no passing occluder; and at
-        some time the object stood in front of that point, so it is no occluder at rest.
+        The pixel's colour returns at the same point of the background at other times, so it is no passing occluder;
+        and at some time the object stood in front of that point, so it is no occluder at rest.
         """
         smooth = F.avg_pool2d(frames, 3, 1, 1)
-        core = -F.max_pool2d(-half, 3, 1, 1)
+        core = -F.max_pool2d(-small, 3, 1, 1)
         # Where the object may be hidden, what is seen is the occluder and tells nothing about the background.
-        outside = (F.max_pool2d(half.maximum(votes), 3, 1, 1) < 0.5 * self.config.quorum).to(half)
-        covered, same, compared = (torch.zeros_like(half) for _ in range(3))
+        outside = (F.max_pool2d(small.maximum(votes), 3, 1, 1) < 0.5 * self.config.quorum).to(small)
+        covered, same, compared = (torch.zeros_like(small) for _ in range(3))
         for _, here, _, carried in _carry(torch.cat([core, outside, smooth], dim=1), chain, self.config.offsets):
             covered[here] = covered[here].maximum(carried[:, :1])
-            comparable = (carried[:, 1:2] > 0.99).to(half)
+            comparable = (carried[:, 1:2] > 0.99).to(small)
             difference = (carried[:, 2:] - smooth[here]).abs().amax(dim=1, keepdim=True)
             compared[here] += comparable
             same[here] += comparable * torch.exp(-((difference / self.config.colour) ** 2))
@@ -147,10 +152,8 @@ class VotedShape:
         area = (hidden | seen).flatten(1).sum(dim=1)
         diameter = area.float().median().sqrt()
         radius = max(int(self.config.thickness * diameter / 2), 1)
-        mask = hidden.float()
         # Opening by reconstruction: what is thick somewhere keeps its outline nearby.
-        core = 1 - F.max_pool2d(1 - mask, 2 * radius + 1, 1, radius)
-        opened = (F.max_pool2d(core, 4 * radius + 1, 1, 2 * radius) > 0) & hidden
+        opened = (grow(shrink(hidden[:, 0], radius), 2 * radius) & hidden[:, 0])[:, None]
         enough = opened.flatten(1).sum(dim=1) > self.config.deficit * area
         return opened & enough.view(-1, 1, 1, 1)
 
@@ -174,12 +177,12 @@ def _matrices(coefficients: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor,
     return matrix
 
 
-def _carry(half: Float[Tensor, "t c h w"], chain: Float[Tensor, "t 3 3"], offsets: tuple[int, ...]):
+def _carry(small: Float[Tensor, "t c h w"], chain: Float[Tensor, "t 3 3"], offsets: tuple[int, ...]):
     """For each offset in time, carry the masks of other frames here: (offset, frames here, frames there, masks)."""
-    t = len(half)
+    t = len(small)
     back = torch.linalg.inv(chain)
     for offset in [sign * each for each in offsets if each < t for sign in (1, -1)]:
-        here = torch.arange(max(-offset, 0), min(t - offset, t), device=half.device)
+        here = torch.arange(max(-offset, 0), min(t - offset, t), device=small.device)
         there = here + offset
-        grid = F.affine_grid((chain[there] @ back[here])[:, :2], [len(here), *half.shape[1:]], align_corners=True)
-        yield offset, here, there, F.grid_sample(half[there], grid, align_corners=True)
+        grid = F.affine_grid((chain[there] @ back[here])[:, :2], [len(here), *small.shape[1:]], align_corners=True)
+        yield offset, here, there, F.grid_sample(small[there], grid, align_corners=True)

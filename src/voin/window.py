@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+
+from voin.clip import to_unit
 
 Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
 Spans = Float[np.ndarray, " t"]
@@ -65,8 +67,8 @@ class Windows:
 def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
     """Fit smooth squares around the boxes of an object's visible part.
 
-    The object's size is the largest seen nearby in time, since occlusion only shrinks boxes; frames in which little of it is
-    seen count little for the centre; each window holds its own box whatever the smoothing says.
+    The object's size is the largest seen nearby in time, since occlusion only shrinks boxes; frames in which little
+    of it is seen count little for the centre; each window holds its own box whatever the smoothing says.
 
     Args:
         boxes: (t, 4) x0 y0 x1 y1, end exclusive; all 0 where nothing is visible.
@@ -85,7 +87,7 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
     seen = _running_max(longer, config.reach_frames)
     seen = np.interp(np.arange(len(boxes)), np.nonzero(seen)[0], seen[seen > 0])
     area = np.where(there, (x1 - x0) * (y1 - y0), 0) / seen**2
-    weight = area**2 + 1e-9 * there
+    weight = area**4 + 1e-9 * there
     centre_x = _smooth((x0 + x1) / 2, weight, config.smooth_frames)
     centre_y = _smooth((y0 + y1) / 2, weight, config.smooth_frames)
     object_size = _smooth(seen, np.ones(len(boxes)), config.smooth_frames)
@@ -111,14 +113,14 @@ def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
         spread = width
         while True:
             local = weight * np.exp(-0.5 * ((t - i) / spread) ** 2)
-            if local.sum() > 1e-12 or spread > 4 * len(values):
+            if local.sum() > 0.5 or spread > 4 * len(values):
                 break
             spread *= 2
         local = local / max(local.sum(), 1e-30)
         mean_t, mean_v = (local * t).sum(), (local * values).sum()
         variance = (local * (t - mean_t) ** 2).sum()
         slope = (local * (t - mean_t) * (values - mean_v)).sum() / (variance + 1)
-        result[i] = mean_v + slope * np.clip(i - mean_t, -width, width)
+        result[i] = mean_v + slope * np.clip(i - mean_t, -spread, spread)
     return result
 
 
@@ -153,11 +155,13 @@ def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t 
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
-    tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
-    if tensor.shape[-1] == size:
-        return tensor.contiguous()
-    return F.interpolate(tensor[None], size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+    if picture.dtype == bool:
+        picture = picture.astype(np.uint8) * 255
+    if picture.shape[0] != size:
+        # The mean over each working pixel's area where it shrinks, which leaves no alias.
+        method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
+        picture = cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=method)
+    return torch.from_numpy(to_unit(picture.reshape(size, size, -1)).transpose(2, 0, 1).copy())
 
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fake_method import Fake, contents, labels, listing, run, save_frames, save_labels
+from video_clips import COUNT, SIZE, encode, pictures
+from voin import chunk_writer
+from voin.video import probe
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_frames(tmp_path / "frames", pictures())
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    return save_labels(tmp_path / "masks", labels(COUNT, SIZE))
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return encode(tmp_path / "clip.mp4", pictures(), sound="aac")
+
+
+def test_a_failed_run_goes_on_with_the_first_unfinished_chunk(tmp_path: Path, masks: Path, video: Path) -> None:
+    options: dict[str, Any] = {"png": True, "chunk_frames": 3, "context_frames": 2, "save_flow": True, "layer": "mov"}
+    run(video, masks, tmp_path / "whole", **options)
+    for fail_at in range(4):
+        out = tmp_path / f"out{fail_at}"
+        with pytest.raises(RuntimeError, match="on purpose"):
+            run(video, masks, out, Fake(fail_at), **options)
+        finished = len(list((out / ".voin" / "parts").glob("*.json")))
+        assert finished <= fail_at
+        method = Fake()
+        record = run(video, masks, out, method, **options)
+        assert len(method.clips) == 4 - finished
+        assert not (out / ".voin").exists()
+        assert record["seconds"]["motion"] == pytest.approx(1.0)
+        whole, parts = contents(tmp_path / "whole"), contents(out)
+        assert [name for name in whole | parts if whole.get(name) != parts.get(name) and name != "object.mov"] == []
+        assert probe(out / "object.mov").count == COUNT
+
+
+def test_chunks_whose_files_were_lost_are_made_again(tmp_path: Path, masks: Path, folder: Path) -> None:
+    options: dict[str, Any] = {"chunk_frames": 3, "context_frames": 2}
+    with pytest.raises(RuntimeError):
+        run(folder, masks, tmp_path / "out", Fake(3), **options)
+    _wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name in ("read", "write")])
+    (tmp_path / "out" / "completed" / "00001.png").unlink(missing_ok=True)
+    run(folder, masks, tmp_path / "out", **options)
+    run(folder, masks, tmp_path / "whole", **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def _wait_for(condition: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from fake_method import Fake, run
+class Slow(Fake):
+    def __call__(self, *arguments, **options):
+        time.sleep(0.3)
+        return super().__call__(*arguments, **options)
+run(*map(Path, sys.argv[1:4]), Slow(), chunk_frames=2, context_frames=1)
+"""
+
+
+def _slow_run(video: Path, masks: Path, out: Path) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(chunk_writer.__file__).parents[1])])
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW_RUN, str(video), str(masks), str(out)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
+    tmp_path: Path, masks: Path, folder: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    with _slow_run(folder, masks, out) as process:
+        _wait_for(lambda: (out / ".voin" / "parts" / "00001.json").exists())
+        process.send_signal(number)
+        began = time.monotonic()
+        process.wait(timeout=10)
+        assert time.monotonic() - began < 3
+        assert process.returncode != 0
+    assert (out / ".voin" / "parts" / "00001.json").exists()
+    method = Fake()
+    record = run(folder, masks, out, method, chunk_frames=2, context_frames=1)
+    assert 1 <= len(method.clips) <= 4
+    run(folder, masks, tmp_path / "whole", chunk_frames=2, context_frames=1)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert len(record["objects"]["1"]["occluded"]) == COUNT
+
+
+def test_an_interrupt_stops_all_threads(tmp_path: Path, masks: Path, folder: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, masks, tmp_path / "out", Fake(2, KeyboardInterrupt()), chunk_frames=3, context_frames=0)
+    assert threading.active_count() == before
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path, masks: Path, folder: Path) -> None:
+    first = run(folder, masks, tmp_path / "out")
+    before, method = listing(tmp_path / "out"), Fake()
+    again = run(folder, masks, tmp_path / "out", method)
+    assert method.clips == []
+    assert again == first | {"finished_before": True}
+    assert listing(tmp_path / "out") == before
+    assert run(folder, masks, tmp_path / "out", method, overwrite=True)["finished_before"] is False
+    assert len(method.clips) == 1
+
+
+def test_a_finished_run_that_lost_a_file_is_made_again(tmp_path: Path, masks: Path, folder: Path) -> None:
+    run(folder, masks, tmp_path / "out")
+    (tmp_path / "out" / "amodal" / "00003.png").unlink()
+    assert run(folder, masks, tmp_path / "out")["finished_before"] is False
+    assert (tmp_path / "out" / "amodal" / "00003.png").exists()
+
+
+def test_errors_while_reading_and_writing_surface(
+    tmp_path: Path, masks: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (folder / "00006.png").read_bytes()
+    (folder / "00006.png").write_bytes(data[: len(data) // 2])
+    before = threading.active_count()
+    with pytest.raises(OSError, match="frame 6"):
+        run(folder, masks, tmp_path / "a", cuts="none", chunk_frames=2, context_frames=0)
+    (folder / "00006.png").write_bytes(data)
+    os.utime(folder / "00006.png", (1, 1))
+
+    def full(path: Path, array: np.ndarray) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(chunk_writer, "write_image", full)
+    with pytest.raises(OSError, match="No space"):
+        run(folder, masks, tmp_path / "b", chunk_frames=2, context_frames=0)
+    assert threading.active_count() == before
