@@ -71,7 +71,7 @@ def slide(
         inside = (np.abs(x - left - side / 2) < side / 2) & (np.abs(y - top - side / 2) < side / 2)
         whole = np.where(inside[..., None], square(x - left, y - top), background(x, y))
         true.append(whole)
-        frames.append(np.where(covered[..., None], np.float32([0.1, 0.2, 0.7]), whole))
+        frames.append(np.where(covered[..., None], np.array([0.1, 0.2, 0.7], np.float32), whole))
         visible.append(inside & ~covered)
         amodal.append(inside)
     return Sliding(frames, true, visible, amodal, speed)

@@ -12,7 +12,7 @@ from voin.window import Windows, cut
 
 def clip_at(left: int, top: int, side: int, h: int = 47, w: int = 61) -> tuple[np.ndarray, ObjectClip]:
     frame = np.random.default_rng(0).integers(0, 256, (h, w, 3)).astype(np.uint8)
-    windows = Windows(*(np.array([float(each)]) for each in (left, top, side)), 32)
+    windows = Windows(np.array([float(left)]), np.array([float(top)]), np.array([float(side)]), 32)
     visible = np.zeros((h, w), bool)
     visible[5:20, 5:20] = True
     return frame, ObjectClip(windows, (h, w), [cut(frame, windows, 0)], [cut(visible, windows, 0)])

@@ -203,7 +203,10 @@ def test_sources_near_the_occluder_are_not_used(sliding: Sliding, tracks: tuple[
 def test_turning_time_round_swaps_the_directions(sliding: Sliding, tracks: tuple[Tracks, Tracks]) -> None:
     t = len(sliding.frames)
     turned = Sliding(
-        *(list(reversed(each)) for each in (sliding.frames, sliding.true, sliding.visible, sliding.amodal)),
+        sliding.frames[::-1],
+        sliding.true[::-1],
+        sliding.visible[::-1],
+        sliding.amodal[::-1],
         (-sliding.speed[0], -sliding.speed[1]),
     )
     for one, other in zip(tracks, reversed(true_tracks(turned)), strict=True):

@@ -17,7 +17,7 @@ def square_boxes(lefts: np.ndarray, top: int = 50, side: int = 40) -> np.ndarray
 
 
 def at(left: int, top: int, side: int, size: int = 64) -> Windows:
-    return Windows(*(np.array([float(each)]) for each in (left, top, side)), size)
+    return Windows(np.array([float(left)]), np.array([float(top)]), np.array([float(side)]), size)
 
 
 def test_windows_hold_the_boxes_whatever_the_motion() -> None:

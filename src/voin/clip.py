@@ -51,17 +51,17 @@ def to_kind(colours: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return clipped.astype(dtype)
 
 
-def check_clip(frames: Tensor, visible: Tensor) -> None:
-    """Refuse tensors that are not a clip and its visible mask.
+def check_clip(frames: Tensor, visible: Tensor, name: str = "visible") -> None:
+    """Refuse tensors that are not a clip and its mask; `name` is what the mask is called.
 
     Raises:
         ValueError: wrong number of axes, channels, sizes, dtype, range, or values that are not finite.
     """
     _check_tensor("frames", frames, channels=3)
-    _check_tensor("visible", visible, channels=1)
+    _check_tensor(name, visible, channels=1)
     if frames.shape[:2] != visible.shape[:2] or frames.shape[-2:] != visible.shape[-2:]:
         raise ValueError(
-            f"visible has shape {tuple(visible.shape)} for frames of shape {tuple(frames.shape)}; "
+            f"{name} has shape {tuple(visible.shape)} for frames of shape {tuple(frames.shape)}; "
             "b, t, h and w must be the same; give one mask a frame, of the frame's size"
         )
 

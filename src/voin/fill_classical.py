@@ -100,5 +100,5 @@ def inpaint_inside(
     Paper 3.3: hidden regions get no background colours. So what is neither hole nor known but lies near the hole is
     inpainted along with it, and is not for use.
     """
-    near = cv2.dilate(hole.astype(np.uint8), np.ones((2 * radius + 3, 2 * radius + 3), np.uint8)) > 0
+    near = cv2.dilate(hole.astype(np.uint8), np.ones((8 * radius + 3, 8 * radius + 3), np.uint8)) > 0
     return cv2.inpaint(np.ascontiguousarray(picture), (near & ~known).astype(np.uint8), radius, cv2.INPAINT_TELEA)

@@ -92,6 +92,7 @@ class RAFT:
         else:
             network = build()
             network.load_state_dict(_read_state(weights, size, network.state_dict()))
+        self.size, self.weights = size, str(weights or "torchvision")
         self.network = network.eval().requires_grad_(False).to(device)
         self.device = torch.device(device)
 

@@ -266,9 +266,9 @@ class Inpainter:
             ValueError: a tensor has a wrong shape, dtype or range, a clip no visible pixel, or frames are too small.
         """
         check_clip(frames, visible)
-        for extra in (amodal, occluder):
+        for name, extra in (("amodal", amodal), ("occluder", occluder)):
             if extra is not None:
-                check_clip(frames, extra)
+                check_clip(frames, extra, name)
         result = frames.clone()
         masks = [torch.zeros_like(visible) for _ in range(4)]
         for b in range(frames.shape[0]):
@@ -323,9 +323,13 @@ class Inpainter:
 
 
 def describe(stage: object) -> dict[str, Any]:
-    """Give the numbers of a stage: the fields of its config, where it has one."""
+    """Give the numbers of a stage: the fields of its config, or its own plain attributes."""
     config = getattr(stage, "config", None)
-    return asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
+    if is_dataclass(config) and not isinstance(config, type):
+        return asdict(config)
+    return {
+        name: value for name, value in getattr(stage, "__dict__", {}).items() if isinstance(value, (int, float, str))
+    }
 
 
 def _view(frames: Frames, visible: Masks, amodal: Masks, opened: bool) -> _View:

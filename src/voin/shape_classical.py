@@ -149,9 +149,10 @@ class VotedShape:
 
     def _settle(self, hidden: Bool[Tensor, "t 1 h w"], seen: Bool[Tensor, "t 1 h w"]) -> Bool[Tensor, "t 1 h w"]:
         """Drop hidden parts that are thin or, in sum, small: an object that deforms is not hidden."""
+        # Votes at a quarter of the size blur the outline by up to three pixels.
         area = (hidden | seen).flatten(1).sum(dim=1)
         diameter = area.float().median().sqrt()
-        radius = max(int(self.config.thickness * diameter / 2), 1)
+        radius = max(round(float(self.config.thickness * diameter / 2)), 3)
         # Opening by reconstruction: what is thick somewhere keeps its outline nearby.
         opened = (grow(shrink(hidden[:, 0], radius), 2 * radius) & hidden[:, 0])[:, None]
         enough = opened.flatten(1).sum(dim=1) > self.config.deficit * area

@@ -155,13 +155,13 @@ def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t 
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
-    if picture.dtype == bool:
-        picture = picture.astype(np.uint8) * 255
+    # Resampled as floats, so that 8-bit and float input give the same.
+    picture = np.ascontiguousarray(to_unit(picture), dtype=np.float32)
     if picture.shape[0] != size:
         # The mean over each working pixel's area where it shrinks, which leaves no alias.
         method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
-        picture = cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=method)
-    return torch.from_numpy(to_unit(picture.reshape(size, size, -1)).transpose(2, 0, 1).copy())
+        picture = cv2.resize(picture, (size, size), interpolation=method)
+    return torch.from_numpy(picture.reshape(size, size, -1).transpose(2, 0, 1).copy())
 
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
