@@ -128,7 +128,7 @@ def test_a_half_true_prediction_is_half_trusted() -> None:
 
 
 def test_trust_lies_between_0_and_1_and_falls_with_time() -> None:
-    bands = [made_up(*(0.1 * torch.randn(2, 500, 3)), length) for length in (1, 5, 20)]
+    bands = [made_up(*(0.1 * torch.randn(2, 500, 3)), length) for length in (1, 5, 20)]  # pyright: ignore[reportCallIssue]
     for each in (bands, [None, None], [], [None, *bands]):
         share = calibrate(each, REACH, BlendConfig())
         assert share.shape == (REACH + 1,)

@@ -476,5 +476,5 @@ def test_settings_differ_where_numbers_differ() -> None:
     one, other = inpainter(), inpainter()
     other.config = replace(other.config, window=WindowConfig(size=96))
     assert one.settings() != other.settings()
-    other = inpainter(motion=type(one.motion)(finest=0))
+    other = inpainter(motion=type(one.motion)(finest=0))  # pyright: ignore[reportCallIssue]
     assert one.settings() != other.settings()

@@ -106,4 +106,4 @@ def test_two_clips_at_once_equal_two_calls(crossed: Scene, completed: Tensor) ->
     visible = crossed.visible
     two = [x.repeat(2, 1, 1, 1, 1) for x in (crossed.frames, visible, torch.ones_like(visible), forward, backward)]
     two[0][1], two[1][1] = two[0][1].flip(-1), two[1][1].flip(-1)
-    assert torch.equal(VotedShape()(*two)[:1], completed)
+    assert torch.equal(VotedShape()(*two)[:1], completed)  # pyright: ignore[reportArgumentType]
