@@ -15,7 +15,7 @@ from voin.video import read
 from voin.window import WindowConfig, Windows, fit_windows
 
 # What the windows in memory may take: those of a chunk with its context, and those read ahead for the next one.
-_MOST_BYTES = 192 * 2**20
+_MOST_BYTES = 150 * 2**20
 _LEAST_CORE, _LEAST_CONTEXT, _LEAST_AHEAD = 8, 4, 2  # frames, however large they are
 
 
