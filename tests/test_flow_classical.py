@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hidden_clips import scene
 from voin.flow_classical import SmoothFlow, SmoothFlowConfig, draw_motion, fit_motion, rim_trust
 
 T, SIZE = 5, 64
@@ -166,3 +167,16 @@ def test_trust_grows_from_the_edge() -> None:
     assert trust[0, 0, 32, 32] == 1
     assert trust[0, 0, 32, 9] < trust[0, 0, 32, 11] < trust[0, 0, 32, 13]
     assert trust.max() <= 1
+
+
+def test_motion_across_a_gap_leads_from_the_last_sight_of_the_object_to_the_next() -> None:
+    # It stands still in its window, is hidden wholly for three frames, and comes back elsewhere.
+    before, after = (scene(t=1, start=start, bar=None) for start in ((20.0, 20.0), (31.0, 15.0)))
+    frames = torch.cat([before.frames] * 2 + [torch.zeros_like(before.frames)] * 3 + [after.frames] * 2, dim=1)
+    visible = torch.cat([before.visible] * 2 + [torch.zeros_like(before.visible)] * 3 + [after.visible] * 2, dim=1)
+    still = torch.zeros(1, 6, 2, 64, 80)
+    forward, backward = SmoothFlow()(frames, still, still, visible, torch.ones_like(visible))
+    gone = forward[0, 1:5, :, 30, 30].sum(dim=0)
+    back = backward[0, 1:5, :, 30, 30].sum(dim=0)
+    assert gone.tolist() == pytest.approx([11.0, -5.0], abs=0.6)
+    assert back.tolist() == pytest.approx([-11.0, 5.0], abs=0.6)

@@ -22,13 +22,13 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ("clip",),
     # Tools
     (
-        *("masks", "warp", "diffuse", "cuts", "viz"),
+        *("masks", "warp", "pyramid", "diffuse", "cuts", "viz"),
         *("video_info", "pictures", "video_read", "video_write", "video_join", "video"),
         *("mask_read", "mask_frames", "mask_arrays", "mask_files"),
     ),
     # Parts
     (
-        *("window", "object_clip", "motion", "flow_classical", "shape_classical", "fill_classical"),
+        *("window", "object_clip", "motion", "gaps", "flow_classical", "shape_classical", "fill_classical"),
         *("propagation", "fetch", "blend", "patches"),
     ),
     # Jobs

@@ -268,6 +268,19 @@ def test_the_completed_flow_is_the_motion_in_native_pixels(sliding: Scene) -> No
             assert error < 0.6
 
 
+def test_a_completion_of_tensors_holds_the_completed_flow(sliding: Scene) -> None:
+    result = inpainter()(sliding.frames, sliding.visible, amodal=sliding.amodal)
+    t, h, w = sliding.frames.shape[1], *sliding.frames.shape[-2:]
+    for flow, part, sign in ((result.forward, slice(2, 7), 1), (result.backward, slice(3, 8), -1)):
+        assert flow is not None
+        assert flow.shape == (1, t - 1, 2, h, w)
+        links = flow[:, 2:7]  # backward flow 2 starts in frame 3
+        hidden = sliding.hidden[:, part].expand_as(links) > 0
+        expected = sign * torch.tensor([2.6, 0.4]).view(1, 1, 2, 1, 1).expand_as(links)
+        assert (links - expected)[hidden].abs().mean() < 0.6
+        assert (flow[..., :4] == 0).all()  # far from the object
+
+
 # Stages are parts.
 
 

@@ -7,6 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.pyramid import double, halve
+
+_CELL = 32  # a crop begins and ends at multiples of it, so that no grid of the pyramid shifts
+
 
 def diffuse(
     values: Float[Tensor, "n c h w"],
@@ -30,6 +34,20 @@ def diffuse(
         sweeps: Jacobi sweeps on the finest grid; coarser ones get more, they cost little.
         finest: the finest grid has one point per so many pixels: 1, 2 or 4; more is faster and smoother.
     """
+    result = torch.zeros_like(values)
+    rows, columns = (_span(inside.any(dim=0)[0].any(dim=axis)) for axis in (1, 0))
+    values, weight, inside = (each[..., rows, columns] for each in (values, weight, inside))
+    result[..., rows, columns] = _solve(values, weight, inside, smooth, fade, sweeps, finest)
+    return result
+
+
+def _span(there: Bool[Tensor, " size"]) -> slice:
+    """Give the whole cells around all that is there: elsewhere there is nothing to do."""
+    places = there.nonzero()[:, 0].tolist() or [0]
+    return slice(places[0] // _CELL * _CELL, -(-(places[-1] + 1) // _CELL) * _CELL)
+
+
+def _solve(values, weight, inside, smooth: float, fade: float, sweeps: int, finest: int) -> Tensor:
     domain = inside.to(values)
     weight = weight * domain
     if min(values.shape[-2:]) < 16:
@@ -37,21 +55,16 @@ def diffuse(
         mean = (values * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-8)
         return _sweep(mean * domain, values, weight, domain, smooth, fade, 64)
     # Sums over 2x2 cells keep the data term's size; the gradient term of a halved grid keeps its own.
-    total = 4 * _halve(weight)
-    mean = 4 * _halve(values * weight) / total.clamp(min=1e-8)
-    part = _halve(domain) > 0
-    coarse = diffuse(mean, total, part, smooth, 4 * fade, min(2 * sweeps, 24), max(finest // 2, 1))
+    total = 4 * halve(weight)
+    mean = 4 * halve(values * weight) / total.clamp(min=1e-8)
+    part = halve(domain) > 0
+    coarse = _solve(mean, total, part, smooth, 4 * fade, min(2 * sweeps, 24), max(finest // 2, 1))
     # Over the share of points inside, so that the zeros outside do not pull at the rim.
-    both = F.interpolate(torch.cat([coarse, part.to(coarse)], dim=1), scale_factor=2, mode="bilinear")
-    both = both[..., : values.shape[-2], : values.shape[-1]]
+    both = double(torch.cat([coarse, part.to(coarse)], dim=1))[..., : values.shape[-2], : values.shape[-1]]
     start = both[:, :-1] / both[:, -1:].clamp(min=1e-3)
     if finest > 1:
         return start * domain
     return _sweep(start * domain, values, weight, domain, smooth, fade, sweeps)
-
-
-def _halve(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 
 
 def _sweep(current, values, weight, domain, smooth: float, fade: float, sweeps: int) -> Tensor:

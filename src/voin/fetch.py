@@ -83,7 +83,19 @@ def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
 
 def sample_picture(frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
     """Sample single points of a picture bicubically; result in [0, 1]; outside, the border repeats."""
+    return to_unit(_remap(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)
+
+
+def sample_maps(
+    maps: Float[np.ndarray, "9 h w"], x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n 9"]:
+    """Sample single points of nine maps bilinearly; outside, the border repeats."""
+    # OpenCV takes pictures of up to four channels.
+    threes = [np.ascontiguousarray(maps[i : i + 3].transpose(1, 2, 0)) for i in (0, 3, 6)]
+    return np.concatenate([_remap(each, x, y, cv2.INTER_LINEAR) for each in threes], axis=1)
+
+
+def _remap(picture: np.ndarray, x: np.ndarray, y: np.ndarray, method: int) -> np.ndarray:
     fill = -len(x) % _WIDTH
     map_x, map_y = (np.pad(each.astype(np.float32), (0, fill)).reshape(-1, _WIDTH) for each in (x, y))
-    values = cv2.remap(frame, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return to_unit(values.reshape(-1, 3)[: len(x)]).clip(0, 1)
+    return cv2.remap(picture, map_x, map_y, method, borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)[: len(x)]

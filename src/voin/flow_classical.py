@@ -20,7 +20,9 @@ from torch import Tensor
 
 from voin.clip import Flows, Frames, Masks
 from voin.diffuse import diffuse
-from voin.warp import cycle_error
+from voin.gaps import close_gaps
+from voin.pyramid import halve
+from voin.warp import cycle_error, length, warp
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,12 @@ class SmoothFlow:
         """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
 
         Args:
-            frames: (b, t, 3, h, w); not looked at, the trained stage needs it.
+            frames: (b, t, 3, h, w); looked at where the object is hidden wholly for a while.
             forward: (b, t-1, 2, h, w) as estimated.
             backward: (b, t-1, 2, h, w) as estimated.
             visible: (b, t, 1, h, w) in [0, 1].
             amodal: (b, t, 1, h, w) in [0, 1].
         """
-        del frames
         b, size = visible.shape[0], visible.shape[-1]
         seen, whole = (rearrange(x, "b t 1 h w -> (b t) 1 h w") for x in (visible, amodal))
         trust = rim_trust(seen, self.config.rim * size / 256)
@@ -72,23 +73,34 @@ class SmoothFlow:
         trust, whole, hidden = (rearrange(x, "(b t) ... -> b t ...", b=b) for x in (trust, whole > 0.5, hidden))
         # Pairs of frames in which all of the object is seen need no completion.
         touched = rearrange(hidden[:, 1:] | hidden[:, :-1], "b t -> (b t)")
-        flat = [rearrange(x, "b t c h w -> (b t) c h w") for x in (forward, backward)]
+        flows = [rearrange(x, "b t c h w -> (b t) c h w") for x in (forward, backward)]
+        weights = [
+            self._weight(flows[0], flows[1], trust[:, :-1], visible[:, 1:]),
+            self._weight(flows[1], flows[0], trust[:, 1:], visible[:, :-1]),
+        ]
+        motions = [fit_motion(flow, weight, b, self.config) for flow, weight in zip(flows, weights, strict=True)]
+        clips = zip(frames, visible, rearrange(motions[0], "(b t) ... -> b t ...", b=b), strict=True)
+        lack = torch.cat([close_gaps(*clip) for clip in clips])
+        motions[0][:, 0] += lack
+        motions[1][:, 0] -= lack
         completed = []
-        for flow, other, part in ((flat[0], flat[1], slice(0, -1)), (flat[1], flat[0], slice(1, None))):
-            calm = torch.exp(-((_half_cycle_error(flow, other) / (self.config.cycle * size / 256)) ** 2))
-            weight = rearrange(trust[:, part], "b t 1 h w -> (b t) 1 h w") * calm
-            inside = rearrange(whole[:, part], "b t 1 h w -> (b t) 1 h w")
-            motion = fit_motion(flow, weight, b, self.config)[touched]
+        for flow, weight, motion, part in zip(flows, weights, motions, (whole[:, :-1], whole[:, 1:]), strict=True):
+            inside = rearrange(part, "b t 1 h w -> (b t) 1 h w")[touched]
             result = flow.clone()
-            result[touched] = complete_flow(flow[touched], weight[touched], inside[touched], motion, self.config)
+            result[touched] = complete_flow(flow[touched], weight[touched], inside, motion[touched], self.config)
             completed.append(rearrange(result, "(b t) c h w -> b t c h w", b=b))
         return completed[0], completed[1]
 
-
-def _half_cycle_error(there: Float[Tensor, "n 2 h w"], back: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 1 h w"]:
-    """Forward-backward error, looked up at half size (a quarter of the cost), in whole-size pixels."""
-    error = 2 * cycle_error(F.avg_pool2d(there, 2) / 2, F.avg_pool2d(back, 2) / 2)
-    return F.interpolate(error.clamp(max=1e4), size=there.shape[-2:], mode="nearest")
+    def _weight(
+        self, there: Float[Tensor, "n 2 h w"], back: Float[Tensor, "n 2 h w"], trust: Masks, end: Masks
+    ) -> Float[Tensor, "n 1 h w"]:
+        """Rate flow: high well inside the visible part, where it leads back, and where it arrives at visible pixels."""
+        trust, end = (rearrange(x, "b t 1 h w -> (b t) 1 h w") for x in (trust, end))
+        # Looked up at half size: a quarter of the cost.
+        there, back = halve(there) / 2, halve(back) / 2
+        limit = self.config.cycle * end.shape[-1] / 512
+        calm = torch.exp(-((cycle_error(there, back) / limit) ** 2)) * warp(halve(end), there)
+        return trust * F.interpolate(calm, size=end.shape[-2:])
 
 
 def rim_trust(visible: Float[Tensor, "n 1 h w"], rim: float) -> Float[Tensor, "n 1 h w"]:
@@ -107,7 +119,7 @@ def complete_flow(
 ) -> Float[Tensor, "n 2 h w"]:
     """Complete one direction's flow inside the amodal mask: the fitted motion plus smooth deviations."""
     drawn = draw_motion(motion, flow)
-    error = (flow - drawn).norm(dim=1, keepdim=True)
+    error = length(flow - drawn)
     spread = (weight * error).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     # What deviates much is more often the occluder's motion bleeding in than the object's own.
     weight = weight / (1 + (error / spread.clamp(min=0.2)) ** 2)

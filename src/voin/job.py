@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from voin import __version__
 from voin.chunk_writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.crops import CropReader
-from voin.memory import give_back
+from voin.memory import give_back, keep_small
 from voin.object_clip import ObjectClip, Patch
 from voin.options import JobOptions, Progress, Silent
 from voin.outputs import RECORD, Folder, Layout, is_output, write_json
@@ -86,6 +86,7 @@ def run_job(
         ValueError: video, masks and options do not fit each other.
     """
     began = time.perf_counter()
+    keep_small()
     video, masks, out = Path(video), Path(masks), Path(out)
     progress = progress or Silent()
     _check_apart(out, video, masks, options)

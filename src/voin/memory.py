@@ -16,6 +16,25 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+# Parameters of glibc's mallopt, and what they are set to.
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_ALONE_BYTES, _ARENAS = 8 * 2**20, 4
+
+
+def keep_small() -> None:
+    """Let large arrays go back to the system as soon as they are freed.
+
+    glibc learns to keep them, up to 32 MB each and for every thread; at 1080p that was 180 MB, and more the longer a
+    job ran. Costs a twentieth of the computing time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):  # no glibc
+        return
+    mallopt(_MMAP_THRESHOLD, _ALONE_BYTES)
+    mallopt(_ARENA_MAX, _ARENAS)
+
+
 def give_back() -> None:
     """Return freed memory to the system.
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.clip import Flows, Frames, Mask, Masks, to_kind
-from voin.fetch import fetch
+from voin.fetch import fetch, sample_maps
 from voin.masks import grow
 from voin.object_clip import ObjectClip, Patch
 from voin.propagation import Tracks
@@ -78,8 +78,8 @@ def make_patch(
         assert maps is not None
         fetched = fetch(clip, tracks, frame, rows, columns)
         scale = clip.windows.scale[frame]
-        at = [torch.from_numpy(((each + 0.5) / scale - 0.5).astype(np.float32)) for each in (columns, rows)]
-        values = sample_points(maps[None], torch.zeros(len(rows), dtype=torch.long), at[0], at[1]).numpy()
+        x, y = (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
+        values = sample_maps(maps.numpy(), x, y)
         change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
         mended = fetched.colours + change / np.maximum(found_share, 1e-6)
         result = np.where(fetched.found[:, None], mended, invented / np.maximum(share, 1e-6))

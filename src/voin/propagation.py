@@ -101,7 +101,7 @@ def _follow(there, back, wanted, first: int, sources, amodal, config: Propagatio
         flow = sample_points(there, link, x, y)
         x, y, at = x + flow[:, 0], y + flow[:, 1], at + step
         # Paper 3.3: the forward-backward check, link by link.
-        error = (flow + sample_points(back, link, x, y)).norm(dim=1)
+        error = torch.hypot(*(flow + sample_points(back, link, x, y)).unbind(dim=1))
         doubt = doubt + (error / limit) ** 2
         near_x, near_y = x.round().long(), y.round().long()
         inside = (near_x >= 0) & (near_x < w) & (near_y >= 0) & (near_y < h)

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from voin.clip import Flows, Frames, Masks
 from voin.flow_classical import SmoothFlowConfig, fit_motion, rim_trust
+from voin.gaps import close_gaps
 from voin.masks import grow, shrink
+from voin.pyramid import halve
 from voin.warp import cycle_error
 
 
@@ -86,22 +88,26 @@ class VotedShape:
         if len(visible) < 2:
             return seen.to(visible)
         # Voting works at a quarter of the size, its motions are fitted at half: it needs no more.
-        forward, backward, half = (F.avg_pool2d(x, 2) for x in (forward / 2, backward / 2, visible))
+        forward, backward, half, picture = (halve(x) for x in (forward / 2, backward / 2, visible, frames))
         scale = half.shape[-1] / 256
         calm = [
             torch.exp(-((cycle_error(there, back) / (2 * scale)) ** 2))
             for there, back in ((forward, backward), (backward, forward))
         ]
         trust = rim_trust(half, 8 * scale)
-        outside = (F.max_pool2d(half, 5, 1, 2) < 0.5).to(half)
-        object_chain = _chain(forward, backward, trust[:-1] * calm[0], trust[1:] * calm[1])
-        scene_chain = _chain(forward, backward, outside[:-1] * calm[0], outside[1:] * calm[1])
-        small = F.avg_pool2d(half, 2)
+        outside = (~grow(half[:, 0] >= 0.5, 2))[:, None].to(half)
+        there, back = _motions(forward, backward, trust, calm)
+        lack = close_gaps(picture, half, there)
+        there[:, 0] += lack
+        back[:, 0] -= lack
+        object_chain = _chain(there, back, half.shape[-1])
+        scene_chain = _chain(*_motions(forward, backward, outside, calm), half.shape[-1])
+        small = halve(half)
         votes = self._vote(small, torch.zeros_like(small), object_chain)
         for _ in range(self.config.rounds):
             # Where the object is thought to be hidden, a frame abstains instead of voting against it.
             votes = self._vote(small, (votes > self.config.quorum).to(small) * (1 - small), object_chain)
-        background = self._background(F.avg_pool2d(frames, 4), small, votes, scene_chain)
+        background = self._background(halve(picture), small, votes, scene_chain)
         voted = votes * (1 - F.avg_pool2d(background.to(votes), 3, 1, 1))
         voted = F.interpolate(voted, scale_factor=4, mode="bilinear")
         hidden = (voted > self.config.quorum) & ~seen & (allowed > 0.5)
@@ -137,7 +143,7 @@ class VotedShape:
         smooth = F.avg_pool2d(frames, 3, 1, 1)
         core = -F.max_pool2d(-small, 3, 1, 1)
         # Where the object may be hidden, what is seen is the occluder and tells nothing about the background.
-        outside = (F.max_pool2d(small.maximum(votes), 3, 1, 1) < 0.5 * self.config.quorum).to(small)
+        outside = (~grow(small.maximum(votes)[:, 0] >= 0.5 * self.config.quorum, 1))[:, None].to(small)
         covered, same, compared = (torch.zeros_like(small) for _ in range(3))
         for _, here, _, carried in _carry(torch.cat([core, outside, smooth], dim=1), chain, self.config.offsets):
             covered[here] = covered[here].maximum(carried[:, :1])
@@ -159,12 +165,20 @@ class VotedShape:
         return opened & enough.view(-1, 1, 1, 1)
 
 
-def _chain(forward, backward, weight_forward, weight_backward) -> Float[Tensor, "t 3 3"]:
-    """Fit affine motions and chain them: maps from the first frame to each, in coordinates from -1 to 1."""
+def _motions(
+    forward: Float[Tensor, "n 2 h w"], backward: Float[Tensor, "n 2 h w"], trust: Tensor, calm: list[Tensor]
+) -> tuple[Float[Tensor, "n 3 2"], Float[Tensor, "n 3 2"]]:
+    """Fit affine motions to both flows where `trust` is high, one map a frame, and the flow leads back."""
     config = SmoothFlowConfig()
-    there = _matrices(fit_motion(forward, weight_forward, 1, config), forward.shape[-1])
-    back = _matrices(fit_motion(backward, weight_backward, 1, config), forward.shape[-1])
-    links = (there + torch.linalg.inv(back)) / 2
+    return (
+        fit_motion(forward, trust[:-1] * calm[0], 1, config),
+        fit_motion(backward, trust[1:] * calm[1], 1, config),
+    )
+
+
+def _chain(there: Float[Tensor, "n 3 2"], back: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor, "t 3 3"]:
+    """Chain motions: maps from the first frame to each, in coordinates from -1 to 1."""
+    links = (_matrices(there, width) + torch.linalg.inv(_matrices(back, width))) / 2
     chain = [torch.eye(3).to(links)]
     for link in links:
         chain.append(link @ chain[-1])

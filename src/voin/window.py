@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from voin.clip import to_unit
-
 Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
 Spans = Float[np.ndarray, " t"]
 
@@ -155,13 +153,14 @@ def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t 
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
-    # Resampled as floats, so that 8-bit and float input give the same.
-    picture = np.ascontiguousarray(to_unit(picture), dtype=np.float32)
+    # Resampled as floats, so that 8-bit and float input give the same; brought to [0, 1] when it has become small.
+    most = 255 if picture.dtype == np.uint8 else 1
+    picture = picture.astype(np.float32)
     if picture.shape[0] != size:
         # The mean over each working pixel's area where it shrinks, which leaves no alias.
         method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
         picture = cv2.resize(picture, (size, size), interpolation=method)
-    return torch.from_numpy(picture.reshape(size, size, -1).transpose(2, 0, 1).copy())
+    return torch.from_numpy(picture.reshape(size, size, -1).transpose(2, 0, 1) / np.float32(most))
 
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
