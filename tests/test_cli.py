@@ -136,7 +136,7 @@ def test_quiet_prints_nothing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voin import pipeline
+    from voin import methods
     from voin.options import JobOptions
     from voin.video import Quality
 
@@ -151,7 +151,7 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
         seen["load"] = (given, named)
         return Stand()
 
-    monkeypatch.setattr(pipeline, "load", load)
+    monkeypatch.setattr(methods, "load", load)
     words = "complete v.mp4 m -o o --category dog --amodal a --occluder b --ids 1,2 --order 2,1 --flow raft-small"
     words += " --raft-weights w.pt --png --layer webm --save-flow --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
     words += " --preset fast --lossless --resize-masks --mask-frames 0-8:2 --absent error --skip-broken --overwrite"

@@ -30,16 +30,26 @@ TABLE: tuple[tuple[str, ...], ...] = (
     (
         *("window", "object_clip", "motion", "gaps", "flow_classical", "shape_classical", "fill_classical"),
         *("propagation", "fetch", "blend", "patches"),
+        *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
+        *("metrics", "perceptual", "scores"),
     ),
+    # Stores
+    ("categories", "source_layouts", "sources", "clip_filter", "manifest", "dataset", "pack"),
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),
         *("crops", "outputs", "preview", "chunk_writer", "run_record", "job"),
     ),
     # Methods
-    ("pipeline",),
+    ("pipeline", "methods", "baselines"),
+    # Runs
+    (
+        *("workers", "clip_build", "build", "verify", "show_page", "show"),
+        *("spread", "degrade", "truth_flow", "trials", "judge", "results", "result_tables", "curves", "films"),
+        *("report_page", "report", "evaluate"),
+    ),
     # Faces
-    ("doctor", "terminal", "demo_page", "demo", "bench", "cli", "__main__"),
+    ("doctor", "terminal", "demo_page", "demo", "bench", "cli_data", "cli_pack", "cli_evaluate", "cli", "__main__"),
 )
 PLACE = {module: (row, column) for row, modules in enumerate(TABLE) for column, module in enumerate(modules)}
 # `__init__` names what is public and imports it at first use; the modules may ask it for nothing but the version.

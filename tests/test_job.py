@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fake_method import Fake, contents, expected, expected_label, labels, run, save_frames, save_labels
-from video_clips import COUNT, SIZE, encode, packets, pictures, save, seconds_of
+from video_clips import COUNT, SIZE, packets, pictures, save, seconds_of
 from voin import crops
 from voin.mask_files import open_masks
 from voin.pictures import read_picture
@@ -24,21 +24,6 @@ ODD = (47, 61)
 @pytest.fixture
 def frames() -> list[np.ndarray]:
     return pictures()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, frames: list[np.ndarray]) -> Path:
-    return save_frames(tmp_path / "frames", frames)
-
-
-@pytest.fixture
-def masks(tmp_path: Path) -> Path:
-    return save_labels(tmp_path / "masks", labels(COUNT, SIZE))
-
-
-@pytest.fixture
-def video(tmp_path: Path, frames: list[np.ndarray]) -> Path:
-    return encode(tmp_path / "clip.mp4", frames, sound="aac")
 
 
 def label_of(path: Path) -> np.ndarray:

@@ -12,25 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fake_method import Fake, contents, labels, listing, run, save_frames, save_labels
-from video_clips import COUNT, SIZE, encode, pictures
+from fake_method import Fake, contents, listing, run
+from video_clips import COUNT
 from voin import chunk_writer
 from voin.video import probe
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return save_frames(tmp_path / "frames", pictures())
-
-
-@pytest.fixture
-def masks(tmp_path: Path) -> Path:
-    return save_labels(tmp_path / "masks", labels(COUNT, SIZE))
-
-
-@pytest.fixture
-def video(tmp_path: Path) -> Path:
-    return encode(tmp_path / "clip.mp4", pictures(), sound="aac")
 
 
 def test_a_failed_run_goes_on_with_the_first_unfinished_chunk(tmp_path: Path, masks: Path, video: Path) -> None:

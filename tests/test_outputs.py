@@ -10,23 +10,8 @@ import numpy as np
 import pytest
 
 from fake_method import Fake, contents, expected, labels, listing, run, save_frames, save_labels
-from video_clips import COUNT, SIZE, encode, pictures
+from video_clips import COUNT, SIZE, pictures
 from voin.pictures import read_picture
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return save_frames(tmp_path / "frames", pictures())
-
-
-@pytest.fixture
-def masks(tmp_path: Path) -> Path:
-    return save_labels(tmp_path / "masks", labels(COUNT, SIZE))
-
-
-@pytest.fixture
-def video(tmp_path: Path) -> Path:
-    return encode(tmp_path / "clip.mp4", pictures(), sound="aac")
 
 
 @pytest.mark.parametrize(

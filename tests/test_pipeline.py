@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from hidden_clips import Scene, inpainter, iou, psnr, scene
+from voin.methods import choose_device, load
 from voin.object_clip import cut_clip
-from voin.pipeline import Completion, Fill, Flow, Inpainter, Motion, Shape, choose_device, load
+from voin.pipeline import Completion, Fill, Flow, Inpainter, Motion, Shape
 from voin.window import WindowConfig
 
 SIZE = 64

@@ -103,9 +103,10 @@ def test_composed_sampling_beats_link_by_link_sampling(sliding: Sliding, tracks:
     assert composed > linked + 3
 
 
-def test_with_estimated_flow_the_square_is_restored_too() -> None:
-    sliding = slide(t=16, speed=(3.3, 0.4), start=(8.0, 22.0))
-    config = PipelineConfig(window=WindowConfig(size=96))
+@pytest.mark.parametrize(("t", "speed", "size"), [(16, (3.3, 0.4), 96), (26, (1.7, 0.3), 128)])
+def test_with_estimated_flow_the_square_is_restored_too(t: int, speed: tuple[float, float], size: int) -> None:
+    sliding = slide(t=t, speed=speed, start=(8.0, 22.0))
+    config = PipelineConfig(window=WindowConfig(size=size))
     inpainter = Inpainter(VotedShape(), SmoothFlow(), InpaintFill(), DIS(0), DIS(), config)
     clip = cut_clip(sliding.frames, sliding.visible, sliding.amodal, config=config.window)
     given, wanted, hidden = [], [], 0

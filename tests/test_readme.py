@@ -18,12 +18,14 @@ import cv2
 import numpy as np
 import pytest
 
+import voi_sources
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DOCUMENTS = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 # Run as they stand. The others take long (demo, bench, those that need weights): their options are checked.
-QUICK = {"complete", "doctor"}
-SLOW_OPTIONS = {"raft-small", "raft-large", "--raft-weights", "cuda"}
+QUICK = {"complete", "doctor", "data", "evaluate"}
+SLOW_OPTIONS = {"raft-small", "raft-large", "--raft-weights", "--lpips-weights", "cuda"}
 # Programs of the shell that a document may show without our having anything to check.
 FOREIGN = {"cd", "git", "source", "open", "xdg-open", "pre-commit", "export"}
 
@@ -64,7 +66,8 @@ def help_text(*command: str) -> str:
 
 def check_voin(words: list[str]) -> None:
     """Refuse a `voin` command whose subcommand or options its help does not list."""
-    command = words[1:2] if len(words) > 1 and not words[1].startswith("-") else []
+    depth = 2 if words[1:2] == ["data"] else 1
+    command = words[1 : 1 + depth] if len(words) > depth and not words[1].startswith("-") else []
     text = help_text(*command)
     for word in words[1:]:
         if word.startswith("-"):
@@ -108,7 +111,7 @@ def test_each_command_of_the_documents_exists(words: list[str]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the files that README.md names: a textured square that passes behind a bar, and its masks."""
+    """A folder with the files that README.md names: a textured square that passes behind a bar, its masks; a DAVIS."""
     h, w, t = 96, 128, 12
     random = np.random.default_rng(0)
     ground = cv2.resize(random.integers(60, 120, (12, 16, 3), dtype=np.uint8), (w, h), interpolation=cv2.INTER_CUBIC)
@@ -132,6 +135,7 @@ def folder(tmp_path: Path) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.astype(np.uint8), format="rgb24")))
         container.mux(stream.encode())
     (tmp_path / "cuts.txt").write_text("6\n")
+    voi_sources.davis(tmp_path / "DAVIS", ["bear", "bus"], ["dog"])
     return tmp_path
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -133,3 +134,13 @@ def test_the_box_of_a_mask_is_tight_and_ends_exclusive() -> None:
     assert box_of(mask) == (0, 0, 0, 0)
     mask[3:7, 11:29] = True
     assert box_of(mask) == (11, 3, 29, 7)
+
+
+def test_an_hour_without_a_cut_is_fitted_in_seconds() -> None:
+    t = np.arange(90_000)
+    x = 300 + 100 * np.sin(t / 500)
+    boxes = np.stack([x - 40, x * 0 + 60, x + 40, x * 0 + 140], axis=1).astype(int)
+    began = time.process_time()
+    windows = fit_windows(boxes)
+    assert time.process_time() - began < 30  # four hundred times as much when every frame looks at every other
+    assert np.abs(windows.left + windows.side / 2 - x)[100:-100].max() < 3

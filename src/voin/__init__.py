@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voin.pipeline import Inpainter, load
+    from voin.methods import load
+    from voin.pipeline import Inpainter
 
 __version__ = "0.1.0"
 __all__ = ["Inpainter", "__version__", "load"]
 
 # Public name -> its module. Imported at first use: `import voin` must stay quick, and torch is not.
-_HOME = {"Inpainter": "voin.pipeline", "load": "voin.pipeline"}
+_HOME = {"Inpainter": "voin.pipeline", "load": "voin.methods"}
 
 
 def __getattr__(name: str) -> Any:

@@ -45,10 +45,10 @@ class BenchConfig:
     Args:
         size: (h, w) of the clip.
         frames: its length.
-        flow: name of the optical flow, see `voin.pipeline.load`.
+        flow: name of the optical flow, see `voin.methods.load`.
         share: area of the object over that of the frame.
         device: where to compute.
-        raft_weights: a file for RAFT, see `voin.pipeline.load`.
+        raft_weights: a file for RAFT, see `voin.methods.load`.
     """
 
     size: tuple[int, int] = (1080, 1920)
@@ -257,7 +257,7 @@ def _work(connection: Connection, folder: Path, config: BenchConfig) -> None:
 
 def _measure(connection: Connection, folder: Path, config: BenchConfig) -> dict[str, Any]:
     began = time.perf_counter()
-    from voin.pipeline import load
+    from voin.methods import load
 
     inpainter = load("classical", flow=config.flow, raft_weights=config.raft_weights, device=config.device)
     ready = time.perf_counter()

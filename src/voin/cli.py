@@ -10,6 +10,8 @@ import typer
 from rich.markup import escape
 
 from voin import __version__
+from voin.cli_evaluate import EXAMPLES, evaluate
+from voin.cli_pack import data_app
 from voin.terminal import FAULT, Bars, count_of, err, out, told
 
 app = typer.Typer(
@@ -227,8 +229,8 @@ def complete(
 ) -> None:
     """Complete a partly hidden object: its whole mask, its hidden pixels, the video with them."""
     with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
+        from voin.methods import load
         from voin.options import JobOptions
-        from voin.pipeline import load
         from voin.video import Quality
 
         options = JobOptions(
@@ -312,7 +314,7 @@ def demo(
 
         shots = choose_shots([clip])
         find_clip()  # before the imports that take long
-        from voin.pipeline import load
+        from voin.methods import load
 
         inpainter = load("classical", flow=flow, raft_weights=raft_weights, device=device)
         began = time.perf_counter()
@@ -399,3 +401,8 @@ def doctor(
             doctor.show(found, out)
         if found["problems"]:
             raise typer.Exit(FAULT)
+
+
+# Commands that have files of their own.
+app.add_typer(data_app, name="data")
+app.command(epilog=EXAMPLES)(evaluate)

@@ -1,8 +1,8 @@
 """The whole method, on one page: window, motion, shape, flow, propagation, blend, fill, paste.
 
 Read this file first. `Inpainter` holds the stages as parts; trained networks and classical parts have the same
-signatures and can stand in for each other. `voin.load` makes one; `Inpainter.run` works on files, calling it works on
-tensors.
+signatures and can stand in for each other. `voin.load` makes one (`methods.py`); `Inpainter.run` works on files,
+calling it works on tensors.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ from torch import Tensor
 from voin.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
 from voin.clip import Flows, Frames, Masks, check_clip
 from voin.diffuse import diffuse
-from voin.fill_classical import InpaintFill
-from voin.flow_classical import SmoothFlow, SmoothFlowConfig, rim_trust
+from voin.flow_classical import rim_trust
 from voin.job import JobOptions, Progress, run_job
 from voin.masks import grow, shrink
-from voin.motion import DIS, Motion, load_motion
+from voin.motion import Motion
 from voin.object_clip import ObjectClip, Patch, cut_clip
 from voin.patches import add_flow, correction_maps, make_patch, native_masks
 from voin.propagation import PropagationConfig, Tracks, track
-from voin.shape_classical import VotedShape
 from voin.window import WindowConfig, to_working
 
 
@@ -386,42 +384,3 @@ def _timed(clock: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start
-
-
-def load(
-    method: str = "classical", *, flow: str = "dis", raft_weights: Path | None = None, device: str = "auto"
-) -> Inpainter:
-    """Make an inpainter.
-
-    Args:
-        method: `classical` needs no weights.
-        flow: `dis`, `raft-small` or `raft-large`.
-        raft_weights: a state-dict file for RAFT; None takes torchvision's own.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-
-    Raises:
-        ValueError: an unknown method, flow or device.
-        ImportError: RAFT without torchvision.
-        OSError: weights that cannot be read.
-    """
-    place = choose_device(device)
-    motion = load_motion(flow, raft_weights, place)
-    if method != "classical":
-        raise ValueError(f"method is {method!r}; it must be classical; choose it with --method")
-    # Measured on DAVIS training clips: RAFT's flow is good up to the occluder's rim, and needs no painting over.
-    raft = flow != "dis"
-    completion = SmoothFlow(SmoothFlowConfig(rim=3.0) if raft else SmoothFlowConfig())
-    config = PipelineConfig(paint=not raft)
-    return Inpainter(VotedShape(), completion, InpaintFill(), motion, DIS(finest=2), config, place, method)
-
-
-def choose_device(name: str) -> torch.device:
-    """Give the device called `auto` (the best there is), `cpu`, `cuda` or `mps`."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(each for each, works in there.items() if works)
-    if name not in there:
-        raise ValueError(f"device is {name!r}; it must be auto, cpu, cuda or mps; choose one with --device")
-    if not there[name]:
-        raise ValueError(f"device {name} is not to be had here; torch finds none; use --device cpu")
-    return torch.device(name)

@@ -104,20 +104,23 @@ def _running_max(values: Spans, reach: int) -> Spans:
 
 def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
     """Smooth by straight lines fitted around each frame (Gaussian weights), so that steady motion is kept as it is."""
-    t = np.arange(len(values))
     # Where nothing is seen nearby, the span widens until something is.
     result = np.empty(len(values))
-    for i in t:
+    for i in range(len(values)):
         spread = width
         while True:
-            local = weight * np.exp(-0.5 * ((t - i) / spread) ** 2)
+            # Farther frames weigh less than a millionth, and a shot may be hours long.
+            first, last = max(i - int(6 * spread), 0), i + int(6 * spread) + 1
+            t = np.arange(first, min(last, len(values)))
+            local = weight[first:last] * np.exp(-0.5 * ((t - i) / spread) ** 2)
             if local.sum() > 0.5 or spread > 4 * len(values):
                 break
             spread *= 2
+        near = values[first:last]
         local = local / max(local.sum(), 1e-30)
-        mean_t, mean_v = (local * t).sum(), (local * values).sum()
+        mean_t, mean_v = (local * t).sum(), (local * near).sum()
         variance = (local * (t - mean_t) ** 2).sum()
-        slope = (local * (t - mean_t) * (values - mean_v)).sum() / (variance + 1)
+        slope = (local * (t - mean_t) * (near - mean_v)).sum() / (variance + 1)
         result[i] = mean_v + slope * np.clip(i - mean_t, -spread, spread)
     return result
 
