@@ -81,3 +81,20 @@ def test_pictures_of_a_batch_do_not_mix() -> None:
     for i in range(2):
         alone = diffuse(values[i : i + 1], weight[i : i + 1], inside[i : i + 1], smooth=1.0, fade=0.01)
         torch.testing.assert_close(both[i : i + 1], alone)
+
+
+def test_a_map_is_spread_as_if_it_were_alone() -> None:
+    values, weight = torch.rand(20, 2, 80, 96), (torch.rand(20, 1, 80, 96) > 0.7).float()
+    inside = torch.zeros(20, 1, 80, 96, dtype=torch.bool)
+    for i, each in enumerate(inside):
+        each[:, 10 + i : 50 + i, 30 - i : 70] = True  # each elsewhere, so that their common box is larger
+    together = diffuse(values, weight, inside, smooth=1.0, fade=0.01, finest=2)
+    for i in (0, 7, 19):
+        one = slice(i, i + 1)
+        alone = diffuse(values[one], weight[one], inside[one], smooth=1.0, fade=0.01, finest=2)
+        torch.testing.assert_close(together[one], alone)
+
+
+def test_nothing_inside_gives_nothing() -> None:
+    inside = torch.zeros(2, 1, 40, 40, dtype=torch.bool)
+    assert not diffuse(torch.rand(2, 3, 40, 40), torch.rand(2, 1, 40, 40), inside, smooth=1.0, fade=0.0).any()

@@ -68,6 +68,16 @@ def test_raft_has_the_same_signature_and_refuses_small_frames(raft_small: Path) 
             raft(torch.zeros(1, 2, 3, *size))
 
 
+def test_enlarged_raft_gives_pixels_of_the_frames_it_was_given(raft_small: Path) -> None:
+    pytest.importorskip("torchvision")
+    forward, backward = RAFT("small", raft_small, enlarge=2)(shifting(2.0, -1.0, size=70))
+    assert forward.shape == backward.shape == (1, 1, 2, 70, 70)
+    for flow, sign in ((forward, 1), (backward, -1)):
+        inner = flow[..., 20:-20, 20:-20]
+        assert inner[:, :, 0].median().item() == pytest.approx(2.0 * sign, abs=0.3)
+        assert inner[:, :, 1].median().item() == pytest.approx(-1.0 * sign, abs=0.3)
+
+
 def test_raft_refuses_files_that_are_not_its_weights(tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
     with pytest.raises(OSError, match="is no file"):

@@ -7,6 +7,7 @@ too. Only the object's own visible pixels are ever used to fill (paper 3.3: hidd
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -93,7 +94,7 @@ class HullShape:
         return _completion(frames, seen, _hulls(seen), frames.clone(), torch.zeros_like(visible))
 
 
-class _Fill:
+class _Fill(ABC):
     """A method that paints the hidden pixels of one clip after the other; its shape is given, or the convex hull."""
 
     content = True
@@ -142,9 +143,10 @@ class _Fill:
             trust[b, :, 0] = torch.from_numpy(confidence).to(trust)
         return _completion(frames, seen, whole, filled, trust)
 
+    @abstractmethod
     def _paint(self, pictures: Pictures, known: Stack, hidden: Stack) -> tuple[Pictures, np.ndarray]:
         """Give pictures with `hidden` painted, and how sure that is, (t, h, w) in [0, 1]: 0 is invented."""
-        raise NotImplementedError
+        ...
 
 
 class Telea(_Fill):

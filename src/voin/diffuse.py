@@ -9,6 +9,7 @@ from torch import Tensor
 
 from voin.pyramid import double, halve
 
+_BATCH = 16
 _CELL = 32  # a crop begins and ends at multiples of it, so that no grid of the pyramid shifts
 
 
@@ -35,9 +36,12 @@ def diffuse(
         finest: the finest grid has one point per so many pixels: 1, 2 or 4; more is faster and smoother.
     """
     result = torch.zeros_like(values)
-    rows, columns = (_span(inside.any(dim=0)[0].any(dim=axis)) for axis in (1, 0))
-    values, weight, inside = (each[..., rows, columns] for each in (values, weight, inside))
-    result[..., rows, columns] = _solve(values, weight, inside, smooth, fade, sweeps, finest)
+    # Some maps at a time: less memory, and a tighter box around what is inside.
+    for start in range(0, len(values), _BATCH):
+        part = slice(start, start + _BATCH)
+        rows, columns = (_span(inside[part].any(dim=0)[0].any(dim=axis)) for axis in (1, 0))
+        box = (part, slice(None), rows, columns)
+        result[box] = _solve(values[box], weight[box], inside[box], smooth, fade, sweeps, finest)
     return result
 
 

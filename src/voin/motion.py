@@ -9,7 +9,10 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
 
 from voin.clip import Flows, Frames
 
@@ -63,6 +66,8 @@ class RAFT:
         size: `small` or `large`.
         weights: a state-dict file; None takes torchvision's own weights (downloaded at first use).
         device: where the network runs.
+        enlarge: frames are enlarged so many times before they are looked at. RAFT works at an eighth of their size:
+            finer flow has to be paid for, with the square of it.
 
     Raises:
         ImportError: torchvision is missing.
@@ -70,7 +75,13 @@ class RAFT:
         ValueError: the file holds another network's weights.
     """
 
-    def __init__(self, size: str = "small", weights: Path | None = None, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        size: str = "small",
+        weights: Path | None = None,
+        device: torch.device | str = "cpu",
+        enlarge: int = 1,
+    ) -> None:
         if size not in ("small", "large"):
             raise ValueError(f"RAFT size is {size!r}; it must be small or large; choose one of them")
         try:
@@ -92,31 +103,35 @@ class RAFT:
         else:
             network = build()
             network.load_state_dict(_read_state(weights, size, network.state_dict()))
-        self.size, self.weights = size, str(weights or "torchvision")
+        self.size, self.weights, self.enlarge = size, str(weights or "torchvision"), enlarge
         self.network = network.eval().requires_grad_(False).to(device)
         self.device = torch.device(device)
 
     @torch.inference_mode()
     def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
         """Estimate `forward` and `backward`, as every `Motion` does; frames of at least 128x128."""
-        h, w = frames.shape[-2:]
+        h, w = (self.enlarge * side for side in frames.shape[-2:])
         if h < 128 or w < 128:
             raise ValueError(f"RAFT was given {w}x{h}; it must be at least 128x128; use --flow dis or a larger window")
-        padded = torch.nn.functional.pad(
-            rearrange(frames, "b t c h w -> (b t) c h w"), (0, -w % 8, 0, -h % 8), mode="replicate"
-        )
-        padded = rearrange(padded, "(b t) c h w -> b t c h w", b=frames.shape[0]) * 2 - 1
-        forward, backward = [], []
-        for i in range(frames.shape[1] - 1):
-            first, second = padded[:, i].to(self.device), padded[:, i + 1].to(self.device)
-            flow = self.network(torch.cat([first, second]), torch.cat([second, first]))[-1][..., :h, :w]
-            one, other = flow.to(frames).chunk(2)
-            forward.append(one)
-            backward.append(other)
-        if not forward:
-            empty = frames.new_zeros(frames.shape[0], 0, 2, h, w)
+        pairs = [self._pair(frames[:, i : i + 2].to(self.device)) for i in range(frames.shape[1] - 1)]
+        if not pairs:
+            empty = frames.new_zeros(frames.shape[0], 0, 2, *frames.shape[-2:])
             return empty, empty
-        return torch.stack(forward, dim=1), torch.stack(backward, dim=1)
+        both = torch.stack(pairs, dim=2).to(frames)
+        return both[0], both[1]
+
+    def _pair(self, pair: Float[Tensor, "b 2 3 h w"]) -> Float[Tensor, "2 b 2 h w"]:
+        """Give the flow there and back of a pair of frames."""
+        b = len(pair)
+        pictures = rearrange(pair, "b t c h w -> (t b) c h w")
+        if self.enlarge > 1:
+            pictures = F.interpolate(pictures, scale_factor=self.enlarge, mode="bicubic").clamp(0, 1)
+        h, w = pictures.shape[-2:]
+        pictures = F.pad(pictures, (0, -w % 8, 0, -h % 8), mode="replicate") * 2 - 1
+        flow = self.network(pictures, pictures.roll(b, dims=0))[-1][..., :h, :w]
+        if self.enlarge > 1:
+            flow = F.avg_pool2d(flow, self.enlarge) / self.enlarge
+        return rearrange(flow, "(t b) c h w -> t b c h w", b=b)
 
 
 def _read_state(path: Path, size: str, expected: dict) -> dict:
@@ -136,10 +151,10 @@ def _read_state(path: Path, size: str, expected: dict) -> dict:
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def load_motion(name: str, weights: Path | None = None, device: torch.device | str = "cpu") -> Motion:
-    """Give the estimator called `dis`, `raft-small` or `raft-large`."""
+def load_motion(name: str, weights: Path | None = None, device: torch.device | str = "cpu", enlarge: int = 1) -> Motion:
+    """Give the estimator called `dis`, `raft-small` or `raft-large`; `enlarge` is for RAFT, see there."""
     if name == "dis":
         return DIS()
     if name in ("raft-small", "raft-large"):
-        return RAFT(name.removeprefix("raft-"), weights, device)
+        return RAFT(name.removeprefix("raft-"), weights, device, enlarge)
     raise ValueError(f"flow is {name!r}; it must be dis, raft-small or raft-large; choose one with --flow")
