@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import get_context
@@ -105,9 +106,9 @@ def _leave_signals() -> None:
 
 
 def _by_ray(work: Callable[[T], R], tasks: Iterator[T], workers: int, address: str) -> Iterator[R]:
-    import ray
-    import ray.exceptions
-
+    # By name: type checkers know it only where the extra is installed.
+    ray: Any = import_module("ray")
+    failed: Any = import_module("ray.exceptions")
     ours = not ray.is_initialized()
     if ours:
         _join(ray, workers, address)
@@ -121,7 +122,7 @@ def _by_ray(work: Callable[[T], R], tasks: Iterator[T], workers: int, address: s
                 return
             done, running = ray.wait(running, num_returns=1)
             yield ray.get(done[0])
-    except ray.exceptions.RayTaskError as error:
+    except failed.RayTaskError as error:
         raise error.cause from None
     finally:
         if running:
