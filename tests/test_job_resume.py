@@ -142,3 +142,28 @@ def test_errors_while_reading_and_writing_surface(
     with pytest.raises(OSError, match="No space"):
         run(folder, masks, tmp_path / "b", chunk_frames=2, context_frames=0)
     assert threading.active_count() == before
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path: Path, folder: Path, masks: Path) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    class Slow(Fake):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            began.set()
+            assert go_on.wait(60)
+            return super().__call__(*arguments, **options)
+
+    out = tmp_path / "out"
+    first = threading.Thread(target=run, args=(folder, masks, out, Slow()))
+    first.start()
+    try:
+        assert began.wait(60)
+        for overwrite in (False, True):
+            with pytest.raises(OSError, match="is being written by another run"):
+                run(folder, masks, out, overwrite=overwrite)
+    finally:
+        go_on.set()
+        first.join()
+    assert (out / "run.json").is_file()
+    assert not (out / ".voin").exists()
+    assert run(folder, masks, out)["finished_before"]

@@ -105,17 +105,18 @@ def run_job(
     if not folder.is_begun():
         folder.clear()
     folder.begin(cuts)
-    finished = folder.finished_chunks(plan.chunks, inputs.start)
-    earlier = finished[-1]["wall"] if finished else 0.0
+    with folder.held():
+        finished = folder.finished_chunks(plan.chunks, inputs.start)
+        earlier = finished[-1]["wall"] if finished else 0.0
 
-    def wall() -> float:
-        return earlier + time.perf_counter() - began
+        def wall() -> float:
+            return earlier + time.perf_counter() - began
 
-    todo = plan.chunks[len(finished) :]
-    if todo:
-        writer = ChunkWriter(inputs, plan, todo[0].start, folder, options, progress, wall)
-        _complete(complete_object, inputs, plan, todo, writer, options, progress)
-    return _finish(inputs, plan, folder, options, seconds, wall)
+        todo = plan.chunks[len(finished) :]
+        if todo:
+            writer = ChunkWriter(inputs, plan, todo[0].start, folder, options, progress, wall)
+            _complete(complete_object, inputs, plan, todo, writer, options, progress)
+        return _finish(inputs, plan, folder, options, seconds, wall)
 
 
 def _complete(

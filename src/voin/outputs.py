@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
+
+from filelock import FileLock, Timeout
 
 from voin.options import Layer
 from voin.pictures import write_whole
@@ -153,7 +155,7 @@ class Folder:
         """Refuse a folder in which something else stands that would be lost.
 
         Raises:
-            OSError: it holds another run, or files where output should go; or it is a file.
+            OSError: it holds another run, or files where output should go; a run works in it; or it is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OSError(f"{self.path} is a file; the output must be a folder; choose another name")
@@ -169,6 +171,9 @@ class Folder:
             strange = next((f for f in self.layout.everything() if f not in own and _there(self.path / f)), None)
         else:
             strange = next((f for f in self._tops() if _there(self.path / f)), None)
+        if (self.path / STATE).is_dir():
+            with self.held():
+                pass
         if strange is not None:
             raise OSError(
                 f"{self.path} holds {strange}, which no run recorded there has written; voin replaces only what it "
@@ -199,6 +204,26 @@ class Folder:
             write_json(self.path / STATE / "state.json", state)
         for folder in (self.parts, *(self.path / folder for folder in reversed(self.layout.folders()))):
             folder.mkdir(exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder while this one works in it; a killed run lets go of it by itself.
+
+        Raises:
+            OSError: another run works there.
+        """
+        lock = FileLock(self.path / STATE / "lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise OSError(
+                f"{self.path} is being written by another run; each needs a folder of its own; wait until that one is "
+                "done, or choose another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def finished_frames(self) -> int:
         """Say how many frames this run has finished so far."""
