@@ -45,7 +45,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Runs
     (
         *("workers", "clip_build", "build", "verify", "show_page", "show"),
-        *("spread", "degrade", "truth_flow", "trials", "judge", "results", "result_tables", "curves", "films"),
+        *("degrade", "truth_flow", "trials", "judge", "results", "result_tables", "curves", "films"),
         *("report_page", "report", "evaluate"),
     ),
     # Faces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +47,36 @@ def test_processes_give_all_results_with_few_tasks_in_flight_and_pass_errors_on(
 
 
 def test_a_worker_that_dies_is_told() -> None:
-    with pytest.raises(OSError, match=r"a worker process died, perhaps for lack of memory; .*; use fewer --workers"):
+    with pytest.raises(OSError, match=r"worker processes died .*, perhaps for lack of memory; .*; use fewer --workers"):
         list(run_all(os._exit, [1], workers=2))
+
+
+def test_several_workers_do_the_same_elsewhere_on_one_thread_each() -> None:
+    found = list(run_all(_tell, [3, 1, 2, 4], workers=2))
+    assert sorted(result for result, _, _ in found) == [2, 4, 6, 8]
+    assert os.getpid() not in {process for _, process, _ in found}
+    assert {threads for _, _, threads in found} == {1}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_errors_come_through_and_no_process_is_left(count: int) -> None:
+    with pytest.raises(OSError, match="no such file; here"):
+        list(run_all(_fail, [0, 1, 2], count))
+    for process in multiprocessing.active_children():
+        process.join(5)
+    assert multiprocessing.active_children() == []
+
+
+def test_work_that_cannot_be_sent_is_refused(tmp_path: Path) -> None:
+    with (
+        (tmp_path / "file").open("w") as file,
+        pytest.raises(ValueError, match=r"cannot be sent .*; define them in one, or use one worker"),
+    ):
+        list(run_all(lambda item: file, [1, 2], 2))
+
+
+def test_nothing_to_do_is_done() -> None:
+    assert list(run_all(_double, [], 2)) == []
 
 
 def test_no_workers_are_refused() -> None:
@@ -84,3 +113,13 @@ def _double(number: int) -> int:
 
 def _listed(path: str) -> list[Path]:
     return list(Path(path).iterdir())
+
+
+def _tell(number: int) -> tuple[int, int, int]:
+    return 2 * number, os.getpid(), torch.get_num_threads()
+
+
+def _fail(number: int) -> int:
+    if number == 1:
+        raise OSError("no such file; here")
+    return number

@@ -24,8 +24,8 @@ from voin.report import write_report
 from voin.result_tables import write_tables
 from voin.results import Row, make_results, write_results
 from voin.run_record import versions
-from voin.spread import spread
 from voin.trials import SETTINGS, Entry, FolderEntry, MethodEntry, Setting, check_name, source_of
+from voin.workers import run_all
 
 
 @dataclass(frozen=True)
@@ -214,8 +214,8 @@ def _score(
             for _ in judge.score(unit):
                 progress.advance(stage, unit.record.count)
         return
-    for unit, _ in spread(judge, units, options.workers):
-        progress.advance(stage, unit.record.count * len(unit.trials))
+    for frames in run_all(judge, units, options.workers):
+        progress.advance(stage, frames)
 
 
 def _row(judge: Judge, record: ClipRecord, trial: Trial) -> Row:
@@ -234,7 +234,7 @@ def _make_films(judge: Judge, rows: list[Row], options: EvaluateOptions, progres
     due = [film for film in films if options.overwrite or not maker.is_made(film)]
     if due:
         progress.stage("pictures", sum(film.record.count for film in due))
-        for film, _ in spread(maker, due, options.workers):
-            progress.advance("pictures", film.record.count)
+        for frames in run_all(maker, due, options.workers):
+            progress.advance("pictures", frames)
     maker.drop_all_but(films)
     return films

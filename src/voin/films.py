@@ -125,8 +125,8 @@ class FilmMaker:
 
     judge: Judge
 
-    def __call__(self, film: Film) -> None:
-        """Make a film's files."""
+    def __call__(self, film: Film) -> int:
+        """Make a film's files; gives the number of frames of its clip."""
         clip = self.judge.voi_set.load(film.record)
         frames = clip.frames
         outcome = self.judge.run(clip, frames, film.trial)
@@ -140,6 +140,7 @@ class FilmMaker:
         write_image(self.judge.out / film.sheet, sheet)
         stretch = telling_stretch(clip.occluded)
         write_video(self.judge.out / film.video, (_stacked(panels, i) for i in stretch), len(stretch))
+        return film.record.count
 
     def is_made(self, film: Film) -> bool:
         """Say whether all files of a film are there."""

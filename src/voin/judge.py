@@ -126,10 +126,9 @@ class Judge:
     out: Path
     seed: int = 0
 
-    def __call__(self, unit: Unit) -> None:
-        """Score all trials of a unit."""
-        for _ in self.score(unit):
-            pass
+    def __call__(self, unit: Unit) -> int:
+        """Score all trials of a unit; gives the number of frames that were scored."""
+        return unit.record.count * sum(1 for _ in self.score(unit))
 
     def score(self, unit: Unit) -> Iterator[Trial]:
         """Score the trials of a unit one after the other, each kept once it is yielded."""

@@ -6,10 +6,14 @@ tasks. What a task gives must depend on the task alone: then all three ways give
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
 import re
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +21,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -43,15 +46,17 @@ def run_all(work: Callable[[T], R], tasks: Iterable[T], workers: int = 1, ray: s
     """Give the results of `work` for all tasks, in the order in which they are ready.
 
     Args:
-        work: a function of a module, without state; it and the tasks must pickle.
+        work: sent to each process once, so it must pickle, as the tasks must; what it needs to load it should load when
+            it is first called.
         tasks: read lazily.
         workers: processes; 1 works in this one. With `ray="local"` the CPUs that Ray may use.
         ray: None, "local" for a cluster on this machine, or the address of one.
 
     Raises:
-        ValueError: `workers` is not positive.
+        ValueError: `workers` is not positive, or the work cannot be sent to other processes.
         ImportError: Ray is asked for and not installed.
-        OSError: a worker died, or Ray cannot be reached; else whatever `work` raises. What is under way is finished.
+        OSError: a worker died, or Ray cannot be reached; else whatever `work` raises. Other processes then end at once:
+            what they write must be whole or not there.
     """
     check_workers(workers, ray)
     if ray is not None:
@@ -78,31 +83,65 @@ def one_thread() -> Iterator[None]:
         cv2.setNumThreads(before_cv2)
 
 
+# What this process does, where it is a worker.
+_work: Callable[[Any], Any] | None = None
+
+
 def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> Iterator[R]:
+    data = _packed(work)
+    before = set(multiprocessing.active_children())
     # Spawned: a forked child would inherit threads of torch and OpenCV that are not there.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_signals)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(data,))
     running: set[Future[R]] = set()
     try:
         while True:
             for task in islice(tasks, IN_FLIGHT * workers - len(running)):
-                running.add(pool.submit(work, task))
+                running.add(pool.submit(_do, task))
             if not running:
-                return
+                break
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
+        pool.shutdown()
     except BrokenProcessPool as error:
         raise OSError(
-            "a worker process died, perhaps for lack of memory; each worker holds a whole clip; "
-            "use fewer --workers and run the same command again: it goes on where it stopped"
+            f"one of {workers} worker processes died ({error}), perhaps for lack of memory; each needs memory of its "
+            "own; use fewer --workers and run the same command again: it goes on where it stopped"
         ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
 
 
-def _leave_signals() -> None:
-    """Leave Ctrl-C to the main process, which lets the workers finish what they have begun."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _packed(work: Callable[..., Any]) -> bytes:
+    try:
+        return pickle.dumps(work)
+    except Exception as error:
+        raise ValueError(
+            f"the work cannot be sent to other processes ({error}); what it holds must be picklable, such as classes "
+            "and functions of a module; define them in one, or use one worker"
+        ) from error
+
+
+def _begin(data: bytes) -> None:
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # A killed parent cannot end its workers: they look after it themselves.
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    _work = pickle.loads(data)
+    # A worker is one core. What the work has not imported it does not use, and need not wait for.
+    for module, limit in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
+        if module in sys.modules:
+            getattr(sys.modules[module], limit)(1)
+
+
+def _do(task: Any) -> Any:
+    assert _work is not None
+    return _work(task)
 
 
 def _by_ray(work: Callable[[T], R], tasks: Iterator[T], workers: int, address: str) -> Iterator[R]:
