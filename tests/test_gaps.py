@@ -54,7 +54,7 @@ def test_the_object_is_found_again_to_a_third_of_a_pixel(shift: tuple[float, flo
     assert (found - torch.tensor(shift)).abs().max() < 0.34
 
 
-def test_the_search_begins_at_the_guess() -> None:
+def test_the_search_begins_where_it_is_told_to() -> None:
     shift = (21.0, -14.0)
     config = GapConfig(search=0.06)
     assert find_again(*pair(shift), torch.zeros(2), config) is None
@@ -67,9 +67,20 @@ def test_another_object_is_not_taken_for_it() -> None:
     assert find_again(*pair((5.0, 3.0), seed=8), torch.zeros(2)) is None
 
 
-@pytest.mark.parametrize("guess", [(-70.0, 0.0), (80.0, 80.0)])
-def test_a_guess_outside_the_window_breaks_nothing(guess: tuple[float, float]) -> None:
-    assert find_again(*pair((5.0, 3.0)), torch.tensor(guess)) is None
+@pytest.mark.parametrize("near", [(-70.0, 0.0), (80.0, 80.0), (1e5, 0.0), (float("nan"), 0.0), (0.0, float("inf"))])
+def test_a_search_outside_the_window_finds_nothing_and_costs_nothing(near: tuple[float, float]) -> None:
+    assert find_again(*pair((5.0, 3.0)), torch.tensor(near)) is None
+
+
+@pytest.mark.parametrize(("wild", "seed"), [(5.0, 3), (30.0, 3), (1e5, 3), (30.0, 8), (1e5, 8)])
+def test_wild_motion_in_a_gap_is_brought_back(wild: float, seed: int) -> None:
+    # With another seed the object looks different afterwards; then its mask's centre is all there is to go by.
+    (frames, visible), gone = pair((9.0, -5.0), seed), torch.zeros(1, 1, SIZE, SIZE)
+    frames, visible = (torch.cat([each[:1], gone.expand_as(each[:1]), each[1:]]) for each in (frames, visible))
+    motion = torch.zeros(2, 3, 2)
+    motion[:, 0, 0] = wild
+    moved = motion[:, 0].sum(dim=0) + close_gaps(frames, visible, motion).sum(dim=0)
+    assert moved.tolist() == pytest.approx([9.0, -5.0], abs=0.4)
 
 
 def test_motion_and_what_it_lacks_lead_from_one_sight_to_the_next() -> None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from voin.masks import shrink
@@ -62,17 +62,20 @@ def close_gaps(
         config: see there.
 
     Returns:
-        (pairs, 2): pixels (dx, dy) to add to the motion of each pair; 0 outside gaps, and where the object is not
-        found again.
+        (pairs, 2): pixels (dx, dy) to add to the motion of each pair; 0 outside gaps. Where the object looks too
+        different to be found again, motion stays as it is, unless it leads far from where the object's mask is.
     """
     lack = motion.new_zeros(len(motion), 2)
     area = visible.flatten(1).sum(dim=1)
     for before, after in find_gaps(visible, config):
         centre = _centre(visible[before, 0])
         guess = _follow(motion[before:after], centre, visible.shape[-2:])
-        found = find_again(frames[[before, after]], visible[[before, after]], guess, config)
+        # The guess may lead anywhere; the masks' centres are as near as the masks are alike.
+        near = _centre(visible[after, 0]) - centre
+        found = find_again(frames[[before, after]], visible[[before, after]], near, config)
         if found is None:
-            continue
+            # A guess that stays in the window may do; one that leaves it is none.
+            found = guess if (guess - near).abs().max() <= config.search * visible.shape[-1] else near
         seen = torch.minimum(area[before:after], area[before + 1 : after + 1]) / area[before]
         share = (1 - seen).clamp(min=0.01) ** 2
         lack[before:after] += (found - guess).to(lack) * (share / share.sum())[:, None].to(lack)
@@ -82,7 +85,7 @@ def close_gaps(
 def find_again(
     frames: Float[Tensor, "2 3 h w"],
     visible: Float[Tensor, "2 1 h w"],
-    guess: Float[Tensor, "2"],
+    near: Float[Tensor, "2"],
     config: GapConfig = GapConfig(),
 ) -> Float[Tensor, "2"] | None:
     """Find the first frame's object in the second frame: its shift (dx, dy) in pixels, or None if it is not there.
@@ -90,18 +93,18 @@ def find_again(
     Args:
         frames: before and after the gap.
         visible: of both.
-        guess: the shift around which to search.
+        near: the shift around which to search; what leads out of the window is not looked for.
         config: see there.
     """
     h, w = frames.shape[-2:]
     inner = shrink(visible[:1, 0] > 0.95, 1)[0].cpu().numpy()
-    if inner.sum() < 64:
+    if inner.sum() < 64 or not near.abs().max() <= max(h, w):
         return None
     rows, columns = (np.nonzero(inner.any(axis=axis))[0] for axis in (1, 0))
     y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     first, second = rearrange(frames, "n c h w -> n h w c").float().cpu().numpy()
     reach = max(round(config.search * w), 2)
-    left, top = x0 + round(float(guess[0])) - reach, y0 + round(float(guess[1])) - reach
+    left, top = x0 + round(float(near[0])) - reach, y0 + round(float(near[1])) - reach
     # Where the search leaves the window, its border repeats.
     pad = max(0, -left, -top, left + x1 - x0 + 2 * reach - w, top + y1 - y0 + 2 * reach - h)
     place = cv2.copyMakeBorder(second, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
@@ -127,8 +130,7 @@ def _peak(values: Float[np.ndarray, " n"], at: int) -> float:
 
 
 def _centre(mask: Float[Tensor, "h w"]) -> Float[Tensor, "2"]:
-    at: Int[Tensor, "n 2"] = (mask > 0.5).nonzero()
-    return at.float().mean(dim=0).flip(0).cpu()
+    return (mask > 0.5).nonzero().float().mean(dim=0).flip(0).cpu()
 
 
 def _follow(motion: Float[Tensor, "pairs 3 2"], start: Float[Tensor, "2"], size: torch.Size) -> Float[Tensor, "2"]:
