@@ -88,3 +88,18 @@ def test_raft_refuses_files_that_are_not_its_weights(tmp_path: Path) -> None:
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="does not fit raft_small"):
         RAFT("small", tmp_path / "other.pt")
+
+
+def test_raft_does_pairs_one_after_the_other(raft_small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # All pairs of a chunk at once took 20 GB.
+    pytest.importorskip("torchvision")
+    raft, sizes = RAFT("small", raft_small), []
+    network = raft.network
+    monkeypatch.setattr(raft, "network", lambda one, other: sizes.append(len(one)) or network(one, other))
+    frames = torch.cat([shifting(2.0, -1.0, size=128), shifting(-1.0, 0.0, size=128)])
+    frames = torch.cat([frames, frames[:, :1]], dim=1)
+    together = raft(frames)
+    assert sizes == [2] * 4
+    for b in range(2):
+        for flow, alone in zip(together, raft(frames[b : b + 1]), strict=True):
+            torch.testing.assert_close(flow[b : b + 1], alone)

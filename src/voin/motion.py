@@ -16,6 +16,8 @@ from torch import Tensor
 
 from voin.clip import Flows, Frames
 
+_BATCH = 4  # pairs that a GPU works on at once
+
 
 @runtime_checkable
 class Motion(Protocol):
@@ -113,25 +115,30 @@ class RAFT:
         h, w = (self.enlarge * side for side in frames.shape[-2:])
         if h < 128 or w < 128:
             raise ValueError(f"RAFT was given {w}x{h}; it must be at least 128x128; use --flow dis or a larger window")
-        pairs = [self._pair(frames[:, i : i + 2].to(self.device)) for i in range(frames.shape[1] - 1)]
-        if not pairs:
-            empty = frames.new_zeros(frames.shape[0], 0, 2, *frames.shape[-2:])
-            return empty, empty
-        both = torch.stack(pairs, dim=2).to(frames)
-        return both[0], both[1]
+        b = frames.shape[0]
+        first, second = (rearrange(each, "b t c h w -> (b t) c h w") for each in (frames[:, :-1], frames[:, 1:]))
+        forward, backward = torch.empty_like(first[:, :2]), torch.empty_like(first[:, :2])
+        # A pair's correlations alone take 180 MB at 512x512.
+        step = 1 if self.device.type == "cpu" else _BATCH
+        for start in range(0, len(first), step):
+            part = slice(start, start + step)
+            forward[part], backward[part] = self._pairs(first[part].to(self.device), second[part].to(self.device))
+        return rearrange(forward, "(b t) c h w -> b t c h w", b=b), rearrange(backward, "(b t) c h w -> b t c h w", b=b)
 
-    def _pair(self, pair: Float[Tensor, "b 2 3 h w"]) -> Float[Tensor, "2 b 2 h w"]:
-        """Give the flow there and back of a pair of frames."""
-        b = len(pair)
-        pictures = rearrange(pair, "b t c h w -> (t b) c h w")
+    def _pairs(
+        self, first: Float[Tensor, "n 3 h w"], second: Float[Tensor, "n 3 h w"]
+    ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 2 h w"]]:
+        """Give the flow there and back of some pairs of frames."""
+        pictures = torch.cat([first, second])
         if self.enlarge > 1:
             pictures = F.interpolate(pictures, scale_factor=self.enlarge, mode="bicubic").clamp(0, 1)
         h, w = pictures.shape[-2:]
         pictures = F.pad(pictures, (0, -w % 8, 0, -h % 8), mode="replicate") * 2 - 1
-        flow = self.network(pictures, pictures.roll(b, dims=0))[-1][..., :h, :w]
+        flow = self.network(pictures, pictures.roll(len(first), dims=0))[-1][..., :h, :w]
         if self.enlarge > 1:
             flow = F.avg_pool2d(flow, self.enlarge) / self.enlarge
-        return rearrange(flow, "(t b) c h w -> t b c h w", b=b)
+        there, back = flow.chunk(2)
+        return there, back
 
 
 def _read_state(path: Path, size: str, expected: dict) -> dict:
