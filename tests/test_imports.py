@@ -19,7 +19,7 @@ MAX_LINES = 500
 # whoever opens a file knows what lies below it.
 TABLE: tuple[tuple[str, ...], ...] = (
     # Words
-    ("clip",),
+    ("clip", "config"),
     # Tools
     (
         *("masks", "warp", "pyramid", "diffuse", "cuts", "viz"),
@@ -32,9 +32,13 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("propagation", "fetch", "blend", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
+        *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores
-    ("categories", "source_layouts", "sources", "clip_filter", "manifest", "dataset", "pack"),
+    (
+        *("categories", "source_layouts", "sources", "clip_filter", "manifest", "dataset", "pack"),
+        *("checkpoint", "models"),
+    ),
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),

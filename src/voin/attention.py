@@ -1,0 +1,99 @@
+"""Attention over patches of all frames at once (paper 3.1, eq. 1 and 2, after STTN).
+
+The channels are shared out among heads; each head cuts its share into patches of its own size, all frames together,
+and each patch looks at all others. Small patches carry detail, large ones the object's whole outline.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Features = Float[Tensor, "b t c h w"]
+Sizes = tuple[tuple[int, int], ...]
+
+
+class PatchAttention(nn.Module):
+    """Multi-head attention in which each head attends at its own patch size.
+
+    Args:
+        channels: of the features; a multiple of the number of heads.
+        patches: (h, w) of each head's patches, in cells of the features; one head each.
+    """
+
+    def __init__(self, channels: int, patches: Sizes) -> None:
+        super().__init__()
+        self.patches = patches
+        self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        with torch.no_grad():
+            # Not in the paper: keys start out as the queries, so that patches first look at their like and at their own
+            # place in other frames; from a random start, matching across time is learned late.
+            weight = self.query_key_value.weight
+            weight[channels : 2 * channels] = weight[:channels]
+        # Paper eq. 1: "fc are convolutional layers merging the outputs from the k heads".
+        self.merge = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Features) -> Features:
+        """Attend; any number of frames, any size. The order of the frames plays no part."""
+        b = len(x)
+        three = self.query_key_value(rearrange(x, "b t c h w -> (b t) c h w"))
+        three = rearrange(three, "(b t) (n c) h w -> n b t c h w", b=b, n=3)
+        heads = zip(three.chunk(len(self.patches), dim=3), self.patches, strict=True)
+        attended = torch.cat([attend(head[0], head[1], head[2], patch) for head, patch in heads], dim=2)
+        merged = self.merge(rearrange(attended, "b t c h w -> (b t) c h w"))
+        return rearrange(merged, "(b t) c h w -> b t c h w", b=b)
+
+
+class TransformerLayer(nn.Module):
+    """One layer: attention among all frames, then convolutions in each.
+
+    Args:
+        channels: of the features.
+        patches: as for `PatchAttention`; none at all leaves the attention out, so that no frame sees another.
+    """
+
+    def __init__(self, channels: int, patches: Sizes) -> None:
+        super().__init__()
+        self.attention = None
+        if patches:
+            # Not in STTN: norms, because eight layers without them are slow to start.
+            self.norm = nn.GroupNorm(1, channels)
+            self.attention = PatchAttention(channels, patches)
+        self.feed = nn.Sequential(
+            *(nn.GroupNorm(1, channels), nn.Conv2d(channels, channels, 3, padding=2, dilation=2), nn.GELU()),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Features) -> Features:
+        """Give features of the same size."""
+        b = len(x)
+        if self.attention is not None:
+            normed = self.norm(rearrange(x, "b t c h w -> (b t) c h w"))
+            x = x + self.attention(rearrange(normed, "(b t) c h w -> b t c h w", b=b))
+        fed = self.feed(rearrange(x, "b t c h w -> (b t) c h w"))
+        return x + rearrange(fed, "(b t) c h w -> b t c h w", b=b)
+
+
+def attend(query: Features, key: Features, value: Features, patch: tuple[int, int]) -> Features:
+    """Let the patches of all frames look at each other (eq. 2).
+
+    Args:
+        query: (b, t, c, h, w).
+        key: likewise.
+        value: likewise.
+        patch: (h, w) of a patch. Where patches do not divide the features, zeros are added below and on the right.
+    """
+    t, h, w = query.shape[1], query.shape[-2], query.shape[-1]
+    y, x = patch
+    # Not in the paper: patches larger than the features shrink to them, because coarse grids differ in size.
+    y, x = min(y, h), min(x, w)
+    pad = (0, -w % x, 0, -h % y)
+    cut = "b t c (h y) (w x) -> b (t h w) (c y x)"
+    q, k, v = (rearrange(F.pad(each, pad), cut, y=y, x=x) for each in (query, key, value))
+    # Paper eq. 2 as printed divides by the root of d_k after the softmax; the scaled dot product is meant.
+    out = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
+    back = "b (t h w) (c y x) -> b t c (h y) (w x)"
+    return rearrange(out, back, t=t, h=(h + pad[3]) // y, y=y, x=x)[..., :h, :w]

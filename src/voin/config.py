@@ -1,0 +1,203 @@
+"""Settings: frozen dataclasses inside frozen dataclasses, changed by dotted paths, written as JSON and read again.
+
+`edit(config, ["shape.depth=4"])` gives a changed copy; `to_json` and `from_json` are each other's inverse. All is
+strict: unknown, missing and mistyped settings are refused, since a setting that is silently ignored costs a training
+run. A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+Config = TypeVar("Config")
+_NONE = type(None)
+
+
+def edit(config: Config, changes: Iterable[str]) -> Config:
+    """Give a copy of `config` with settings changed.
+
+    All changes are made at once, so that settings which must fit together can change together; the last one wins
+    where a path is named twice.
+
+    Args:
+        config: a dataclass instance; stays as it is.
+        changes: "path=value" each, such as "shape.depth=4", "patches=[[2,2],[4,4]]", "channels=24,48", "name=none".
+
+    Raises:
+        ValueError: no "=", an unknown path, a value of the wrong type, or one that the config itself refuses.
+    """
+    values = to_json(config)
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise ValueError(f"{change!r} is no change of a setting; it must be PATH=VALUE; write it as shape.depth=4")
+        *groups, name = path.strip().split(".")
+        place, kind = values, type(config)
+        for i, group in enumerate(groups):
+            kind = _known(kind, group, ".".join(groups[:i]))
+            if not is_dataclass(kind):
+                above = ".".join(groups[: i + 1])
+                raise ValueError(f"{above} is a single setting; {path} goes below it; use {above}=VALUE")
+            place = place[group]
+        place[name] = _parse(_known(kind, name, ".".join(groups)), text.strip(), path.strip())
+    return from_json(type(config), values)
+
+
+def paths(config: object) -> dict[str, Any]:
+    """List all settings: dotted path to value."""
+    found: dict[str, Any] = {}
+    for each in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, each.name)
+        if is_dataclass(value):
+            found |= {f"{each.name}.{path}": inner for path, inner in paths(value).items()}
+        else:
+            found[each.name] = value
+    return found
+
+
+def to_json(config: object) -> dict[str, Any]:
+    """Turn a config into what JSON can hold: dicts, lists, numbers, strings, bools and None."""
+    return {each.name: _plain(getattr(config, each.name)) for each in fields(config)}  # type: ignore[arg-type]
+
+
+def from_json(kind: type[Config], values: Any, path: str = "") -> Config:
+    """Make a config of what `to_json` gave.
+
+    Args:
+        kind: the dataclass.
+        values: every setting of it; defaults stand in for nothing.
+        path: where in a larger config this stands; for errors.
+
+    Raises:
+        ValueError: a setting is unknown, missing or of the wrong type, or the config itself refuses it.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path or kind.__name__} is {values!r}; it must be an object with settings; use {{...}}")
+    for name in values:
+        _known(kind, name, path)
+    hints = _hints(kind)
+    missing = [name for name in hints if name not in values]
+    if missing:
+        raise ValueError(
+            f"{path or kind.__name__} lacks {', '.join(missing)}; every setting must be given; "
+            "add them, or write the file again with this version"
+        )
+    return kind(**{name: _read(hint, values[name], _join(path, name)) for name, hint in hints.items()})
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """Give the types of the settings of a dataclass, in their order."""
+    hints = typing.get_type_hints(kind)
+    return {each.name: hints[each.name] for each in fields(kind) if each.init}  # type: ignore[arg-type]
+
+
+def _known(kind: Any, name: str, path: str) -> Any:
+    """Give the type of the setting `name`, or refuse it with a list of those there are."""
+    hints = _hints(kind)
+    if name not in hints:
+        near = difflib.get_close_matches(name, hints, n=1)
+        advice = f"did you mean {_join(path, near[0])}?" if near else "choose one of these"
+        raise ValueError(
+            f"{_join(path, name)} is no setting; {path or kind.__name__} must have one of {', '.join(hints)}; {advice}"
+        )
+    return hints[name]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_json(value)
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _parse(kind: Any, text: str, path: str) -> Any:
+    """Turn the text of a change into what JSON would hold; `_read` judges it later."""
+    choices = _choices(kind)
+    if _NONE in choices and text.lower() in ("none", "null"):
+        return None
+    kind = next(each for each in choices if each is not _NONE)
+    if is_dataclass(kind):
+        names = ", ".join(_join(path, name) for name in _hints(kind))  # type: ignore[arg-type]
+        raise ValueError(f"{path} is a group of settings; one of them must be named; use {names}")
+    if kind is str:
+        return text
+    if get_origin(kind) is Literal:
+        return next((each for each in get_args(kind) if str(each) == text), text)
+    if get_origin(kind) is tuple and not text.startswith("["):
+        items = [each.strip() for each in text.split(",")] if text else []
+        return [_parse(get_args(kind)[0], each, path) for each in items]
+    try:
+        return json.loads(text.lower() if kind is bool else text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _read(kind: Any, value: Any, path: str) -> Any:
+    """Give `value` the type `kind`, or refuse it."""
+    choices = _choices(kind)
+    if value is None and _NONE in choices:
+        return None
+    kind = next(each for each in choices if each is not _NONE)
+    if is_dataclass(kind):
+        return from_json(kind, value, path)  # type: ignore[arg-type]
+    if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+        items = get_args(kind)
+        if items[-1] is Ellipsis:
+            items = items[:1] * len(value)
+        if len(items) == len(value):
+            pairs = enumerate(zip(items, value, strict=True))
+            return tuple(_read(item, each, f"{path}[{i}]") for i, (item, each) in pairs)
+    elif get_origin(kind) is Literal:
+        # 1 == True == 1.0 in Python, but not here.
+        if any(value == each and type(value) is type(each) for each in get_args(kind)):
+            return value
+    elif kind is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    elif type(value) is kind:
+        return value
+    none = " or none" if _NONE in choices else ""
+    raise ValueError(f"{path} is {value!r}; it must be {_describe(kind)}{none}; write it as {path}={_example(kind)}")
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Give what `X | None` offers; at most one type beside None."""
+    choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if len([each for each in choices if each is not _NONE]) != 1:
+        raise TypeError(f"a setting is declared as {kind}; it must be one type, or one and None; split the setting")
+    return choices
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(str(each) for each in get_args(kind))
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        if items[-1] is Ellipsis:
+            return f"a list, each item {_describe(items[0])}"
+        return f"a list of {len(items)}: " + ", ".join(_describe(each) for each in items)
+    names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+    if kind not in names:
+        raise TypeError(f"a setting is declared as {kind}; a config cannot hold that; use a tuple or a number")
+    return names[kind]
+
+
+def _example(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return str(get_args(kind)[0])
+    if get_origin(kind) is tuple:
+        items = [each for each in get_args(kind) if each is not Ellipsis]
+        return "[" + ",".join(f'"{_example(each)}"' if each is str else _example(each) for each in items) + "]"
+    return {bool: "true", int: "4", float: "0.5"}.get(kind, "text")

@@ -1,0 +1,114 @@
+"""The generator's building block: temporal shifts and the occlusion-aware gated convolution (paper 3.3.1, Figure 4).
+
+A shift moves some channels to other frames, so that a 2D convolution sees several of them. A gate, told by masks what
+is hidden, what is the object and what is background, says at each place how much of the result counts.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Features = Float[Tensor, "b t c h w"]
+
+
+def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) -> Features:
+    """Move some channels to later frames, as many to earlier ones, and leave the others where they are.
+
+    Each distance d of `shifts` has two groups of channels: the first comes from frame t - d, the second from t + d.
+    What would come from outside the clip is 0. The groups follow each other in the order of `shifts`.
+
+    Args:
+        features: (b, t, c, h, w).
+        shifts: distances in frames, each at least 1.
+        share: part of all channels that moves, in [0, 1]; all groups have the same size, rounded down.
+
+    Returns:
+        (b, t, c, h, w), in memory as channels_last has it.
+    """
+    # Channels last: the groups are put together without a change of layout.
+    volume = rearrange(features, "b t c h w -> b t h w c")
+    t, size = features.shape[1], group_size(features.shape[2], shifts, share)
+    if size == 0:
+        return rearrange(volume, "b t h w c -> b t c h w")
+    reach = max(shifts)
+    padded = F.pad(volume, (0, 0, 0, 0, 0, 0, reach, reach))
+    starts = [reach + move for frames in shifts for move in (-frames, frames)]
+    groups = [padded[:, start : start + t, ..., i * size : (i + 1) * size] for i, start in enumerate(starts)]
+    still = volume[..., len(groups) * size :]
+    return rearrange(torch.cat([*groups, still], dim=-1), "b t h w c -> b t c h w")
+
+
+def group_size(channels: int, shifts: tuple[int, ...], share: float) -> int:
+    """Say how many channels move by each distance in each direction."""
+    return int(channels * share / (2 * len(shifts))) if shifts else 0
+
+
+class GatedShift(nn.Module):
+    """Occlusion-aware gated temporal-shift convolution (paper 3.3.1, eq. 3-5).
+
+    Where size and channels stay as they are, the result is added to the input: a frame keeps what it knew, whatever the
+    shift took away (the residual shift of Lin et al., TSM, ICCV 2019).
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        shifts: how far channels move in time, frames.
+        share: part of the channels that moves, in [0, 1].
+        slope: of the activation below zero; 0 is the paper's ReLU.
+        gating: True tells the gate what is occluded and what is the object; False is plain gating (Table 4, BI).
+        stride: 2 halves height and width.
+        dilation: distance of the kernel's 3x3 points, pixels.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        shifts: tuple[int, ...],
+        share: float,
+        slope: float,
+        gating: bool,
+        stride: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        self.shifts, self.share, self.slope = shifts, share, slope
+        self.residual = inputs == outputs and stride == 1
+        self.content = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation)
+        self.gate = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation)
+        self.guide = nn.Conv2d(2, outputs, 3, stride, dilation, dilation, bias=False) if gating else None
+        for layer in (self.content, self.gate, self.guide):
+            if layer is not None:
+                nn.init.kaiming_normal_(layer.weight, a=slope, nonlinearity="leaky_relu")
+        for layer in (self.content, self.gate):
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+
+    def forward(
+        self, features: Float[Tensor, "b t c h w"], masks: Float[Tensor, "b t 2 h w"]
+    ) -> Float[Tensor, "b t c2 h2 w2"]:
+        """Convolve over space and, by shifts, over time.
+
+        Args:
+            features: (b, t, inputs, h, w).
+            masks: (b, t, 2, h, w) in [0, 1]: what is occluded, and the whole object.
+
+        Returns:
+            (b, t, outputs, h, w), or half of h and w (rounded up) at stride 2.
+        """
+        b = features.shape[0]
+        shifted = temporal_shift(features, self.shifts, self.share)
+        # Paper 3.3.1, eq. 4: features of several frames.
+        content = self.content(rearrange(shifted, "b t c h w -> (b t) c h w"))
+        # Paper 3.3.1, eq. 3: the gate sees this frame's features and the masks.
+        gate = self.gate(rearrange(features, "b t c h w -> (b t) c h w"))
+        if self.guide is not None:
+            gate = gate.add_(self.guide(rearrange(masks, "b t c h w -> (b t) c h w")))
+        # Paper 3.3.1, eq. 5.
+        result = torch.sigmoid(gate) * F.leaky_relu(content, self.slope)
+        result = rearrange(result, "(b t) c h w -> b t c h w", b=b)
+        return result.add_(features) if self.residual else result
