@@ -32,12 +32,13 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("propagation", "fetch", "blend", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
+        *("augment", "moving_cutouts"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores
     (
-        *("categories", "source_layouts", "sources", "clip_filter", "manifest", "dataset", "pack"),
-        *("checkpoint", "models"),
+        *("categories", "source_layouts", "sources", "clip_filter", "manifest", "dataset"),
+        *("pack", "cutouts", "device_pack", "checkpoint", "models"),
     ),
     # Jobs
     (
@@ -50,7 +51,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     (
         *("workers", "clip_build", "build", "verify", "show_page", "show"),
         *("degrade", "truth_flow", "trials", "judge", "results", "result_tables", "curves", "films"),
-        *("report_page", "report", "evaluate"),
+        *("report_page", "report", "evaluate", "sampler"),
     ),
     # Faces
     ("doctor", "terminal", "demo_page", "demo", "bench", "cli_data", "cli_pack", "cli_evaluate", "cli", "__main__"),

@@ -8,7 +8,9 @@ MODEL/generator.safetensors, MODEL/generator.json
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from voin.checkpoint import RECORD, TENSORS, either
 
@@ -59,7 +61,8 @@ def networks_of(model: Path) -> dict[str, Path]:
 def _download(name: str) -> Path:
     """Get a model's files from the hub, or from its cache on this machine."""
     try:
-        from huggingface_hub import snapshot_download
+        # By name: type checkers know it only where the extra is installed.
+        hub: Any = import_module("huggingface_hub")
     except ImportError as error:
         raise ImportError(
             f"{name} is no folder here, and the hub cannot be asked: huggingface-hub does not import ({error}); "
@@ -67,7 +70,7 @@ def _download(name: str) -> Path:
         ) from error
     try:
         # Both names of each kind and nothing else, whatever the repository holds; all of one revision.
-        return Path(snapshot_download(name, allow_patterns=[*_names(TENSORS), *_names(RECORD)]))
+        return Path(hub.snapshot_download(name, allow_patterns=[*_names(TENSORS), *_names(RECORD)]))
     except Exception as error:  # the hub's own errors, and those of whatever it speaks HTTP with
         told = " ".join(str(error).replace(";", ",").split()) or type(error).__name__
         raise OSError(

@@ -122,7 +122,7 @@ def make_pack(
     records = voi_set.records(split)
     if not records:
         raise ValueError(f"{voi_set.root} has no clips in {split!r}; a pack needs at least one; give another split")
-    places = _lay_out([(record.name, record.video, record.category, record.count) for record in records], size)
+    places = lay_out([(record.name, record.video, record.category, record.count) for record in records], size)
     header = {
         "size": size,
         "split": split,
@@ -137,7 +137,7 @@ def make_pack(
             if progress is not None:
                 progress(done, len(records))
 
-    _write(out, header, places, windows())
+    write_pack(out, header, places, windows())
     return open_pack(out)
 
 
@@ -150,7 +150,7 @@ def _cut_clip(frames: np.ndarray, amodal: np.ndarray, config: WindowConfig) -> t
     return pictures, (shares[:, 0].numpy() > 0.5).astype(np.uint8)
 
 
-def _lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tuple[PackClip, ...]:
+def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tuple[PackClip, ...]:
     """Give each clip (name, video, category, count) its place."""
     placed, start = [], 0
     for name, video, category, count in clips:
@@ -159,12 +159,20 @@ def _lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tu
     return tuple(placed)
 
 
-def _write(
+def write_pack(
     out: Path,
     header: dict[str, Any],
     clips: Sequence[PackClip],
     windows: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> None:
+    """Write a pack; it stands there only when it is whole.
+
+    Args:
+        out: the file.
+        header: what `Pack` says besides the clips: size, split, enlarge, source.
+        clips: as `lay_out` gives them.
+        windows: frames (t, s, s, 3) and masks (t, s, s) of each clip, uint8.
+    """
     about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in clips]}
     text = json.dumps(about, sort_keys=True).encode()
     # Spaces, which JSON allows, up to the next page.
@@ -279,7 +287,7 @@ def read_transport(file: Path, out: Path, progress: Progress | None = None) -> P
             raise ValueError(f"{file} is a zip file of something else; it must hold {_INDEX}; give a packed pack")
         about = _parse(file, _read(archive, file, _INDEX))
         clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
-        _write(out, about, clips, _decoded(archive, file, clips, progress))
+        write_pack(out, about, clips, _decoded(archive, file, clips, progress))
     return open_pack(out)
 
 
