@@ -172,7 +172,7 @@ def load_checkpoint(path: str | Path, build: Build, device: str | torch.device =
     try:
         config = from_json(config_class, record.config, "config")
     except ValueError as error:
-        raise ValueError(f"{record_path} does not fit voin {__version__}: {error}") from error
+        raise ValueError(f"{record_path} does not fit voin {__version__}; {error}") from error
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         network = module(config)
     try:
@@ -222,7 +222,7 @@ def read_record(path: str | Path) -> Record:
         scores = {name: float(score) for name, score in scores.items()}
         about = About(entries.kind, entries.classes, entries.recipe, entries.data, scores)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{record_path} is not as voin writes it: {error}") from error
+        raise ValueError(f"{record_path} is not as voin writes it; {error}") from error
     return Record(about, config, entries.precision, entries.voin, entries.size_bytes, entries.sha256)
 
 

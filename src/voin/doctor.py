@@ -32,7 +32,8 @@ CODECS = {
 # What an extra installs -> what to look for, by the name that Python imports; see pyproject.toml.
 EXTRAS = {
     "raft": ("torchvision",),
-    "eval": ("lpips", "skimage"),
+    "eval": ("lpips", "matplotlib", "skimage"),
+    "hub": ("huggingface_hub",),
     "train": ("lightning", "tensorboard"),
     "ray": ("ray",),
     "web": ("gradio",),
