@@ -272,7 +272,7 @@ def test_a_config_that_the_network_does_not_know_is_refused(
     saved: Path, edit: Callable[[dict], Any], message: str
 ) -> None:
     change(saved, lambda v: edit(v["config"]))
-    with pytest.raises(ValueError, match=r"shape\.json does not fit voin .*: " + message):
+    with pytest.raises(ValueError, match=r"shape\.json does not fit voin .*; " + message):
         load_checkpoint(saved, BUILD)
 
 
