@@ -28,7 +28,7 @@ OBJECT, MOTION, OUTPUT, RANGE, INPUT, RUN = "Object", "Motion", "Output", "Which
 Flow = Literal["dis", "raft-small", "raft-large"]
 FlowOption = Annotated[
     Flow,
-    typer.Option(help="Optical flow: DIS is fast on a CPU, RAFT is better and wants a GPU.", rich_help_panel=MOTION),
+    typer.Option(help="Optical flow: DIS is fast on a CPU; RAFT wants a GPU.", rich_help_panel=MOTION),
 ]
 WeightsOption = Annotated[
     Path | None,
