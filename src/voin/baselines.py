@@ -50,48 +50,48 @@ class Method(Protocol):
         ...
 
 
-class VisibleShape:
+class _ShapeRow(ABC):
+    """A method that completes the shape alone: the frames come back unchanged."""
+
+    content = False
+
+    def __call__(
+        self,
+        frames: Frames,
+        visible: Masks,
+        *,
+        amodal: Masks | None = None,
+        occluder: Masks | None = None,
+        category: str | None = None,
+    ) -> Completion:
+        """Give the whole mask that the class names; `amodal`, `occluder` and `category` are not used."""
+        del amodal, occluder, category
+        check_clip(frames, visible)
+        seen = visible > 0.5
+        return _completion(frames, seen, self._whole(seen), frames.clone(), torch.zeros_like(visible))
+
+    @abstractmethod
+    def _whole(self, seen: torch.Tensor) -> torch.Tensor:
+        """Give whole masks for visible ones, both (b, t, 1, h, w) bool."""
+        ...
+
+
+class VisibleShape(_ShapeRow):
     """Completes nothing: the whole object is what is seen of it."""
 
     name = "visible"
-    content = False
 
-    def __call__(
-        self,
-        frames: Frames,
-        visible: Masks,
-        *,
-        amodal: Masks | None = None,
-        occluder: Masks | None = None,
-        category: str | None = None,
-    ) -> Completion:
-        """Give the visible mask as the whole one; `amodal`, `occluder` and `category` are not used."""
-        del amodal, occluder, category
-        check_clip(frames, visible)
-        seen = visible > 0.5
-        return _completion(frames, seen, seen, frames.clone(), torch.zeros_like(visible))
+    def _whole(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen
 
 
-class HullShape:
+class HullShape(_ShapeRow):
     """Takes each frame's convex hull of the visible mask for the whole object; fills nothing."""
 
     name = "hull"
-    content = False
 
-    def __call__(
-        self,
-        frames: Frames,
-        visible: Masks,
-        *,
-        amodal: Masks | None = None,
-        occluder: Masks | None = None,
-        category: str | None = None,
-    ) -> Completion:
-        """Give the hull as the whole mask and the frames unchanged; the other arguments are not used."""
-        del amodal, occluder, category
-        check_clip(frames, visible)
-        seen = visible > 0.5
-        return _completion(frames, seen, _hulls(seen), frames.clone(), torch.zeros_like(visible))
+    def _whole(self, seen: torch.Tensor) -> torch.Tensor:
+        return _hulls(seen)
 
 
 class _Fill(ABC):

@@ -30,7 +30,7 @@ def load(
         OSError: weights that cannot be read.
     """
     place = choose_device(device)
-    # Measured on DAVIS training clips: at twice the size RAFT's flow is worth half a decibel more.
+    # Measured on two DAVIS training clips: at twice the size RAFT's flow is worth 0.5 and 1.0 dB more.
     motion = load_motion(flow, raft_weights, place, enlarge=2)
     if method != "classical":
         raise ValueError(f"method is {method!r}; it must be classical; choose it with --method")
