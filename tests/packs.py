@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voin.pack import Pack, PackClip
+from voin.pack import Pack, PackClip, lay_out, write_pack
 
 
 def pack_of(
@@ -55,3 +55,17 @@ def cutouts_of(count: int, size: int = 40) -> Pack:
         clips.append(PackClip(f"c{number}", f"c{number}", "cat", 1, 4 * number * size * size))
         parts += [frame.reshape(-1), mask.reshape(-1)]
     return Pack(Path("cutouts.pack"), size, "train", 1.125, "", tuple(clips), np.concatenate(parts))
+
+
+def save_pack(pack: Pack, path: Path) -> Path:
+    """Write a pack to a file."""
+    about = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
+    area = pack.size**2
+    windows = []
+    for clip in pack.clips:
+        part = pack.data[clip.start : clip.start + clip.count * area * 4]
+        frames = part[: clip.count * area * 3].reshape(-1, pack.size, pack.size, 3)
+        windows.append((frames, part[clip.count * area * 3 :].reshape(-1, pack.size, pack.size)))
+    places = lay_out([(clip.name, clip.video, clip.category, clip.count) for clip in pack.clips], pack.size)
+    write_pack(path, about, places, windows)
+    return path

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import torch
 from torch import Tensor
 
 from sliding_square import Sliding, slide
+from tiny_model import save_model
 from voin import baselines
 from voin.baselines import BASELINES, Copy, HullShape, Method, Telea, VisibleShape, hull, load_method, nearest_showing
-from voin.pipeline import Completion
+from voin.pipeline import Completion, Inpainter
+from voin.trials import MethodEntry
 
 FILLS = [Telea(), Copy()]
 ALL = [*FILLS, VisibleShape(), HullShape()]
@@ -182,8 +186,29 @@ def test_methods_are_found_by_name(name: str) -> None:
     assert method.name == name
 
 
+@pytest.mark.parametrize("name", ["voin", "voin-classical-shape", "voin-classical-flow", "voin-classical-fill"])
+def test_the_networks_of_a_model_can_be_exchanged_one_by_one(name: str, tmp_path: Path) -> None:
+    method = load_method(name, model=save_model(tmp_path))
+    assert isinstance(method, Inpainter)
+    assert method.name == name
+    networks = {stage for stage in ("shape", "flow", "fill") if "Network" in method.settings()[stage]["kind"]}
+    assert networks == {"shape", "flow", "fill"} - {name.removeprefix("voin-classical-")}
+
+
+def test_other_weights_are_another_method_to_the_evaluation(tmp_path: Path) -> None:
+    entries = [
+        MethodEntry("voin", load_method("voin", model=save_model(tmp_path, seed=seed)), "") for seed in (0, 0, 1)
+    ]
+    first, same, other = (json.dumps(entry.identity("bear")) for entry in entries)
+    assert first == same
+    assert first != other
+    pickle.loads(pickle.dumps(entries[0].method))  # as it goes to other processes
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'nearest'; it must be one of telea, copy, visible, hull, classical, or "):
+    with pytest.raises(
+        ValueError, match=r"'nearest'; it must be one of telea, copy, visible, hull, voin, .*, classical, or "
+    ):
         load_method("nearest")
 
 

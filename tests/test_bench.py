@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tiny_model import save_model
 from voin import bench, cli
 from voin.bench import BenchConfig, make_clip, parse_size, synthetic_frames
 from voin.mask_files import open_masks
@@ -70,7 +71,9 @@ def test_a_clip_that_cannot_be_is_refused(values: dict, message: str) -> None:
 
 
 def call(*words: str) -> tuple[int, str, str]:
-    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(cli.app, ["bench", *words])
+    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(
+        cli.app, ["bench", "--method", "classical", *words]
+    )
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -79,6 +82,7 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
     assert code == 0, errors
     found = json.loads(text)
     assert (found["size"], found["frames"], found["flow"], found["share"]) == ("128x96", 10, "dis", 0.1)
+    assert (found["method"], found["model"]) == ("classical", None)
     assert found["frames_per_second"] == pytest.approx(10 / found["seconds"])
     assert found["startup_seconds"] > 0
     assert {"masks", "motion", "propagation", "write"} <= set(found["stages"])
@@ -90,7 +94,8 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
 
 def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {
-        **{"size": "128x96", "frames": 10, "flow": "dis", "share": 0.1, "device": "auto", "seconds": 2.0, "cores": 2},
+        **{"method": "voin", "size": "128x96", "frames": 10, "flow": "dis", "share": 0.1, "device": "auto"},
+        **{"seconds": 2.0, "cores": 2},
         **{"frames_per_second": 5.0, "stages": {"motion": 1.5, "write": 0.25}, "peak_memory": 800_000_000},
     }
     monkeypatch.setattr(bench, "bench", lambda config, progress: found)
@@ -107,6 +112,15 @@ def test_wrong_options_are_refused(words: tuple[str, ...]) -> None:
     code, text, errors = call(*words)
     assert (code, text) == (2, "")
     assert errors
+
+
+def test_it_measures_a_model(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    code, text, errors = call("--size", "128x96", "--frames", "6", "--json", "--method", "voin", "--model", str(folder))
+    assert code == 0, errors
+    found = json.loads(text)
+    assert (found["method"], found["model"]) == ("voin", str(folder))
+    assert {"shape", "flow", "fill"} <= set(found["stages"])
 
 
 def test_what_goes_wrong_in_the_measured_process_is_told_here() -> None:

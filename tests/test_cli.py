@@ -25,6 +25,8 @@ from voin import __version__, cli, terminal
 from voin.bench import BenchConfig, make_clip
 
 COUNT = 12
+# These tests are about the command; voin itself needs weights, which need not be there.
+CLASSICAL = ("--method", "classical")
 
 
 def voin(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -119,7 +121,7 @@ def test_doctor_fails_where_something_is_broken(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_a_terminal_there_is_one_line_at_the_end(copy: Path) -> None:
-    done = voin("complete", "video.mp4", "masks", "-o", "out", cwd=copy)
+    done = voin("complete", "video.mp4", "masks", "-o", "out", *CLASSICAL, cwd=copy)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
@@ -132,7 +134,7 @@ def test_without_a_terminal_there_is_one_line_at_the_end(copy: Path) -> None:
 
 def test_quiet_prints_nothing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy)
-    assert call("complete", "video.mp4", "masks", "-o", "out", "-q") == (0, "", "")
+    assert call("complete", "video.mp4", "masks", "-o", "out", "-q", *CLASSICAL) == (0, "", "")
 
 
 def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,10 +156,13 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(methods, "load", load)
     words = "complete v.mp4 m -o o --category dog --amodal a --occluder b --ids 1,2 --order 2,1 --flow raft-small"
     words += " --raft-weights w.pt --png --layer webm --save-flow --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
-    words += " --preset fast --lossless --resize-masks --mask-frames 0-8:2 --absent error --skip-broken --overwrite"
+    words += " --model weights --preset paper --x264-preset fast --lossless --resize-masks --mask-frames 0-8:2"
+    words += " --absent error --skip-broken --overwrite"
     code, _, text = call(*words.split())
     assert (code, "enough" in text) == (2, True)
-    assert seen["load"] == (("classical",), {"flow": "raft-small", "raft_weights": Path("w.pt"), "device": "cpu"})
+    named = {"model": "weights", "preset": "paper"}
+    named |= {"flow": "raft-small", "raft_weights": Path("w.pt"), "device": "cpu"}
+    assert seen["load"] == (("voin",), named)
     assert seen["run"] == (
         Path("v.mp4"),
         Path("m"),
@@ -281,8 +286,12 @@ def bad_cuts(folder: Path) -> None:
         (bad_cuts, "--cuts cuts.txt", r"cuts\.txt holds 'foo'"),
         (nothing, "--mask-frames 3-1", r"0,5,10 or 0-70:5"),
         (nothing, "--crf 99", r"crf is 99; it must|crf is 99.*0 \(best\) to 51"),
-        (nothing, "--preset warp", r"'warp'.*veryfast"),
-        (nothing, "--method magic", r"'magic'.*classical"),
+        (nothing, "--x264-preset warp", r"'warp'.*veryfast"),
+        (nothing, "--method magic", r"'magic'.*voin, classical or a model"),
+        (nothing, "--model magic", r"'magic' and the method classical.*leave one of them out"),
+        (nothing, "--method voin --model masks", r"masks holds no network"),
+        (nothing, "--method voin --preset paper", r"weights do not ship.*--model FOLDER, or use --preset small"),
+        (nothing, "--preset large", r"large.*paper"),
         (nothing, "--flow raft-small --raft-weights absent.pt", r"absent\.pt"),
         (nothing, "--flow farneback", r"farneback.*raft-small"),
         (nothing, "--layer gif", r"gif.*webm"),
@@ -299,7 +308,7 @@ def test_bad_input_is_refused_and_nothing_is_written(
     change(copy)
     before = content(copy)
     monkeypatch.chdir(copy)
-    code, printed, errors = call("complete", "video.mp4", "masks", "-o", "out", *options.split())
+    code, printed, errors = call("complete", "video.mp4", "masks", "-o", "out", *CLASSICAL, *options.split())
     text = " ".join(errors.split())
     assert code == 2, text
     assert re.search(message, text, re.IGNORECASE), text
@@ -311,7 +320,7 @@ def test_bad_input_is_refused_and_nothing_is_written(
 
 def test_another_run_in_the_folder_is_refused_unless_overwritten(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy)
-    run = ("complete", "video.mp4", "masks", "-o", "out", "-q")
+    run = ("complete", "video.mp4", "masks", "-o", "out", "-q", *CLASSICAL)
     assert call(*run) == (0, "", "")
     before = content(copy)
     code, _, errors = call(*run, "--png")
@@ -324,7 +333,7 @@ def test_another_run_in_the_folder_is_refused_unless_overwritten(copy: Path, mon
 
 def test_the_same_command_twice_is_done_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy)
-    run = ("complete", "video.mp4", "masks", "-o", "out")
+    run = ("complete", "video.mp4", "masks", "-o", "out", *CLASSICAL)
     assert call(*run)[0] == 0
     before = content(copy)
     assert call(*run) == (0, f"out: {COUNT} frames, finished before\n", "")
@@ -337,13 +346,13 @@ def test_masks_of_another_size_are_taken_with_resize_masks(copy: Path, monkeypat
         mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         assert mask is not None
         cv2.imwrite(str(path), mask[::2, ::2])
-    assert call("complete", "video.mp4", "masks", "-o", "out", "-q", "--resize-masks") == (0, "", "")
+    assert call("complete", "video.mp4", "masks", "-o", "out", "-q", "--resize-masks", *CLASSICAL) == (0, "", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_to_go_on_and_goes_on(copy: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "voin", "complete", "video.mp4", "masks", "-o", "out"]
+    command = [sys.executable, "-m", "voin", "complete", "video.mp4", "masks", "-o", "out", *CLASSICAL]
     process = subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (copy / "out").exists() and time.monotonic() < deadline:
@@ -353,7 +362,7 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(copy: Path, number: signal.
     assert process.returncode == 130, stdout + stderr
     assert stderr.strip() == "Stopped; finished parts are kept in out; run the same command again to go on"
     assert not (copy / "out" / "run.json").exists()
-    done = voin("complete", "video.mp4", "masks", "-o", "out", cwd=copy)
+    done = voin("complete", "video.mp4", "masks", "-o", "out", *CLASSICAL, cwd=copy)
     assert done.returncode == 0, done.stderr
     assert (copy / "out" / "completed.mp4").is_file()
 

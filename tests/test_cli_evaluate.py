@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tiny_model import save_model
 from voi_sets import BARS, write_set
 from voin import cli_evaluate
 
@@ -79,7 +80,8 @@ def test_degrade_draws_curves(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--methods", "nearest"), "it must be one of telea, copy, visible, hull, classical, or module:attribute"),
+        (("--methods", "nearest"), "it must be one of telea, copy, visible, hull, voin, voin-classical-shape"),
+        (("--methods", "voin-classical-fill", "--model", "absent"), "'absent' is no model"),
         (("--methods", "telea,telea"), "has telea twice"),
         (("--methods", "telea,,hull"), "names with commas between"),
         (("--methods", "absent_module_of_a_test:Mine"), "no module 'absent_module_of_a_test'"),
@@ -105,6 +107,15 @@ def test_what_is_no_set_is_refused(tmp_path: Path) -> None:
     code, _, errors = call(tmp_path, "-o", tmp_path / "out")
     assert code == 2
     assert "no VOI set" in errors
+
+
+def test_networks_and_what_they_are_worth_are_compared_in_one_table(root: Path, tmp_path: Path) -> None:
+    names = ["voin", "voin-classical-fill"]
+    words = ("--methods", ",".join(names), "--model", save_model(tmp_path / "model"), "--clips", "1", "--no-pictures")
+    assert call(root, "-o", tmp_path / "out", *words, "-q") == (0, "", "")
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert list(results["tables"]["given"]) == names
+    assert len(results["methods"]["voin"]["settings"]["fill"]["sha256"]) == 12
 
 
 def test_own_methods_are_found_where_the_command_runs(

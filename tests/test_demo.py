@@ -157,13 +157,18 @@ def test_the_command_line_of_a_shot_is_one_that_a_shell_takes() -> None:
     words = command_line(SHOTS["bicycle"], Path("my clips/bikes.mp4"), Path("out"))
     assert words.startswith("voin complete 'my clips/bikes.mp4' ")
     assert words.endswith(" -o out/bicycle --start 187 --end 242")
+    other = command_line(SHOTS["bicycle"], Path("bikes.mp4"), Path("out"), "classical")
+    assert other.endswith(" --end 242 --method classical")
+    other = command_line(SHOTS["bicycle"], Path("bikes.mp4"), Path("out"), "voin", "my weights")
+    assert other.endswith(" --end 242 --model 'my weights'")
+    assert command_line(SHOTS["bicycle"], Path("my clips/bikes.mp4"), Path("out"), "voin", "small") == words
 
 
 @pytest.fixture(scope="module")
 def made(bikes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a demo run, by the command."""
     out = tmp_path_factory.mktemp("demo") / "demo-out"
-    done = CliRunner().invoke(cli.app, ["demo", "--clip", "bicycle", "-o", str(out)])
+    done = CliRunner().invoke(cli.app, ["demo", "--clip", "bicycle", "-o", str(out), "--method", "classical"])
     assert done.exit_code == 0, done.output
     assert "55 frames" in done.stdout
     assert str(out / "index.html") in done.stdout
@@ -201,6 +206,6 @@ def test_the_still_of_the_page_shows_a_difference(made: Path) -> None:
 @pytest.mark.slow
 def test_the_demo_can_be_run_again(made: Path) -> None:
     before = (made / "bicycle" / "completed.mp4").stat().st_mtime_ns
-    done = CliRunner().invoke(cli.app, ["demo", "--clip", "bicycle", "-o", str(made), "-q"])
+    done = CliRunner().invoke(cli.app, ["demo", "--clip", "bicycle", "-o", str(made), "-q", "--method", "classical"])
     assert (done.exit_code, done.output) == (0, "")
     assert (made / "bicycle" / "completed.mp4").stat().st_mtime_ns == before

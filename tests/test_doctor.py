@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from voin import doctor
+from tiny_model import save_model
+from voin import doctor, models
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +45,24 @@ def test_raft_weights_are_found_where_torchvision_keeps_them(tmp_path: Path, mon
     path.parent.mkdir(parents=True)
     path.touch()
     assert doctor.report()["weights"]["raft-small"] == str(path)
+
+
+def test_the_models_that_ship_are_told_with_their_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "WEIGHTS", tmp_path)
+    found = doctor.report()
+    assert found["models"] == {}
+    assert "use --method classical, or give a model: --model FOLDER" in shown(found)
+    folder = save_model(tmp_path / "small")
+    found = doctor.report()
+    assert json.loads(json.dumps(found)) == found
+    assert list(found["models"]["small"]) == ["shape", "flow", "generator"]
+    shape = found["models"]["small"]["shape"]
+    assert shape["bytes"] == (folder / "shape.safetensors").stat().st_size
+    assert (shape["minutes"], shape["scores"]) == (12, {"iou, DAVIS": 0.5})
+    text = " ".join(shown(found).split())
+    assert re.search(r"small generator 0\.\d MB fp16 trained 12 min on 2 CPU cores; iou, DAVIS 0\.5", text)
+    (folder / "flow.json").write_text("{")
+    assert "models cannot be looked at: OSError" in doctor.report()["problems"][0]
 
 
 def test_what_is_broken_is_told_and_the_rest_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:

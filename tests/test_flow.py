@@ -254,6 +254,50 @@ class Given(SmoothFlow):
         return forward, backward
 
 
+class Constant(FlowNetwork):
+    """Add (1, -2) pixels to the prior inside the object."""
+
+    def forward(self, frames: Tensor, initial: Tensor, prior: Tensor, visible: Tensor, amodal: Tensor) -> Tensor:
+        completed = prior + torch.tensor([1.0, -2.0]).view(2, 1, 1)
+        return torch.where(amodal[:, :-1] > 0.5, completed, initial)
+
+
+@pytest.mark.parametrize("size", [80, 200])
+def test_at_its_own_size_the_stage_gives_the_same_bits(size: int) -> None:
+    given, made = estimated(), network()
+    for one, other in zip(NetworkFlow(made, size=size)(*given), NetworkFlow(made)(*given), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("size", [40, 32])
+def test_what_a_smaller_look_adds_comes_back_in_pixels_of_the_full_size(size: int) -> None:
+    frames, forward, backward, visible, amodal = estimated()
+    done = NetworkFlow(Constant(TINY), size=size)(frames, forward, backward, visible, amodal)
+    smooth = SmoothFlow()(frames, forward, backward, visible, amodal)
+    unit = torch.tensor([80 / size, -2 * 64 / min(64, size)]).view(2, 1, 1)
+    hidden = (amodal > visible).flatten(2).any(dim=2)
+    touched = (hidden[:, 1:] | hidden[:, :-1])[..., None, None, None]
+    for each, prior, whole in zip(done, smooth, (amodal[:, :-1], amodal[:, 1:]), strict=True):
+        expected = torch.where((whole > 0.5) & touched, prior + unit, prior)
+        assert torch.allclose(each, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_outside_the_object_a_smaller_look_changes_nothing(half: bool) -> None:
+    frames, forward, backward, visible, amodal = estimated()
+    done = NetworkFlow(network(), size=40, half=half)(frames, forward, backward, visible, amodal)
+    for each, initial, whole in zip(done, (forward, backward), (amodal[:, :-1], amodal[:, 1:]), strict=True):
+        outside = (whole <= 0.5).expand_as(each)
+        assert torch.equal(each[outside], initial[outside])
+        assert not torch.equal(each, initial)
+
+
+def test_half_precision_gives_nearly_the_same() -> None:
+    given, made = estimated(), network()
+    for one, other in zip(NetworkFlow(made, half=True)(*given), NetworkFlow(made)(*given), strict=True):
+        assert torch.allclose(one, other, atol=0.3)
+
+
 def test_a_single_frame_has_no_flow() -> None:
     frames, forward, backward, visible, amodal = estimated()
     done = NetworkFlow(network())(frames[:, :1], forward[:, :0], backward[:, :0], visible[:, :1], amodal[:, :1])

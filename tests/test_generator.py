@@ -200,6 +200,34 @@ def test_only_hidden_pixels_change(size: tuple[int, int], half: bool) -> None:
     assert filled[hidden].max() <= 1
 
 
+@pytest.mark.parametrize("size", [48, 64])
+def test_at_its_own_size_the_stage_gives_the_same_bits(size: int) -> None:
+    given, generator = clip(), lively()
+    assert torch.equal(NetworkFill(generator, size=size)(*given), NetworkFill(generator)(*given))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_smaller_look_changes_hidden_pixels_alone_and_sees_no_missing_ones(half: bool) -> None:
+    frames, visible, amodal, confidence = clip(size=(64, 64), b=2)
+    fill = NetworkFill(lively(), size=32, half=half)
+    filled = fill(frames, visible, amodal, confidence)
+    hidden, missing = part_hidden(visible, amodal, confidence)
+    assert torch.equal(filled[~hidden.expand_as(frames)], frames[~hidden.expand_as(frames)])
+    other = torch.where(missing, torch.rand_like(frames), frames)
+    again = fill(other, visible, amodal, confidence)
+    assert torch.allclose(again[hidden.expand_as(frames)], filled[hidden.expand_as(frames)], atol=1e-6)
+
+
+def test_one_colour_stays_that_colour_at_a_smaller_look() -> None:
+    _, visible, amodal, confidence = clip(size=(64, 64))
+    frames = torch.where(amodal > 0.5, 0.3, 0.9).expand(1, 6, 3, 64, 64).clone()
+    generator = Generator(TINY)
+    torch.nn.init.zeros_(generator.colours.weight)
+    filled = NetworkFill(generator, size=32)(frames, visible, amodal, confidence)
+    inside = (amodal > 0.5).expand_as(frames)
+    assert torch.allclose(filled[inside], torch.tensor(0.3), atol=0.03)
+
+
 def test_nothing_hidden_or_all_believed_changes_nothing() -> None:
     frames, visible, amodal, confidence = clip()
     fill = NetworkFill(lively())

@@ -22,7 +22,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ("clip", "config"),
     # Tools
     (
-        *("masks", "warp", "pyramid", "diffuse", "cuts", "viz"),
+        *("masks", "warp", "pyramid", "diffuse", "resolution", "cuts", "viz"),
         *("video_info", "pictures", "video_read", "video_write", "video_join", "video"),
         *("mask_read", "mask_frames", "mask_arrays", "mask_files"),
     ),
@@ -32,7 +32,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("propagation", "fetch", "blend", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
-        *("augment", "moving_cutouts"),
+        *("augment", "moving_cutouts", "hidden_motion", "imitate"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores
@@ -51,10 +51,15 @@ TABLE: tuple[tuple[str, ...], ...] = (
     (
         *("workers", "clip_build", "build", "verify", "show_page", "show"),
         *("degrade", "truth_flow", "trials", "judge", "results", "result_tables", "curves", "films"),
-        *("report_page", "report", "evaluate", "sampler"),
+        *("report_page", "report", "evaluate"),
+        *("sampler", "train_config", "tasks", "validate"),
+        *("train_state", "train_run", "train"),
     ),
     # Faces
-    ("doctor", "terminal", "demo_page", "demo", "bench", "cli_data", "cli_pack", "cli_evaluate", "cli", "__main__"),
+    (
+        *("doctor", "terminal", "demo_page", "demo", "bench", "cli_options", "cli_demo"),
+        *("cli_data", "cli_pack", "cli_evaluate", "cli_train", "cli", "__main__"),
+    ),
 )
 PLACE = {module: (row, column) for row, modules in enumerate(TABLE) for column, module in enumerate(modules)}
 # `__init__` names what is public and imports it at first use; the modules may ask it for nothing but the version.

@@ -443,8 +443,8 @@ def test_an_empty_clip_among_others_is_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "magic"}, "method is 'magic'; it must be classical"),
-        ({"flow": "lucas"}, "flow is 'lucas'; it must be dis, raft-small or raft-large"),
+        ({"method": "magic"}, "method is 'magic'; it must be voin, classical or a model"),
+        ({"method": "classical", "flow": "lucas"}, "flow is 'lucas'; it must be dis, raft-small or raft-large"),
         ({"device": "tpu"}, "device is 'tpu'; it must be auto, cpu, cuda or mps"),
     ],
 )
@@ -463,16 +463,17 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch) -> None:
 def test_raft_weights_that_are_no_file_are_refused(tmp_path) -> None:
     pytest.importorskip("torchvision", exc_type=ImportError)
     with pytest.raises(OSError, match=r"nothing\.pt is no file"):
-        load(flow="raft-small", raft_weights=tmp_path / "nothing.pt", device="cpu")
+        load("classical", flow="raft-small", raft_weights=tmp_path / "nothing.pt", device="cpu")
 
 
 # What it says of itself.
 
 
 def test_settings_are_json_and_name_every_stage() -> None:
-    method = load(device="cpu")
+    method = load("classical", device="cpu")
     settings = json.loads(json.dumps(method.settings()))
     assert settings["method"] == "classical"
+    assert settings["model"] is None
     assert settings["device"] == "cpu"
     assert settings["pipeline"]["window"]["size"] == method.config.window.size
     kinds = {name: settings[name]["kind"] for name in ("shape", "flow", "fill", "motion", "scout")}

@@ -273,6 +273,29 @@ def test_the_stage_knows_the_categories_it_was_taught(network: ShapeNetwork) -> 
         NetworkShape(network, ("a", "b", "c", "d"))
 
 
+@pytest.mark.parametrize("size", [40, 64])
+def test_at_its_own_size_the_stage_gives_the_same_bits(network: ShapeNetwork, size: int) -> None:
+    frames, visible, _ = clip()
+    given = (frames, visible, torch.ones_like(visible), flows(3), flows(3))
+    assert torch.equal(NetworkShape(network, size=size)(*given), NetworkShape(network)(*given))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_smaller_look_completes_the_mask_at_full_size(network: ShapeNetwork, half: bool) -> None:
+    frames, visible, category = clip(b=2, h=64, w=64)
+    allowed = (torch.rand_like(visible) > 0.5).float()
+    whole = NetworkShape(network, size=32, half=half)(
+        frames, visible, allowed, flows(3, 64, 64, 2), flows(3, 64, 64, 2)
+    )
+    assert (whole >= visible).all()
+    assert torch.equal(whole * (1 - allowed), visible * (1 - allowed))
+    small = [F.avg_pool2d(x.flatten(0, 1), 2).unflatten(0, (2, 3)) for x in (frames, visible)]
+    logits = network(*small, 0 * category)
+    large = F.interpolate(logits.flatten(0, 1), scale_factor=2, mode="bilinear").sigmoid().unflatten(0, (2, 3))
+    expected = torch.where(allowed > 0.5, torch.maximum(large, visible), visible)
+    assert torch.allclose(whole, expected, atol=0.03 if half else 1e-5)
+
+
 @pytest.mark.slow
 def test_a_tiny_network_overfits_one_clip() -> None:
     truth = scene(t=6, size=(64, 80), side=30, speed=(4.0, 0.4))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from voin.window import WindowConfig, Windows, box_of, cut, fit_windows, to_working, window_box
+from voin.window import WholeFrame, WindowConfig, Windows, box_of, cut, fit_windows, to_working, window_box
 
 CONFIG = WindowConfig(size=64)
 
@@ -71,6 +71,27 @@ def test_one_frame_is_a_clip_too() -> None:
     windows = fit_windows(square_boxes(np.array([10])), CONFIG)
     assert len(windows) == 1
     assert windows.scale[0] == windows.side[0] / 64
+
+
+@pytest.mark.parametrize("frame", [(180, 320), (320, 180), (181, 320), (64, 64)])
+def test_a_window_over_the_whole_frame_holds_every_pixel_of_it(frame: tuple[int, int]) -> None:
+    h, w = frame
+    windows = fit_windows(square_boxes(3.0 * np.arange(5), top=5, side=8), WholeFrame(64, frame=frame))
+    picture = np.random.default_rng(0).integers(0, 255, (h, w, 3)).astype(np.uint8)
+    for i in range(5):
+        x0, y0, x1, y1 = window_box(windows, i)
+        assert (x1 - x0, y1 - y0) == (max(frame), max(frame))
+        assert abs(x0 + x1 - w) <= 1
+        assert abs(y0 + y1 - h) <= 1
+        assert np.array_equal(cut(picture, windows, i)[-y0 : h - y0, -x0 : w - x0], picture)
+    assert windows.scale[0] == max(frame) / 64
+
+
+def test_a_whole_frame_without_an_object_or_a_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="no object in any frame"):
+        fit_windows(np.zeros((5, 4), int), WholeFrame(64, frame=(90, 120)))
+    with pytest.raises(ValueError, match=r"frame is \(0, 0\); it must be the \(h, w\)"):
+        WholeFrame(64)
 
 
 @pytest.mark.parametrize(("change", "message"), [({"size": 60}, "multiple of 8"), ({"enlarge": 0.9}, "at least 1")])

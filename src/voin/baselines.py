@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 
 from voin.clip import Frames, Masks, check_clip, to_kind
-from voin.methods import load
+from voin.methods import STAGES, load
 from voin.pipeline import Completion
 
 Stack = Bool[np.ndarray, "t h w"]
@@ -270,29 +270,48 @@ BASELINES: dict[str, Callable[[], Method]] = {
 }
 
 
+# Methods of `voin.load`: name -> the stages that do without their network, None for all; so a table can say what each
+# network is worth.
+LOADED: dict[str, tuple[str, ...] | None] = {
+    "voin": (),
+    **{f"voin-classical-{stage}": (stage,) for stage in STAGES},
+    "classical": None,
+}
+
+
 def load_method(
-    name: str, *, flow: str = "dis", raft_weights: Path | None = None, device: str = "auto"
+    name: str,
+    *,
+    model: str | Path | None = None,
+    flow: str = "dis",
+    raft_weights: Path | None = None,
+    device: str = "auto",
 ) -> Callable[..., Completion]:
     """Make a method by name: a baseline, one of `voin.load`, or your own as `module:attribute`.
 
     Args:
-        name: a key of `BASELINES`, `classical`, or `module:attribute`, found in the working folder or where Python
+        name: a key of `BASELINES` or of `LOADED`, or `module:attribute`, found in the working folder or where Python
             finds modules. A class is called without arguments; anything else is the method itself.
-        flow: for `classical`; see `voin.load`.
+        model: for `voin` and its variants; see `voin.load`.
+        flow: for the methods of `voin.load`; see there.
         raft_weights: likewise.
         device: likewise.
 
     Raises:
-        ValueError: no such method.
+        ValueError: no such method or model.
+        OSError: weights that are not there or cannot be read.
         ImportError: no such module.
     """
     if name in BASELINES:
         return BASELINES[name]()
-    if name == "classical":
-        return load(name, flow=flow, raft_weights=raft_weights, device=device)
+    if name in LOADED:
+        exchanged = LOADED[name]
+        if exchanged is None:
+            return load("classical", flow=flow, raft_weights=raft_weights, device=device)
+        return load("voin", model=model, classical=exchanged, flow=flow, raft_weights=raft_weights, device=device)
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
-        known = ", ".join([*BASELINES, "classical"])
+        known = ", ".join([*BASELINES, *LOADED])
         raise ValueError(f"the method is {name!r}; it must be one of {known}, or module:attribute; choose one of these")
     return _imported(module, attribute)
 

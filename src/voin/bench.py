@@ -49,6 +49,8 @@ class BenchConfig:
         share: area of the object over that of the frame.
         device: where to compute.
         raft_weights: a file for RAFT, see `voin.methods.load`.
+        method: likewise.
+        model: likewise.
     """
 
     size: tuple[int, int] = (1080, 1920)
@@ -57,6 +59,8 @@ class BenchConfig:
     share: float = 0.1
     device: str = "auto"
     raft_weights: Path | None = None
+    method: str = "voin"
+    model: str | None = None
 
     def __post_init__(self) -> None:
         h, w = self.size
@@ -80,15 +84,18 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
     """Make the clip, run the main job on it in a fresh process, and measure.
 
     Returns:
-        `size`, `frames`, `flow`, `share`, `device` of the config; `seconds` from the job's start to its end, without
-        the start of Python; `frames_per_second` end to end; `stages`: name -> seconds; `startup_seconds`: imports and
-        models; `peak_memory`: bytes, None where the system does not tell; `voin`, `python`, `platform`, `cores`.
+        `method`, `model`, `size`, `frames`, `flow`, `share`, `device` of the config; `seconds` from the job's start to
+        its end, without the start of Python; `frames_per_second` end to end; `stages`: name -> seconds;
+        `startup_seconds`: imports and models; `peak_memory`: bytes, None where the system does not tell; `voin`,
+        `python`, `platform`, `cores`.
     """
     with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
         make_clip(Path(folder), config, progress)
         measured = _run_apart(Path(folder), config, progress)
     h, w = config.size
     return {
+        "method": config.method,
+        "model": config.model,
         "size": f"{w}x{h}",
         "frames": config.frames,
         "flow": config.flow,
@@ -259,7 +266,9 @@ def _measure(connection: Connection, folder: Path, config: BenchConfig) -> dict[
     began = time.perf_counter()
     from voin.methods import load
 
-    inpainter = load("classical", flow=config.flow, raft_weights=config.raft_weights, device=config.device)
+    inpainter = load(
+        config.method, model=config.model, flow=config.flow, raft_weights=config.raft_weights, device=config.device
+    )
     ready = time.perf_counter()
     sender = _Sender(connection)
     record = inpainter.run(folder / "video.mp4", folder / "masks", folder / "out", progress=sender)

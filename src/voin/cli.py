@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,8 +9,24 @@ import typer
 from rich.markup import escape
 
 from voin import __version__
+from voin.cli_demo import BENCH_EXAMPLES, DEMO_EXAMPLES, bench, demo
 from voin.cli_evaluate import EXAMPLES, evaluate
+from voin.cli_options import (
+    INPUT,
+    OBJECT,
+    OUTPUT,
+    RANGE,
+    DeviceOption,
+    FlowOption,
+    MethodOption,
+    ModelOption,
+    OverwriteOption,
+    QuietOption,
+    TracebackOption,
+    WeightsOption,
+)
 from voin.cli_pack import data_app
+from voin.cli_train import TRAIN_EXAMPLES, train
 from voin.terminal import FAULT, Bars, count_of, err, out, told
 
 app = typer.Typer(
@@ -23,30 +38,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="A first look: [bold]voin demo[/bold]. What this machine offers: [bold]voin doctor[/bold].",
 )
-
-OBJECT, MOTION, OUTPUT, RANGE, INPUT, RUN = "Object", "Motion", "Output", "Which frames", "Input", "Run"
-Flow = Literal["dis", "raft-small", "raft-large"]
-FlowOption = Annotated[
-    Flow,
-    typer.Option(help="Optical flow: DIS is fast on a CPU; RAFT wants a GPU.", rich_help_panel=MOTION),
-]
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Weights of RAFT as a file; torchvision downloads them otherwise.", metavar="FILE", rich_help_panel=MOTION
-    ),
-]
-DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda", "mps"],
-    typer.Option(help="Where to compute; auto takes the best there is.", rich_help_panel=MOTION),
-]
-TracebackOption = Annotated[
-    bool, typer.Option("--traceback", help="Show where an error comes from.", rich_help_panel=RUN)
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=RUN)]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace another run in the output folder.", rich_help_panel=RUN)
-]
 
 
 def main() -> None:
@@ -82,6 +73,9 @@ voin complete video.mp4 masks/ -o out
 [dim]Frames as PNG, bit-equal to the input outside the hidden part:[/dim]
 voin complete video.mp4 masks/ -o out --png
 
+[dim]Without trained networks:[/dim]
+voin complete video.mp4 masks/ -o out --method classical
+
 [dim]Object 2 lies in front of object 1:[/dim]
 voin complete video.mp4 masks/ -o out --ids 1,2 --order 2,1
 
@@ -109,12 +103,15 @@ def complete(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel=OUTPUT, show_default=False)
     ],
-    method: Annotated[
-        str,
+    method: MethodOption = "voin",
+    model: ModelOption = None,
+    preset: Annotated[
+        Literal["small", "paper"],
         typer.Option(
-            help="How to complete; `classical` needs no trained weights.", metavar="NAME", rich_help_panel=OBJECT
+            help="Work in a window that follows the object, or on the whole frame, as the paper does (with --model).",
+            rich_help_panel=OBJECT,
         ),
-    ] = "classical",
+    ] = "small",
     category: Annotated[
         str | None,
         typer.Option(
@@ -172,9 +169,10 @@ def complete(
         bool, typer.Option("--save-flow", help="Write the completed motion to flow/.", rich_help_panel=OUTPUT)
     ] = False,
     crf: Annotated[int, typer.Option(help="Quality of the video: 0 is best, 51 worst.", rich_help_panel=OUTPUT)] = 18,
-    preset: Annotated[
+    x264_preset: Annotated[
         str,
         typer.Option(
+            "--x264-preset",
             help="Speed of x264, ultrafast to veryslow: slower makes smaller files.",
             metavar="NAME",
             rich_help_panel=OUTPUT,
@@ -245,14 +243,14 @@ def complete(
             start=start,
             end=end,
             cuts=cuts if cuts in ("auto", "none") else Path(cuts),
-            quality=Quality(crf=crf, preset=preset, lossless=lossless),
+            quality=Quality(crf=crf, preset=x264_preset, lossless=lossless),
             resize_masks=resize_masks,
             mask_frames=mask_frames,
             absent=absent,
             skip_broken=skip_broken,
             overwrite=overwrite,
         )
-        inpainter = load(method, flow=flow, raft_weights=raft_weights, device=device)
+        inpainter = load(method, model=model, preset=preset, flow=flow, raft_weights=raft_weights, device=device)
         with Bars(quiet) as bars:
             record = inpainter.run(video, masks, output, options, bars)
         if not quiet:
@@ -286,101 +284,8 @@ def _say_done(output: Path, record: dict[str, Any]) -> None:
         err.print(f"Did not decode, the frame before stands in its place: {shown}", style="yellow", soft_wrap=True)
 
 
-@app.command(
-    epilog="""[bold]Examples[/bold]
-
-voin demo
-
-voin demo --clip bicycle -o bicycle-demo"""
-)
-def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel=OUTPUT)
-    ] = Path("demo-out"),
-    clip: Annotated[
-        Literal["bicycle", "cyclist", "all"],
-        typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel=INPUT),
-    ] = "all",
-    flow: FlowOption = "dis",
-    raft_weights: WeightsOption = None,
-    device: DeviceOption = "auto",
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
-) -> None:
-    """Complete two objects of a real clip and write a page with before and after."""
-    with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
-        from voin.demo import choose_shots, find_clip, run_demo
-
-        shots = choose_shots([clip])
-        find_clip()  # before the imports that take long
-        from voin.methods import load
-
-        inpainter = load("classical", flow=flow, raft_weights=raft_weights, device=device)
-        began = time.perf_counter()
-        with Bars(quiet) as bars:
-            page = run_demo(output, inpainter, shots, overwrite=overwrite, progress=bars, begin=bars.part)
-        if not quiet:
-            frames = count_of(sum(shot.end - shot.start for shot in shots), "frame")
-            out.print(f"{frames} in {time.perf_counter() - began:.0f} s", soft_wrap=True)
-            out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after", soft_wrap=True)
-
-
-@app.command(
-    epilog="""[bold]Examples[/bold]
-
-voin bench
-
-voin bench --size 1280x720 --frames 300 --json"""
-)
-def bench(
-    size: Annotated[
-        str, typer.Option(help="Size of the clip.", metavar="WIDTHxHEIGHT", rich_help_panel=INPUT)
-    ] = "1920x1080",
-    frames: Annotated[int, typer.Option(help="Length of the clip.", rich_help_panel=INPUT)] = 100,
-    share: Annotated[
-        float, typer.Option(help="Area of the object over that of the frame.", rich_help_panel=INPUT)
-    ] = 0.1,
-    flow: FlowOption = "dis",
-    raft_weights: WeightsOption = None,
-    device: DeviceOption = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=RUN)] = False,
-    show_traceback: TracebackOption = False,
-) -> None:
-    """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
-    with told(show_traceback, "nothing is kept of a benchmark"):
-        import json
-
-        from voin.bench import BenchConfig, parse_size
-        from voin.bench import bench as measure
-
-        config = BenchConfig(parse_size(size), frames, flow, share, device, raft_weights)
-        with Bars(quiet) as bars:
-            found = measure(config, bars)
-        if as_json:
-            out.out(json.dumps(found, indent=2))
-        else:
-            _show_bench(found)
-
-
-def _show_bench(found: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    for stage, seconds in found["stages"].items():
-        table.add_row(stage, f"{seconds:.2f} s", f"{1000 * seconds / found['frames']:.1f} ms a frame")
-    table.add_section()
-    table.add_row("end to end", f"{found['seconds']:.2f} s", "stages may overlap")
-    table.add_row("frames a second", f"{found['frames_per_second']:.1f}")
-    peak = found["peak_memory"]
-    table.add_row("peak memory", "unknown" if peak is None else f"{peak / 1e6:.0f} MB", "of the job's process")
-    share = f"{100 * found['share']:.3g} % of the frame"
-    out.print(f"{found['frames']} frames of {found['size']}, object {share}, {found['flow']}, {found['cores']} cores")
-    out.print(table)
+app.command(epilog=DEMO_EXAMPLES)(demo)
+app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
 @app.command()
@@ -406,3 +311,4 @@ def doctor(
 # Commands that have files of their own.
 app.add_typer(data_app, name="data")
 app.command(epilog=EXAMPLES)(evaluate)
+app.command(epilog=TRAIN_EXAMPLES)(train)

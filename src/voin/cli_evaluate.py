@@ -23,6 +23,9 @@ voin evaluate VOI-DAVIS --methods telea,copy,classical,visible,hull -o out
 [dim]A look at three clips, on two cores:[/dim]
 voin evaluate VOI-DAVIS --clips 3 --workers 2 -o out
 
+[dim]What each network is worth: `voin` with one of them exchanged for its classical part:[/dim]
+voin evaluate VOI-DAVIS --methods voin,voin-classical-shape,voin-classical-flow,voin-classical-fill -o out
+
 [dim]Your own method, class Mine in my_method.py of this folder, beside ours:[/dim]
 voin evaluate VOI-DAVIS --methods classical,mine=my_method:Mine -o out
 
@@ -45,8 +48,8 @@ def evaluate(
     methods: Annotated[
         str,
         typer.Option(
-            help="Methods, with commas between: telea, copy, classical, visible, hull, or your own as "
-            "module:attribute. NAME=METHOD names the row; '' is none.",
+            help="Methods, with commas between: telea, copy, visible, hull, voin, voin-classical-shape (-flow, -fill), "
+            "classical, or your own as module:attribute. NAME=METHOD names the row; '' is none.",
             metavar="A,B,...",
             rich_help_panel=METHODS,
         ),
@@ -61,9 +64,17 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Networks of `voin` and its variants: small, which ships, a folder, or owner/name on the hub.",
+            metavar="NAME|DIR",
+            rich_help_panel=METHODS,
+        ),
+    ] = None,
     flow: Annotated[
         Literal["dis", "raft-small", "raft-large"],
-        typer.Option(help="Optical flow of `classical`.", rich_help_panel=METHODS),
+        typer.Option(help="Optical flow of `voin` and `classical`.", rich_help_panel=METHODS),
     ] = "dis",
     raft_weights: Annotated[
         Path | None,
@@ -75,7 +86,7 @@ def evaluate(
     ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"],
-        typer.Option(help="Where `classical` computes.", rich_help_panel=METHODS),
+        typer.Option(help="Where `voin` and `classical` compute.", rich_help_panel=METHODS),
     ] = "auto",
     setting: Annotated[
         Literal["given", "end-to-end", "both"],
@@ -161,7 +172,7 @@ def evaluate(
         )
         chosen: dict[str, Callable[..., Completion]] = {}
         for name, method in _named("--methods", methods.split(",") if methods else []).items():
-            chosen[name] = load_method(method, flow=flow, raft_weights=raft_weights, device=device)
+            chosen[name] = load_method(method, model=model, flow=flow, raft_weights=raft_weights, device=device)
         folders = {name: Path(folder) for name, folder in _named("--results", results or [], named=True).items()}
         with Bars(quiet) as bars:
             found = compare(open_set(voi_set), chosen, output, options, results=folders, progress=bars)

@@ -1,4 +1,7 @@
-"""`voin data pack`, `unpack` and `show`: what is made from a finished VOI set. Heavy imports wait until they run."""
+"""`voin data pack`, `unpack`, `cutouts` and `show`: what is made from a finished VOI set, and of photos.
+
+Heavy imports wait until they run.
+"""
 
 from __future__ import annotations
 
@@ -81,6 +84,48 @@ def unpack(
             made = read_transport(transport, output, _counter(bars, "unpack"))
         if not quiet:
             _say(made)
+
+
+@data_app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin data cutouts photos/cats photos/people -o cutouts.pack"""
+)
+def cutouts(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders with `img/NAME.jpg`, photos of one whole object each, and `mask/NAME.png`.",
+            metavar="FOLDER...",
+            show_default=False,
+        ),
+    ],
+    output: FileOption,
+    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 128,
+    transport: Annotated[
+        Path | None,
+        typer.Option(help="Also write it small, as JPEG and PNG in a zip file.", metavar="FILE", show_default=False),
+    ] = None,
+    quality: Annotated[int, typer.Option(help="JPEG quality of that file, 1 to 100.")] = 95,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    quiet: QuietOption = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Cut photographed objects out into one file for training, which sets them in motion."""
+    with told(show_traceback, "nothing was written"):
+        from voin.cutouts import pack_cutouts
+        from voin.pack import write_transport
+
+        for path in (output, transport):
+            _refuse_to_replace(path, overwrite)
+        with Bars(quiet) as bars:
+            made = pack_cutouts(folders, output, size, _counter(bars, "cut out"))
+            if transport is not None:
+                write_transport(made, transport, quality, _counter(bars, "transport"))
+        if not quiet:
+            _say(made)
+            if transport is not None:
+                out.print(f"{escape(str(transport))}: {_mebibytes(transport)}", soft_wrap=True)
 
 
 @data_app.command()

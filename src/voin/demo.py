@@ -133,19 +133,24 @@ def run_demo(
         begin(shot.name)
         options = JobOptions(start=shot.start, end=shot.end, overwrite=overwrite)
         record = inpainter.run(clip, MASKS / shot.name, out / shot.name, options, progress)
-        sections.append(_section(shot, clip, out, record))
+        sections.append(_section(shot, clip, out, inpainter, record))
     page = out / "index.html"
     write_page(page, sections)
     return page
 
 
-def command_line(shot: Shot, clip: Path, out: Path) -> str:
+def command_line(shot: Shot, clip: Path, out: Path, method: str = "voin", model: str | None = None) -> str:
     """Give the command that does what the demo does for a shot."""
     words = ["voin", "complete", str(clip), str(MASKS / shot.name), "-o", str(out / shot.name)]
-    return shlex.join([*words, "--start", str(shot.start), "--end", str(shot.end)])
+    words += ["--start", str(shot.start), "--end", str(shot.end)]
+    if method != "voin":
+        words += ["--method", method]
+    if model not in (None, "small"):
+        words += ["--model", str(model)]
+    return shlex.join(words)
 
 
-def _section(shot: Shot, clip: Path, out: Path, record: dict[str, Any]) -> Section:
+def _section(shot: Shot, clip: Path, out: Path, inpainter: Inpainter, record: dict[str, Any]) -> Section:
     folder = out / shot.name
     before, after = probe(clip), probe(folder / "completed.mp4")
     video = folder / ".stacked.mp4"
@@ -161,7 +166,7 @@ def _section(shot: Shot, clip: Path, out: Path, record: dict[str, Any]) -> Secti
         name=shot.name,
         title=shot.title,
         story=shot.story,
-        command=command_line(shot, clip, out),
+        command=command_line(shot, clip, out, inpainter.name, inpainter.model),
         video=data,
         still=_jpeg(poster),
         still_frame=still,

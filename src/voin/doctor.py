@@ -50,7 +50,8 @@ def report() -> dict[str, Any]:
 
     Returns:
         `voin`, `python`, `platform`: versions; `packages`: name -> version or None; `ffmpeg`: library -> version;
-        `devices`: `cpu` (cores, threads of torch), `cuda` (one entry a device), `mps`; `codecs`: name -> bool;
+        `devices`: `cpu` (cores, threads of torch, whether it computes in bfloat16), `cuda` (one entry a device), `mps`;
+        `models`: those that ship, name -> kind of network -> what its checkpoint says; `codecs`: name -> bool;
         `weights`: name -> path or None; `extras`: name -> bool; `disk`: folder -> free bytes; `problems`: what keeps
         `voin complete` from working, empty on a sound machine.
     """
@@ -64,7 +65,7 @@ def report() -> dict[str, Any]:
         "disk": {str(folder): shutil.disk_usage(folder).free for folder in (Path.cwd(), Path(tempfile.gettempdir()))},
     }
     problems: list[str] = []
-    for key, look in (("devices", _devices), ("codecs", _codecs), ("ffmpeg", _ffmpeg)):
+    for key, look in (("devices", _devices), ("models", _models), ("codecs", _codecs), ("ffmpeg", _ffmpeg)):
         try:
             found[key] = look()
         except Exception as error:  # a broken installation may raise anything, and this command is there to say so
@@ -92,6 +93,7 @@ def show(found: dict[str, Any], console: Console) -> None:
     add("versions", {name: (version or "-", "") for name, version in versions.items()})
     add("ffmpeg", {name: (version, "") for name, version in found["ffmpeg"].items()})
     add("devices", _device_rows(found["devices"]))
+    add("models", _model_rows(found["models"]))
     add("codecs", {name: (_mark(there), CODECS[name]) for name, there in found["codecs"].items()})
     weights = found["weights"].items()
     add("weights", {name: (path or "-", "" if path else "downloaded when first used") for name, path in weights})
@@ -120,12 +122,18 @@ def _version(package: str) -> str | None:
 def _devices() -> dict[str, Any]:
     import torch
 
+    from voin.methods import has_bfloat16
+
     cuda = []
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(index)
         cuda.append({"name": properties.name, "memory": properties.total_memory})
     return {
-        "cpu": {"cores": os.cpu_count() or 1, "threads": torch.get_num_threads()},
+        "cpu": {
+            "cores": os.cpu_count() or 1,
+            "threads": torch.get_num_threads(),
+            "bfloat16": has_bfloat16(torch.device("cpu")),
+        },
         "cuda": cuda,
         "mps": torch.backends.mps.is_available(),
     }
@@ -134,12 +142,49 @@ def _devices() -> dict[str, Any]:
 def _device_rows(devices: dict[str, Any]) -> dict[str, tuple[str, str]]:
     if not devices:
         return {}
-    rows = {"cpu": (f"{devices['cpu']['cores']} cores", f"torch uses {devices['cpu']['threads']} threads")}
+    cpu = devices["cpu"]
+    half = ", networks bfloat16" if cpu["bfloat16"] else ""
+    rows = {"cpu": (f"{cpu['cores']} cores", f"torch uses {cpu['threads']} threads{half}")}
     if not devices["cuda"]:
         rows["cuda"] = (_mark(False), "")
     for index, card in enumerate(devices["cuda"]):
         rows[f"cuda:{index}"] = (card["name"], f"{card['memory'] / 1e9:.0f} GB")
     rows["mps"] = (_mark(devices["mps"]), "")
+    return rows
+
+
+def _models() -> dict[str, Any]:
+    from voin.checkpoint import read_record
+    from voin.models import list_models, networks_of
+
+    found: dict[str, Any] = {}
+    for name, folder in list_models().items():
+        records = {kind: read_record(path) for kind, path in networks_of(folder).items()}
+        found[name] = {
+            kind: {
+                "bytes": record.size_bytes,
+                "precision": record.precision,
+                "sha256": record.sha256,
+                "classes": len(record.about.classes),
+                "minutes": record.about.recipe.minutes,
+                "device": record.about.recipe.device,
+                "scores": dict(record.about.scores),
+            }
+            for kind, record in records.items()
+        }
+    return found
+
+
+def _model_rows(models: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    if not models:
+        return {"none ships": ("-", "use --method classical, or give a model: --model FOLDER")}
+    rows = {}
+    for name, networks in models.items():
+        for kind, its in networks.items():
+            scores = ", ".join(f"{score} {value:.4g}" for score, value in its["scores"].items())
+            trained = f"trained {its['minutes']:.0f} min on {its['device']}"
+            size = f"{its['bytes'] / 1e6:.1f} MB {its['precision']}"
+            rows[f"{name} {kind}"] = (size, f"{trained}; {scores}" if scores else trained)
     return rows
 
 

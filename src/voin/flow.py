@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from voin.clip import Flows, Frames, Masks
 from voin.flow_classical import SmoothFlow
+from voin.resolution import enlarge, reduce
 from voin.warp import warp
 
 Maps = Float[Tensor, "n c h w"]
@@ -213,13 +214,24 @@ class NetworkFlow:
         prior: completes flow smoothly, which the network starts from.
         group_pairs: so many pairs are worked on at a time, besides those around them that still count: this bounds
             the memory. It does not change the result.
+        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
+        half: compute in bfloat16; fast where the processor has it.
     """
 
-    def __init__(self, network: FlowNetwork, prior: SmoothFlow | None = None, group_pairs: int = 24) -> None:
+    sha256 = ""  # of the file that the weights came from, its first digits
+
+    def __init__(
+        self,
+        network: FlowNetwork,
+        prior: SmoothFlow | None = None,
+        group_pairs: int = 24,
+        size: int | None = None,
+        half: bool = False,
+    ) -> None:
         if group_pairs < 1:
             raise ValueError(f"group_pairs is {group_pairs}; it must be at least 1; use 24, or fewer to save memory")
-        self.network, self.prior, self.group_pairs = network, prior or SmoothFlow(), group_pairs
-        self.config = network.config
+        self.network, self.prior, self.group_pairs = network.eval(), prior or SmoothFlow(), group_pairs
+        self.config, self.size, self.half = network.config, size, half
 
     @torch.no_grad()
     def __call__(
@@ -262,10 +274,28 @@ class NetworkFlow:
                 start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
                 part, ends = slice(start, stop), slice(start, stop + 1)
                 given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                completed = self.network(*(x[None].to(device) for x in given))
+                completed = self._look(*(x[None].to(device) for x in given))
                 here = touched[i, group.start : group.stop].nonzero()[:, 0]
                 result[i, group.start + here] = completed[0, group.start - start + here.to(device)].to(result)
         return result
+
+    def _look(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks) -> Flows:
+        """Run the network at `size`; what it adds to the prior is enlarged, so that the prior's detail stays."""
+        h, w = frames.shape[-2:]
+        small = reduce(frames, self.size)
+        if small.shape == frames.shape:
+            return self._network(frames, initial, prior, visible, amodal)
+        unit = frames.new_tensor([small.shape[-1] / w, small.shape[-2] / h]).view(2, 1, 1)
+        start, lead = (reduce(x, self.size) * unit for x in (initial, prior))
+        seen, whole = ((reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal))
+        residue = (self._network(small, start, lead, seen, whole) - lead) / unit
+        # From within the object alone, since the network adds nothing outside.
+        residue = enlarge(residue, (h, w), whole[:, :-1] > 0.5)
+        return torch.where(amodal[:, :-1] > 0.5, prior + residue, initial)
+
+    def _network(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks) -> Flows:
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
+            return self.network(frames, initial, prior, visible, amodal)
 
 
 def _groups(pairs: list[int], size: int) -> list[range]:

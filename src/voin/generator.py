@@ -19,6 +19,7 @@ from voin.clip import Frames, Masks
 from voin.diffuse import diffuse
 from voin.layers import GatedShift
 from voin.pyramid import halve
+from voin.resolution import enlarge, reduce
 
 
 @dataclass(frozen=True)
@@ -298,7 +299,10 @@ class NetworkFill:
         categories: the names of its classes 1, 2, ...; all others are "an object".
         groups: how long clips are cut.
         half: compute in bfloat16; fast where the processor has it.
+        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
     """
+
+    sha256 = ""  # of the file that the weights came from, its first digits
 
     def __init__(
         self,
@@ -306,6 +310,7 @@ class NetworkFill:
         categories: tuple[str, ...] = (),
         groups: FillGroups = FillGroups(),
         half: bool = False,
+        size: int | None = None,
     ) -> None:
         if len(categories) > generator.config.classes:
             raise ValueError(
@@ -313,7 +318,7 @@ class NetworkFill:
                 "there must not be more; give those it was trained with"
             )
         self.generator, self.categories, self.groups, self.half = generator.eval(), categories, groups, half
-        self.config = generator.config
+        self.config, self.size = generator.config, size
 
     @torch.no_grad()
     def __call__(
@@ -346,7 +351,11 @@ class NetworkFill:
         return filled
 
     def _generate(self, clip: list[Tensor], category: str | None) -> Tensor:
-        """Run the network on a group, padded to a size it takes."""
+        """Run the network on a group, at `size`, padded to what it takes."""
+        full, (hidden, missing) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
+        # What is missing has the occluder's colours, and what is not hidden no confidence: they must not count.
+        shown = (~missing, None, None, hidden)
+        clip = [reduce(x, self.size, inside) for x, inside in zip(clip, shown, strict=True)]
         h, w = clip[0].shape[-2:]
         factor = self.config.factor
         pad = (0, -w % factor, 0, -h % factor)
@@ -358,4 +367,5 @@ class NetworkFill:
         index = torch.tensor([self.categories.index(category) + 1 if category in self.categories else 0])
         with torch.autocast(place.type, torch.bfloat16, enabled=self.half):
             result = self.generator(*(x.float().to(place) for x in padded), index.to(place))
-        return result[..., :h, :w].to(clip[0].device)
+        # Between hidden pixels alone, so that no background comes in at the object's outline.
+        return enlarge(result[..., :h, :w].to(clip[0]), full, part_hidden(*clip[1:])[0])

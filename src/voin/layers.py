@@ -31,15 +31,22 @@ def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) ->
     """
     # Channels last: the groups are put together without a change of layout.
     volume = rearrange(features, "b t c h w -> b t h w c")
-    t, size = features.shape[1], group_size(features.shape[2], shifts, share)
+    size = group_size(features.shape[2], shifts, share)
     if size == 0:
         return rearrange(volume, "b t h w c -> b t c h w")
-    reach = max(shifts)
-    padded = F.pad(volume, (0, 0, 0, 0, 0, 0, reach, reach))
-    starts = [reach + move for frames in shifts for move in (-frames, frames)]
-    groups = [padded[:, start : start + t, ..., i * size : (i + 1) * size] for i, start in enumerate(starts)]
-    still = volume[..., len(groups) * size :]
+    # Parted by channels first: the gradient of a slice is as large as what it is cut from.
+    moves = [move for frames in shifts for move in (frames, -frames)]
+    *moving, still = volume.split([size] * len(moves) + [volume.shape[-1] - len(moves) * size], dim=-1)
+    groups = [_later(group, move) for group, move in zip(moving, moves, strict=True)]
     return rearrange(torch.cat([*groups, still], dim=-1), "b t h w c -> b t c h w")
+
+
+def _later(volume: Float[Tensor, "b t h w c"], frames: int) -> Float[Tensor, "b t h w c"]:
+    """Move by `frames` to later frames, below 0 to earlier ones; the ends are filled with 0."""
+    away = min(abs(frames), volume.shape[1])
+    front, back = (away, 0) if frames > 0 else (0, away)
+    kept = volume[:, : volume.shape[1] - away] if frames > 0 else volume[:, away:]
+    return F.pad(kept, (0, 0, 0, 0, 0, 0, front, back))
 
 
 def group_size(channels: int, shifts: tuple[int, ...], share: float) -> int:

@@ -21,15 +21,15 @@ from torch import Tensor
 
 from voin.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
 from voin.clip import Flows, Frames, Masks, check_clip
-from voin.diffuse import diffuse
-from voin.flow_classical import rim_trust
+from voin.hidden_motion import paint_over
 from voin.job import JobOptions, Progress, run_job
 from voin.masks import grow, shrink
 from voin.motion import Motion
 from voin.object_clip import ObjectClip, Patch, cut_clip
 from voin.patches import add_flow, correction_maps, make_patch, native_masks
 from voin.propagation import PropagationConfig, Tracks, track
-from voin.window import WindowConfig, to_working
+from voin.video import probe
+from voin.window import WholeFrame, WindowConfig, to_working
 
 
 @runtime_checkable
@@ -81,12 +81,18 @@ class PipelineConfig:
         blend: how propagated pixels are fitted in.
         paint: paint the hidden part over smoothly before motion is estimated, so that the occluder's stays out. DIS
             gains by it; RAFT, which keeps motions apart by itself, is put off.
+        whole_frame: work on whole frames, as the paper does; of `window` only the size counts then.
     """
 
     window: WindowConfig = field(default_factory=WindowConfig)
     propagation: PropagationConfig = field(default_factory=PropagationConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
     paint: bool = True
+    whole_frame: bool = False
+
+    def window_of(self, frame: tuple[int, int]) -> WindowConfig:
+        """Say how windows lie in frames of size (h, w)."""
+        return WholeFrame(self.window.size, frame=frame) if self.whole_frame else self.window
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ class Inpainter:
         config: numbers of the pipeline.
         device: where the stages run.
         name: what to call this method in tables and in run.json.
+        model: where its networks come from, if it has some; for run.json.
     """
 
     def __init__(
@@ -146,9 +153,10 @@ class Inpainter:
         config: PipelineConfig = PipelineConfig(),
         device: torch.device | str = "cpu",
         name: str = "classical",
+        model: str | None = None,
     ) -> None:
         self.shape, self.flow, self.fill, self.motion, self.scout = shape, flow, fill, motion, scout
-        self.config, self.device, self.name = config, torch.device(device), name
+        self.config, self.device, self.name, self.model = config, torch.device(device), name, model
 
     @torch.inference_mode()
     def complete_object(
@@ -223,9 +231,7 @@ class Inpainter:
     def _paint(self, view: _View, here: Int[Tensor, " n"]) -> Float[Tensor, "t 3 h w"]:
         """Paint the hidden part over in the frames `here`, with the object's own colours."""
         frames = view.frames[0].clone()
-        seen = rim_trust(view.visible[0, here], 2 * frames.shape[-1] / 256)
-        smooth = diffuse(frames[here], seen, view.amodal[0, here] > 0.5, smooth=0.3, fade=0.0, finest=2)
-        frames[here] = torch.where(view.hidden[0, here] > 0.5, smooth, frames[here])
+        frames[here] = paint_over(frames[here], view.visible[0, here], view.amodal[0, here])
         return frames
 
     def _track(self, view: _View, forward: Flows, backward: Flows, wanted: range) -> tuple[Tracks, ...]:
@@ -314,7 +320,8 @@ class Inpainter:
                 None if x is None else [m > 0.5 for m in x[i, :, 0].cpu().numpy()] for x in (visible, amodal, occluder)
             )
             assert seen is not None
-            clip = cut_clip(pictures, seen, whole, front, self.config.window)
+            window = self.config.window_of((frames.shape[-2], frames.shape[-1]))
+            clip = cut_clip(pictures, seen, whole, front, window)
             patches = self.complete_object(clip, range(len(clip)), category=category, with_flow=True)
             yield from ((i, j, patch) for j, patch in enumerate(patches))
 
@@ -338,13 +345,12 @@ class Inpainter:
         Returns:
             What stands in `run.json`.
         """
+        window = self.config.window_of(probe(video).size) if self.config.whole_frame else self.config.window
         # Reading, compressing and encoding have threads of their own; more for the stages would stand in their way.
         threads = torch.get_num_threads()
         torch.set_num_threads(max(threads // 2, 1))
         try:
-            return run_job(
-                self.complete_object, video, masks, out, options, self.config.window, self.settings(), progress
-            )
+            return run_job(self.complete_object, video, masks, out, options, window, self.settings(), progress)
         finally:
             torch.set_num_threads(threads)
 
@@ -353,6 +359,7 @@ class Inpainter:
         stages = {"shape": self.shape, "flow": self.flow, "fill": self.fill, "motion": self.motion, "scout": self.scout}
         return {
             "method": self.name,
+            "model": self.model,
             "device": str(self.device),
             "pipeline": asdict(self.config),
             **{name: {"kind": type(stage).__name__, **describe(stage)} for name, stage in stages.items()},
@@ -360,13 +367,15 @@ class Inpainter:
 
 
 def describe(stage: object) -> dict[str, Any]:
-    """Give the numbers of a stage: the fields of its config, or its own plain attributes."""
-    config = getattr(stage, "config", None)
-    if is_dataclass(config) and not isinstance(config, type):
-        return asdict(config)
-    return {
-        name: value for name, value in getattr(stage, "__dict__", {}).items() if isinstance(value, (int, float, str))
-    }
+    """Give the numbers of a stage: its plain attributes, and the fields of its configs, its networks' among them."""
+    own, found = getattr(stage, "config", None), {}
+    for name, value in getattr(stage, "__dict__", {}).items():
+        config = value if is_dataclass(value) else getattr(value, "config", None)
+        if isinstance(value, (int, float, str)):
+            found[name] = value
+        elif is_dataclass(config) and not isinstance(config, type) and (name == "config" or config is not own):
+            found |= asdict(config) if name == "config" else {name: asdict(config)}
+    return found
 
 
 def _view(frames: Frames, visible: Masks, amodal: Masks, opened: bool) -> _View:

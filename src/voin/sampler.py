@@ -231,7 +231,7 @@ class Sampler:
             amodal,
             self._material(choices, numbers["donor colour"]),
             config.occluder,
-            seed=[_mix(self.seed, step, place, "occluder") for place in places],
+            seed=[mix_seed(self.seed, step, place, "occluder") for place in places],
         )
         return Batch(
             frames=hidden.frames,
@@ -257,7 +257,7 @@ class Sampler:
         return range(rank * count, (rank + 1) * count)
 
     def _numbers(self, step: int, place: int) -> Float[Tensor, " numbers"]:
-        generator = torch.Generator().manual_seed(_mix(self.seed, step, place, "clip"))
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, step, place, "clip"))
         return torch.rand(sum(_PARTS.values()), generator=generator, dtype=torch.float64)
 
     def _choose(self, step: int, place: int) -> Choice:
@@ -300,7 +300,7 @@ class Sampler:
     def _turn(self, what: str, step: int, place: int, count: int) -> int:
         """Say whose turn it is: all come once, shuffled, before any comes again."""
         turn, at = divmod(step * self.config.batch + place, count)
-        generator = torch.Generator().manual_seed(_mix(self.seed, turn, 0, what))
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, turn, 0, what))
         return int(torch.randperm(count, generator=generator)[at])
 
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
@@ -369,6 +369,6 @@ def category_index(name: str | None) -> int:
     return CATEGORIES.index(name) + 1 if name in CATEGORIES else 0
 
 
-def _mix(*parts: int | str) -> int:
+def mix_seed(*parts: int | str) -> int:
     """Make a seed of some words; torch's generator on the CPU uses the lower 32 bits only, so all must be mixed."""
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=7).digest(), "little")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from voin.attention import Sizes, TransformerLayer
 from voin.clip import Flows, Frames, Masks
+from voin.resolution import enlarge, reduce
 
 Maps = Float[Tensor, "n c h w"]
 
@@ -219,10 +220,19 @@ class NetworkShape:
         network: in the state in which it is to be used (device, weights); it is put into evaluation mode.
         categories: what the network's classes are called, class 1 first; none if it is never to know the class.
         config: how clips are cut into groups.
+        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
+        half: compute in bfloat16; fast where the processor has it.
     """
 
+    sha256 = ""  # of the file that the weights came from, its first digits
+
     def __init__(
-        self, network: ShapeNetwork, categories: Sequence[str] = (), config: GroupConfig = GroupConfig()
+        self,
+        network: ShapeNetwork,
+        categories: Sequence[str] = (),
+        config: GroupConfig = GroupConfig(),
+        size: int | None = None,
+        half: bool = False,
     ) -> None:
         if len(categories) > network.config.classes:
             raise ValueError(
@@ -230,6 +240,7 @@ class NetworkShape:
                 "they must be no more; give those that it was trained with"
             )
         self.network, self.categories, self.config = network.eval(), tuple(categories), config
+        self.size, self.half = size, half
 
     @torch.no_grad()
     def __call__(
@@ -252,9 +263,15 @@ class NetworkShape:
             category: of the object; None, or one that the network was not taught, is taken for "an object".
 
         Raises:
-            ValueError: h or w is no multiple of the network's `step`.
+            ValueError: h or w, or `size` where it is smaller, is no multiple of the network's `step`.
         """
         del forward, backward
+        logits = self._complete(reduce(frames, self.size), reduce(visible, self.size), category)
+        whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid().to(visible)
+        return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
+
+    def _complete(self, frames: Frames, visible: Masks, category: str | None) -> Masks:
+        """Give the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""
         known = self.categories.index(category) + 1 if category in self.categories else 0
         index = torch.full((len(frames),), known, device=frames.device)
         total = torch.zeros_like(visible, dtype=torch.float32)
@@ -263,11 +280,11 @@ class NetworkShape:
         for group in cut_groups(visible.shape[1], self.config):
             own = torch.arange(group.start, group.stop, device=frames.device).expand(len(frames), -1)
             at = torch.cat([own, choose_references(visible, group, self.config.references)], dim=1)
-            logits = self.network(frames[clips, at], visible[clips, at], index)
+            with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
+                logits = self.network(frames[clips, at], visible[clips, at], index)
             total[:, group.start : group.stop] += logits[:, : len(group)].float()
             count[group.start : group.stop] += 1
-        whole = (total / count[:, None, None, None]).sigmoid().to(visible)
-        return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
+        return total / count[:, None, None, None]
 
 
 def cut_groups(count: int, config: GroupConfig) -> list[range]:

@@ -42,6 +42,24 @@ class WindowConfig:
 
 
 @dataclass(frozen=True)
+class WholeFrame(WindowConfig):
+    """Windows that do not follow boxes: one square over the whole frame, as the paper has it.
+
+    A class of its own, because sets and packs say in their manifests what a `WindowConfig` holds.
+
+    Args:
+        frame: (h, w) of the frames; the square is as long as the longer side, and centred.
+    """
+
+    frame: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.frame) < 1:
+            raise ValueError(f"frame is {self.frame}; it must be the (h, w) of the frames, in pixels; use (180, 320)")
+
+
+@dataclass(frozen=True)
 class Windows:
     """One square a frame: its upper left corner and its side, in native pixels, and the working size."""
 
@@ -70,7 +88,7 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
 
     Args:
         boxes: (t, 4) x0 y0 x1 y1, end exclusive; all 0 where nothing is visible.
-        config: see there.
+        config: see there; with `WholeFrame` the windows follow nothing.
 
     Raises:
         ValueError: no frame has a box.
@@ -80,6 +98,8 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
         raise ValueError(
             "the mask has no object in any frame; a visible part must be marked in at least one; check the id"
         )
+    if isinstance(config, WholeFrame):
+        return _cover(len(boxes), config)
     x0, y0, x1, y1 = boxes.astype(float).T
     longer = np.where(there, np.maximum(x1 - x0, y1 - y0), 0)
     seen = _running_max(longer, config.reach_frames)
@@ -95,6 +115,13 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
     side = np.maximum(np.maximum(side, np.where(there, 2 * reach * 7 / 6, 0)), 32)
     side = np.ceil(_running_max(side, 1))
     return Windows(np.round(centre_x - side / 2), np.round(centre_y - side / 2), side, config.size)
+
+
+def _cover(count: int, config: WholeFrame) -> Windows:
+    h, w = config.frame
+    side = max(h, w)
+    every = np.ones(count)
+    return Windows((w - side) // 2 * every, (h - side) // 2 * every, side * every, config.size)
 
 
 def _running_max(values: Spans, reach: int) -> Spans:

@@ -1,0 +1,37 @@
+#!/bin/sh
+# The weights `small` on two CPU cores, in hours. Stop it and start it again as you like: it goes on where it was.
+# The first argument but three is the model to start from; "none" starts anew.
+#
+#   sh recipes/small_cpu.sh DAVIS_ROOT CUTOUTS_ROOT OUT [small]
+#
+# What it printed stands in docs/training_log.md.
+set -eu
+davis=$1 cutouts=$2 out=$3 start=${4:-none}
+export OMP_NUM_THREADS=1
+
+mkdir -p "$out"
+[ -d "$out/set" ] || voin data build "$davis" -o "$out/set" --layout davis --seed 0
+[ -f "$out/train.pack" ] || voin data pack "$out/set" -o "$out/train.pack"
+[ -f "$out/validation.pack" ] || voin data pack "$out/set" -o "$out/validation.pack" --split validation
+[ -f "$out/cutouts.pack" ] || voin data cutouts "$cutouts"/*/ -o "$out/cutouts.pack"
+
+learn() {
+    stage=$1
+    shift
+    [ "$start" = none ] || set -- "$@" --init "$start"
+    # Objects that are hidden in part in the videos themselves would teach that half a dog is whole.
+    nice voin train "$stage" --pack "$out/train.pack" --cutouts "$out/cutouts.pack" \
+        --validation "$out/validation.pack" -o "$out/$stage" --resume \
+        --set sampler.partial=bmx-bumps,bus,dog-agility,soccerball "$@"
+}
+
+# One core each: the generator beside the two others.
+learn inpaint --minutes 100 --set loss.adversarial_from=0.5 > "$out/inpaint.log" 2>&1 &
+learn shape --minutes 40 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.15
+learn flow --minutes 40 --set sampler.cutouts=0.4
+wait
+
+mkdir -p "$out/model"
+cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/best/* "$out/model/"
+voin evaluate "$out/set" --model "$out/model" -o "$out/scores" \
+    --methods classical,voin,voin-classical-shape,voin-classical-flow,voin-classical-fill

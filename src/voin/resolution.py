@@ -1,0 +1,56 @@
+"""Clips at other sizes: networks look at them smaller than they are, and what they say is brought back to full size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def reduce(
+    clip: Float[Tensor, "b t c h w"], size: int | None, inside: Bool[Tensor, "b t 1 h w"] | None = None
+) -> Float[Tensor, "b t c h2 w2"]:
+    """Shrink frames to at most `size` x `size`: each pixel becomes the mean of the area that it covers.
+
+    A side that is no longer than `size` stays as it is; with None all do. Values are not changed otherwise: flow is
+    still in pixels of the large frames.
+
+    Args:
+        clip: (b, t, c, h, w).
+        size: pixels.
+        inside: (b, t, 1, h, w); only these pixels count in the mean, wherever there is one of them.
+    """
+    h, w = clip.shape[-2:]
+    small = (h, w) if size is None else (min(h, size), min(w, size))
+    if small == (h, w):
+        return clip
+    return _mean(clip, inside, lambda x: F.adaptive_avg_pool2d(x, small))
+
+
+def enlarge(
+    clip: Float[Tensor, "b t c h w"], size: tuple[int, int], inside: Bool[Tensor, "b t 1 h w"] | None = None
+) -> Float[Tensor, "b t c h2 w2"]:
+    """Interpolate frames bilinearly to another size; of the same size, they come back as they are.
+
+    Args:
+        clip: (b, t, c, h, w).
+        size: (h, w) of the result.
+        inside: (b, t, 1, h, w); only these pixels are interpolated between, wherever there is one of them.
+    """
+    if clip.shape[-2:] == size:
+        return clip
+    return _mean(clip, inside, lambda x: F.interpolate(x, size=size, mode="bilinear"))
+
+
+def _mean(clip: Tensor, inside: Tensor | None, resample: Callable[[Tensor], Tensor]) -> Tensor:
+    """Resample a clip's frames by a function of (n, c, h, w) that takes means; over the pixels inside, where it can."""
+    flat = clip.flatten(0, 1)
+    result = resample(flat)
+    if inside is not None:
+        weight = inside.flatten(0, 1).to(flat)
+        share = resample(weight)
+        result = torch.where(share > 0, resample(flat * weight) / share.clamp(min=1e-6), result)
+    return result.unflatten(0, clip.shape[:2])
