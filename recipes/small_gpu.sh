@@ -23,6 +23,6 @@ learn shape --minutes 5 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.1
 learn flow --minutes 6 --set sampler.cutouts=0.4
 learn inpaint --minutes 9
 mkdir -p "$out/model"
-cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/best/* "$out/model/"
+cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/last/* "$out/model/"
 start="$out/model"
 learn joint --minutes 5 --set optimizer.rate=0.0002

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import voi_sets
+from test_cutouts import write_photo
 from voin.cli_pack import data_app
 from voin.pack import open_pack
 
@@ -67,3 +68,19 @@ def test_a_set_is_shown_as_a_page(voi_set: Path, tmp_path: Path) -> None:
     assert (code, wrong) == (0, "")
     assert str(tmp_path / "page" / "index.html") in said
     assert "<html" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+
+
+def test_photos_become_a_pack_of_cutouts(tmp_path: Path) -> None:
+    write_photo(tmp_path / "cats", "one", (60, 50), (5, 20, 15, 50))
+    write_photo(tmp_path / "things", "two", (60, 50), (5, 10, 35, 50))
+    pack = tmp_path / "cutouts.pack"
+    code, said, wrong = call("cutouts", tmp_path / "cats", tmp_path / "things", "-o", pack, "--size", "48")
+    assert (code, wrong) == (0, "")
+    assert "2 clips, 2 frames of 48x48" in said
+    assert open_pack(pack).categories == ("cat", None)
+    code, _, wrong = call("cutouts", tmp_path / "cats", "-o", pack)
+    assert code == 2
+    assert "--overwrite" in wrong
+    code, _, wrong = call("cutouts", tmp_path / "none", "-o", tmp_path / "other.pack")
+    assert code == 2
+    assert not (tmp_path / "other.pack").exists()

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 
 import voi_sources
-from voin.models import list_models
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -140,13 +139,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def without_weights(words: list[str]) -> list[str]:
-    """Let a command do without the networks where none ship; the readers of README.md have them."""
-    if words[:2] != ["voin", "complete"] or "--help" in words or list_models():
-        return words
-    return [*words, "--method", "classical"]
-
-
 def is_quick(words: list[str]) -> bool:
     return (
         words[0] == "voin" and (set(words[1:2]) & QUICK != set() or "--help" in words) and not SLOW_OPTIONS & set(words)
@@ -156,7 +148,7 @@ def is_quick(words: list[str]) -> bool:
 @pytest.mark.parametrize("block", [b for b in blocks(README, "bash") if any(map(is_quick, commands(b)))])
 def test_the_quick_commands_of_the_readme_run(block: str, folder: Path) -> None:
     for words in filter(is_quick, commands(block)):
-        done = run([sys.executable, "-m", *without_weights(words)], folder)
+        done = run([sys.executable, "-m", *words], folder)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
 
 

@@ -125,11 +125,16 @@ def train(
             devices=devices,
             raft_weights=raft_weights,
             pause_minutes=pause,
-            command=shlex.join(["voin", *sys.argv[1:]]),
+            command=_command(sys.argv[1:]),
         )
         best = run(options, config, None if quiet else _say)
         if not quiet:
             out.print(f"Best weights in [bold]{escape(str(best))}[/bold]", soft_wrap=True)
+
+
+def _command(words: list[str]) -> str:
+    """Tell the command without folders: weights are passed on, and where somebody keeps files is nobody's business."""
+    return shlex.join(["voin", *(Path(word).name if "/" in word else word for word in words)])
 
 
 def _say(text: str) -> None:

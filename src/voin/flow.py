@@ -143,7 +143,8 @@ class FlowNetwork(nn.Module):
         """Predict the residue, in motion units, (b pairs) 2 h w."""
         h, w = inputs.shape[-2:]
         x = F.pad(inputs, (0, -w % self.config.step, 0, -h % self.config.step), mode="replicate")
-        x = self.stem(F.pixel_unshuffle(x, self.config.cell))
+        x = F.pixel_unshuffle(x, self.config.cell).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x)
         skips = []
         for encode, down in zip(self.encoder, self.down, strict=False):
             skips.append(encode(x, pairs))

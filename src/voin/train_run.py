@@ -377,4 +377,5 @@ def _describe(packs: list[Pack | None]) -> tuple[str, ...]:
 def _name_device(fabric: Any) -> str:
     if fabric.device.type == "cuda":
         return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
-    return f"{fabric.world_size * torch.get_num_threads()} {fabric.device.type} threads"
+    count = fabric.world_size * (torch.get_num_threads() if fabric.device.type == "cpu" else 1)
+    return f"{count} {fabric.device.type.upper()}{'' if count == 1 else 's'}"
