@@ -273,6 +273,21 @@ def test_the_stage_knows_the_categories_it_was_taught(network: ShapeNetwork) -> 
         NetworkShape(network, ("a", "b", "c", "d"))
 
 
+def test_the_surer_it_must_be_the_less_it_adds(network: ShapeNetwork) -> None:
+    frames, visible, _ = clip()
+    given = (frames, visible, torch.ones_like(visible), flows(3), flows(3))
+    plain = NetworkShape(network)(*given)
+    masks = [NetworkShape(network, certainty=certainty)(*given) > 0.5 for certainty in (0.3, 0.5, 0.7)]
+    assert (masks[0] >= masks[1]).all()
+    assert (masks[1] >= masks[2]).all()
+    assert masks[0].sum() > masks[2].sum()
+    assert torch.equal(masks[2], (plain > 0.7) | (given[1] > 0.5))
+    assert torch.equal(NetworkShape(network, certainty=0.5)(*given), plain)
+    for certainty in (0.0, 1.0):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            NetworkShape(network, certainty=certainty)
+
+
 @pytest.mark.parametrize("size", [40, 64])
 def test_at_its_own_size_the_stage_gives_the_same_bits(network: ShapeNetwork, size: int) -> None:
     frames, visible, _ = clip()

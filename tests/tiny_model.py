@@ -23,6 +23,7 @@ def networks() -> dict[str, nn.Module]:
         "flow": FlowNetwork(FlowConfig(channels=(8, 12), gaps=(0, 1))),
         "generator": Generator(GeneratorConfig(channels=(6, 8, 12), dilations=(1, 2), classes=3)),
     }
+    nn.init.constant_(made["shape"].fusion[-1].bias, 2.0)  # type: ignore[union-attr,index]
     nn.init.normal_(made["flow"].head.weight, std=0.1)  # type: ignore[union-attr]
     nn.init.normal_(made["generator"].colours.weight, std=0.3)  # type: ignore[union-attr]
     return made

@@ -16,10 +16,9 @@ from voin.report_page import PAGE, SCRIPT, STYLE
 from voin.result_tables import (
     AVERAGES,
     EXPLAINED,
+    GROUPED,
     GROUPS,
     HEADINGS,
-    HIDDEN,
-    OCCLUDED,
     Grid,
     count_grid,
     failures_of,
@@ -83,7 +82,7 @@ def _setting(results: dict[str, Any], setting: str) -> str:
         _table(main_grid(results, setting, average), f"All metrics, {said}") for average, said in AVERAGES.items()
     ]
     for groups, said in GROUPS.items():
-        grids = [(key, group_grid(results, setting, groups, key)) for key in (HIDDEN, OCCLUDED)]
+        grids = [(key, group_grid(results, setting, groups, key)) for key in GROUPED]
         tables = [_table(grid, title(results["metrics"][key])) for key, grid in grids if grid is not None]
         if tables:
             parts.append(f'<h3>By {escape(said)}</h3><div class="pair">{"".join(tables)}</div>')

@@ -13,6 +13,8 @@ from voin.scores import METRICS
 TABLES = "results.md"
 # What the smaller tables show: one number for pixels, one for the hidden shape, one for the whole shape.
 HIDDEN, OCCLUDED, WHOLE = "psnr_hidden", "iou_occluded", "iou_amodal"
+# What is told for each hidden share and each category, where it is judged.
+GROUPED = (HIDDEN, "flow_error", OCCLUDED)
 AVERAGES = {"per_video": "averaged over videos", "per_frame": "averaged over frames"}
 HEADINGS = {"given": "Whole mask given", "end to end": "End to end"}
 EXPLAINED = {
@@ -194,7 +196,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         for average, said in AVERAGES.items():
             lines += ["", f"### All metrics, {said}", "", *_lines(main_grid(results, setting, average))]
         for groups, said in GROUPS.items():
-            for key in (HIDDEN, OCCLUDED):
+            for key in GROUPED:
                 grid = group_grid(results, setting, groups, key)
                 if grid is not None:
                     label = title(results["metrics"][key])

@@ -7,6 +7,7 @@ and fusion convolutions join it with what the object's class says of its shape.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -222,6 +223,7 @@ class NetworkShape:
         config: how clips are cut into groups.
         size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
         half: compute in bfloat16; fast where the processor has it.
+        certainty: how sure of a pixel the network must be, above 0 and below 1.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -233,14 +235,17 @@ class NetworkShape:
         config: GroupConfig = GroupConfig(),
         size: int | None = None,
         half: bool = False,
+        certainty: float = 0.5,
     ) -> None:
+        if not 0 < certainty < 1:
+            raise ValueError(f"certainty is {certainty}; it must lie between 0 and 1; use 0.5 if both errors are alike")
         if len(categories) > network.config.classes:
             raise ValueError(
                 f"there are {len(categories)} categories for a network of {network.config.classes} classes; "
                 "they must be no more; give those that it was trained with"
             )
         self.network, self.categories, self.config = network.eval(), tuple(categories), config
-        self.size, self.half = size, half
+        self.size, self.half, self.certainty = size, half, certainty
 
     @torch.no_grad()
     def __call__(
@@ -267,6 +272,9 @@ class NetworkShape:
         """
         del forward, backward
         logits = self._complete(reduce(frames, self.size), reduce(visible, self.size), category)
+        # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
+        # the object is painted over, and there is more of it than of the hidden part.
+        logits = logits - math.log(self.certainty / (1 - self.certainty))
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid().to(visible)
         return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
 
