@@ -20,7 +20,8 @@ def clips(b: int = 3, t: int = 5, size: int = 48) -> tuple[Tensor, ...]:
 
 
 def found_of(given: tuple[Tensor, ...], config: ImitationConfig, seeds=(1, 2, 3)) -> tuple[Tensor, Tensor]:
-    return imitate_propagation(*given, config, seeds)
+    frames, truth, visible, amodal = given
+    return imitate_propagation(frames, truth, visible, amodal, config, seeds)
 
 
 def test_only_hidden_pixels_change_and_only_they_have_a_confidence() -> None:
@@ -77,7 +78,7 @@ def test_what_no_frame_shows_is_missing_in_short_clips() -> None:
 def test_a_clip_depends_on_its_own_seed_alone() -> None:
     given = clips()
     whole = found_of(given, ImitationConfig())
-    part = imitate_propagation(*(x[1:2] for x in given), ImitationConfig(), [2])
+    part = found_of(tuple(x[1:2] for x in given), ImitationConfig(), [2])
     assert all(torch.equal(a[1:2], b) for a, b in zip(whole, part, strict=True))
 
 

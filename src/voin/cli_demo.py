@@ -31,7 +31,8 @@ voin demo
 voin demo --clip bicycle -o bicycle-demo
 
 [dim]Without trained networks:[/dim]
-voin demo --method classical"""
+[dim]With the networks, which fill the bicycle's open frame:[/dim]
+voin demo --method voin"""
 BENCH_EXAMPLES = """[bold]Examples[/bold]
 
 voin bench
@@ -47,7 +48,8 @@ def demo(
         Literal["bicycle", "cyclist", "all"],
         typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel=INPUT),
     ] = "all",
-    method: MethodOption = "voin",
+    # The shape network fills what is open, such as a bicycle's frame.
+    method: MethodOption = "classical",
     model: ModelOption = None,
     flow: FlowOption = "dis",
     raft_weights: WeightsOption = None,
