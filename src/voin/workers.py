@@ -111,8 +111,11 @@ def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> I
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - before:
+        left = set(multiprocessing.active_children()) - before
+        for process in left:
             process.terminate()
+        for process in left:
+            process.join(_ANSWER_SECONDS)
 
 
 def _packed(work: Callable[..., Any]) -> bytes:
