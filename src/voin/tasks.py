@@ -7,6 +7,7 @@ clips, so that processes which share a batch have the gradients of one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ TERMS = {
 ESTIMATORS = Estimators(DIS(), DIS(finest=0))
 
 
-class Task(nn.Module):
+class Task(nn.Module, ABC):
     """Networks in training; `networks` are those that are saved, each under the name of its kind."""
 
     networks: nn.ModuleDict
@@ -67,17 +68,17 @@ class Task(nn.Module):
         super().__init__()
         self.config, self.estimators = config, estimators
 
+    @abstractmethod
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:
         """Make what the networks are given, and what they are compared with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, x: Inputs) -> Inputs:
         """Run the networks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def terms(self, y: Inputs, x: Inputs) -> Terms:
         """Compare what `predict` gave."""
-        raise NotImplementedError
 
     def weights(self) -> dict[str, float]:
         """Say what each term counts for."""
@@ -108,16 +109,19 @@ class ShapeTask(Task):
         return {"logits": self.networks["shape"](x["frames"], x["visible"], x["category"])}
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
-        logits, amodal, visible = y["logits"].float(), x["amodal"], x["visible"]
-        weights = self.config.loss
-        return _terms(
-            weights,
-            {
-                "bce_amodal": lambda: _by_clip(losses.bce_amodal, logits, amodal),
-                "bce_occluded": lambda: _by_clip(losses.bce_occluded, logits, amodal, visible),
-                "dice_occluded": lambda: _by_clip(losses.dice_occluded, logits, amodal, visible),
-            },
-        )
+        return shape_terms(self.config, y["logits"].float(), x["amodal"], x["visible"])
+
+
+def shape_terms(config: TrainConfig, logits: Tensor, amodal: Tensor, visible: Tensor) -> Terms:
+    """Compare completed masks."""
+    return _terms(
+        config.loss,
+        {
+            "bce_amodal": lambda: _by_clip(losses.bce_amodal, logits, amodal),
+            "bce_occluded": lambda: _by_clip(losses.bce_occluded, logits, amodal, visible),
+            "dice_occluded": lambda: _by_clip(losses.dice_occluded, logits, amodal, visible),
+        },
+    )
 
 
 class FlowTask(Task):
@@ -278,7 +282,7 @@ class JointTask(Task):
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         amodal = x["amodal"]
-        shape = ShapeTask.terms(self, y, x)  # pyright: ignore[reportArgumentType] - the same config and inputs
+        shape = shape_terms(self.config, y["logits"], amodal, x["visible"])
         true_flow, trusted = (
             rearrange(x[name], "b way t c h w -> (way b) t c h w") for name in ("true_flow", "trusted")
         )

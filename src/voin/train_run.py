@@ -141,12 +141,17 @@ class Run:
                 now = time.perf_counter()
                 self.seconds, mark = self.seconds + now - mark, now
                 paused = 0 < self.options.pause_minutes * 60 <= self.seconds - began
-                if self.seconds - validated >= config.validate_minutes * 60 and self._share() < 1:
+                judge, stop, save = self._agree(
+                    self.seconds - validated >= config.validate_minutes * 60,
+                    stopped.is_set() or paused,
+                    self.seconds - saved >= config.save_minutes * 60,
+                )
+                if judge and self._share() < 1:
                     self._validate(writer)
                     validated = self.seconds
-                if self._agree(stopped.is_set() or paused):
+                if stop:
                     break
-                if self.seconds - saved >= config.save_minutes * 60:
+                if save:
                     self._save()
                     saved = self.seconds
                 mark = time.perf_counter()  # what is saved and validated is no time of training
@@ -174,11 +179,12 @@ class Run:
         share = self.seconds / (60 * config.minutes)
         return self.fabric.broadcast(share) if self.fabric.world_size > 1 else share
 
-    def _agree(self, stop: bool) -> bool:
-        """Stop in all processes, or in none."""
+    def _agree(self, *wishes: bool) -> list[bool]:
+        """Do in all processes what one of them wishes: their clocks differ, and they wait for each other in it."""
         if self.fabric.world_size == 1:
-            return stop
-        return bool(self.fabric.all_reduce(torch.tensor(float(stop), device=self.fabric.device), reduce_op="sum") > 0)
+            return list(wishes)
+        found = torch.tensor([float(wish) for wish in wishes], device=self.fabric.device)
+        return [count > 0 for count in self.fabric.all_reduce(found, reduce_op="sum").tolist()]
 
     def _learn(self, x: Inputs, share: float) -> Terms:
         """Take one step; gives the terms."""
