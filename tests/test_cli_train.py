@@ -63,3 +63,10 @@ def test_a_run_that_was_refused_can_be_started_rightly(tmp_path: Path) -> None:
     assert invoke(*words, "--set", "sampler.partial=nobody").exit_code == 2
     done = invoke(*words)
     assert done.exit_code == 0, done.output
+
+
+def test_a_pack_that_is_not_there_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    done = invoke("shape", "--pack", tmp_path / "none.pack", "-o", tmp_path / "run", "--device", "cpu")
+    assert done.exit_code == 2
+    assert "voin data pack" in done.output
+    assert not (tmp_path / "run").exists()

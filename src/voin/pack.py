@@ -204,6 +204,8 @@ def open_pack(path: Path) -> Pack:
         OSError: there is none, or it is not whole.
         ValueError: it is no pack, or one of another version.
     """
+    if not path.is_file():
+        raise OSError(f"{path} is no file; it must be a pack; make one with `voin data pack` or `voin data cutouts`")
     with path.open("rb") as file:
         if file.read(len(_MARK)) != _MARK:
             raise ValueError(f"{path} is no pack; packs are made by `voin data pack`; give such a file")
