@@ -28,7 +28,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ),
     # Parts
     (
-        *("window", "object_clip", "motion", "gaps", "flow_classical", "shape_classical", "fill_classical"),
+        *("window", "object_clip", "motion", "gaps", "outline", "flow_classical", "shape_classical", "fill_classical"),
         *("propagation", "fetch", "blend", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),

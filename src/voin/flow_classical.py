@@ -1,9 +1,9 @@
 """Flow completion without weights: one robust motion for the object, plus its smooth deviations.
 
 The visible part's flow is trusted most in the middle of the visible region, since estimators blur motion across the
-occluder's rim. A ridge-regularised affine motion is fitted robustly to it (and, where little is visible, to the
-neighbouring frames' flow); what the visible flow deviates from it is interpolated smoothly inside the amodal mask and
-fades with distance.
+occluder's rim. A ridge-regularised affine motion is fitted robustly to it, to the outline of the amodal mask (and,
+where little is visible, to the neighbouring frames' flow); what the visible flow deviates from it is interpolated
+smoothly inside the amodal mask and fades with distance.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from voin.clip import Flows, Frames, Masks
 from voin.diffuse import diffuse
 from voin.gaps import close_gaps
+from voin.outline import Outlines, trace_outlines
 from voin.pyramid import halve
 from voin.warp import cycle_error, length, warp
 
@@ -34,6 +35,9 @@ class SmoothFlowConfig:
         cycle: forward-backward error at which trust has dropped to 1/e (pixels).
         affine_ridge: how strongly the affine part is held to zero against the translation (share of the evidence).
         neighbours: weight of the neighbouring frames' evidence for the object's motion.
+        outline: weight of a pixel of the amodal mask's outline for the object's motion, against a point of the visible
+            flow.
+        outline_deviation: weight of a point of the outline for deviations, against a trusted pixel of the visible flow.
         still_points: weight, in pixels of the fit, of standing still in the window.
         smooth: weight of smoothness against the visible flow.
         fade: pull of the deviations towards zero, per pixel.
@@ -43,8 +47,10 @@ class SmoothFlowConfig:
     cycle: float = 0.9
     affine_ridge: float = 0.05
     neighbours: float = 0.3
+    outline: float = 0.3
+    outline_deviation: float = 4.0
     still_points: float = 0.3
-    smooth: float = 2.0
+    smooth: float = 4.0
     fade: float = 0.01
 
 
@@ -66,6 +72,8 @@ class SmoothFlow:
             visible: (b, t, 1, h, w) in [0, 1].
             amodal: (b, t, 1, h, w) in [0, 1].
         """
+        if not forward.shape[1]:
+            return forward, backward
         b, size = visible.shape[0], visible.shape[-1]
         seen, whole = (rearrange(x, "b t 1 h w -> (b t) 1 h w") for x in (visible, amodal))
         trust = rim_trust(seen, self.config.rim * size / 256)
@@ -78,16 +86,25 @@ class SmoothFlow:
             self._weight(flows[0], flows[1], trust[:, :-1], visible[:, 1:]),
             self._weight(flows[1], flows[0], trust[:, 1:], visible[:, :-1]),
         ]
-        motions = [fit_motion(flow, weight, b, self.config) for flow, weight in zip(flows, weights, strict=True)]
+        first, second = (rearrange(x, "b t 1 h w -> (b t) h w") for x in (whole[:, :-1], whole[:, 1:]))
+        outlines = [trace_outlines(first, second), trace_outlines(second, first)]
+        motions = [
+            fit_motion(flow, weight, b, self.config, outline)
+            for flow, weight, outline in zip(flows, weights, outlines, strict=True)
+        ]
         clips = zip(frames, visible, rearrange(motions[0], "(b t) ... -> b t ...", b=b), strict=True)
         lack = torch.cat([close_gaps(*clip) for clip in clips])
         motions[0][:, 0] += lack
         motions[1][:, 0] -= lack
         completed = []
-        for flow, weight, motion, part in zip(flows, weights, motions, (whole[:, :-1], whole[:, 1:]), strict=True):
+        for flow, weight, motion, outline, part in zip(
+            flows, weights, motions, outlines, (whole[:, :-1], whole[:, 1:]), strict=True
+        ):
             inside = rearrange(part, "b t 1 h w -> (b t) 1 h w")[touched]
             result = flow.clone()
-            result[touched] = complete_flow(flow[touched], weight[touched], inside, motion[touched], self.config)
+            result[touched] = complete_flow(
+                flow[touched], weight[touched], inside, motion[touched], outline.select(touched), self.config
+            )
             completed.append(rearrange(result, "(b t) c h w -> b t c h w", b=b))
         return completed[0], completed[1]
 
@@ -115,6 +132,7 @@ def complete_flow(
     weight: Float[Tensor, "n 1 h w"],
     inside: Bool[Tensor, "n 1 h w"],
     motion: Float[Tensor, "n 3 2"],
+    outlines: Outlines,
     config: SmoothFlowConfig,
 ) -> Float[Tensor, "n 2 h w"]:
     """Complete one direction's flow inside the amodal mask: the fitted motion plus smooth deviations."""
@@ -123,15 +141,30 @@ def complete_flow(
     spread = (weight * error).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     # What deviates much is more often the occluder's motion bleeding in than the object's own.
     weight = weight / (1 + (error / spread.clamp(min=0.2)) ** 2)
+    lack, known = outlines.deviations(motion)
+    edge = config.outline_deviation * known
+    total = weight + edge
+    deviation = (weight * (flow - drawn) + edge * lack) / total.clamp(min=1e-6)
     fade = config.fade * (256 / flow.shape[-1]) ** 2
-    deviation = diffuse(flow - drawn, weight, inside, config.smooth, fade, finest=2)
+    deviation = diffuse(deviation, total, inside, config.smooth, fade, finest=2)
     return torch.where(inside, drawn + deviation, flow)
 
 
 def fit_motion(
-    flow: Float[Tensor, "n 2 h w"], weight: Float[Tensor, "n 1 h w"], clips: int, config: SmoothFlowConfig
+    flow: Float[Tensor, "n 2 h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    clips: int,
+    config: SmoothFlowConfig,
+    outlines: Outlines | None = None,
 ) -> Float[Tensor, "n 3 2"]:
     """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares).
+
+    Args:
+        flow: of pairs of frames, those of a clip in their order.
+        weight: how far it is trusted.
+        clips: how many clips these are.
+        config: see there.
+        outlines: of the object, where they are to fall on each other, too.
 
     Returns:
         (n, 3, 2): what 1, x and y contribute to (dx, dy), with x and y from -1 to 1 across the picture.
@@ -142,16 +175,23 @@ def fit_motion(
     base = rearrange(weight[..., ::step, ::step], "n 1 h w -> n (h w) 1")
     robust = base
     coefficients = flow.new_zeros(flow.shape[0], 3, 2)
-    for _ in range(6):
+    both = torch.eye(2).to(flow)
+    for i in range(6 if outlines is None else 8):
         weighted = points * robust  # (n, points, 3)
-        gram = _share(weighted.transpose(1, 2) @ points, clips, config.neighbours)
-        moment = _share(weighted.transpose(1, 2) @ target, clips, config.neighbours)
+        gram = torch.einsum("ij,nkm->nikjm", both, weighted.transpose(1, 2) @ points).reshape(-1, 6, 6)
+        moment = rearrange(weighted.transpose(1, 2) @ target, "n k c -> n (c k) 1")
+        count = gram[:, :1, :1]
+        # The visible flow alone says first where about to look for the outline.
+        if outlines is not None and i >= 2:
+            more = [config.outline * each for each in outlines.compare(coefficients)]
+            # A point of an outline holds one of the two directions.
+            gram, moment, count = gram + more[0], moment + more[1], count + more[2] / 2
+        gram, moment, count = (_share(each, clips, config.neighbours) for each in (gram, moment, count))
         # The affine part is held to a plain shift in proportion to the evidence.
-        count = gram[:, :1, :1].clamp(min=1e-6)
-        ridge = torch.diag(flow.new_tensor([0.0, config.affine_ridge, config.affine_ridge])) * count
+        ridge = torch.diag(flow.new_tensor([0.0, config.affine_ridge, config.affine_ridge] * 2)) * count.clamp(min=1e-6)
         # Without any evidence the object stays where it is in its window, which already follows it.
-        ridge = ridge + config.still_points * torch.eye(3).to(flow)
-        coefficients = torch.linalg.solve(gram + ridge, moment)
+        ridge = ridge + config.still_points * torch.eye(6).to(flow)
+        coefficients = rearrange(torch.linalg.solve(gram + ridge, moment), "n (c k) 1 -> n k c", c=2)
         error = (target - points @ coefficients).norm(dim=2, keepdim=True)
         spread = (base * error).sum(1, keepdim=True) / base.sum(1, keepdim=True).clamp(min=1e-6)
         robust = base / (1 + (error / spread.clamp(min=0.1)) ** 2)
