@@ -249,7 +249,13 @@ class Given(SmoothFlow):
     """Take flow as completed as it is."""
 
     def __call__(
-        self, frames: Tensor, forward: Tensor, backward: Tensor, visible: Tensor, amodal: Tensor
+        self,
+        frames: Tensor,
+        forward: Tensor,
+        backward: Tensor,
+        visible: Tensor,
+        amodal: Tensor,
+        given: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         return forward, backward
 

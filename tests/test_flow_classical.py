@@ -10,6 +10,7 @@ from voin.flow_classical import SmoothFlow, SmoothFlowConfig, draw_motion, fit_m
 T, SIZE = 5, 64
 
 
+GIVEN = torch.tensor([True])
 STILL = [[0.0, 0.0], [0.0, 0.0]]
 TURN = [[0.01, -0.03], [0.03, 0.01]]
 Shift = tuple[float, float]
@@ -49,7 +50,7 @@ def opposite(shift: tuple[float, float], matrix: list[list[float]]) -> Tensor:
 
 def complete(forward: Tensor, backward: Tensor, *motion: object) -> tuple[Tensor, Tensor]:
     visible, amodal = masks(*motion)  # type: ignore[arg-type]
-    return SmoothFlow()(torch.zeros(1, T, 3, SIZE, SIZE), forward, backward, visible, amodal)
+    return SmoothFlow()(torch.zeros(1, T, 3, SIZE, SIZE), forward, backward, visible, amodal, GIVEN)
 
 
 def corrupt(flow: Tensor, other: float, spill: int, first: int, *motion: object) -> Tensor:
@@ -94,13 +95,12 @@ def test_the_outline_tells_the_motion_of_an_object_that_is_not_seen() -> None:
     visible, amodal = masks(shift)
     noise = torch.randn(1, T - 1, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     clip, nothing = torch.zeros(1, T, 3, SIZE, SIZE), torch.zeros_like(visible)
-    forward, backward = SmoothFlow()(clip, noise, noise, nothing, amodal)
+    forward, backward = SmoothFlow()(clip, noise, noise, nothing, amodal, GIVEN)
     truth, back = affine(shift, STILL), opposite(shift, STILL)
     assert ((forward - truth).norm(dim=2, keepdim=True) * amodal[:, :-1]).max() < 0.4
     assert ((backward - back).norm(dim=2, keepdim=True) * amodal[:, 1:]).max() < 0.4
-    # Flow alone, which says nothing here, leaves it where it was.
-    by_flow = SmoothFlow(SmoothFlowConfig(outline=0.0, outline_deviation=0.0))
-    alone, _ = by_flow(clip, noise, noise, nothing, amodal)
+    # Flow alone, which says nothing here, leaves it where it was; so does the outline of a mask that is not known.
+    alone, _ = SmoothFlow()(clip, noise, noise, nothing, amodal)
     assert ((alone - truth).norm(dim=2, keepdim=True) * amodal[:, :-1]).max() > 1.5
 
 

@@ -298,9 +298,11 @@ class _GivenShape:
 class _NoFlow:
     def __init__(self) -> None:
         self.calls = 0
+        self.given: list[bool] = []
 
-    def __call__(self, frames, forward, backward, visible, amodal):
+    def __call__(self, frames, forward, backward, visible, amodal, given=None):
         self.calls += 1
+        self.given += [] if given is None else given.tolist()
         return torch.zeros_like(forward), torch.zeros_like(backward)
 
 
@@ -357,7 +359,14 @@ def test_another_flow_stage_is_used(sliding: Scene, given: Completion) -> None:
     assert isinstance(stage, Flow)
     result = inpainter(flow=stage)(sliding.frames, sliding.visible, amodal=sliding.amodal)
     assert stage.calls == 1
+    assert stage.given == [True]
     assert not torch.equal(result.frames, given.frames)
+
+
+def test_the_flow_stage_knows_a_completed_mask_from_a_given_one(sliding: Scene) -> None:
+    stage = _NoFlow()
+    inpainter(shape=_GivenShape(), flow=stage)(sliding.frames, sliding.visible)
+    assert stage.given == [False]
 
 
 def test_fine_motion_is_estimated_only_beside_hidden_pixels(sliding: Scene) -> None:

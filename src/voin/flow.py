@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from voin.clip import Flows, Frames, Masks
@@ -236,7 +236,13 @@ class NetworkFlow:
 
     @torch.no_grad()
     def __call__(
-        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks
+        self,
+        frames: Frames,
+        forward: Flows,
+        backward: Flows,
+        visible: Masks,
+        amodal: Masks,
+        given: Bool[Tensor, " b"] | None = None,
     ) -> tuple[Flows, Flows]:
         """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
 
@@ -248,6 +254,7 @@ class NetworkFlow:
             backward: (b, t-1, 2, h, w) as estimated.
             visible: (b, t, 1, h, w) in [0, 1].
             amodal: (b, t, 1, h, w) in [0, 1].
+            given: (b,) whose amodal masks are known, not completed; see `SmoothFlow`.
         """
         if not forward.shape[1]:
             return forward, backward
@@ -258,7 +265,7 @@ class NetworkFlow:
             return forward, backward
         # The network takes masks of 0 and 1, as in training.
         seen, whole = (visible > 0.5).to(frames), whole.to(frames)
-        there, back = self.prior(frames, forward, backward, visible, amodal)
+        there, back = self.prior(frames, forward, backward, visible, amodal, given)
         # The same net for both: backwards in time, backward flow leads forward.
         turned = [x.flip(1) for x in (frames, backward, back, seen, whole, touched)]
         forward = self._complete(frames, forward, there, seen, whole, touched)

@@ -61,7 +61,13 @@ class SmoothFlow:
         self.config = config
 
     def __call__(
-        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks
+        self,
+        frames: Frames,
+        forward: Flows,
+        backward: Flows,
+        visible: Masks,
+        amodal: Masks,
+        given: Bool[Tensor, " b"] | None = None,
     ) -> tuple[Flows, Flows]:
         """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
 
@@ -71,6 +77,7 @@ class SmoothFlow:
             backward: (b, t-1, 2, h, w) as estimated.
             visible: (b, t, 1, h, w) in [0, 1].
             amodal: (b, t, 1, h, w) in [0, 1].
+            given: (b,) whose masks are known, not completed: their outlines tell of motion, too. None: nobody's.
         """
         if not forward.shape[1]:
             return forward, backward
@@ -87,7 +94,9 @@ class SmoothFlow:
             self._weight(flows[1], flows[0], trust[:, 1:], visible[:, :-1]),
         ]
         first, second = (rearrange(x, "b t 1 h w -> (b t) h w") for x in (whole[:, :-1], whole[:, 1:]))
-        outlines = [trace_outlines(first, second), trace_outlines(second, first)]
+        known = torch.zeros(b, dtype=torch.bool) if given is None else given
+        known = known.to(first.device).repeat_interleave(forward.shape[1])
+        outlines = [trace_outlines(first, second, known), trace_outlines(second, first, known)]
         motions = [
             fit_motion(flow, weight, b, self.config, outline)
             for flow, weight, outline in zip(flows, weights, outlines, strict=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.clip import Flows, Frames, Masks
@@ -49,7 +49,13 @@ class HiddenMotion:
 
 @torch.no_grad()
 def find_hidden_motion(
-    frames: Frames, visible: Masks, amodal: Masks, motion: Motion, prior: SmoothFlow, paint: bool = True
+    frames: Frames,
+    visible: Masks,
+    amodal: Masks,
+    motion: Motion,
+    prior: SmoothFlow,
+    paint: bool = True,
+    given: Bool[Tensor, " b"] | None = None,
 ) -> HiddenMotion:
     """Do what the pipeline does before flow is completed.
 
@@ -60,13 +66,14 @@ def find_hidden_motion(
         motion: the estimator.
         prior: completes smoothly.
         paint: paint the hidden part over before motion is estimated; see `PipelineConfig`.
+        given: (b,) whose amodal masks are known, not completed; see `SmoothFlow`.
     """
     seen = frames
     if paint:
         flat = (rearrange(x, "b t c h w -> (b t) c h w") for x in (frames, visible, amodal))
         seen = rearrange(paint_over(*flat), "(b t) c h w -> b t c h w", b=len(frames))
     forward, backward = motion(seen)
-    there, back = prior(frames, forward, backward, visible, amodal)
+    there, back = prior(frames, forward, backward, visible, amodal, given)
     return HiddenMotion(*(both_ways(x) for x in (frames, visible, amodal)), *(
         torch.cat([first, second.flip(1)]) for first, second in ((forward, backward), (there, back))
     ))  # fmt: skip

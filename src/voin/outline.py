@@ -97,10 +97,21 @@ class Outlines:
         return off - _INSIDE, F.normalize(torch.stack(slope, dim=2), dim=2)
 
 
-def trace_outlines(masks: Bool[Tensor, "n h w"], onto: Bool[Tensor, "n h w"]) -> Outlines:
-    """Trace the outlines of `masks`, to be compared with those of `onto`; the window's border is no outline."""
-    traced = [_trace(mask.cpu().numpy().astype(np.uint8)) for mask in masks]
-    fields = np.stack([_distance(mask.cpu().numpy().astype(np.uint8)) for mask in onto])
+def trace_outlines(
+    masks: Bool[Tensor, "n h w"], onto: Bool[Tensor, "n h w"], known: Bool[Tensor, " n"] | None = None
+) -> Outlines:
+    """Trace the outlines of `masks`, to be compared with those of `onto`; the window's border is no outline.
+
+    Args:
+        masks: see there.
+        onto: see there.
+        known: which of them are trusted; the others have no points. None: all.
+    """
+    trusted = [True] * len(masks) if known is None else known.tolist()
+    first, second = (each.cpu().numpy().astype(np.uint8) for each in (masks, onto))
+    # Nothing to trace is an empty mask.
+    traced = [_trace(mask * trust) for mask, trust in zip(first, trusted, strict=True)]
+    fields = np.stack([_distance(mask * trust) for mask, trust in zip(second, trusted, strict=True)])
     distance = torch.from_numpy(fields)[:, None]
     across = F.pad((distance[..., 2:] - distance[..., :-2]) / 2, (1, 1))
     down = F.pad((distance[..., 2:, :] - distance[..., :-2, :]) / 2, (0, 0, 1, 1))

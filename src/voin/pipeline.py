@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from voin.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
@@ -54,9 +54,15 @@ class Flow(Protocol):
     """Flow completion (paper 3.2)."""
 
     def __call__(
-        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks
+        self,
+        frames: Frames,
+        forward: Flows,
+        backward: Flows,
+        visible: Masks,
+        amodal: Masks,
+        given: Bool[Tensor, " b"] | None = None,
     ) -> tuple[Flows, Flows]:
-        """Complete both flows inside the amodal mask."""
+        """Complete both flows inside the amodal mask; `given` says whose masks are known, not completed."""
         ...
 
 
@@ -198,7 +204,8 @@ class Inpainter:
         with _timed(clock, "motion"):
             forward, backward = self._object_motion(view, forward, backward)
         with _timed(clock, "flow"):
-            forward, backward = self.flow(view.frames, forward, backward, view.visible, view.amodal)
+            given = torch.tensor([clip.amodal is not None])
+            forward, backward = self.flow(view.frames, forward, backward, view.visible, view.amodal, given)
         with _timed(clock, "propagation"):
             tracks = self._track(view, forward, backward, wanted)
             tracks, picture, confidence, shade = self._blend(view, tracks, wanted)
