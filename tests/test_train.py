@@ -96,6 +96,17 @@ def _train_and_stop(given: TrainOptions, config: TrainConfig, step: int) -> None
             train(given, config)
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_bfloat16_is_used_where_the_device_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr("voin.train_run.has_bfloat16", lambda device: there)
+    for name, half in (("half", True), ("full", False)):
+        train(options(tmp_path, "shape", name), longer(2, half=half))
+    half, full = states_of(tmp_path / "half"), states_of(tmp_path / "full")
+    names = [name for name in full if name.startswith("networks.")]
+    assert names
+    assert all(torch.equal(half[name], full[name]) for name in names) != there
+
+
 def test_training_lowers_the_loss_of_the_shape_network(tmp_path: Path) -> None:
     said: list[str] = []
     train(options(tmp_path, "shape"), longer(60, log_steps=1), said.append)

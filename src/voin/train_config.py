@@ -122,7 +122,7 @@ class TrainConfig:
         steps: length of the run, if no time is set.
         minutes: length of the run by the clock, pauses left out; 0 for `steps`.
         seed: of the first weights and of the batches.
-        half: compute in bfloat16 where it is safe.
+        half: compute in bfloat16 where it is safe and the device has it; imitated, it would be slower than float32.
         estimator: finds the flow that is to be completed.
         truth: finds the flow of the unoccluded frames that the completed one is compared with, where it is not known.
         validation_clips: clips of the fixed set, made of the validation pack or else of the training pack.

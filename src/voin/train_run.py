@@ -21,7 +21,7 @@ from voin.categories import CATEGORIES
 from voin.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
 from voin.config import to_json
 from voin.generator import GeneratorConfig
-from voin.methods import NETWORKS
+from voin.methods import NETWORKS, has_bfloat16
 from voin.models import find_model, networks_of
 from voin.motion import load_motion
 from voin.pack import Pack, open_pack
@@ -215,7 +215,8 @@ class Run:
         return {name: value.detach() for name, value in terms.items()}
 
     def _half(self) -> torch.autocast:
-        return torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=self.config.half)
+        device = self.fabric.device
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.config.half and has_bfloat16(device))
 
     def _change(self, model: nn.Module, optimizer: torch.optim.Optimizer, rate: float) -> None:
         """Change weights by their gradients; gradients that are not finite change nothing."""
