@@ -168,6 +168,14 @@ def complete(
     save_flow: Annotated[
         bool, typer.Option("--save-flow", help="Write the completed motion to flow/.", rich_help_panel=OUTPUT)
     ] = False,
+    save_confidence: Annotated[
+        bool,
+        typer.Option(
+            "--save-confidence",
+            help="Write how sure each pixel of the object is to confidence/: white was seen, black is invented.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     crf: Annotated[int, typer.Option(help="Quality of the video: 0 is best, 51 worst.", rich_help_panel=OUTPUT)] = 18,
     x264_preset: Annotated[
         str,
@@ -240,6 +248,7 @@ def complete(
             png=png,
             layer=layer,
             save_flow=save_flow,
+            save_confidence=save_confidence,
             start=start,
             end=end,
             cuts=cuts if cuts in ("auto", "none") else Path(cuts),
