@@ -24,7 +24,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     (
         *("masks", "warp", "pyramid", "diffuse", "resolution", "cuts", "viz"),
         *("video_info", "pictures", "video_read", "video_write", "video_join", "video"),
-        *("mask_read", "mask_frames", "mask_arrays", "mask_files"),
+        *("mask_read", "mask_frames", "mask_arrays", "mask_files", "frame_blocks", "prompts"),
     ),
     # Parts
     (
@@ -33,6 +33,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
+        *("segment", "mask_shot", "mask_track"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores
@@ -43,7 +44,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),
-        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job"),
+        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job", "mask_job"),
     ),
     # Methods
     ("pipeline", "methods", "baselines"),
@@ -57,7 +58,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ),
     # Faces
     (
-        *("doctor", "terminal", "demo_page", "demo", "bench", "cli_options", "cli_demo"),
+        *("doctor", "terminal", "demo_page", "demo", "bench", "cli_options", "cli_demo", "cli_mask"),
         *("cli_data", "cli_pack", "cli_evaluate", "cli_train", "cli", "__main__"),
     ),
 )

@@ -11,6 +11,7 @@ from rich.markup import escape
 from voin import __version__
 from voin.cli_demo import BENCH_EXAMPLES, DEMO_EXAMPLES, bench, demo
 from voin.cli_evaluate import EXAMPLES, evaluate
+from voin.cli_mask import MASK_EXAMPLES, mask
 from voin.cli_options import (
     INPUT,
     OBJECT,
@@ -293,6 +294,7 @@ def _say_done(output: Path, record: dict[str, Any]) -> None:
         err.print(f"Did not decode, the frame before stands in its place: {shown}", style="yellow", soft_wrap=True)
 
 
+app.command(epilog=MASK_EXAMPLES)(mask)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 

@@ -32,6 +32,8 @@ STAGES = {
     "cuts": "looking for cuts",
     "complete": "completing",
     "write": "writing",
+    "track": "tracking",
+    "preview": "drawing",
     "clip": "making the clip",
 }
 # What to do about errors that come from the operating system and carry no advice of their own.
