@@ -59,7 +59,9 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Faces
     (
         *("doctor", "terminal", "demo_page", "demo", "bench", "cli_options", "cli_demo", "cli_mask"),
-        *("cli_data", "cli_pack", "cli_evaluate", "cli_train", "cli", "__main__"),
+        *("web_calls", "web_limits", "web_session", "web_jobs", "web_marks", "web_view", "web_work", "web_studio"),
+        *("web_panel", "web_layout", "web_events", "web_guard", "web"),
+        *("cli_data", "cli_pack", "cli_evaluate", "cli_train", "cli_serve", "cli", "__main__"),
     ),
 )
 PLACE = {module: (row, column) for row, modules in enumerate(TABLE) for column, module in enumerate(modules)}
@@ -151,7 +153,7 @@ def test_an_unknown_public_name_lists_the_known_ones() -> None:
 
 @pytest.mark.parametrize("module", ["voin", "voin.cli"])
 def test_the_command_line_starts_without_torch(module: str) -> None:
-    heavy = "{'torch', 'cv2', 'av', 'numpy'}"
+    heavy = "{'torch', 'cv2', 'av', 'numpy', 'gradio'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

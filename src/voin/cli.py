@@ -27,6 +27,7 @@ from voin.cli_options import (
     WeightsOption,
 )
 from voin.cli_pack import data_app
+from voin.cli_serve import SERVE_EXAMPLES, serve
 from voin.cli_train import TRAIN_EXAMPLES, train
 from voin.terminal import FAULT, Bars, count_of, err, out, told
 
@@ -295,6 +296,7 @@ def _say_done(output: Path, record: dict[str, Any]) -> None:
 
 
 app.command(epilog=MASK_EXAMPLES)(mask)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
