@@ -114,13 +114,14 @@ class Server:
         os.environ["GRADIO_TEMP_DIR"] = str(self.sessions.folder)
         import gradio as gr
         from fastapi import FastAPI
+        from gradio.themes import Base
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         hosts = _LOCAL_HOSTS if is_loopback(self.config.host) else None
         most = self.config.limits.bytes + _UPLOAD_OVERHEAD
         app.add_middleware(Guard, folder=self.sessions.folder, hosts=hosts, most_bytes=most)  # pyright: ignore[reportArgumentType]
         # Fonts of the system: Gradio's own come from elsewhere.
-        theme = gr.themes.Base(
+        theme = Base(
             primary_hue="blue",
             neutral_hue="slate",
             font=["system-ui", "sans-serif"],

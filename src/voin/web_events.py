@@ -217,7 +217,7 @@ class Events:
             page.stage: value,
             page.brush: gr.Slider(visible=tool in ("paint", "erase")),
             page.marked: marked_text(sorted(studio.board.frames), studio.start, studio.end),
-            page.mask_state: _mask_text(studio),
+            page.mask_state: _mask_text(studio, area),
         }
 
     def _draw(self, studio: Studio, tool: str, brush: float, event: dict[str, Any]) -> Update:
@@ -352,8 +352,10 @@ def _one_of(value: object, known: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _mask_text(studio: Studio) -> str:
-    """Say whether there are masks."""
+def _mask_text(studio: Studio, area: int | None) -> str:
+    """Say whether there are masks, and what is wrong with what is drawn."""
+    if area == 0 and studio.marks:
+        return "**Nothing was found here.** Draw the box around the whole object, or click on it or paint it."
     if studio.masks is None:
         return ""
     if studio.tracked is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from voin.categories import CATEGORIES
 from voin.demo import SHOTS
@@ -71,7 +72,7 @@ class Layout:
 
     def changing(self) -> list[Any]:
         """List all components, which events may change."""
-        return [each for each in vars(self).values() if isinstance(each, gr.blocks.Block)]
+        return [each for each in vars(self).values() if isinstance(each, Block)]
 
     def _choose(self, limits: Limits, below: list[str] | None, sample: bool) -> None:
         choose = gr.Accordion("Choose a video", open=True, visible=False, elem_id="choose")

@@ -40,7 +40,8 @@ class Marks:
     def texts(self) -> tuple[str, str, str]:
         """Write box, points and negative points as they can be typed."""
         box = ",".join(map(str, self.box)) if self.box else ""
-        return box, *(" ".join(f"{x},{y}" for x, y in points) for points in (self.points, self.negative))
+        on, off = (" ".join(f"{x},{y}" for x, y in points) for points in (self.points, self.negative))
+        return box, on, off
 
 
 @dataclass

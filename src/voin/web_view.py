@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from voin import viz
@@ -113,7 +114,7 @@ def jpeg(picture: Picture) -> bytes:
     return data.tobytes()
 
 
-def fit(picture: Picture, even: bool = False) -> Picture:
+def fit(picture: Picture, even: bool = False) -> UInt8[np.ndarray, "shown_h shown_w 3"]:
     """Make a picture as small as it is shown; with `even` sides, which videos for browsers must have."""
     h, w = shown_size((picture.shape[0], picture.shape[1]), even)
     same = (h, w) == picture.shape[:2]

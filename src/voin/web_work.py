@@ -158,8 +158,7 @@ class Complete:
         for folder in there:
             pack(self.folder / "files" / f"{folder.name}.zip", _below(folder, folder.name))
             progress.advance("pack")
-        masks = [*_below(self.masks, "masks"), *self._painted()]
-        pack(self.folder / "files" / "masks.zip", masks)
+        self._pack_masks()
         # The server's own folders are nobody's business, and mean nothing elsewhere.
         text = (self.result / "run.json").read_text(encoding="utf-8")
         for path, name in ((self.video.resolve(), self.name), (self.video, self.name), (self.masks.resolve(), "masks")):
@@ -168,17 +167,18 @@ class Complete:
         write_whole(self.folder / "files" / "command.txt", (self.command() + "\n").encode())
         progress.advance("pack")
 
-    def _painted(self) -> list[tuple[str, Path]]:
-        """Write painted masks where the command expects them."""
-        prompts = self.tracked.prompts if self.tracked is not None else ()
-        found = []
-        for prompt in prompts:
+    def _pack_masks(self) -> None:
+        """Pack the visible masks, and what was painted, where the command expects it."""
+        packed = self.folder / "files"
+        files = [(name, path) for name, path in _below(self.masks, "masks") if path.suffix == ".png"]
+        for prompt in self.tracked.prompts if self.tracked is not None else ():
             if prompt.mask is not None:
-                path = self.folder / "files" / "painted" / f"{prompt.frame:05d}.png"
-                path.parent.mkdir(exist_ok=True)
+                path = packed / "painted" / f"{prompt.frame:05d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_image(path, prompt.mask.astype(np.uint8) * 255)
-                found.append((f"painted/{path.name}", path))
-        return found
+                files.append((f"painted/{path.name}", path))
+        packed.mkdir(exist_ok=True)
+        pack(packed / "masks.zip", files)
 
 
 def prompt_text(prompt: Prompt) -> str:

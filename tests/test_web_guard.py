@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voin.web_guard import Guard, host_of, is_loopback
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Frame-Options", b"ALLOWALL")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def ask(guard: Guard, path: str, host: str = "127.0.0.1:7860", length: str = "0") -> tuple[int, dict[bytes, bytes]]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", host.encode()), (b"content-length", length.encode())]
+    asyncio.run(guard({"type": "http", "path": path, "headers": headers}, hello, send))  # pyright: ignore[reportArgumentType]
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    (folder / "secret-name").mkdir(parents=True)
+    (folder / "secret-name" / "a b.mp4").write_text("mine")
+    (tmp_path / "outside.txt").write_text("secret")
+    (folder / "secret-name" / "link").symlink_to(tmp_path / "outside.txt")
+    (folder / "up").symlink_to(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def guard(folder: Path) -> Guard:
+    return Guard(hello, folder, frozenset({"127.0.0.1", "localhost", "::1"}), 1000)
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/theme.css", "/assets/a.js", "/gradio_api/queue/join", "/login"])
+def test_what_the_page_needs_is_let_through(guard: Guard, path: str) -> None:
+    assert ask(guard, path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/gradio_api/proxy=http://example.org", "/gradio_api/stream/a/b/c/playlist.m3u8", "/monitoring", "/docs"),
+        *("/gradio_api/runs", "/gradio_api/run-history/buckets", "/gradio_api/file/etc/passwd", "/pwa_icon", "/x"),
+        *("/gradio_api/deep_link", "/gradio_api/vibe-edit", "/gradio_api/call/x", "/gradio_api/process_recording", ""),
+    ],
+)
+def test_everything_else_is_not_there(guard: Guard, path: str) -> None:
+    assert ask(guard, path)[0] == 404
+
+
+def test_files_of_sessions_are_served(guard: Guard, folder: Path) -> None:
+    assert ask(guard, f"/gradio_api/file={folder}/secret-name/a b.mp4")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/etc/passwd", "{folder}/../outside.txt", "{folder}/secret-name/../secret-name/a b.mp4", "{folder}"),
+        *("{folder}/secret-name/link", "{folder}/up/outside.txt", "{folder}/absent", "{folder}/secret-name", ""),
+        *("http://example.org/a.png", "file:///etc/passwd", "{folder}/secret-name/a%20b.mp4", "{folder}/a\0", "."),
+        *("secret-name/a b.mp4", "//etc/passwd", "{folder}/secret-name/..%2f..%2foutside.txt"),
+    ],
+)
+def test_no_other_file_is_served(guard: Guard, folder: Path, text: str) -> None:
+    assert ask(guard, "/gradio_api/file=" + text.replace("{folder}", str(folder)))[0] == 403
+
+
+@pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org:7860", "", "localhost.example.org"])
+def test_names_of_others_are_refused(guard: Guard, folder: Path, host: str) -> None:
+    assert ask(guard, "/", host=host)[0] == 421
+    assert ask(Guard(hello, folder, None, 1000), "/", host=host)[0] == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [("1000", 200), ("1001", 413), ("-1", 413), ("x", 413)])
+def test_requests_are_only_so_large(guard: Guard, length: str, status: int) -> None:
+    assert ask(guard, "/gradio_api/upload", length=length)[0] == status
+
+
+@pytest.mark.parametrize("path", ["/", "/absent"])
+def test_the_browser_is_told_to_load_nothing_from_elsewhere(guard: Guard, path: str) -> None:
+    _, headers = ask(guard, path)
+    policy = headers[b"content-security-policy"].decode()
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert headers[b"x-frame-options"] == b"DENY"
+    assert b"X-Frame-Options" not in headers
+
+
+def test_hosts_are_taken_out_of_headers() -> None:
+    assert [host_of(text) for text in ("a:80", "[::1]:80", "LOCALHOST", "")] == ["a", "::1", "localhost", ""]
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("example.org", False),
+    ],
+)
+def test_only_loopback_is_this_machine_alone(host: str, local: bool) -> None:
+    assert is_loopback(host) == local
