@@ -104,6 +104,21 @@ def test_a_part_that_is_none_is_refused(studio: Studio, part: tuple[Any, Any]) -
     assert (studio.start, studio.end) == (0, COUNT)
 
 
+def test_one_end_of_the_part_gives_way_to_the_other(studio: Studio) -> None:
+    studio.trim(2, 5)
+    studio.trim_start(7)
+    assert (studio.start, studio.end) == (7, COUNT)
+    studio.trim_end(10)
+    studio.trim_end(4)
+    assert (studio.start, studio.end) == (0, 4)
+    studio.trim_start(1)
+    assert (studio.start, studio.end) == (1, 4)
+    for verb, value in ((studio.trim_start, COUNT), (studio.trim_end, 0), (studio.trim_end, COUNT + 1)):
+        with pytest.raises(ValueError, match="the part is frame"):
+            verb(value)
+    assert (studio.start, studio.end) == (1, 4)
+
+
 def test_what_is_drawn_is_marked_on_its_frame(studio: Studio) -> None:
     studio.go(3)
     mask = np.zeros(SIZE, bool)

@@ -59,7 +59,7 @@ def serve(
 ) -> None:
     """Serve a page on which videos are completed in a browser: mark the object, track it, show its hidden part."""
     with told(show_traceback, "all files of the page are removed"):
-        from voin.web import ServeConfig, Server, check_gradio, parse_auth
+        from voin.web import ServeConfig, Server, check_free, check_gradio, parse_auth
         from voin.web_limits import Limits
 
         check_gradio()
@@ -72,11 +72,14 @@ def serve(
             auth=parse_auth(auth) if auth is not None else None,
             keep_minutes=keep_minutes,
         )
+        check_free(host, port)
         server = Server(config)
         try:
             server.run(lambda url: None if quiet else _say(url))
         finally:
             server.close()
+        if not quiet:
+            out.print("Stopped; all files of the page are removed")
 
 
 def _say(url: str) -> None:

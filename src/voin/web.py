@@ -168,14 +168,10 @@ class Server:
 
         Args:
             ready: told the address of the page once it answers.
-
-        Raises:
-            OSError: the address cannot be listened at.
         """
         import uvicorn
 
         config = self.config
-        _check_free(config.host, config.port)
         host = f"[{config.host}]" if ":" in config.host else config.host
         app = self.app()
         app.router.add_event_handler("startup", lambda: ready(f"http://{host}:{config.port}/"))
@@ -224,7 +220,12 @@ def has_sample() -> bool:
         return False
 
 
-def _check_free(host: str, port: int) -> None:
+def check_free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at.
+
+    Raises:
+        OSError: it is not this machine's, or is taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

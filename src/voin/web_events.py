@@ -75,10 +75,12 @@ class Events:
             self._on(button.click, lambda studio, name=name: self._sample(studio, name))
         self._on(page.open_below.click, self._open, page.below)
         self._on(page.frame.change, self._go, page.frame, page.tool, page.brush, **_LATEST)
-        for event in (page.start.submit, page.start.blur, page.end.submit, page.end.blur):
-            self._on(event, self._trim, page.start, page.end)
-        self._on(page.start_here.click, lambda studio, end: self._trim(studio, studio.frame, end), page.end)
-        self._on(page.end_here.click, lambda studio, start: self._trim(studio, start, studio.frame + 1), page.start)
+        # Each field by itself: what the other holds may be about to change.
+        for field, verb in ((page.start, self._trim_start), (page.end, self._trim_end)):
+            for event in (field.submit, field.blur):
+                self._on(event, verb, field)
+        self._on(page.start_here.click, lambda studio: self._trim_start(studio, studio.frame, show=True))
+        self._on(page.end_here.click, lambda studio: self._trim_end(studio, studio.frame + 1, show=True))
 
     def _connect_object(self) -> None:
         page, pens = self.page, (self.page.tool, self.page.brush)
@@ -158,7 +160,7 @@ class Events:
     def _video(self, studio: Studio) -> Update:
         page, last = self.page, studio.video.count - 1
         return {
-            page.choose: gr.Accordion(label=f"Video: {studio.about()}", open=False),
+            page.choose: gr.Accordion(label=f"Video: {studio.about()}", open=False, visible=True),
             page.work: gr.Column(visible=True),
             page.frame: gr.Slider(maximum=max(last, 1), value=studio.frame),
             page.start: gr.Number(value=studio.start),
@@ -173,17 +175,24 @@ class Events:
         studio.go(frame)
         return self._stage(studio, tool, brush)
 
-    def _trim(self, studio: Studio, start: object, end: object) -> Update:
-        if (start, end) == (studio.start, studio.end):
-            return {}
+    def _trim_start(self, studio: Studio, start: object, show: bool = False) -> Update:
+        return self._trim(studio, lambda: studio.trim_start(start), show)
+
+    def _trim_end(self, studio: Studio, end: object, show: bool = False) -> Update:
+        return self._trim(studio, lambda: studio.trim_end(end), show)
+
+    def _trim(self, studio: Studio, verb: Callable[[], object], show: bool) -> Update:
+        page, before = self.page, (studio.start, studio.end)
         try:
-            studio.trim(start, end)
+            verb()
         except ValueError as error:
             tell(error)
-        page = self.page
-        return {
-            page.start: studio.start,
-            page.end: studio.end,
+            show = True
+        after = (studio.start, studio.end)
+        # A field that a user may still type into is left alone, but where both had to change.
+        both = before[0] != after[0] and before[1] != after[1]
+        fields = {page.start: studio.start, page.end: studio.end} if show or both else {}
+        return fields | {
             page.sample_masks: gr.Button(visible=studio.is_sample()),
             page.marked: marked_text(sorted(studio.board.frames), studio.start, studio.end),
         }
@@ -331,10 +340,11 @@ class Events:
             },
             page.files: files_html([(path, _url(path)) for path in work.files()]),
             page.command: work.command(),
-        } | self._pair(studio, frame, view)
+        } | self._pair(studio, frame, view, again=True)
 
-    def _pair(self, studio: Studio, frame: object, view: ViewKind) -> Update:
-        if studio.chosen is None:
+    def _pair(self, studio: Studio, frame: object, view: ViewKind, again: bool = False) -> Update:
+        # The slider that is moved by us says so, too.
+        if studio.chosen is None or (not again and studio.shows(frame, view)):
             return {}
         before, after = studio.pair(frame, view)
         return {self.page.pair: (str(before), str(after)), self.page.legend: legend(view)}

@@ -91,7 +91,7 @@ class Layout:
                 }
             with gr.Column(min_width=280, visible=below is not None):
                 self.below = gr.Dropdown(
-                    [*(below or [])], value=None, label="Or take one that lies on the server", filterable=True
+                    [*(below or [])], value=None, label="Or take one that lies on the server", elem_id="below"
                 )
                 self.open_below = gr.Button("Open", elem_id="open-below")
 
@@ -123,7 +123,9 @@ class Layout:
             with gr.Accordion("Type it instead", open=False, elem_id="type"):
                 self.box = gr.Textbox(label="Box: x,y,width,height", placeholder="120,40,80,160", elem_id="box")
                 self.points = gr.Textbox(label="Points on the object: x,y x,y ...", placeholder="160,90 170,150")
-                self.negative = gr.Textbox(label="Points that are not the object", placeholder="110,150")
+                self.negative = gr.Textbox(
+                    label="Points that are not the object", placeholder="110,150", elem_id="negative"
+                )
                 self.apply = gr.Button("Mark this frame so", size="sm", elem_id="apply")
             with gr.Accordion("Upload masks instead", open=False, elem_id="upload-masks"):
                 self.masks = gr.File(

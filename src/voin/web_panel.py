@@ -9,6 +9,7 @@ from typing import Any
 
 from voin.terminal import STAGES, count_of
 from voin.web_jobs import Job, Jobs
+from voin.web_work import Complete
 
 _SHOWN = 6
 
@@ -33,7 +34,8 @@ def _job(job: Job, jobs: Jobs) -> str:
     elif job.parts:
         detail = message_html(job.parts)
     elif job.state == "done" and job.began is not None and job.ended is not None:
-        detail = f"<p>in {span_text(job.ended - job.began)}</p>"
+        look = ' <a href="#result">Look at the result</a>' if isinstance(job.work, Complete) else ""
+        detail = f"<p>in {span_text(job.ended - job.began)}.{look}</p>"
     return (
         f'<li class="job {job.state}"><div class="head"><b>{escape(job.title)}</b>'
         f'<span class="state">{job.state}</span></div>{detail}</li>'

@@ -79,6 +79,7 @@ class Studio:
     chosen: Job | None = None
     _sample: Shot | None = None
     _collected: set[int] = field(default_factory=set)  # places in `jobs`
+    _drawn: tuple[Job | None, object, ViewKind] | None = None
     _pairs: list[Path] = field(default_factory=list)
 
     # --- the video
@@ -141,6 +142,16 @@ class Studio:
                 "correct start or end"
             )
         self.start, self.end = first, last
+
+    def trim_start(self, start: object) -> None:
+        """Begin the part elsewhere; where it would end before, it goes on to the video's end."""
+        first = _whole(start, "start")
+        self.trim(first, self.end if first < self.end else self.video.count)
+
+    def trim_end(self, end: object) -> None:
+        """End the part elsewhere; where it would begin after that, it begins with the video."""
+        last = _whole(end, "end")
+        self.trim(self.start if self.start < last else 0, last)
 
     def go(self, frame: object) -> None:
         """Show another frame; the nearest there is."""
@@ -286,9 +297,14 @@ class Studio:
         counts = hidden_counts(record)
         return record["start"] + max(range(len(counts)), key=counts.__getitem__)
 
+    def shows(self, frame: object, kind: ViewKind) -> bool:
+        """Say whether this was drawn last."""
+        return self._drawn == (self.chosen, frame, kind)
+
     def pair(self, frame: object, kind: ViewKind) -> tuple[Path, Path]:
         """Draw input and result of a frame, as files in the session's folder."""
         work, record = self.result
+        self._drawn = (self.chosen, frame, kind)
         at = min(max(_whole(frame, "frame"), record["start"]), record["end"] - 1)
         info = self.desk.readers.call(check_video, work.video, self.desk.limits)
         pictures = self.desk.readers.call(draw_pair, info, work.masks, work.result, at, record["start"], kind)
