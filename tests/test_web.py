@@ -118,6 +118,9 @@ def test_a_request_may_not_claim_a_file_as_its_upload(served: Served, place: Pat
     for path in ("/etc/passwd", str(place / "secret.mp4"), str(served.own / "link"), "../secret.mp4"):
         with suppress(RuntimeError):
             assert "choose" not in client.do("upload", "upload", client.token, as_file(path))
+        # Nor where no file is expected: Gradio would copy it all the same.
+        with pytest.raises(RuntimeError, match="names a file that is no upload"):
+            client.do("click", "apply", client.token, "box", 24, as_file(path), "", "")
     with pytest.raises(RuntimeError, match="no video"):
         client.do("click", "apply", client.token, "box", 24, "1,1,20,20", "", "")
 
@@ -165,8 +168,9 @@ def test_two_users_do_not_see_each_others_files(served: Served, place: Path) -> 
     with pytest.raises(RuntimeError, match="session has ended"):
         second.do("click", "apply", "guessed", "box", 24, "1,1,20,20", "", "")
     # Its files lie in a folder with a name that nobody can guess, and that no page lists.
-    folders = [path for path in served.own.iterdir() if path.is_dir()]
-    assert all(len(path.name) >= 40 for path in folders)
+    names = {path.parent.name for path in served.own.rglob("*.mp4")}
+    assert names
+    assert all(len(name) >= 40 for name in names)
     assert served.ask(f"/gradio_api/file={served.own}/")[0] == 403
 
 

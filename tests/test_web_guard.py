@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,21 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def ask(guard: Guard, path: str, host: str = "127.0.0.1:7860", length: str = "0") -> tuple[int, dict[bytes, bytes]]:
+def ask(
+    guard: Guard, path: str, host: str = "127.0.0.1:7860", length: str = "0", body: bytes = b"{}", origin: str = ""
+) -> tuple[int, dict[bytes, bytes]]:
     sent: list[Any] = []
+    parts = [body[:5], body[5:]]
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
     headers = [(b"host", host.encode()), (b"content-length", length.encode())]
-    asyncio.run(guard({"type": "http", "path": path, "headers": headers}, hello, send))  # pyright: ignore[reportArgumentType]
+    headers += [(b"origin", origin.encode())] if origin else []
+    asyncio.run(guard({"type": "http", "path": path, "headers": headers}, receive, send))  # pyright: ignore[reportArgumentType]
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
@@ -73,6 +81,35 @@ def test_files_of_sessions_are_served(guard: Guard, folder: Path) -> None:
 )
 def test_no_other_file_is_served(guard: Guard, folder: Path, text: str) -> None:
     assert ask(guard, "/gradio_api/file=" + text.replace("{folder}", str(folder)))[0] == 403
+
+
+def event(path: object) -> bytes:
+    return json.dumps({"data": ["token", [{"deep": {"path": path, "meta": {}}}]], "fn_index": 3}).encode()
+
+
+def test_events_may_name_files_of_sessions_alone(folder: Path) -> None:
+    seen: list[bytes] = []
+
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        seen.append(message["body"])
+        await hello(scope, receive, send)
+
+    guard = Guard(reads, folder, None, 1000)
+    good = event(f"{folder}/secret-name/a b.mp4")
+    assert ask(guard, "/gradio_api/queue/join", body=good)[0] == 200
+    assert seen == [good]  # and it is passed on whole
+    for path in ("/etc/passwd", f"{folder}/secret-name/link", "http://example.org/a", f"{folder}/..", 3, None):
+        assert ask(guard, "/gradio_api/queue/join", body=event(path))[0] == 403
+    for body in (b"no json", b"[" * 100_000, b'"' + b"x" * 1001 + b'"'):
+        assert ask(guard, "/gradio_api/queue/join", body=body)[0] == 403
+    assert len(seen) == 1
+
+
+def test_pages_elsewhere_cannot_use_the_server(guard: Guard) -> None:
+    assert ask(guard, "/gradio_api/upload", origin="http://127.0.0.1:7860")[0] == 200
+    for origin in ("http://example.org", "null", "http://127.0.0.1:7861", "http://localhost:7860"):
+        assert ask(guard, "/gradio_api/upload", origin=origin)[0] == 403
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org:7860", "", "localhost.example.org"])

@@ -87,14 +87,10 @@ class Server:
 
     def __init__(self, config: ServeConfig) -> None:
         check_gradio()
-        # Before Gradio is imported: it tells nobody anything.
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         from voin.web_calls import Readers
-        from voin.web_events import end_session
         from voin.web_jobs import Jobs
         from voin.web_session import Sessions
-        from voin.web_studio import Desk, Studio
+        from voin.web_studio import Desk, Studio, end_session
 
         self.config = config
         self.jobs = Jobs(config.jobs, failed=lambda job: log.error("job %s\n%s", "; ".join(job.parts), job.trace))
@@ -110,8 +106,10 @@ class Server:
 
     def app(self) -> FastAPI:
         """Make the web application."""
-        # Where Gradio puts uploads, and what it serves.
+        # Before Gradio is imported: where it puts uploads, and that it tells nobody anything.
         os.environ["GRADIO_TEMP_DIR"] = str(self.sessions.folder)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         import gradio as gr
         from fastapi import FastAPI
         from gradio.themes import Base
@@ -161,6 +159,8 @@ class Server:
             Events(page, self.sessions, blocks)
         # Events are short; jobs have their own queue.
         blocks.queue(default_concurrency_limit=16, max_size=None)
+        # Mounted, it would not know that it is open to others, and take any path that an event names for an upload.
+        blocks.has_launched = True
         return blocks
 
     def run(self, ready: Callable[[str], object] = lambda url: None) -> None:

@@ -16,7 +16,7 @@ from voin.web_jobs import Job
 from voin.web_layout import Layout, legend
 from voin.web_marks import as_data_url
 from voin.web_panel import files_html, jobs_html, marked_text, message_html, result_html
-from voin.web_session import Session, Sessions
+from voin.web_session import Sessions
 from voin.web_studio import Studio
 from voin.web_view import ViewKind
 from voin.web_work import Track
@@ -393,9 +393,3 @@ def tell(error: Exception) -> None:
 def told(error: Exception) -> gr.Error:
     """Make an error that the page shows."""
     return gr.Error(message_html(parts_for(error)), duration=None, title="Refused", print_exception=False)
-
-
-def end_session(session: Session) -> None:
-    """Stop what a session that ends has begun."""
-    studio: Studio = session.state
-    studio.desk.jobs.forget(session.token)

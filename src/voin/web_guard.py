@@ -6,7 +6,8 @@ The browser is told to load nothing from elsewhere, so that the page is the same
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
+import json
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _API = "/gradio_api"
 _FILE = f"{_API}/file="
+_JOIN = f"{_API}/queue/join"
 # Everything else that Gradio offers (proxies, downloads of URLs, histories, recordings) is not for this page.
 _OPEN = (
     *("/static/", "/assets/", "/svelte/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"),
@@ -76,6 +78,13 @@ class Guard:
             await _answer(send, *refusal)
             return
 
+        if scope["path"].startswith(_JOIN):
+            body = await _body(receive, self._most)
+            if body is None or not self._names_uploads(body):
+                await _answer(send, 403, "this names a file that is no upload; choose the file again")
+                return
+            receive = _again(body, receive)
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in _HEADERS}
@@ -92,12 +101,22 @@ class Guard:
         length = headers.get(b"content-length", "0")
         if not length.isdecimal() or int(length) > self._most:
             return 413, f"this is too large; at most {self._most // 1_000_000} MB are taken; see voin serve --max-mb"
+        origin = headers.get(b"origin")
+        if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
+            return 403, "another page may not use this one; open it by itself"
         path = scope["path"]
         if path.startswith(_FILE):
             return None if self.is_served(path.removeprefix(_FILE)) else (403, "no such file; load the page again")
         if path != "/" and not path.startswith(_OPEN):
             return 404, "there is nothing here; the page is at /"
         return None
+
+    def _names_uploads(self, body: bytes) -> bool:
+        """Say whether all files that an event names are ones of sessions: Gradio would copy any other, too."""
+        try:
+            return all(isinstance(path, str) and self.is_served(path) for path in _paths(json.loads(body)))
+        except (ValueError, RecursionError):
+            return False
 
     def is_served(self, text: str) -> bool:
         """Say whether a path leads to a file of a session, links and dots followed."""
@@ -109,6 +128,42 @@ class Guard:
         except (OSError, RuntimeError):
             return False
         return path.is_absolute() and ".." not in path.parts and found.is_relative_to(self._folder) and found.is_file()
+
+
+def _paths(content: Any) -> Iterator[Any]:
+    """Give all that JSON calls a path."""
+    if isinstance(content, dict):
+        if "path" in content:
+            yield content["path"]
+        for value in content.values():
+            yield from _paths(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _paths(value)
+
+
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """Read a request's body; None where it is too large or breaks off."""
+    data = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        data += message.get("body", b"")
+        if len(data) > most:
+            return None
+        if not message.get("more_body", False):
+            return bytes(data)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read to whoever reads it next."""
+    left = [body]
+
+    async def replay() -> Message:
+        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
+
+    return replay
 
 
 def host_of(header: str) -> str:

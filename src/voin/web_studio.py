@@ -318,6 +318,12 @@ class Studio:
         return places[0], places[1]
 
 
+def end_session(session: Session) -> None:
+    """Stop what a session that ends has begun."""
+    studio: Studio = session.state
+    studio.desk.jobs.forget(session.token)
+
+
 def _whole(value: object, name: str) -> int:
     """Take a whole number that comes from a browser."""
     try:
