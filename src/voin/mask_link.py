@@ -59,7 +59,7 @@ class Link:
         return distance, odds - config.uncovered * lost
 
     def push(self, mask: Mask) -> Field:
-        """Move each pixel along `forward`; gives the object's share of what arrives at a pixel, 0 where nothing does."""
+        """Move each pixel along `forward`; gives the object's share of what arrives at a pixel, else 0."""
         h, w = mask.shape
         rows, columns = np.mgrid[0:h, 0:w]
         x, y = columns + self.forward[..., 0], rows + self.forward[..., 1]

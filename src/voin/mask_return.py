@@ -31,7 +31,7 @@ class ReturnConfig:
         most_reach: ... up to this.
         alike: pixels of less colour difference show the same, in levels.
         least_seen: share of the clear view that must be seen again.
-        agreement: least correlation of lightness over what is seen again.
+        agreement: least correlation of the detail of what is seen again.
     """
 
     hidden: float = 0.7
@@ -42,7 +42,7 @@ class ReturnConfig:
     most_reach: float = 0.35
     alike: float = 14.0
     least_seen: float = 0.1
-    agreement: float = 0.55
+    agreement: float = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,8 @@ class Clear:
         """
         x0, y0, x1, y1 = self.place
         size = max(round((x1 - x0) * view.scale), 8), max(round((y1 - y0) * view.scale), 8)
-        picture = _colours(cv2.resize(self.picture, size, interpolation=cv2.INTER_AREA))
+        small = cv2.resize(self.picture, size, interpolation=cv2.INTER_AREA)
+        picture = _colours(small)
         mask = cv2.resize(self.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
         start = (np.array([x0, y0]) + shift - view.crop[:2]) * view.scale
         reach = min(config.reach + config.reach_growth * self.lost, config.most_reach) * max(size)
@@ -109,7 +110,7 @@ class Clear:
         at = _best_place(frame, picture, mask, start, reach, config.alike)
         if at is None:
             return None
-        seen = _seen(frame, picture, mask, at, config)
+        seen = _seen(np.dstack([frame, _detail(now)]), np.dstack([picture, _detail(small)]), mask, at, config)
         if seen is None:
             return None
         return shift + (np.array(at) - np.round(start)) / view.scale, seen
@@ -117,6 +118,12 @@ class Clear:
 
 def _colours(picture: Picture) -> Float[np.ndarray, "h w 3"]:
     return cv2.GaussianBlur(lab(picture), (0, 0), 1.5)
+
+
+def _detail(picture: Picture) -> Float[np.ndarray, "h w"]:
+    """Give what is finer than the colours by which places are compared: chance does not make that agree."""
+    light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return cv2.GaussianBlur(light, (0, 0), 0.7) - cv2.GaussianBlur(light, (0, 0), 2.5)
 
 
 def _best_place(
@@ -156,8 +163,8 @@ def _best_place(
 
 
 def _seen(
-    frame: Float[np.ndarray, "h w 3"],
-    picture: Float[np.ndarray, "h w 3"],
+    frame: Float[np.ndarray, "h w 4"],
+    picture: Float[np.ndarray, "h w 4"],
     mask: Mask,
     at: tuple[int, int],
     config: ReturnConfig,
@@ -169,13 +176,13 @@ def _seen(
         return None
     there, here = frame[y0:y1, x0:x1], picture[y0 - top : y1 - top, x0 - left : x1 - left]
     part = mask[y0 - top : y1 - top, x0 - left : x1 - left]
-    alike = (part & (np.abs(there - here).sum(axis=-1) < config.alike)).astype(np.uint8)
+    alike = (part & (np.abs(there - here)[..., :3].sum(axis=-1) < config.alike)).astype(np.uint8)
     alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
     if np.count_nonzero(alike) < config.least_seen * np.count_nonzero(mask):
         return None
     closed = cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0
-    one, other = there[closed & part][:, 0], here[closed & part][:, 0]
-    if one.std() < 1 or other.std() < 1 or float(np.corrcoef(one, other)[0, 1]) < config.agreement:
+    one, other = there[closed & part][:, 3], here[closed & part][:, 3]
+    if min(one.std(), other.std()) < 0.5 or float(np.corrcoef(one, other)[0, 1]) < config.agreement:
         return None
     seen = np.zeros((h, w), bool)
     seen[y0:y1, x0:x1] = alike
