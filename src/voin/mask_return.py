@@ -6,6 +6,7 @@ hides it. So a mask shrinks behind an occluder, vanishes, and comes back, also w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,6 +17,8 @@ from voin.clip import Mask, Picture
 from voin.mask_smooth import lab
 from voin.mask_view import MaskView, Place
 from voin.window import box_of
+
+_NEXT = np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,12 @@ class ReturnConfig:
         alike: pixels of less colour difference show the same, in levels.
         least_seen: share of the clear view that must be seen again.
         agreement: least correlation of the detail of what is seen again.
+        rigid: from this correlation on, the clear view says it all.
+        explained: less than this share of the object in its clear view, and it is another object, or has changed.
+        settled: age of a view, in frames, at which it has its full say: a new one fits whatever it is.
+        shows: log odds of pixels that show the object again.
+        hides: log odds against pixels that hide it.
+        beside: log odds against pixels beside it.
     """
 
     hidden: float = 0.7
@@ -43,6 +52,51 @@ class ReturnConfig:
     alike: float = 14.0
     least_seen: float = 0.1
     agreement: float = 0.4
+    rigid: float = 0.8
+    explained: float = 0.5
+    settled: int = 8
+    shows: float = 3.0
+    hides: float = 3.0
+    beside: float = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """The clear view laid over a frame.
+
+    Attributes:
+        shift: (dx, dy) by which it has moved, pixels of the frame.
+        laid: (h, w), the whole object at working size, hidden or not.
+        seen: (h, w), its pixels that the frame shows.
+        agreement: correlation of the detail of what is seen.
+    """
+
+    shift: Float[np.ndarray, "2"]
+    laid: Mask
+    seen: Mask
+    agreement: float
+
+    def rigidity(self, mask: Mask, config: ReturnConfig) -> float:
+        """Say from 0 to 1 how well the clear view tells what the object is now.
+
+        Args:
+            mask: the object as flow and looks have it; what is seen of a rigid object is all in its clear view.
+            config: see there.
+        """
+        count = np.count_nonzero(mask)
+        explained = np.count_nonzero(mask & cv2.dilate(self.seen.astype(np.uint8), _NEXT).astype(bool)) / max(count, 1)
+        agreed = (self.agreement - config.agreement) / (config.rigid - config.agreement)
+        share = (explained - config.explained) / (1 - config.explained) * 2 if count else 1.0
+        return float(np.clip(agreed, 0, 1) * np.clip(share, 0, 1))
+
+    def weigh(self, odds: Float[np.ndarray, "h w"], trust: float, config: ReturnConfig) -> Float[np.ndarray, "h w"]:
+        """Bring the clear view into the log odds of each pixel being the object, as far as it is trusted (0 to 1).
+
+        What is seen again is the object; the rest of its view is hidden, and there is nothing of it beside its view.
+        """
+        without = odds - trust * np.where(self.laid, config.hides, config.beside)
+        shown = np.maximum(odds, config.shows * (2 * trust - 1)) if trust > 0.5 else odds
+        return np.where(self.seen, shown, without)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,34 +140,37 @@ class Clear:
         return replace(self, place=place, age=self.age + 1, lost=0 if seen else self.lost + 1)
 
     def look(
-        self, now: Picture, view: MaskView, shift: Float[np.ndarray, "2"], config: ReturnConfig
-    ) -> tuple[Float[np.ndarray, "2"], Mask] | None:
+        self, now: Picture, view: MaskView, shifts: Sequence[Float[np.ndarray, "2"]], config: ReturnConfig
+    ) -> Again | None:
         """Look for it in the next frame.
 
         Args:
             now: the part `view` of the frame, at working size.
             view: of the frame.
-            shift: (dx, dy) by which it must have moved, pixels of the frame.
+            shifts: (dx, dy) by which it may have moved, pixels of the frame; it is searched for around each.
             config: see there.
 
         Returns:
-            The shift by which it has moved, and the pixels of the view that show it again; None if none do.
+            Where it is; None if it is not seen.
         """
         x0, y0, x1, y1 = self.place
         size = max(round((x1 - x0) * view.scale), 8), max(round((y1 - y0) * view.scale), 8)
         small = cv2.resize(self.picture, size, interpolation=cv2.INTER_AREA)
         picture = _colours(small)
         mask = cv2.resize(self.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-        start = (np.array([x0, y0]) + shift - view.crop[:2]) * view.scale
         reach = min(config.reach + config.reach_growth * self.lost, config.most_reach) * max(size)
         frame = _colours(now)
-        at = _best_place(frame, picture, mask, start, reach, config.alike)
-        if at is None:
+        first = (np.array([x0, y0]) - view.crop[:2]) * view.scale
+        tried = [_best_place(frame, picture, mask, first + shift * view.scale, reach, config.alike) for shift in shifts]
+        score, at = max(tried)
+        if score < config.least_seen:
             return None
-        seen = _seen(np.dstack([frame, _detail(now)]), np.dstack([picture, _detail(small)]), mask, at, config)
-        if seen is None:
+        laid, there = _lay(np.dstack([picture, _detail(small)]), mask, at, (now.shape[0], now.shape[1]))
+        found = _seen(np.dstack([frame, _detail(now)]), there, laid, config)
+        if found is None:
             return None
-        return shift + (np.array(at) - np.round(start)) / view.scale, seen
+        moved = (np.array(at) - first) / view.scale
+        return Again(moved, laid, *found)
 
 
 def _colours(picture: Picture) -> Float[np.ndarray, "h w 3"]:
@@ -133,11 +190,11 @@ def _best_place(
     start: Float[np.ndarray, "2"],
     reach: float,
     alike: float,
-) -> tuple[int, int] | None:
-    """Find where most pixels of the clear view are alike; gives the left and top of its box."""
+) -> tuple[float, tuple[int, int]]:
+    """Find where most pixels of the clear view are alike; gives their share, and the left and top of its box there."""
     rows, columns = np.nonzero(mask)
     if len(rows) < 30:
-        return None
+        return 0.0, (0, 0)
     step = max(len(rows) // 800, 1)
     rows, columns = rows[::step], columns[::step]
     colours = picture[rows, columns]
@@ -159,31 +216,33 @@ def _best_place(
                 score -= 1e-3 * float(np.hypot(middle[0] + right - left, middle[1] + down - top)) / max(reach, 1)
                 if best is None or score > best[0]:
                     best = score, (int(middle[0] + right), int(middle[1] + down))
-    return best[1] if best is not None else None
+    return best if best is not None else (0.0, (left, top))
+
+
+def _lay(
+    picture: Float[np.ndarray, "h w 4"], mask: Mask, at: tuple[int, int], size: tuple[int, int]
+) -> tuple[Mask, Float[np.ndarray, "h2 w2 4"]]:
+    """Lay the clear view into an empty picture of `size` (h, w), with its left and top at `at`."""
+    (left, top), (h, w) = at, size
+    laid, there = np.zeros(size, bool), np.zeros((h, w, 4), np.float32)
+    y0, y1, x0, x1 = max(top, 0), min(top + mask.shape[0], h), max(left, 0), min(left + mask.shape[1], w)
+    if y0 < y1 and x0 < x1:
+        part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        laid[y0:y1, x0:x1], there[y0:y1, x0:x1] = mask[part], picture[part]
+    return laid, there
 
 
 def _seen(
-    frame: Float[np.ndarray, "h w 4"],
-    picture: Float[np.ndarray, "h w 4"],
-    mask: Mask,
-    at: tuple[int, int],
-    config: ReturnConfig,
-) -> Mask | None:
-    """Mark the pixels that show the clear view again, if they are enough and fit it in detail."""
-    (left, top), (h, w) = at, frame.shape[:2]
-    y0, y1, x0, x1 = max(top, 0), min(top + mask.shape[0], h), max(left, 0), min(left + mask.shape[1], w)
-    if y1 - y0 < 4 or x1 - x0 < 4:
-        return None
-    there, here = frame[y0:y1, x0:x1], picture[y0 - top : y1 - top, x0 - left : x1 - left]
-    part = mask[y0 - top : y1 - top, x0 - left : x1 - left]
-    alike = (part & (np.abs(there - here)[..., :3].sum(axis=-1) < config.alike)).astype(np.uint8)
+    frame: Float[np.ndarray, "h w 4"], there: Float[np.ndarray, "h w 4"], laid: Mask, config: ReturnConfig
+) -> tuple[Mask, float] | None:
+    """Mark the pixels that show the clear view, and tell how well they fit it in detail; None if there are too few."""
+    alike = (laid & (np.abs(frame - there)[..., :3].sum(axis=-1) < config.alike)).astype(np.uint8)
     alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
-    if np.count_nonzero(alike) < config.least_seen * np.count_nonzero(mask):
+    if np.count_nonzero(alike) < max(config.least_seen * np.count_nonzero(laid), 30):
         return None
-    closed = cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0
-    one, other = there[closed & part][:, 3], here[closed & part][:, 3]
-    if min(one.std(), other.std()) < 0.5 or float(np.corrcoef(one, other)[0, 1]) < config.agreement:
+    closed = laid & (cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0)
+    one, other = frame[closed][:, 3], there[closed][:, 3]
+    if min(one.std(), other.std()) < 0.5:
         return None
-    seen = np.zeros((h, w), bool)
-    seen[y0:y1, x0:x1] = alike
-    return seen
+    agreement = float(np.corrcoef(one, other)[0, 1])
+    return (alike, agreement) if agreement >= config.agreement else None

@@ -35,7 +35,6 @@ class TrackConfig:
         band: pixels farther from the carried outline stay what they are, over the object's side.
         place: what a distance of one object's size counts, where pixels are compared.
         looks: weight of the looks against the flow.
-        again: log odds of pixels that show the object again.
         every: frames between those that are remembered.
         link: how far the flow is believed.
         back: how the object is found again.
@@ -47,7 +46,6 @@ class TrackConfig:
     band: float = 0.25
     place: float = 0.4
     looks: float = 1.2
-    again: float = 3.0
     every: int = 2
     link: LinkConfig = field(default_factory=LinkConfig)
     back: ReturnConfig = field(default_factory=ReturnConfig)
@@ -89,29 +87,35 @@ class _Track:
     def step(self, frame: Picture) -> None:
         """Find the object in the next frame."""
         c, clear = self.config, self.clear
-        hidden = clear.share(self.mask) < c.back.hidden
         view = self._look_at(self._ahead())
         before, now, mask = view.cut(self.frame), view.cut(frame), view.cut_mask(self.mask)
         link = Link.between(before, now)
         distance, odds = link.carry(mask, c.link) if mask.any() else _nowhere(mask)
         evidence = self._weigh(now, distance, odds)
         shift = self._motion(link, distance > 0, view.scale)
-        if hidden:
-            again = clear.look(now, view, shift, c.back)
-            if again is not None:
-                shift = again[0]
-                evidence = np.where(again[1], np.maximum(evidence, c.again), evidence)
+        again = clear.look(now, view, [shift, self.speed], c.back)
+        rigid = 0.0
+        if again is not None:
+            rigid = again.rigidity(evidence > 0, c.back)
+            evidence = again.weigh(evidence, rigid * min(clear.age / c.back.settled, 1), c.back)
+        if rigid > 0.5 and again is not None:
+            shift = again.shift
+        elif clear.share(self.mask) < c.back.hidden:
+            shift = self.speed
         found = _clean(smooth_evidence(evidence.astype(np.float32), now) > 0, evidence)
         self.mask, self.frame, self.count = view.paste(found), frame, self.count + 1
-        self._note(frame, shift)
+        self._note(frame, shift, rigid)
 
-    def _note(self, frame: Picture, shift: np.ndarray) -> None:
+    def _note(self, frame: Picture, shift: np.ndarray, rigid: float) -> None:
         """Keep what the next steps need."""
         c, seen = self.config, self.clear.share(self.mask)
         self.clear = self.clear.moved(shift, bool(self.mask.any()))
         if seen >= c.back.hidden:
             self.speed = 0.5 * self.speed + 0.5 * shift
-        if seen >= c.back.clear or (self.clear.age > c.back.forget and self.mask.any()):
+        elif not self.mask.any():
+            self.speed = 0.9 * self.speed  # the longer nothing is seen, the less is known
+        # A view that still fits is better than a newer one, into which errors may have come.
+        if (rigid < 0.8 and seen >= c.back.clear) or (self.clear.age > c.back.forget and self.mask.any()):
             self.clear = Clear.of(frame, self.mask)
         if seen >= c.back.hidden and self.count % c.every == 0:
             self._remember(frame, self.mask)
