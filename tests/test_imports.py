@@ -33,7 +33,8 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
-        *("segment", "mask_shot", "mask_track"),
+        *("mask_smooth", "appearance", "box_evidence", "segment"),
+        *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores

@@ -16,13 +16,12 @@ from voin.clip import Mask, Picture
 from voin.cuts import CutDetector, read_cuts
 from voin.frame_blocks import FrameBlocks
 from voin.mask_files import write_label
-from voin.mask_shot import PackedMask, steps_of, track_shot
+from voin.mask_shot import PackedMask, mark, steps_of, track_shot
 from voin.mask_track import FlowTracker
 from voin.options import Progress, Silent
 from voin.outputs import write_json
 from voin.pictures import shown, write_image
 from voin.prompts import Prompt, check_prompts
-from voin.segment import segment
 from voin.video import Quality, VideoInfo, VideoWriter, probe, read
 
 TrackerName = Literal["auto", "grabcut", "sam2"]
@@ -66,7 +65,7 @@ class MaskOptions:
 
 
 def mask_of_prompt(video: Path | VideoInfo, prompt: Prompt) -> Mask:
-    """Show what a prompt takes for the object on its own frame, at once; that is where tracking starts.
+    """Show what a prompt takes for the object on its own frame, at once; the embedded tracker starts there.
 
     Raises:
         OSError: the video cannot be read.
@@ -74,7 +73,7 @@ def mask_of_prompt(video: Path | VideoInfo, prompt: Prompt) -> Mask:
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
     check_prompts([prompt], info.size, 0, info.count)
-    return segment(next(read(info, prompt.frame, prompt.frame + 1)), prompt)
+    return mark(FlowTracker(), FrameBlocks(info, 0, info.count).__getitem__, prompt, 0, info.count)
 
 
 def run_masks(

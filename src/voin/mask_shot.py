@@ -12,7 +12,10 @@ import cv2
 import numpy as np
 
 from voin.clip import Mask, Picture
+from voin.cuts import CutDetector
 from voin.prompts import Prompt
+
+_NEAR = (1, 4)  # frames away in which motion is looked at
 
 
 @runtime_checkable
@@ -21,8 +24,12 @@ class Tracker(Protocol):
 
     name: str
 
-    def follow(self, frames: Iterable[Picture], prompt: Prompt) -> Iterator[Mask]:
-        """Follow the object through `frames`, of which the first is the prompt's; gives a mask for each."""
+    def mark(self, frame: Picture, prompt: Prompt, near: Sequence[Picture]) -> Mask:
+        """Give the object's mask on the frame of its prompt; `near` are frames shortly before or after, if any."""
+        ...
+
+    def follow(self, frames: Iterable[Picture], mask: Mask) -> Iterator[Mask]:
+        """Follow the object through `frames`, of which the first has this mask; gives a mask for each."""
         ...
 
 
@@ -75,11 +82,13 @@ def track_shot(
     Returns:
         The mask of each frame.
     """
+    marked = {each.frame: mark(tracker, frame_of, each, start, end) for each in prompts}
 
     def follow(prompt: Prompt, last: int) -> list[PackedMask]:
         step = 1 if last >= prompt.frame else -1
+        frames = (frame_of(i) for i in range(prompt.frame, last + step, step))
         masks = []
-        for mask in tracker.follow((frame_of(i) for i in range(prompt.frame, last + step, step)), prompt):
+        for mask in tracker.follow(frames, marked[prompt.frame]):
             masks.append(PackedMask.of(mask))
             if len(masks) > 1:
                 advance(1)
@@ -92,6 +101,27 @@ def track_shot(
         change = _change(there, back)
         found += (there[:change] + back[change:])[1:]
     return found + follow(prompts[-1], end - 1)[1:]
+
+
+def mark(tracker: Tracker, frame_of: Callable[[int], Picture], prompt: Prompt, start: int, end: int) -> Mask:
+    """Give the object's mask on the frame of its prompt.
+
+    Args:
+        tracker: what will follow it.
+        frame_of: gives a frame by its number.
+        prompt: what is marked.
+        start: first frame that may be looked at, besides the prompt's own.
+        end: frame after the last one.
+    """
+    detector, near = CutDetector(), []
+    order = 1 if prompt.frame + _NEAR[-1] < end else -1
+    for away in range(_NEAR[-1] + 1):
+        number = prompt.frame + order * away
+        if not start <= number < end or detector.is_cut(frame_of(number)):
+            break
+        if away in _NEAR:
+            near.append(frame_of(number))
+    return tracker.mark(frame_of(prompt.frame), prompt, near)
 
 
 def steps_of(prompts: Sequence[Prompt], start: int, end: int) -> int:
