@@ -101,7 +101,7 @@ def test_events_may_name_files_of_sessions_alone(folder: Path) -> None:
     assert seen == [good]  # and it is passed on whole
     for path in ("/etc/passwd", f"{folder}/secret-name/link", "http://example.org/a", f"{folder}/..", 3, None):
         assert ask(guard, "/gradio_api/queue/join", body=event(path))[0] == 403
-    for body in (b"no json", b"[" * 100_000, b'"' + b"x" * 1001 + b'"'):
+    for body in (b"no json", b"[" * 100_000, b'"' + b"x" * 101_001 + b'"'):
         assert ask(guard, "/gradio_api/queue/join", body=body)[0] == 403
     assert len(seen) == 1
 
@@ -118,7 +118,7 @@ def test_names_of_others_are_refused(guard: Guard, folder: Path, host: str) -> N
     assert ask(Guard(hello, folder, None, 1000), "/", host=host)[0] == 200
 
 
-@pytest.mark.parametrize(("length", "status"), [("1000", 200), ("1001", 413), ("-1", 413), ("x", 413)])
+@pytest.mark.parametrize(("length", "status"), [("101000", 200), ("101001", 413), ("-1", 411), ("x", 411), ("", 411)])
 def test_requests_are_only_so_large(guard: Guard, length: str, status: int) -> None:
     assert ask(guard, "/gradio_api/upload", length=length)[0] == status
 

@@ -16,7 +16,9 @@ from voin.web_view import draw_frame, draw_pair, fit, shown_size, write_clips
 
 
 def opened(data: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture[..., ::-1]
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ class Client:
                 if not message["success"]:
                     raise RuntimeError(message["output"].get("error") or message["output"])
                 changed = zip(found[0]["outputs"], message["output"]["data"], strict=True)
-                return {names.get(at): value for at, value in changed if not _is_skipped(value)}
+                return {str(names.get(at)): value for at, value in changed if not _is_skipped(value)}
         raise RuntimeError("the server gave no answer")
 
     def upload(self, path: Path) -> dict[str, Any]:

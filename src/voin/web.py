@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("voin.serve")
 _REAP_SECONDS = 15.0
 _STOP_SECONDS = 3
-_UPLOAD_OVERHEAD = 1_000_000  # bytes of a request around a file
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -115,8 +114,9 @@ class Server:
         from gradio.themes import Base
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        hosts = _LOCAL_HOSTS if is_loopback(self.config.host) else None
-        most = self.config.limits.bytes + _UPLOAD_OVERHEAD
+        # With a password a name that leads here is of no use to others, and a proxy may have one.
+        hosts = _LOCAL_HOSTS | {self.config.host} if self.config.auth is None else None
+        most = self.config.limits.bytes
         app.add_middleware(Guard, folder=self.sessions.folder, hosts=hosts, most_bytes=most)  # pyright: ignore[reportArgumentType]
         # Fonts of the system: Gradio's own come from elsewhere.
         theme = Base(
@@ -134,7 +134,6 @@ class Server:
             auth=self.config.auth,
             auth_message="This page is for those who have a password.",
             allowed_paths=[],
-            max_file_size=self.config.limits.bytes,
             show_error=False,
             ssr_mode=False,
             enable_monitoring=False,

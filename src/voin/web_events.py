@@ -16,7 +16,7 @@ from voin.web_jobs import Job
 from voin.web_layout import Layout, legend
 from voin.web_marks import as_data_url
 from voin.web_panel import files_html, jobs_html, marked_text, message_html, result_html
-from voin.web_session import Sessions
+from voin.web_session import Sessions, list_videos
 from voin.web_studio import Studio
 from voin.web_view import ViewKind
 from voin.web_work import Track
@@ -118,6 +118,9 @@ class Events:
         for event in (page.view.change, page.result_frame.change):
             self._on(event, self._pair, page.result_frame, page.view, **_LATEST)
 
+        # By keyboard, too; the picture's own divider is for pointers.
+        page.divider.change(lambda at: gr.ImageSlider(slider_position=at), page.divider, page.pair, **_QUIET, **_LATEST)
+
     # --- the page itself
 
     def _enter(self, token: str, request: gr.Request) -> Update:
@@ -126,6 +129,8 @@ class Events:
         with session.lock:
             # Nothing can be done before the page has a session.
             shown = {self.page.token: session.token, self.page.choose: gr.Accordion(visible=True)}
+            if studio.desk.root is not None:
+                shown[self.page.below] = gr.Dropdown(choices=list_videos(studio.desk.root))
             if studio.info is None:
                 return shown
             shown |= self._video(studio) | self._stage(studio, "box", 24) | self._jobs(studio)

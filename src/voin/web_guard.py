@@ -21,6 +21,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _API = "/gradio_api"
 _FILE = f"{_API}/file="
 _JOIN = f"{_API}/queue/join"
+_UPLOAD = f"{_API}/upload"
+_AROUND = 100_000  # bytes of a request around a file
 # Everything else that Gradio offers (proxies, downloads of URLs, histories, recordings) is not for this page.
 _OPEN = (
     *("/static/", "/assets/", "/svelte/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"),
@@ -60,7 +62,7 @@ class Guard:
         folder: the only one from which files are served.
         hosts: names by which the server may be called; None for any. A page elsewhere could point a name of its own at
             this machine, and so talk to a server that is for this machine alone.
-        most_bytes: of a request.
+        most_bytes: of an upload.
     """
 
     def __init__(self, app: App, folder: Path, hosts: frozenset[str] | None, most_bytes: int) -> None:
@@ -79,7 +81,7 @@ class Guard:
             return
 
         if scope["path"].startswith(_JOIN):
-            body = await _body(receive, self._most)
+            body = await _body(receive, self._most + _AROUND)
             if body is None or not self._names_uploads(body):
                 await _answer(send, 403, "this names a file that is no upload; choose the file again")
                 return
@@ -98,9 +100,14 @@ class Guard:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if self._hosts is not None and host_of(headers.get(b"host", "")) not in self._hosts:
             return 421, "this server answers on this machine alone; call it 127.0.0.1 or localhost"
-        length = headers.get(b"content-length", "0")
-        if not length.isdecimal() or int(length) > self._most:
-            return 413, f"this is too large; at most {self._most // 1_000_000} MB are taken; see voin serve --max-mb"
+        length = headers.get(b"content-length", "" if scope["path"] == _UPLOAD else "0")
+        if not length.isdecimal():
+            return 411, "this does not say how large it is; an upload must; send it with its length"
+        if int(length) > self._most + _AROUND:
+            return 413, (
+                f"this is too large; at most {self._most // 1_000_000} MB are taken here; cut or convert it, or start "
+                "the server with a larger --max-mb"
+            )
         origin = headers.get(b"origin")
         if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
             return 403, "another page may not use this one; open it by itself"

@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from voin.options import Progress
+from voin.terminal import parts_of
 from voin.web_calls import answer, die_with, stop
 
 JobState = Literal["waiting", "running", "done", "refused", "failed", "cancelled"]
@@ -192,13 +193,17 @@ class Jobs:
                     target=_work, args=(theirs, job.work, os.getpid()), daemon=True, name="voin-job"
                 )
                 # Begun while nobody can cancel it: what has not begun cannot be stopped.
-                job._process.start()
+                try:
+                    job._process.start()
+                except OSError as error:  # no memory, or too many processes
+                    job._process, job.parts = None, parts_of(error)
             theirs.close()
             try:
-                state = _follow(job, ours)
+                state = _follow(job, ours) if job._process is not None else "failed"
             finally:
                 ours.close()
-                stop(job._process)
+                if job._process is not None:
+                    stop(job._process)
             with self._change:
                 self._running.remove(job)
                 self._finish(job, "cancelled" if job.state == "cancelled" else state)

@@ -81,7 +81,7 @@ class Layout:
                 self.upload = gr.File(
                     label=f"Upload one: at most {limits.megabytes} MB and {limits.frames} frames",
                     file_types=["video", *VIDEO_SUFFIXES],
-                    height=132,
+                    height=164,
                     elem_id="upload",
                 )
             with gr.Column(min_width=280, visible=sample):
@@ -184,6 +184,9 @@ class Layout:
                     elem_id="pair",
                 )
                 self.result_frame = gr.Slider(0, 1, 0, step=1, label="Frame of the result", elem_id="result-frame")
+                self.divider = gr.Slider(
+                    0, 100, 50, step=1, label="Divider, also to be dragged in the picture", elem_id="divider"
+                )
             # Rendered at once: a video in a tab that is not there yet cannot load.
             with gr.Tab("Play", render_children=True):
                 self.player = gr.HTML(
