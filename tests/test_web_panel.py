@@ -27,6 +27,12 @@ def test_what_users_name_is_text_and_never_a_tag() -> None:
     assert all("<img" not in text and "&lt;img" in text for text in shown)
 
 
+def test_messages_of_jobs_are_made_plain() -> None:
+    broken = job("refused", parts=["/secret/a.mp4 is broken"])
+    text = jobs_html([broken], HereJobs(), lambda text: text.replace("/secret/", ""))
+    assert "<b>a.mp4 is broken.</b>" in text
+
+
 def test_each_stage_of_a_running_job_is_shown_with_the_time_left() -> None:
     now = time.monotonic()
     text = jobs_html([job("running", stages={"complete": Stage(10, 5, now - 60)}, began=now)], HereJobs())

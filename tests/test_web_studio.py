@@ -217,6 +217,12 @@ def test_a_new_video_begins_anew(studio: Studio, root: Path, sessions: Sessions,
     assert (studio.masks, studio.board.frames) == (None, {})
 
 
+def test_messages_do_not_say_where_files_lie(studio: Studio, root: Path) -> None:
+    place = studio.session.place("my clip.mp4")
+    assert studio.plain(f"{place} is broken; see {root}/deep/b.mov") == "my_clip.mp4 is broken; see deep/b.mov"
+    assert studio.plain("nothing to hide") == "nothing to hide"
+
+
 def test_jobs_of_others_cannot_be_named(studio: Studio, sessions: Sessions, root: Path) -> None:
     other = studio_of(sessions, root)
     other.choose_below_root("clip.mp4")

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import gradio as gr
 
 from voin.terminal import count_of, is_fault, parts_of
-from voin.web_calls import FaultError
+from voin.web_calls import FaultError, RefusedError
 from voin.web_jobs import Job
-from voin.web_layout import Layout, legend
+from voin.web_layout import BRUSH, CUTS, DEVICES, FLOWS, METHODS, Layout, legend
 from voin.web_marks import as_data_url
 from voin.web_panel import files_html, jobs_html, marked_text, message_html, result_html
 from voin.web_session import Sessions, list_videos
@@ -61,12 +61,14 @@ class Events:
         listen(event, [self.page.token, *inputs], self._all, **{**_QUIET, **more})
 
     def _answer(self, do: Callable[..., Update], token: object, *given: Any) -> Update:
+        plain = str
         try:
             session = self._sessions.find(token)
+            plain = session.state.plain
             with session.lock:
                 return do(session.state, *given) or {self.page.token: gr.skip()}
         except Exception as error:
-            raise told(error) from None
+            raise told(error, plain) from None
 
     def _connect_video(self) -> None:
         page = self.page
@@ -117,9 +119,8 @@ class Events:
         self._on(page.result.input, self._look, page.result, page.view)
         for event in (page.view.change, page.result_frame.change):
             self._on(event, self._pair, page.result_frame, page.view, **_LATEST)
-
         # By keyboard, too; the picture's own divider is for pointers.
-        page.divider.change(lambda at: gr.ImageSlider(slider_position=at), page.divider, page.pair, **_QUIET, **_LATEST)
+        self._on(page.divider.change, lambda studio, at: {page.pair: gr.ImageSlider(slider_position=at)}, page.divider)
 
     # --- the page itself
 
@@ -133,8 +134,12 @@ class Events:
                 shown[self.page.below] = gr.Dropdown(choices=list_videos(studio.desk.root))
             if studio.info is None:
                 return shown
-            shown |= self._video(studio) | self._stage(studio, "box", 24) | self._jobs(studio)
-            return shown | (self._outcome(studio, "result") if studio.chosen is not None else {})
+            try:
+                shown |= self._video(studio) | self._stage(studio, "box", BRUSH) | self._jobs(studio)
+                return shown | (self._outcome(studio, "result") if studio.chosen is not None else {})
+            except Exception as error:  # a video of the server that is gone; the page goes on without it
+                tell(error, studio.plain)
+                return shown
 
     def _leave(self, request: gr.Request) -> None:
         self._sessions.leave(str(request.session_hash))
@@ -146,7 +151,7 @@ class Events:
             studio.choose_upload(path)
         except Exception as error:
             # What was refused does not stay in the box, as if it had been taken.
-            tell(error)
+            tell(error, studio.plain)
             return {self.page.upload: None}
         return self._chosen(studio) | {self.page.upload: None}
 
@@ -160,7 +165,7 @@ class Events:
         return self._chosen(studio)
 
     def _chosen(self, studio: Studio) -> Update:
-        return self._video(studio) | self._stage(studio, "box", 24) | {self.page.tool: "box"}
+        return self._video(studio) | self._stage(studio, "box", BRUSH) | {self.page.tool: "box"}
 
     def _video(self, studio: Studio) -> Update:
         page, last = self.page, studio.video.count - 1
@@ -171,7 +176,7 @@ class Events:
             page.start: gr.Number(value=studio.start),
             page.end: gr.Number(value=studio.end),
             page.sample_masks: gr.Button(visible=studio.is_sample()),
-            page.jobs: jobs_html(studio.jobs, studio.desk.jobs),
+            page.jobs: jobs_html(studio.jobs, studio.desk.jobs, studio.plain),
         }
 
     def _go(self, studio: Studio, frame: object, tool: str, brush: float) -> Update:
@@ -191,7 +196,7 @@ class Events:
         try:
             verb()
         except ValueError as error:
-            tell(error)
+            tell(error, studio.plain)
             show = True
         after = (studio.start, studio.end)
         # A field that a user may still type into is left alone, but where both had to change.
@@ -238,7 +243,7 @@ class Events:
         try:
             studio.draw(event)
         except ValueError as error:
-            tell(error)  # and show what is marked, without what was refused
+            tell(error, studio.plain)  # and show what is marked, without what was refused
         return self._stage(studio, tool, brush)
 
     def _change(self, studio: Studio, verb: Callable[[Studio], object], tool: str, brush: float) -> Update:
@@ -253,7 +258,7 @@ class Events:
         try:
             studio.take_masks(path)
         except Exception as error:
-            tell(error)
+            tell(error, studio.plain)
             return {self.page.masks: None}
         return self._stage(studio, tool, brush) | {self.page.masks: None}
 
@@ -264,7 +269,7 @@ class Events:
     # --- jobs
 
     def _track(self, studio: Studio, tracker: str, device: str, cuts: str) -> Update:
-        studio.track(tracker=tracker, device=device, cuts=_one_of(cuts, ("auto", "none")))
+        studio.track(tracker=tracker, device=device, cuts=_one_of(cuts, CUTS))
         return self._jobs(studio)
 
     def _complete(
@@ -281,11 +286,10 @@ class Events:
         save_flow: bool,
         png: bool,
     ) -> Update:
-        method = _one_of(method, ("voin", "classical"))
-        flow = _one_of(flow, ("dis", "raft-small", "raft-large"))
         options = {"layer": layer, "save_confidence": bool(confidence), "save_flow": bool(save_flow), "png": bool(png)}
-        options |= {"category": category or None, "cuts": _one_of(cuts, ("auto", "none"))}
-        studio.complete(method, flow, _one_of(device, ("auto", "cpu", "cuda", "mps")), crf, **options)
+        options |= {"category": category or None, "cuts": _one_of(cuts, CUTS)}
+        chosen = _one_of(method, METHODS), _one_of(flow, FLOWS), _one_of(device, DEVICES)
+        studio.complete(*chosen, crf, **options)
         return self._jobs(studio)
 
     def _jobs(self, studio: Studio) -> Update:
@@ -293,7 +297,7 @@ class Events:
         open_jobs = [(job.title, at) for at, job in enumerate(studio.jobs, start=1) if not job.is_over]
         latest = open_jobs[-1][1] if open_jobs else None
         return {
-            page.jobs: jobs_html(studio.jobs, studio.desk.jobs),
+            page.jobs: jobs_html(studio.jobs, studio.desk.jobs, studio.plain),
             page.job: gr.Dropdown(choices=open_jobs, value=latest, visible=len(open_jobs) > 1),
             page.cancel: gr.Button(visible=bool(open_jobs)),
             page.timer: gr.Timer(active=bool(open_jobs)),
@@ -303,7 +307,7 @@ class Events:
         """Show how far the jobs are, and what those have made that ended."""
         ended = studio.collect()
         if not ended:
-            return {self.page.jobs: jobs_html(studio.jobs, studio.desk.jobs)}
+            return {self.page.jobs: jobs_html(studio.jobs, studio.desk.jobs, studio.plain)}
         shown = self._jobs(studio)
         for job in ended:
             if job.state != "done":
@@ -360,8 +364,9 @@ def _chosen(studio: Studio) -> Job:
     return studio.chosen
 
 
-def _one_of(value: object, known: tuple[str, ...]) -> str:
+def _one_of(value: object, choices: list[tuple[str, str]]) -> str:
     """Take a choice that comes from a browser."""
+    known = [each for _, each in choices]
     if value not in known:
         raise ValueError(f"{str(value)[:40]!r} is no choice; it must be one of {', '.join(known)}; choose one of them")
     return str(value)
@@ -382,19 +387,25 @@ def _url(path: Any) -> str:
     return f"gradio_api/file={quote(str(path))}"
 
 
-def parts_for(error: Exception) -> list[str]:
-    """Say in parts what went wrong; faults of ours go to the log with their traceback."""
-    if isinstance(error, FaultError) or is_fault(error):
+def parts_for(error: Exception, plain: Callable[[str], str] = str) -> list[str]:
+    """Say in parts what went wrong; faults of ours go to the log with their traceback.
+
+    Args:
+        error: what was raised.
+        plain: leaves out of a text what is not for users.
+    """
+    ours = isinstance(error, FaultError) or (not isinstance(error, RefusedError) and is_fault(error))
+    if ours:
         log.error("a fault in voin", exc_info=error)
         return ["a fault in voin", "this is not your input", "please report it, with what the server printed"]
-    return parts_of(error)
+    return [plain(part) for part in parts_of(error)]
 
 
-def tell(error: Exception) -> None:
+def tell(error: Exception, plain: Callable[[str], str] = str) -> None:
     """Show an error and go on."""
-    gr.Warning(message_html(parts_for(error)), duration=None, title="Refused")
+    gr.Warning(message_html(parts_for(error, plain)), duration=None, title="Refused")
 
 
-def told(error: Exception) -> gr.Error:
+def told(error: Exception, plain: Callable[[str], str] = str) -> gr.Error:
     """Make an error that the page shows."""
-    return gr.Error(message_html(parts_for(error)), duration=None, title="Refused", print_exception=False)
+    return gr.Error(message_html(parts_for(error, plain)), duration=None, title="Refused", print_exception=False)

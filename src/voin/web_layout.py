@@ -13,6 +13,7 @@ from voin.demo import SHOTS
 from voin.web_limits import MASK_SUFFIXES, VIDEO_SUFFIXES, Limits
 
 ASSETS = Path(__file__).parent / "web_page"
+BRUSH = 24  # pixels of the video, to begin with
 TOOLS = [
     ("Box", "box"),
     ("On the object", "point"),
@@ -25,6 +26,7 @@ METHODS = [("Trained networks", "voin"), ("Classical, without networks", "classi
 LAYERS = [("PNG pictures", "png"), ("ProRes video, for editing", "mov"), ("WebM video", "webm"), ("None", "none")]
 FLOWS = [("DIS, fast", "dis"), ("RAFT small", "raft-small"), ("RAFT large, slow without a GPU", "raft-large")]
 CUTS = [("Find them", "auto"), ("There are none", "none")]
+DEVICES = [("Automatic", "auto"), ("Processor", "cpu"), ("CUDA", "cuda"), ("Apple GPU", "mps")]
 TRACKERS = [("Automatic", "auto"), ("GrabCut and flow, no weights", "grabcut"), ("SAM 2", "sam2")]
 _STAGE = '<div class="stage" hidden tabindex="0" role="application"><img alt=""><canvas></canvas></div>'
 _PLAYER = """<div class="player" hidden role="group" aria-label="Input and result, played together">
@@ -98,11 +100,11 @@ class Layout:
     def _draw(self) -> None:
         with gr.Column(elem_classes="step", elem_id="draw"):
             self.tool = gr.Radio(TOOLS, value="box", label="Draw on the frame", container=False, elem_id="tool")
-            self.brush = gr.Slider(2, 120, 24, step=2, label="Brush, in pixels of the video", visible=False)
+            self.brush = gr.Slider(2, 120, BRUSH, step=2, buttons=[], label="Brush, in pixels", visible=False)
             self.stage = gr.HTML(
                 None, html_template=_STAGE, js_on_load=(ASSETS / "stage.js").read_text(), elem_id="stage"
             )
-            self.frame = gr.Slider(0, 1, 0, step=1, label="Frame", elem_id="frame")
+            self.frame = gr.Slider(0, 1, 0, step=1, buttons=[], label="Frame", elem_id="frame")
             with gr.Row():
                 self.start = gr.Number(0, label="Start frame", precision=0, min_width=110, elem_id="start")
                 self.end = gr.Number(1, label="End frame, not included", precision=0, min_width=110, elem_id="end")
@@ -131,7 +133,7 @@ class Layout:
                 self.masks = gr.File(
                     label="A zip of PNGs, a mask video, or .npz: white where the object is seen",
                     file_types=[*MASK_SUFFIXES],
-                    height=110,
+                    height=164,
                 )
             self.sample_masks = gr.Button("Use the sample's masks", size="sm", visible=False, elem_id="sample-masks")
             with gr.Accordion("How to track", open=False):
@@ -148,10 +150,10 @@ class Layout:
             )
             with gr.Accordion("More options", open=False):
                 self.layer = gr.Dropdown(LAYERS, value="png", label="The object alone, with alpha")
-                self.crf = gr.Slider(0, 40, 18, step=1, label="Compression of the video: 0 is best and largest")
+                self.crf = gr.Slider(0, 40, 18, step=1, buttons=[], label="Compression: 0 is best and largest")
                 self.cuts = gr.Dropdown(CUTS, value="auto", label="Scene cuts")
                 self.flow = gr.Dropdown(FLOWS, value="dis", label="Optical flow")
-                self.device = gr.Dropdown(["auto", "cpu", "cuda", "mps"], value="auto", label="Device")
+                self.device = gr.Dropdown(DEVICES, value="auto", label="Device")
                 self.confidence = gr.Checkbox(True, label="Write how sure each pixel is")
                 self.save_flow = gr.Checkbox(False, label="Write the completed motion")
                 self.png = gr.Checkbox(False, label="Frames as PNG instead of a video, exact to the bit")
@@ -183,9 +185,17 @@ class Layout:
                     max_height=620,
                     elem_id="pair",
                 )
-                self.result_frame = gr.Slider(0, 1, 0, step=1, label="Frame of the result", elem_id="result-frame")
+                self.result_frame = gr.Slider(
+                    0, 1, 0, step=1, buttons=[], label="Frame of the result", elem_id="result-frame"
+                )
                 self.divider = gr.Slider(
-                    0, 100, 50, step=1, label="Divider, also to be dragged in the picture", elem_id="divider"
+                    0,
+                    100,
+                    50,
+                    step=1,
+                    buttons=[],
+                    label="Divider, also to be dragged in the picture",
+                    elem_id="divider",
                 )
             # Rendered at once: a video in a tab that is not there yet cannot load.
             with gr.Tab("Play", render_children=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,21 @@ from voin.web_work import Complete
 _SHOWN = 6
 
 
-def jobs_html(mine: Sequence[Job], jobs: Jobs) -> str:
-    """Say where a user's jobs are, the latest first."""
+def jobs_html(mine: Sequence[Job], jobs: Jobs, plain: Callable[[str], str] = str) -> str:
+    """Say where a user's jobs are, the latest first.
+
+    Args:
+        mine: the user's jobs.
+        jobs: the queue.
+        plain: leaves out of a text what is not for users.
+    """
     if not mine:
         return '<p class="soft">Nothing has been started yet.</p>'
-    items = "".join(_job(job, jobs) for job in list(reversed(mine))[:_SHOWN])
+    items = "".join(_job(job, jobs, plain) for job in list(reversed(mine))[:_SHOWN])
     return f'<ul class="jobs">{items}</ul>'
 
 
-def _job(job: Job, jobs: Jobs) -> str:
+def _job(job: Job, jobs: Jobs, plain: Callable[[str], str]) -> str:
     detail = ""
     if job.state == "waiting":
         ahead = jobs.position(job)
@@ -32,7 +38,7 @@ def _job(job: Job, jobs: Jobs) -> str:
         left = job.seconds_left()
         detail += f"<p>{'starting' if not job.stages else _left(left)}</p>"
     elif job.parts:
-        detail = message_html(job.parts)
+        detail = message_html([plain(part) for part in job.parts])
     elif job.state == "done" and job.began is not None and job.ended is not None:
         look = ' <a href="#result">Look at the result</a>' if isinstance(job.work, Complete) else ""
         detail = f"<p>in {span_text(job.ended - job.began)}.{look}</p>"
@@ -66,9 +72,14 @@ def span_text(seconds: float) -> str:
 
 def message_html(parts: Sequence[str]) -> str:
     """Show the parts of a message: what it is, what it must be, what to do."""
-    first, *rest = [part[:1].upper() + part[1:] for part in parts] or [""]
+    first, *rest = [_begun(part) for part in parts] or [""]
     lines = "".join(f"<br>{escape(_stopped(part))}" for part in rest)
     return f'<p class="message"><b>{escape(_stopped(first))}</b>{lines}</p>'
+
+
+def _begun(sentence: str) -> str:
+    """Begin a sentence with a capital, unless it begins with the name of a file."""
+    return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 
 def _stopped(sentence: str) -> str:

@@ -5,6 +5,7 @@ Every verb checks what it is given, as it comes from strangers, and leaves all a
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,6 +82,13 @@ class Studio:
     _collected: set[int] = field(default_factory=set)  # places in `jobs`
     _drawn: tuple[Job | None, object, ViewKind] | None = None
     _pairs: list[Path] = field(default_factory=list)
+
+    def plain(self, text: str) -> str:
+        """Leave out of a message where files lie on the server: that is secret, and nobody's business."""
+        for folder in (self.session.folder, self.desk.root):
+            if folder is not None:
+                text = re.sub(rf"{re.escape(str(folder))}/(?:\d{{3}}-)?", "", text)
+        return text
 
     # --- the video
 
@@ -190,7 +198,7 @@ class Studio:
     def take_masks(self, given: object) -> int:
         """Take uploaded masks; gives the number of frames that have one."""
         info, path = self.video, take_upload(self.session, given, self.desk.uploads)
-        scratch, out = self.session.place("scratch"), self.session.place("masks")
+        scratch, out = self.session.place(path.stem[4:]), self.session.place("masks")
         try:
             count = self.desk.readers.call(take_masks, path, info, self.desk.limits, scratch, out)
         finally:
