@@ -215,6 +215,7 @@ function show() {
   picture.alt = state.says;
   stage.setAttribute("aria-label", `${state.says} Arrow keys move the cross, Enter marks, Escape lets go.`);
   stage.style.aspectRatio = `${state.width} / ${state.height}`;
+  stage.style.maxWidth = `calc(72vh * ${state.width / state.height})`; // an upright video fits the window
   stage.dataset.tool = state.tool;
   stage.dataset.frame = state.frame;
   if (before.frame !== state.frame || before.tool !== state.tool) corner = null;
