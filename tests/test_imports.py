@@ -34,7 +34,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
         *("mask_smooth", "appearance", "box_evidence", "segment"),
-        *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track"),
+        *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track", "mask_sam2"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores

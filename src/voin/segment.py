@@ -38,19 +38,35 @@ def segment(frame: Picture, prompt: Prompt, near: Sequence[Picture] = ()) -> Mas
     """
     h, w = frame.shape[:2]
     prompt.check((h, w))
-    radius = max(2, min(h, w) // 100)
-    on, off = _discs((h, w), prompt.points, radius), _discs((h, w), prompt.negative, radius)
     if prompt.mask is not None:
-        mask = prompt.mask.copy()
-    elif prompt.box is not None:
+        return with_clicks(prompt.mask, prompt)
+    on, off = _clicked((h, w), prompt)
+    if prompt.box is not None:
         mask = _in_box(frame, prompt.box, near, on, off)
     else:
         mask = _at_clicks(frame, prompt.points, on, off)
-    mask = (mask | on) & ~off
-    if mask.any():
-        return mask
-    # Clicks beside the object have taken all of it: what was marked is still there.
-    return prompt.mask if prompt.mask is not None else _discs((h, w), prompt.points, 0) | _middle((h, w), prompt.box)
+    return with_clicks(mask, prompt)
+
+
+def with_clicks(mask: Mask, prompt: Prompt) -> Mask:
+    """Bring a prompt's clicks into a mask: around them it is as they say.
+
+    Returns:
+        (h, w); never empty: where clicks beside the object leave nothing, what else is marked stays.
+    """
+    size = (mask.shape[0], mask.shape[1])
+    on, off = _clicked(size, prompt)
+    result = (mask | on) & ~off
+    if result.any():
+        return result
+    if prompt.mask is not None:
+        return prompt.mask.copy()
+    return _discs(size, prompt.points, 0) | _middle(size, prompt.box)
+
+
+def _clicked(size: tuple[int, int], prompt: Prompt) -> tuple[Mask, Mask]:
+    radius = max(2, min(size) // 100)
+    return _discs(size, prompt.points, radius), _discs(size, prompt.negative, radius)
 
 
 def _in_box(frame: Picture, box: Box, near: Sequence[Picture], on: Mask, off: Mask) -> Mask:
