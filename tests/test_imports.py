@@ -45,10 +45,10 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),
-        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job", "mask_job"),
+        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job", "mask_output"),
     ),
     # Methods
-    ("pipeline", "methods", "baselines"),
+    ("pipeline", "methods", "baselines", "mask_job"),
     # Runs
     (
         *("workers", "clip_build", "build", "verify", "show_page", "show"),
