@@ -34,7 +34,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
         *("mask_smooth", "appearance", "box_evidence", "segment"),
-        *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track"),
+        *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track", "mask_sam2"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores
@@ -45,10 +45,10 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),
-        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job", "mask_job"),
+        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job", "mask_output"),
     ),
     # Methods
-    ("pipeline", "methods", "baselines"),
+    ("pipeline", "methods", "baselines", "mask_job"),
     # Runs
     (
         *("workers", "clip_build", "build", "verify", "show_page", "show"),

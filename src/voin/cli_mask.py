@@ -139,7 +139,7 @@ def mask(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Make the visible masks of an object from a box or clicks: the input of `voin complete`."""
-    with told(show_traceback, "no mask is kept of a shot that is not finished; run the same command again"):
+    with told(show_traceback, f"no mask is finished in {output}; run the same command again"):
         from voin.mask_job import MaskOptions, run_masks
 
         given = _prompts(box, point or [], negative or [], start if frame is None else frame, prompt or [], prompts)
@@ -174,9 +174,14 @@ def _prompts(
 
 
 def _say_done(output: Path, record: dict[str, Any]) -> None:
+    """Say where the masks are, which tracker made them, and what to do next."""
     seen = sum(area > 0 for area in record["areas"])
+    speed = "finished before" if record["finished_before"] else f"{record['seconds_a_frame']:.2f} s a frame"
     out.print(
-        f"{escape(str(output))}: {count_of(record['frames'], 'mask')}, object seen in {seen}; "
-        f"tracker {record['tracker']}, {record['seconds']:.1f} s",
+        f"{escape(str(output))}: {count_of(record['frames'], 'mask')}, {record['tracker']}, the object is seen in "
+        f"{count_of(seen, 'frame')}, {speed}",
         soft_wrap=True,
     )
+    if out.is_terminal:
+        looked = "" if record["preview"] else "; --preview shows them"
+        out.print(f"Next: [bold]voin complete VIDEO {escape(str(output))} -o out[/bold]{looked}", soft_wrap=True)

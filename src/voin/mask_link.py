@@ -89,7 +89,7 @@ class LinkConfig:
     """
 
     soft: float = 4.0
-    most: float = 4.0
+    most: float = 2.5
     uncovered: float = 0.6
     share: float = 0.15
 

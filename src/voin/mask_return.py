@@ -19,6 +19,7 @@ from voin.mask_view import MaskView, Place
 from voin.window import box_of
 
 _NEXT = np.ones((5, 5), np.uint8)
+_ALL = 0.95  # of an object's pixels: the rest is noise
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ReturnConfig:
         alike: pixels of less colour difference show the same, in levels.
         least_seen: share of the clear view that must be seen again.
         agreement: least correlation of the detail of what is seen again.
-        rigid: from this correlation on, the clear view says it all.
+        loose, rigid: up to the first correlation the clear view says nothing else, from the second on it says it all.
         explained: less than this share of the object in its clear view, and it is another object, or has changed.
         settled: age of a view, in frames, at which it has its full say: a new one fits whatever it is.
         shows: log odds of pixels that show the object again.
@@ -52,8 +53,9 @@ class ReturnConfig:
     alike: float = 14.0
     least_seen: float = 0.1
     agreement: float = 0.4
-    rigid: float = 0.8
-    explained: float = 0.5
+    loose: float = 0.6
+    rigid: float = 0.9
+    explained: float = 0.75
     settled: int = 8
     shows: float = 3.0
     hides: float = 3.0
@@ -85,8 +87,8 @@ class Again:
         """
         count = np.count_nonzero(mask)
         explained = np.count_nonzero(mask & cv2.dilate(self.seen.astype(np.uint8), _NEXT).astype(bool)) / max(count, 1)
-        agreed = (self.agreement - config.agreement) / (config.rigid - config.agreement)
-        share = (explained - config.explained) / (1 - config.explained) * 2 if count else 1.0
+        agreed = (self.agreement - config.loose) / (config.rigid - config.loose)
+        share = (explained - config.explained) / (_ALL - config.explained) if count else 1.0
         return float(np.clip(agreed, 0, 1) * np.clip(share, 0, 1))
 
     def weigh(self, odds: Float[np.ndarray, "h w"], trust: float, config: ReturnConfig) -> Float[np.ndarray, "h w"]:

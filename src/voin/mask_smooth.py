@@ -10,7 +10,7 @@ from voin.clip import Picture
 
 # Rows and columns to the neighbours that a pixel is compared with; each pair counts both ways.
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 3), (3, 0))
-_FLOOR = 0.1  # what neighbours count across an edge
+_FLOOR = 0.05  # what neighbours count across an edge
 # Lightness counts less than hue: shadows change it.
 _LAB = np.array([0.6, 1.3, 1.3], np.float32)
 
@@ -21,7 +21,7 @@ def lab(picture: Picture) -> Float[np.ndarray, "h w 3"]:
 
 
 def smooth_evidence(
-    evidence: Float[np.ndarray, "h w"], picture: Picture, strength: float = 0.35, rounds: int = 8
+    evidence: Float[np.ndarray, "h w"], picture: Picture, strength: float = 0.4, rounds: int = 8
 ) -> Float[np.ndarray, "h w"]:
     """Let neighbours of like colour vote about each other.
 

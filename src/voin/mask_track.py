@@ -44,8 +44,8 @@ class TrackConfig:
     margin: float = 0.45
     most_scale: float = 1.5
     band: float = 0.25
-    place: float = 0.4
-    looks: float = 1.2
+    place: float = 0.6
+    looks: float = 4.0
     every: int = 2
     link: LinkConfig = field(default_factory=LinkConfig)
     back: ReturnConfig = field(default_factory=ReturnConfig)

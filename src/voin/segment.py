@@ -17,6 +17,7 @@ from voin.prompts import Box, Point, Prompt
 _SIDE = 128  # working pixels of a box's longer side, and ...
 _CLICK_SIDE = 320  # ... of a frame's longer side, where there is no box
 _REACH = 0.12  # pixels farther from a click than this share of the frame are hardly the object
+_CLICK, _NEARBY = 6.0, 6.0  # log odds right beside a click; what a distance of the box's side counts
 _ROUNDS = 2  # of GrabCut
 _CORE, _OUTSIDE = 0.4, 0.6  # the surest shares of object and surroundings, which GrabCut leaves as they are
 _LEAST_FILL, _MOST_FILL = 0.25, 0.8  # of the box
@@ -38,19 +39,35 @@ def segment(frame: Picture, prompt: Prompt, near: Sequence[Picture] = ()) -> Mas
     """
     h, w = frame.shape[:2]
     prompt.check((h, w))
-    radius = max(2, min(h, w) // 100)
-    on, off = _discs((h, w), prompt.points, radius), _discs((h, w), prompt.negative, radius)
     if prompt.mask is not None:
-        mask = prompt.mask.copy()
-    elif prompt.box is not None:
+        return with_clicks(prompt.mask, prompt)
+    on, off = _clicked((h, w), prompt)
+    if prompt.box is not None:
         mask = _in_box(frame, prompt.box, near, on, off)
     else:
         mask = _at_clicks(frame, prompt.points, on, off)
-    mask = (mask | on) & ~off
-    if mask.any():
-        return mask
-    # Clicks beside the object have taken all of it: what was marked is still there.
-    return prompt.mask if prompt.mask is not None else _discs((h, w), prompt.points, 0) | _middle((h, w), prompt.box)
+    return with_clicks(mask, prompt)
+
+
+def with_clicks(mask: Mask, prompt: Prompt) -> Mask:
+    """Bring a prompt's clicks into a mask: around them it is as they say.
+
+    Returns:
+        (h, w); never empty: where clicks beside the object leave nothing, what else is marked stays.
+    """
+    size = (mask.shape[0], mask.shape[1])
+    on, off = _clicked(size, prompt)
+    result = (mask | on) & ~off
+    if result.any():
+        return result
+    if prompt.mask is not None:
+        return prompt.mask.copy()
+    return _discs(size, prompt.points, 0) | _middle(size, prompt.box)
+
+
+def _clicked(size: tuple[int, int], prompt: Prompt) -> tuple[Mask, Mask]:
+    radius = max(2, min(size) // 100)
+    return _discs(size, prompt.points, radius), _discs(size, prompt.negative, radius)
 
 
 def _in_box(frame: Picture, box: Box, near: Sequence[Picture], on: Mask, off: Mask) -> Mask:
@@ -58,7 +75,8 @@ def _in_box(frame: Picture, box: Box, near: Sequence[Picture], on: Mask, off: Ma
     x0, y0, x1, y1 = view.crop
     size = (view.picture.shape[1], view.picture.shape[0])
     sure, never = (_small(each[y0:y1, x0:x1], size) for each in (on, off))
-    evidence = _forced(box_evidence(frame, box, view, near), sure, never | ~view.inside)
+    evidence = box_evidence(frame, box, view, near) + _around_clicks(view.picture, sure, never)
+    evidence = _forced(evidence, sure, never | ~view.inside)
     evidence = _within(evidence, view.inside, 0.3)
     evidence = evidence + 2 * _likeness(view.picture, evidence, view.inside)
     evidence = _within(_forced(evidence, sure, never | ~view.inside), view.inside, _LEAST_FILL)
@@ -90,6 +108,17 @@ def _at_clicks(frame: Picture, points: Sequence[Point], on: Mask, off: Mask) -> 
     count, parts = cv2.connectedComponents(labels.astype(np.uint8))
     clicked = np.unique(parts[sure & labels]) if count > 1 else []
     return _enlarge(np.isin(parts, clicked) & labels, (w, h))
+
+
+def _around_clicks(picture: Picture, sure: Mask, never: Mask) -> Float[np.ndarray, "h w"]:
+    """Let a click count for what looks like it nearby, too; log odds."""
+    h, w = sure.shape
+    features = describe(picture, (0, 0), _SIDE, _NEARBY, aside=False).reshape(h * w, -1)
+    evidence = np.zeros(h * w, np.float32)
+    for mask, sign in ((sure, 1), (never, -1)):
+        if mask.any():
+            evidence += sign * _CLICK * np.exp(-distances(features, features[mask.ravel()]))
+    return evidence.reshape(h, w)
 
 
 def _likeness(picture: Picture, evidence: Float[np.ndarray, "h w"], inside: Mask) -> Float[np.ndarray, "h w"]:
