@@ -191,8 +191,17 @@ def test_no_path_leads_out(root: Path, text: str) -> None:
         find_inside(root, text.replace("{root}", str(root)))
 
 
-def test_a_loop_of_links_is_refused(root: Path) -> None:
-    (root / "loop").symlink_to(root / "loop")
+def test_a_folder_of_frames_may_hold_no_link_outwards(root: Path) -> None:
+    (root / "frames" / "00001.png").symlink_to(root / "frames" / "00000.png")
+    assert find_inside(root, "frames") == root / "frames"
+    (root / "frames" / "00002.png").symlink_to(root.parent / "secret.mp4")
+    assert "frames/" not in list_videos(root)
     with pytest.raises(ValueError, match="is not in the folder"):
-        find_inside(root, "loop")
-    assert "loop" not in list_videos(root)
+        find_inside(root, "frames")
+
+
+def test_a_loop_of_links_is_refused(root: Path) -> None:
+    (root / "loop.mp4").symlink_to(root / "loop.mp4")
+    with pytest.raises(ValueError, match="is not in the folder"):
+        find_inside(root, "loop.mp4")
+    assert "loop.mp4" not in list_videos(root)

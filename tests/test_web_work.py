@@ -147,7 +147,7 @@ def test_every_option_of_tracking_comes_back_from_its_command(monkeypatch: pytes
         raise OSError("enough")
 
     monkeypatch.setattr(mask_job, "run_masks", run_masks)
-    options = MaskOptions(tracker="grabcut", model="m", device="cpu", start=3, end=9, cuts="none", skip_broken=True)
+    options = MaskOptions(tracker="sam2", model="m", device="cpu", start=3, end=9, cuts="none", skip_broken=True)
     prompt = Prompt(4, (1, 2, 30, 40), ((3, 4), (4, 5)), ((5, 6),))
     CliRunner().invoke(cli.app, shlex.split(Track(Path("a"), (prompt,), Path("o"), options).command("a b.mp4"))[1:])
     (given,), out, chosen = seen

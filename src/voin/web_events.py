@@ -125,7 +125,7 @@ class Events:
     # --- the page itself
 
     def _enter(self, token: str, request: gr.Request) -> Update:
-        session = self._sessions.enter(token, str(request.session_hash))
+        session = self._sessions.enter(str(token), str(request.session_hash))
         studio: Studio = session.state
         with session.lock:
             # Nothing can be done before the page has a session.

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from voin.pictures import FRAME_SUFFIXES
 from voin.web_limits import VIDEO_SUFFIXES
 
 _TOKEN_BYTES = 32
-_MOST_LISTED = 500
+_MOST_LISTED, _MOST_FOLDERS = 500, 5000
 _LONGEST_NAME = 80
 _IDLE_SECONDS = 24 * 3600.0  # for pages whose end was never told
 _STRAY_SECONDS = 3600.0  # for uploads that no session took
@@ -202,6 +203,9 @@ def find_inside(root: Path, text: str) -> Path:
     # One message for all: whoever asks must not learn what there is outside.
     if path.is_absolute() or ".." in path.parts or not found.is_relative_to(root) or found == root:
         raise ValueError(refusal)
+    # A folder of frames is read file by file.
+    if found.is_dir() and not all(_leads_inside(each, root) for each in found.iterdir()):
+        raise ValueError(refusal)
     return found
 
 
@@ -209,12 +213,13 @@ def list_videos(root: Path) -> list[str]:
     """List videos, and folders of frames, below `root`, relative to it; hidden ones and links outwards are left out."""
     root = root.resolve()
     found: list[str] = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in islice(os.walk(root), _MOST_FOLDERS):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
         videos = [name for name in sorted(files) if Path(name).suffix.lower() in VIDEO_SUFFIXES and name[0] != "."]
         found += [str((here / name).relative_to(root)) for name in videos if _leads_inside(here / name, root)]
-        if here != root and any(Path(name).suffix.lower() in FRAME_SUFFIXES for name in files):
+        frames = [name for name in files if Path(name).suffix.lower() in FRAME_SUFFIXES]
+        if here != root and frames and all(_leads_inside(here / name, root) for name in files):
             found.append(f"{here.relative_to(root)}/")
         if len(found) >= _MOST_LISTED:
             break
@@ -222,4 +227,7 @@ def list_videos(root: Path) -> list[str]:
 
 
 def _leads_inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root)
+    try:
+        return path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # links in a circle
+        return False
