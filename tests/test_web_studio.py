@@ -210,6 +210,22 @@ def test_the_samples_come_with_masks(sessions: Sessions, bikes: Path) -> None:
         studio.choose_sample("x")
 
 
+def test_masks_of_another_part_are_not_taken(studio: Studio) -> None:
+    studio.trim(0, 4)
+    studio.draw({"kind": "box", "frame": 0, "x": 15, "y": 12, "w": 60, "h": 56})
+    studio.track(tracker="grabcut")
+    studio.trim(6, 10)
+    studio.collect()
+    assert studio.masks is None
+
+
+def test_a_video_goes_by_the_name_that_its_owner_gave_it(sessions: Sessions, root: Path) -> None:
+    studio = studio_of(sessions, root)
+    (root / "clip.mp4").rename(root / "my clip (1).mp4")
+    studio.choose_below_root("my clip (1).mp4")
+    assert studio.name == "my clip (1).mp4"
+
+
 def test_a_new_video_begins_anew(studio: Studio, root: Path, sessions: Sessions, tmp_path: Path) -> None:
     studio.draw({"kind": "point", "frame": 0, "x": 20, "y": 20})
     studio.masks = save_labels(tmp_path / "masks", labels(COUNT, SIZE))

@@ -155,6 +155,11 @@ def test_every_option_of_tracking_comes_back_from_its_command(monkeypatch: pytes
     assert (out, chosen) == (Path("masks"), options)
 
 
+def test_no_name_of_a_file_becomes_an_option_or_a_command() -> None:
+    job = Complete(Path("a.mp4"), "-o; rm x.mp4", Path("m"), Path("f"), JobOptions())
+    assert shlex.split(job.command()) == ["voin", "complete", "./-o; rm x.mp4", "masks", "-o", "result"]
+
+
 def test_what_is_downloaded_says_nothing_of_the_server(place: Path) -> None:
     job = work(place)
     job.run(Silent())

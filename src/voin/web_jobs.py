@@ -219,14 +219,12 @@ def _follow(job: Job, pipe: Connection) -> JobState:
     """Note what the process tells until it ends; gives the state that the job ends in."""
     while True:
         try:
-            if (
-                not pipe.poll(_POLL_SECONDS)
-                and (job._process is None or not job._process.is_alive())
-                and not pipe.poll()
-            ):
+            # Asked before the pipe is looked into: what a process told last is read, though it is gone.
+            alive = job._process is not None and job._process.is_alive()
+            if not pipe.poll(_POLL_SECONDS):
+                if alive:
+                    continue
                 break
-            if not pipe.poll():
-                continue
             kind, content = pipe.recv()
         except (EOFError, OSError):
             break

@@ -21,7 +21,7 @@ from voin.web_calls import Readers
 from voin.web_jobs import Job, Jobs
 from voin.web_limits import Limits, check_video, take_masks
 from voin.web_marks import Board, Marks, check_marks, marks_of_texts, painted_mask
-from voin.web_session import Session, find_inside, safe_name, take_upload
+from voin.web_session import Session, find_inside, take_upload
 from voin.web_view import ViewKind, draw_frame, draw_pair
 from voin.web_work import Complete, Track
 
@@ -121,7 +121,8 @@ class Studio:
 
     def _choose(self, path: Path, name: str) -> None:
         info = self.desk.readers.call(check_video, path, self.desk.limits)
-        self.info, self.name = info, safe_name(name)
+        # As its owner calls it, for the commands that are shown.
+        self.info, self.name = info, "".join(letter for letter in name if letter.isprintable())
         self.start, self.end, self.frame = 0, info.count, 0
         self.board, self.masks, self.tracked, self._sample = Board(), None, None, None
 
@@ -266,9 +267,14 @@ class Studio:
                 continue
             if not isinstance(job.work, Track):
                 self.chosen = job
-            elif self.info is not None and self.info.path == job.work.video:
+            elif self._is_worked_on(job.work):
                 self.masks, self.tracked = job.work.out, job.work
         return ended
+
+    def _is_worked_on(self, work: Track) -> bool:
+        """Say whether masks are of what is worked on now; the samples are parts of one video."""
+        last = self.video.count if work.options.end is None else work.options.end
+        return self.video.path == work.video and work.options.start < self.end and self.start < last
 
     # --- pictures
 
@@ -314,7 +320,9 @@ class Studio:
         work, record = self.result
         self._drawn = (self.chosen, frame, kind)
         at = min(max(_whole(frame, "frame"), record["start"]), record["end"] - 1)
-        info = self.desk.readers.call(check_video, work.video, self.desk.limits)
+        info = self.info
+        if info is None or info.path != work.video:  # another video was chosen since
+            info = self.desk.readers.call(check_video, work.video, self.desk.limits)
         pictures = self.desk.readers.call(draw_pair, info, work.masks, work.result, at, record["start"], kind)
         places = [self.session.place(name) for name in ("input.jpg", "result.jpg")]
         for place, data in zip(places, pictures, strict=True):

@@ -68,7 +68,7 @@ class Track:
 
     def command(self, video: str, masks: str = "masks") -> str:
         """Give the command line that does the same; painted masks lie in `painted/`."""
-        words = ["voin", "mask", video, "-o", masks]
+        words = ["voin", "mask", _argument(video), "-o", masks]
         only = self.prompts[0]
         if len(self.prompts) == 1 and only.mask is None:
             words += ["--frame", str(only.frame)]
@@ -134,7 +134,7 @@ class Complete:
 
     def command(self) -> str:
         """Give the command lines that do the same, where the video and the unpacked masks lie."""
-        words = ["voin", "complete", self.name, "masks", "-o", "result"]
+        words = ["voin", "complete", _argument(self.name), "masks", "-o", "result"]
         given = (("--method", self.method, "voin"), ("--flow", self.flow, "dis"), ("--device", self.device, "auto"))
         words += [word for option, value, usual in given if value != usual for word in (option, value)]
         words += option_words(self.options, JobOptions(), _JOB_OPTIONS)
@@ -216,6 +216,11 @@ def pack(path: Path, files: Iterable[tuple[str, Path]]) -> None:
 def _below(folder: Path, name: str) -> list[tuple[str, Path]]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [(f"{name}/{path.relative_to(folder).as_posix()}", path) for path in files]
+
+
+def _argument(name: str) -> str:
+    """Keep a file's name from being taken for an option."""
+    return f"./{name}" if name.startswith("-") else name
 
 
 def _numbers(values: Sequence[int] | None) -> str:
