@@ -19,10 +19,10 @@ from PIL import Image
 
 from voin import viz
 from voin.clip import Label, Mask, Picture
+from voin.mask_job import mask_of_prompt
 from voin.options import Progress
 from voin.pictures import read_picture
 from voin.prompts import Prompt
-from voin.segment import segment
 from voin.video import Quality, VideoInfo, VideoWriter, probe, read
 
 ViewKind = Literal["result", "whole", "confidence"]
@@ -45,7 +45,7 @@ def draw_frame(info: VideoInfo, frame: int, masks: Path | None, prompt: Prompt |
     """
     picture = _frame(info, frame)
     if prompt is not None:
-        label = segment(picture, prompt).astype(np.uint8)
+        label = mask_of_prompt(info, prompt).astype(np.uint8)
     else:
         label = read_label(masks, frame) if masks else None
     if label is None:
