@@ -22,6 +22,7 @@ _COLOUR = 1 / 20  # one unit of distance is 20 levels
 _ASIDE, _ASIDE_WEIGHT = 3, 0.35  # neighbours that describe a pixel: so far away, and what they count
 _GROUPS = 4  # the nearest of each quarter of the memory, averaged: a single odd pixel decides nothing
 _AT_ONCE = 1024
+_LEAST_KEPT = 30  # pixels
 
 
 def describe(picture: Picture, centre: tuple[float, float], size: float, place: float, aside: bool = True) -> Features:
@@ -83,9 +84,10 @@ class Memory:
         flat = features.reshape(-1, features.shape[-1])
         count = self.later if self._kept else self.first
         random = np.random.default_rng(len(self._kept))
-        kept = tuple(flat[_some(np.flatnonzero(mask), count, random)] for mask in (sure, surely_not))
-        later = [*self._kept[1:], (kept[0], kept[1])] if self._kept else []
-        self._kept = [self._kept[0] if self._kept else (kept[0], kept[1]), *later[-self.frames :]]
+        near, far = (flat[_some(np.flatnonzero(mask), count, random)] for mask in (sure, surely_not))
+        near = _edited(near, far)
+        later = [*self._kept[1:], (near, far)] if self._kept else []
+        self._kept = [self._kept[0] if self._kept else (near, far), *later[-self.frames :]]
 
     def compare(self, queries: Float[np.ndarray, "n c"], soft: float = 0.08) -> Float[np.ndarray, " n"]:
         """Give the log odds of each query being the object; `soft` is a distance that tells nothing.
@@ -100,6 +102,14 @@ class Memory:
 
     def __bool__(self) -> bool:
         return bool(self._kept)
+
+
+def _edited(near: Float[np.ndarray, "n c"], far: Float[np.ndarray, "m c"]) -> Float[np.ndarray, "k c"]:
+    """Leave out pixels of the object that look like its surroundings: a mask that holds some of these mends itself."""
+    to_far, to_near = (torch.cdist(torch.from_numpy(near), torch.from_numpy(other)) for other in (far, near))
+    own = to_near.sort(dim=1).values[:, min(2, len(near) - 1)]  # the first is the pixel itself
+    kept = (to_far.amin(dim=1) > own).numpy()
+    return near[kept] if np.count_nonzero(kept) >= _LEAST_KEPT else near
 
 
 def _some(places: Int[np.ndarray, " n"], count: int, random: np.random.Generator) -> Int[np.ndarray, " k"]:

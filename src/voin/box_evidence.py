@@ -64,7 +64,9 @@ def view_box(frame: Picture, box: Box) -> BoxView:
     return BoxView(picture, (u > 0) & (u < 1) & (v > 0) & (v < 1), u, v, (x0, y0, x1, y1))
 
 
-def box_evidence(frame: Picture, box: Box, view: BoxView, near: Sequence[Picture] = ()) -> Float[np.ndarray, "h w"]:
+def box_evidence(
+    frame: Picture, box: Box, view: BoxView, near: Sequence[Picture] = ()
+) -> Float[np.ndarray, "rows columns"]:
     """Give the log odds of each pixel of a view being the object in the box.
 
     Args:
@@ -111,7 +113,7 @@ def _from_outside(view: BoxView) -> Float[np.ndarray, "h w"]:
     if len(ring) == 0:
         return np.zeros_like(view.u)
     h, w = view.u.shape
-    features = describe(view.picture, (0, 0), _SIDE, 0, aside=False)[..., :3]
+    features = describe(view.picture, (0.0, 0.0), float(_SIDE), 0.0, aside=False)[..., :3]
     flat = np.concatenate([features, np.stack([view.u, view.v], axis=-1) * _PLACE], axis=-1).reshape(h * w, -1)
     some = np.random.default_rng(0).permutation(ring)[:_RING_PIXELS]
     return np.log(distances(flat.astype(np.float32), flat[some].astype(np.float32)) + 0.05).reshape(h, w)
@@ -142,7 +144,7 @@ def _sweep(way: Float[np.ndarray, "n m"], cost: Float[np.ndarray, "n m"]) -> Non
         np.minimum(way[line], best + price, out=way[line])
 
 
-def _motion(frame: Picture, other: Picture, box: Box, view: BoxView) -> Float[np.ndarray, "h w"]:
+def _motion(frame: Picture, other: Picture, box: Box, view: BoxView) -> Float[np.ndarray, "rows columns"]:
     """Tell how differently from the surroundings each pixel moves, as a logarithm; 0 is not at all."""
     scale = min(1.0, _FLOW_SIDE / max(frame.shape[:2]))
     size = (max(round(frame.shape[1] * scale), 16), max(round(frame.shape[0] * scale), 16))

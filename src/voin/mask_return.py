@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from voin.clip import Mask, Picture
 from voin.mask_smooth import lab
@@ -187,8 +187,8 @@ def _detail(picture: Picture) -> Float[np.ndarray, "h w"]:
 
 def _best_place(
     frame: Float[np.ndarray, "h w 3"],
-    picture: Float[np.ndarray, "h w 3"],
-    mask: Mask,
+    picture: Float[np.ndarray, "rows columns 3"],
+    mask: Bool[np.ndarray, "rows columns"],
     start: Float[np.ndarray, "2"],
     reach: float,
     alike: float,
@@ -223,7 +223,7 @@ def _best_place(
 
 def _lay(
     picture: Float[np.ndarray, "h w 4"], mask: Mask, at: tuple[int, int], size: tuple[int, int]
-) -> tuple[Mask, Float[np.ndarray, "h2 w2 4"]]:
+) -> tuple[Bool[np.ndarray, "frame_h frame_w"], Float[np.ndarray, "frame_h frame_w 4"]]:
     """Lay the clear view into an empty picture of `size` (h, w), with its left and top at `at`."""
     (left, top), (h, w) = at, size
     laid, there = np.zeros(size, bool), np.zeros((h, w, 4), np.float32)

@@ -138,7 +138,7 @@ class Sam2Tracker:
         large = F.interpolate(logits.float(), frame.shape[:2], mode="bilinear", align_corners=False)
         return (large[0, 0] > 0).cpu().numpy()
 
-    def _prepare(self, frame: Picture) -> Float[Tensor, "3 h w"]:
+    def _prepare(self, frame: Picture) -> Float[Tensor, "3 rows columns"]:
         (h, w), shrinks = self.size, self.size[0] < frame.shape[0]
         small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         colours = (small.astype(np.float32) / 255 - np.float32(_MEAN)) / np.float32(_SPREAD)

@@ -44,8 +44,8 @@ class TrackConfig:
     margin: float = 0.45
     most_scale: float = 1.5
     band: float = 0.25
-    place: float = 0.6
-    looks: float = 4.0
+    place: float = 0.7
+    looks: float = 6.0
     every: int = 2
     link: LinkConfig = field(default_factory=LinkConfig)
     back: ReturnConfig = field(default_factory=ReturnConfig)
@@ -143,7 +143,7 @@ class _Track:
         """Add to the odds by flow what the looks of the pixels say, near the outline."""
         c = self.config
         far = np.abs(distance) > c.band * c.side
-        features = describe(now, _centre(distance > 0), c.side, c.place)
+        features = describe(now, _centre(distance > 0), float(c.side), c.place)
         coarse = ~far[::2, ::2]
         looks = np.zeros(coarse.shape, np.float32)
         if self.memory and coarse.any():
@@ -157,7 +157,7 @@ class _Track:
         if small.sum() < 20:
             return
         distance = signed_distance(small)
-        features = describe(view.cut(frame), _centre(small), self.config.side, self.config.place)
+        features = describe(view.cut(frame), _centre(small), float(self.config.side), self.config.place)
         self.memory.add(features, distance > 1.5, distance < -1.5)
 
 

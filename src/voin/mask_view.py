@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from voin.clip import Mask, Picture
 from voin.window import box_of
@@ -52,15 +53,15 @@ class MaskView:
         """Working pixels in one of the frame."""
         return self.size[0] / (self.crop[2] - self.crop[0])
 
-    def cut(self, picture: Picture) -> Picture:
+    def cut(self, picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
         """Cut this part out of a frame, at working size."""
         return self._resample(picture)
 
-    def cut_mask(self, mask: Mask) -> Mask:
+    def cut_mask(self, mask: Mask) -> Bool[np.ndarray, "rows columns"]:
         """Cut this part out of a mask, at working size."""
         return self._resample(mask.astype(np.float32)) > 0.5
 
-    def paste(self, mask: Mask) -> Mask:
+    def paste(self, mask: Mask) -> Bool[np.ndarray, "frame_h frame_w"]:
         """Give the mask of the whole frame; its outline is smooth where the working size is smaller."""
         x0, y0, x1, y1 = self.crop
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)

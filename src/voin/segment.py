@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from voin.appearance import describe, distances
 from voin.box_evidence import box_evidence, view_box
@@ -20,7 +20,8 @@ _REACH = 0.12  # pixels farther from a click than this share of the frame are ha
 _CLICK, _NEARBY = 6.0, 6.0  # log odds right beside a click; what a distance of the box's side counts
 _ROUNDS = 2  # of GrabCut
 _CORE, _OUTSIDE = 0.4, 0.6  # the surest shares of object and surroundings, which GrabCut leaves as they are
-_LEAST_FILL, _MOST_FILL = 0.25, 0.8  # of the box
+_FIRST_FILL = 0.2  # of the box, at least, before looks are compared
+_LEAST_FILL, _MOST_FILL = 0.15, 0.8  # of the box
 
 
 def segment(frame: Picture, prompt: Prompt, near: Sequence[Picture] = ()) -> Mask:
@@ -77,7 +78,7 @@ def _in_box(frame: Picture, box: Box, near: Sequence[Picture], on: Mask, off: Ma
     sure, never = (_small(each[y0:y1, x0:x1], size) for each in (on, off))
     evidence = box_evidence(frame, box, view, near) + _around_clicks(view.picture, sure, never)
     evidence = _forced(evidence, sure, never | ~view.inside)
-    evidence = _within(evidence, view.inside, 0.3)
+    evidence = _within(evidence, view.inside, _FIRST_FILL)
     evidence = evidence + 2 * _likeness(view.picture, evidence, view.inside)
     evidence = _within(_forced(evidence, sure, never | ~view.inside), view.inside, _LEAST_FILL)
     labels = _cut(view.picture, evidence, view.inside, sure, never)
@@ -97,7 +98,7 @@ def _at_clicks(frame: Picture, points: Sequence[Point], on: Mask, off: Mask) -> 
     sure, never = _small(on, size), _small(off, size)
     reach = _REACH * max(size)
     away = cv2.distanceTransform((~sure).astype(np.uint8), cv2.DIST_L2, 5) / reach
-    features = describe(picture, (0, 0), reach, 0, aside=False)[..., :3].reshape(size[0] * size[1], 3)
+    features = describe(picture, (0.0, 0.0), reach, 0.0, aside=False)[..., :3].reshape(size[0] * size[1], 3)
     rim = np.zeros(sure.shape, bool)
     rim[:3], rim[-3:], rim[:, :3], rim[:, -3:] = True, True, True, True
     unlike = distances(features, features[(sure).ravel()]).reshape(sure.shape)
@@ -113,7 +114,7 @@ def _at_clicks(frame: Picture, points: Sequence[Point], on: Mask, off: Mask) -> 
 def _around_clicks(picture: Picture, sure: Mask, never: Mask) -> Float[np.ndarray, "h w"]:
     """Let a click count for what looks like it nearby, too; log odds."""
     h, w = sure.shape
-    features = describe(picture, (0, 0), _SIDE, _NEARBY, aside=False).reshape(h * w, -1)
+    features = describe(picture, (0.0, 0.0), float(_SIDE), _NEARBY, aside=False).reshape(h * w, -1)
     evidence = np.zeros(h * w, np.float32)
     for mask, sign in ((sure, 1), (never, -1)):
         if mask.any():
@@ -129,7 +130,7 @@ def _likeness(picture: Picture, evidence: Float[np.ndarray, "h w"], inside: Mask
         return np.zeros_like(evidence)
     core = inside & (evidence >= np.quantile(positive, 0.3))
     ground = ~inside | (evidence < (np.quantile(negative, 0.6) if negative.size else 0))
-    features = describe(picture, (0, 0), _SIDE, 2.0, aside=False).reshape(h * w, -1)
+    features = describe(picture, (0.0, 0.0), float(_SIDE), 2.0, aside=False).reshape(h * w, -1)
     random = np.random.default_rng(0)
     far, near = (
         distances(features, features[random.permutation(np.flatnonzero(mask))[:2000]]) for mask in (ground, core)
@@ -183,11 +184,11 @@ def _middle(size: tuple[int, int], box: Box | None) -> Mask:
     return mask
 
 
-def _small(mask: Mask, size: tuple[int, int]) -> Mask:
+def _small(mask: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "rows columns"]:
     """Resample a mask so that no click is lost."""
     return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.2
 
 
-def _enlarge(mask: Mask, size: tuple[int, int]) -> Mask:
+def _enlarge(mask: Mask, size: tuple[int, int]) -> Bool[np.ndarray, "rows columns"]:
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
     return cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR) > 0.5
