@@ -205,6 +205,18 @@ def press_until(page: Page, element: str, key: str) -> None:
     raise AssertionError(f"{element} is not reached by {key}")
 
 
+def test_the_frame_stays_where_it_is_while_it_is_drawn_on(page: Page) -> None:
+    page.click("#sample-cyclist")
+    page.wait_for_selector('#stage .stage[data-frame="76"]')
+    canvas = page.locator("#stage canvas")
+    before = canvas.bounding_box()
+    page.locator("#tool").get_by_label("Not the object").check()
+    page.wait_for_selector('#stage .stage[data-tool="not"]')
+    drag(page, 350, 262, 350, 262)
+    page.wait_for_selector("#marked >> text=Marked on frame 76")
+    assert canvas.bounding_box() == before
+
+
 def test_points_and_paint_are_drawn_and_undone(page: Page) -> None:
     page.locator("#choose").get_by_role("listbox").or_(page.locator("#below input")).first.click()
     page.get_by_role("option", name="clip.mp4").click()
