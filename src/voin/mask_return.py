@@ -37,7 +37,8 @@ class ReturnConfig:
         least_seen: share of the clear view that must be seen again.
         agreement: least correlation of the detail of what is seen again.
         loose, rigid: up to the first correlation the clear view says nothing else, from the second on it says it all.
-        explained: less than this share of the object in its clear view, and it is another object, or has changed.
+        explained: with less than this share of it in its clear view, an object has changed.
+        fade: what is left, each frame, of a view's proof that it had explained its object.
         settled: age of a view, in frames, at which it has its full say: a new one fits whatever it is.
         shows: log odds of pixels that show the object again.
         hides: log odds against pixels that hide it.
@@ -56,6 +57,7 @@ class ReturnConfig:
     loose: float = 0.6
     rigid: float = 0.9
     explained: float = 0.75
+    fade: float = 0.97
     settled: int = 8
     shows: float = 3.0
     hides: float = 3.0
@@ -78,18 +80,17 @@ class Again:
     seen: Mask
     agreement: float
 
-    def rigidity(self, mask: Mask, config: ReturnConfig) -> float:
-        """Say from 0 to 1 how well the clear view tells what the object is now.
-
-        Args:
-            mask: the object as flow and looks have it; what is seen of a rigid object is all in its clear view.
-            config: see there.
-        """
+    def explained(self, mask: Mask, config: ReturnConfig) -> float:
+        """Say from 0 to 1 how much of a mask the clear view explains: what is seen of a rigid object is all in it."""
         count = np.count_nonzero(mask)
-        explained = np.count_nonzero(mask & cv2.dilate(self.seen.astype(np.uint8), _NEXT).astype(bool)) / max(count, 1)
-        agreed = (self.agreement - config.loose) / (config.rigid - config.loose)
-        share = (explained - config.explained) / (_ALL - config.explained) if count else 1.0
-        return float(np.clip(agreed, 0, 1) * np.clip(share, 0, 1))
+        if count == 0:
+            return 1.0
+        share = np.count_nonzero(mask & cv2.dilate(self.seen.astype(np.uint8), _NEXT).astype(bool)) / count
+        return float(np.clip((share - config.explained) / (_ALL - config.explained), 0, 1))
+
+    def agreed(self, config: ReturnConfig) -> float:
+        """Say from 0 to 1 how well what is seen fits the clear view in detail."""
+        return float(np.clip((self.agreement - config.loose) / (config.rigid - config.loose), 0, 1))
 
     def weigh(self, odds: Float[np.ndarray, "h w"], trust: float, config: ReturnConfig) -> Float[np.ndarray, "h w"]:
         """Bring the clear view into the log odds of each pixel being the object, as far as it is trusted (0 to 1).

@@ -82,6 +82,7 @@ class _Track:
         self.memory, self.count = Memory(), 0
         self.speed = np.zeros(2)  # of the object, pixels of the frame
         self.clear = Clear.of(frame, mask)
+        self.proven = 0.0  # how well the clear view has explained the object so far
         self._remember(frame, mask)
 
     def step(self, frame: Picture) -> None:
@@ -96,7 +97,11 @@ class _Track:
         again = clear.look(now, view, [shift, self.speed], c.back)
         rigid = 0.0
         if again is not None:
-            rigid = again.rigidity(evidence > 0, c.back)
+            # A view that has fitted for a while is believed where something else gets into the mask, too.
+            explained = again.explained(evidence > 0, c.back)
+            if clear.age >= c.back.settled // 2 and mask.any():
+                self.proven = max(explained, c.back.fade * self.proven)
+            rigid = again.agreed(c.back) * max(explained, self.proven)
             evidence = again.weigh(evidence, rigid * min(clear.age / c.back.settled, 1), c.back)
         if rigid > 0.5 and again is not None:
             shift = again.shift
@@ -116,7 +121,7 @@ class _Track:
             self.speed = 0.9 * self.speed  # the longer nothing is seen, the less is known
         # A view that still fits is better than a newer one, into which errors may have come.
         if (rigid < 0.8 and seen >= c.back.clear) or (self.clear.age > c.back.forget and self.mask.any()):
-            self.clear = Clear.of(frame, self.mask)
+            self.clear, self.proven = Clear.of(frame, self.mask), 0.0
         if seen >= c.back.hidden and self.count % c.every == 0:
             self._remember(frame, self.mask)
 

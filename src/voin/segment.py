@@ -21,6 +21,7 @@ _CLICK, _NEARBY = 6.0, 6.0  # log odds right beside a click; what a distance of 
 _ROUNDS = 2  # of GrabCut
 _CORE, _OUTSIDE = 0.4, 0.6  # the surest shares of object and surroundings, which GrabCut leaves as they are
 _FIRST_FILL = 0.2  # of the box, at least, before looks are compared
+_LEAST_PART = 0.03  # of the largest part
 _LEAST_FILL, _MOST_FILL = 0.15, 0.8  # of the box
 
 
@@ -81,7 +82,7 @@ def _in_box(frame: Picture, box: Box, near: Sequence[Picture], on: Mask, off: Ma
     evidence = _within(evidence, view.inside, _FIRST_FILL)
     evidence = evidence + 2 * _likeness(view.picture, evidence, view.inside)
     evidence = _within(_forced(evidence, sure, never | ~view.inside), view.inside, _LEAST_FILL)
-    labels = _cut(view.picture, evidence, view.inside, sure, never)
+    labels = _large_parts(_cut(view.picture, evidence, view.inside, sure, never), sure)
     mask = np.zeros(frame.shape[:2], bool)
     mask[y0:y1, x0:x1] = _enlarge(labels, (x1 - x0, y1 - y0))
     x, y, w, h = box
@@ -167,6 +168,18 @@ def _cut(picture: Picture, evidence: Float[np.ndarray, "h w"], inside: Mask, sur
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(np.ascontiguousarray(picture), labels, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)  # pyright: ignore[reportCallIssue, reportArgumentType]
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+
+
+def _large_parts(mask: Mask, clicked: Mask) -> Mask:
+    """Leave out parts that are small beside the largest one and not clicked at."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA]
+    kept = areas >= _LEAST_PART * areas[1:].max()
+    kept[np.unique(parts[clicked])] = True
+    kept[0] = False
+    return kept[parts]
 
 
 def _discs(size: tuple[int, int], points: Sequence[Point], radius: int) -> Mask:
