@@ -156,8 +156,9 @@ def test_confidence_is_written_where_asked(tmp_path: Path, folder: Path) -> None
     both = save_labels(tmp_path / "both", given)
     run(folder, both, tmp_path / "out", save_confidence=True, order=(2, 1))
     assert len(list((tmp_path / "out" / "confidence").iterdir())) == COUNT
-    path = tmp_path / "out" / "confidence" / "00004.png"
-    confidence = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    with Image.open(tmp_path / "out" / "confidence" / "00004.png") as picture:
+        assert picture.mode == "L"
+        confidence = np.asarray(picture)
     whole = expected_label(given[4], (2, 1))
     assert confidence.shape == SIZE
     assert (confidence[whole == 0] == 0).all()

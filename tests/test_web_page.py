@@ -266,18 +266,17 @@ def test_a_broken_file_is_refused_in_words(page: Page, tmp_path: Path) -> None:
     page.wait_for_selector("text=There are no masks yet.")
 
 
-def test_a_cancelled_job_stops_and_the_next_one_runs(page: Page, served: Served) -> None:
-    before = set(served.children())
+def test_a_cancelled_job_has_stopped(page: Page, served: Served) -> None:
     take_sample(page, 187, 242)
     page.click("#sample-masks")
     page.wait_for_selector("#mask-state >> text=There are masks")
-    before |= set(served.children())
+    before = set(served.children())
     page.click("#complete")
     page.wait_for_selector(".job.running progress", timeout=LONG)
-    assert set(served.children()) - before
+    job = max(set(served.children()) - before)  # the latest: a reader may have been begun, too
     page.click("#cancel")
     page.wait_for_selector(".job.cancelled")
-    wait_until(lambda: not set(served.children()) - before)
+    assert job not in served.children()
     page.wait_for_selector("#cancel", state="hidden")
 
 
@@ -288,7 +287,7 @@ def test_a_job_that_crashes_leaves_the_server_up(page: Page, served: Served) -> 
     before = set(served.children())
     page.click("#complete")
     page.wait_for_selector(".job.running progress", timeout=LONG)
-    (job,) = set(served.children()) - before
+    job = max(set(served.children()) - before)  # the latest: a reader may have been begun, too
     os.kill(job, 9)
     page.wait_for_selector("text=The job's process died (signal 9).", timeout=LONG)
     go(page, 200)
