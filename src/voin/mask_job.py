@@ -306,4 +306,6 @@ def _preview(
                 sheet[frame] = (picture, drawn)
             progress.advance("preview")
     rows = [(name, [each[i] for each in sheet.values()]) for i, name in enumerate(("input", "mask"))]
-    write_image(out / PREVIEW_SHEET, viz.contact_sheet(rows, columns=[f"frame {frame}" for frame in sheet]))
+    crop = viz.around((masks[frame].mask() for frame in sheet), margin=0.4)
+    columns = [f"frame {frame}" for frame in sheet]
+    write_image(out / PREVIEW_SHEET, viz.contact_sheet(rows, columns, crop=crop))
