@@ -95,7 +95,8 @@ def _colour_odds(view: BoxView) -> Float[np.ndarray, "h w"]:
     """Tell how much more frequent a pixel's colour is in the box than around it, as log odds."""
     blurred = cv2.GaussianBlur(view.picture, (0, 0), 1.0)
     scaled = cv2.cvtColor(blurred, cv2.COLOR_RGB2LAB).astype(np.float32) * (np.array(_BINS, np.float32) / 256)
-    bins = np.ravel_multi_index(tuple(np.moveaxis(scaled.astype(np.int64), -1, 0)), _BINS)
+    light, green, blue = np.moveaxis(scaled.astype(np.int64), -1, 0)
+    bins = (light * _BINS[1] + green) * _BINS[2] + blue
     there, around = (_frequency(bins[mask])[bins] for mask in (view.inside, ~view.inside))
     return np.log((there + 1e-5) / (around + 1e-5))
 

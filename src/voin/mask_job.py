@@ -19,7 +19,7 @@ from voin.frame_blocks import FrameBlocks
 from voin.mask_files import write_label
 from voin.mask_output import PREVIEW_SHEET, PREVIEW_VIDEO, MaskFolder, mask_name
 from voin.mask_sam2 import MODEL, has_sam2, load_sam2
-from voin.mask_shot import PackedMask, Tracker, mark, steps_of, track_shot
+from voin.mask_shot import REACH, PackedMask, Tracker, mark, steps_of, track_shot
 from voin.mask_track import FlowTracker
 from voin.methods import choose_device
 from voin.options import Progress, Silent
@@ -89,7 +89,8 @@ def mask_of_prompt(video: Path | VideoInfo, prompt: Prompt) -> Mask:
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
     check_prompts([prompt], info.size, 0, info.count)
-    return mark(FlowTracker(), FrameBlocks(info, 0, info.count).__getitem__, prompt, 0, info.count)
+    start, end = max(prompt.frame - REACH, 0), min(prompt.frame + REACH + 1, info.count)
+    return mark(FlowTracker(), FrameBlocks(info, start, end).__getitem__, prompt, start, end)
 
 
 def run_masks(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,18 @@ from voin.segment import with_clicks
 MODEL = "facebook/sam2.1-hiera-tiny"  # on the Hugging Face hub
 _FILES = ("config.json", "model.safetensors")
 # What the networks of SAM 2 are used to: ImageNet's mean and spread.
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_MEAN, _SPREAD = (np.array(each, np.float32) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 _ON, _OFF, _CORNERS = 1, 0, (2, 3)  # what SAM calls its points
 
 
 def has_sam2(model: str | None = None) -> bool:
     """Say whether transformers and the weights of `model` are on this machine; nothing is downloaded."""
-    try:
-        import_module("transformers")
-        hub: Any = import_module("huggingface_hub")
-    except ImportError:
+    if find_spec("transformers") is None or find_spec("huggingface_hub") is None:
         return False
     name = model or MODEL
     if Path(name).is_dir():
         return all((Path(name) / file).is_file() for file in _FILES)
+    hub: Any = import_module("huggingface_hub")
     try:
         return all(isinstance(hub.try_to_load_from_cache(name, file), str) for file in _FILES)
     except ValueError:  # no name of a model
@@ -141,7 +140,7 @@ class Sam2Tracker:
     def _prepare(self, frame: Picture) -> Float[Tensor, "3 rows columns"]:
         (h, w), shrinks = self.size, self.size[0] < frame.shape[0]
         small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        colours = (small.astype(np.float32) / 255 - np.float32(_MEAN)) / np.float32(_SPREAD)
+        colours = (small.astype(np.float32) / 255 - _MEAN) / _SPREAD
         return torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)).to(self.device)
 
 

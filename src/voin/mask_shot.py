@@ -15,7 +15,8 @@ from voin.clip import Mask, Picture
 from voin.cuts import CutDetector
 from voin.prompts import Prompt
 
-_NEAR = (1, 4)  # frames away in which motion is looked at
+REACH = 4  # frames around a prompt's that are looked at for motion, at most; of these ...
+_NEAR = (1, REACH)  # ... only those so far away
 
 
 @runtime_checkable
@@ -113,15 +114,21 @@ def mark(tracker: Tracker, frame_of: Callable[[int], Picture], prompt: Prompt, s
         start: first frame that may be looked at, besides the prompt's own.
         end: frame after the last one.
     """
+    after = _near(frame_of, prompt.frame, 1, start, end)
+    before = _near(frame_of, prompt.frame, -1, start, end) if len(after) < len(_NEAR) else []
+    return tracker.mark(frame_of(prompt.frame), prompt, before if len(before) > len(after) else after)
+
+
+def _near(frame_of: Callable[[int], Picture], frame: int, order: int, start: int, end: int) -> list[Picture]:
+    """Give the frames of one shot shortly before (`order` -1) or after (1) a frame."""
     detector, near = CutDetector(), []
-    order = 1 if prompt.frame + _NEAR[-1] < end else -1
     for away in range(_NEAR[-1] + 1):
-        number = prompt.frame + order * away
+        number = frame + order * away
         if not start <= number < end or detector.is_cut(frame_of(number)):
             break
         if away in _NEAR:
             near.append(frame_of(number))
-    return tracker.mark(frame_of(prompt.frame), prompt, near)
+    return near
 
 
 def steps_of(prompts: Sequence[Prompt], start: int, end: int) -> int:

@@ -189,4 +189,4 @@ def _clean(mask: Mask, known: Field) -> Mask:
     for part in range(1, count):
         inside = float((known[parts == part] > 0).mean())
         kept[part] = areas[part] >= 0.05 * largest and (areas[part] >= 0.3 * largest or inside > 0.3)
-    return kept[parts]
+    return kept[np.asarray(parts, np.int64)]

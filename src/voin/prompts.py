@@ -222,7 +222,7 @@ def _prompt(path: Path, given: dict[str, Any]) -> Prompt:
             "and negative lists of [x, y], mask a path; correct it"
         )
     return Prompt(
-        frame,
+        int(given["frame"]),
         tuple(box) if box else None,
         tuple((x, y) for x, y in points),
         tuple((x, y) for x, y in negative),

@@ -179,7 +179,7 @@ def _large_parts(mask: Mask, clicked: Mask) -> Mask:
     kept = areas >= _LEAST_PART * areas[1:].max()
     kept[np.unique(parts[clicked])] = True
     kept[0] = False
-    return kept[parts]
+    return kept[np.asarray(parts, np.int64)]
 
 
 def _discs(size: tuple[int, int], points: Sequence[Point], radius: int) -> Mask:

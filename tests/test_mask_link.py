@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+
+from mask_clips import iou, texture
+from voin.mask_link import Link, LinkConfig, signed_distance
+
+SHEET = texture(4, (96, 160), 40, 250, (1.0, 0.9, 0.8))
+MASK = np.zeros((80, 120), bool)
+MASK[25:55, 30:70] = True
+
+
+def test_nothing_moves_between_equal_pictures() -> None:
+    link = Link.between(SHEET, SHEET)
+    assert np.abs(link.forward).max() < 0.1
+    assert link.error.max() < 0.2
+
+
+def test_a_mask_is_carried_by_whole_pixels() -> None:
+    link = Link.between(SHEET[:80, 10:130], SHEET[:80, 5:125])  # everything moves 5 pixels to the right
+    distance, odds = link.carry(MASK, LinkConfig())
+    moved = np.roll(MASK, 5, axis=1)
+    assert iou(distance > 0, moved) > 0.95
+    assert iou(odds > 0, moved) > 0.95
+    assert iou(link.push(MASK) > 0.5, moved) > 0.95
+
+
+def test_the_signed_distance_counts_pixels_to_the_outline() -> None:
+    distance = signed_distance(MASK)
+    assert np.array_equal(distance > 0, MASK)
+    assert distance[40, 32] == 3
+    assert distance[40, 27] == -3
+
+
+def test_what_is_uncovered_is_doubted() -> None:
+    ground, thing = SHEET[:80, :120], texture(7, (30, 40), 90, 255, (0.5, 0.7, 1.2))
+    frames = [ground.copy() for _ in range(2)]
+    for frame, left in zip(frames, (30, 38), strict=True):
+        frame[25:55, left : left + 40] = thing
+    _, odds = Link.between(*frames).carry(MASK, LinkConfig())
+    assert odds[27:53, 31:37].mean() < 0.5 * odds[27:53, 42:74].mean()
+    assert (odds[27:53, 42:74] > 0).mean() > 0.9
