@@ -112,6 +112,12 @@ def test_a_finished_run_is_not_repeated(film: Path, tmp_path: Path) -> None:
     assert again["areas"] == first["areas"]
 
 
+def test_a_preview_may_be_asked_for_later(film: Path, tmp_path: Path) -> None:
+    run_masks(film, [PROMPT], tmp_path / "masks", PLAIN)
+    run_masks(film, [PROMPT], tmp_path / "masks", replace(PLAIN, preview=True))
+    assert (tmp_path / "masks" / PREVIEW_VIDEO).exists()
+
+
 def test_other_masks_are_replaced_only_when_asked(film: Path, tmp_path: Path) -> None:
     run_masks(film, [PROMPT], tmp_path / "masks", replace(PLAIN, preview=True))
     other = Prompt(2, mask=MASKS[2])

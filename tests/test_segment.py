@@ -82,6 +82,14 @@ def test_boxes_of_every_shape_give_a_mask_within(box: tuple[int, int, int, int])
     assert found.sum() == found[y : y + h, x : x + w].sum()
 
 
+@pytest.mark.parametrize(
+    "prompt", [Prompt(0, box=(0, 0, 64, 48)), Prompt(0, box=(9, 9, 9, 9)), Prompt(0, points=((9, 9),))]
+)
+def test_a_flat_picture_gives_some_mask(prompt: Prompt) -> None:
+    flat = np.full((48, 64, 3), 120, np.uint8)
+    assert segment(flat, prompt, [flat]).any()
+
+
 def test_a_prompt_outside_the_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="outside the frame"):
         segment(FRAMES[0], Prompt(0, points=((160, 0),)))

@@ -62,7 +62,8 @@ class MaskFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise OSError(f"{self.path} is a file; the output must be a folder; choose another name")
-        if self.record is not None and self.record["finished"] and not self.is_finished() and not overwrite:
+        others = self.record is not None and self.record["finished"] and self.record["request"] != self.request
+        if self.record is not None and others and not overwrite:
             told = ", ".join(differences(self.record["request"], self.request)[:4])
             raise OSError(
                 f"{self.path} holds other masks{f' (other {told})' if told else ''}; each run needs a folder of its "

@@ -23,6 +23,8 @@ from voin.mask_view import MaskView, Place, joined, place_of
 from voin.prompts import Prompt
 from voin.segment import segment
 
+_FITS = 0.8  # of a clear view: good enough to be kept
+
 
 @dataclass(frozen=True)
 class TrackConfig:
@@ -120,7 +122,8 @@ class _Track:
         elif not self.mask.any():
             self.speed = 0.9 * self.speed  # the longer nothing is seen, the less is known
         # A view that still fits is better than a newer one, into which errors may have come.
-        if (rigid < 0.8 and seen >= c.back.clear) or (self.clear.age > c.back.forget and self.mask.any()):
+        old = self.clear.age > c.back.forget and self.mask.any()
+        if rigid < _FITS and (seen >= c.back.clear or old):
             self.clear, self.proven = Clear.of(frame, self.mask), 0.0
         if seen >= c.back.hidden and self.count % c.every == 0:
             self._remember(frame, self.mask)

@@ -102,7 +102,7 @@ def _at_clicks(frame: Picture, points: Sequence[Point], on: Mask, off: Mask) -> 
     features = describe(picture, (0.0, 0.0), reach, 0.0, aside=False)[..., :3].reshape(size[0] * size[1], 3)
     rim = np.zeros(sure.shape, bool)
     rim[:3], rim[-3:], rim[:, :3], rim[:, -3:] = True, True, True, True
-    unlike = distances(features, features[(sure).ravel()]).reshape(sure.shape)
+    unlike = distances(features, features[sure.ravel()]).reshape(sure.shape)
     ground = distances(features, features[((rim & ~sure) | never).ravel()]).reshape(sure.shape)
     evidence = 2 * np.log((ground + 0.1) / (unlike + 0.1)) + 2 * (1 - away)
     evidence = smooth_evidence(_forced(evidence.astype(np.float32), sure, never), picture)
@@ -130,7 +130,7 @@ def _likeness(picture: Picture, evidence: Float[np.ndarray, "h w"], inside: Mask
     if positive.size == 0:
         return np.zeros_like(evidence)
     core = inside & (evidence >= np.quantile(positive, 0.3))
-    ground = ~inside | (evidence < (np.quantile(negative, 0.6) if negative.size else 0))
+    ground = ~inside | (evidence <= (np.quantile(negative, 0.6) if negative.size else 0))
     features = describe(picture, (0.0, 0.0), float(_SIDE), 2.0, aside=False).reshape(h * w, -1)
     random = np.random.default_rng(0)
     far, near = (
