@@ -53,7 +53,7 @@ $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "Installing voin and its tools: torch with its libraries is a few GB, some minutes"
-	$(BIN)/python -m pip install --editable ".[demo,dev,raft,eval,train]"
+	$(BIN)/python -m pip install --editable ".[demo,dev,raft,eval,train,web,sam2]"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/pyvenv.cfg:

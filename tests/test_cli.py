@@ -155,7 +155,8 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(methods, "load", load)
     words = "complete v.mp4 m -o o --category dog --amodal a --occluder b --ids 1,2 --order 2,1 --flow raft-small"
-    words += " --raft-weights w.pt --png --layer webm --save-flow --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
+    words += " --raft-weights w.pt --png --layer webm --save-flow --save-confidence"
+    words += " --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
     words += " --model weights --preset paper --x264-preset fast --lossless --resize-masks --mask-frames 0-8:2"
     words += " --absent error --skip-broken --overwrite"
     code, _, text = call(*words.split())
@@ -176,6 +177,7 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
             png=True,
             layer="webm",
             save_flow=True,
+            save_confidence=True,
             start=3,
             end=9,
             cuts=Path("c.txt"),

@@ -24,7 +24,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     (
         *("masks", "warp", "pyramid", "diffuse", "resolution", "cuts", "viz"),
         *("video_info", "pictures", "video_read", "video_write", "video_join", "video"),
-        *("mask_read", "mask_frames", "mask_arrays", "mask_files"),
+        *("mask_read", "mask_frames", "mask_arrays", "mask_files", "frame_blocks", "prompts"),
     ),
     # Parts
     (
@@ -33,6 +33,8 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
+        *("mask_smooth", "appearance", "box_evidence", "segment"),
+        *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track", "mask_sam2"),
         *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
     ),
     # Stores
@@ -43,10 +45,10 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Jobs
     (
         *("memory", "threads", "options", "preflight", "plan"),
-        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job"),
+        *("crops", "outputs", "preview", "chunk_writer", "run_record", "job", "mask_output"),
     ),
     # Methods
-    ("pipeline", "methods", "baselines"),
+    ("pipeline", "methods", "baselines", "mask_job"),
     # Runs
     (
         *("workers", "clip_build", "build", "verify", "show_page", "show"),
@@ -57,8 +59,10 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ),
     # Faces
     (
-        *("doctor", "terminal", "demo_page", "demo", "bench", "cli_options", "cli_demo"),
-        *("cli_data", "cli_pack", "cli_evaluate", "cli_train", "cli", "__main__"),
+        *("doctor", "terminal", "demo_page", "demo", "bench", "cli_options", "cli_demo", "cli_mask"),
+        *("web_calls", "web_limits", "web_session", "web_jobs", "web_marks", "web_view", "web_work", "web_studio"),
+        *("web_panel", "web_layout", "web_events", "web_guard", "web"),
+        *("cli_data", "cli_pack", "cli_evaluate", "cli_train", "cli_serve", "cli", "__main__"),
     ),
 )
 PLACE = {module: (row, column) for row, modules in enumerate(TABLE) for column, module in enumerate(modules)}
@@ -150,7 +154,7 @@ def test_an_unknown_public_name_lists_the_known_ones() -> None:
 
 @pytest.mark.parametrize("module", ["voin", "voin.cli"])
 def test_the_command_line_starts_without_torch(module: str) -> None:
-    heavy = "{'torch', 'cv2', 'av', 'numpy'}"
+    heavy = "{'torch', 'cv2', 'av', 'numpy', 'gradio'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

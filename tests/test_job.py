@@ -151,6 +151,29 @@ def test_flow_is_written_where_asked(tmp_path: Path, masks: Path, folder: Path) 
     assert (tmp_path / "out" / "flow" / "1" / "00004.png").exists()
 
 
+def test_confidence_is_written_where_asked(tmp_path: Path, folder: Path) -> None:
+    given = labels(COUNT, SIZE, objects=2)
+    both = save_labels(tmp_path / "both", given)
+    run(folder, both, tmp_path / "out", save_confidence=True, order=(2, 1))
+    assert len(list((tmp_path / "out" / "confidence").iterdir())) == COUNT
+    with Image.open(tmp_path / "out" / "confidence" / "00004.png") as picture:
+        assert picture.mode == "L"
+        confidence = np.asarray(picture)
+    whole = expected_label(given[4], (2, 1))
+    assert confidence.shape == SIZE
+    assert (confidence[whole == 0] == 0).all()
+    for number in (1, 2):
+        seen = (given[4] == number) & (whole == number)
+        assert (confidence[seen] == 255).all()
+    hidden = confidence[(whole > 0) & (given[4] == 0)]
+    assert set(hidden.tolist()) == {0, 51}  # invented and propagated, as the method says
+
+
+def test_no_confidence_is_written_unasked(tmp_path: Path, masks: Path, folder: Path) -> None:
+    run(folder, masks, tmp_path / "out")
+    assert not (tmp_path / "out" / "confidence").exists()
+
+
 def test_the_record_counts_what_came_out(tmp_path: Path, masks: Path, folder: Path) -> None:
     returned = run(folder, masks, tmp_path / "out", chunk_frames=5, context_frames=2, category="box")
     record = json.loads((tmp_path / "out" / "run.json").read_text())

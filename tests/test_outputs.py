@@ -55,7 +55,7 @@ def test_an_unfinished_run_is_another_run_too(tmp_path: Path, masks: Path, folde
 
 def test_overwriting_removes_only_what_runs_have_written(tmp_path: Path, masks: Path, video: Path) -> None:
     out = tmp_path / "out"
-    run(video, masks, out, png=True, save_flow=True)
+    run(video, masks, out, png=True, save_flow=True, save_confidence=True)
     for name in ("notes.txt", "completed/notes.txt", "object/99999.png"):
         (out / name).write_text("mine")
     run(video, masks, out, layer="none", overwrite=True, start=2)
@@ -67,6 +67,7 @@ def test_overwriting_removes_only_what_runs_have_written(tmp_path: Path, masks: 
         ]
     )
     assert not (out / "flow").exists()
+    assert not (out / "confidence").exists()
 
 
 def test_files_of_others_are_never_overwritten(tmp_path: Path, masks: Path, folder: Path) -> None:

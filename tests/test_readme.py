@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DOCUMENTS = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 # Run as they stand. The others take long (demo, bench, those that need weights): their options are checked.
-QUICK = {"complete", "doctor", "data", "evaluate"}
+QUICK = {"complete", "mask", "doctor", "data", "evaluate"}
 SLOW_OPTIONS = {"raft-small", "raft-large", "--raft-weights", "--lpips-weights", "cuda"}
 # Programs of the shell that a document may show without our having anything to check.
 FOREIGN = {"cd", "git", "source", "open", "xdg-open", "pre-commit", "export"}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from voin import preview, viz
 from voin.clip import Label, Picture
@@ -162,6 +163,8 @@ class ChunkWriter:
         else:
             videos[Path("completed.mp4")].write(result)
         pool.put(_write_label, root / layout.amodal(name), size, patches)
+        if layout.confidence:
+            pool.put(_write_confidence, root / layout.confidence_picture(name), size, patches)
         for number in layout.ids:
             patch = patches.get(number)
             if layout.layer == "png":
@@ -204,6 +207,15 @@ def draw_label(size: tuple[int, int], patches: dict[int, Patch]) -> Label:
     return label
 
 
+def draw_confidence(size: tuple[int, int], patches: dict[int, Patch]) -> UInt8[np.ndarray, "h w"]:
+    """Draw how sure the objects' pixels are, 0 (invented) to 255 (seen), 0 outside; what lies in front is seen."""
+    confidence = np.zeros(size, np.uint8)
+    for patch in reversed(patches.values()):
+        box = confidence[patch.rows, patch.columns]
+        box[patch.amodal] = patch.confidence[patch.amodal]
+    return confidence
+
+
 def draw_layer(size: tuple[int, int], patch: Patch | None) -> np.ndarray:
     """Draw an object alone: uint8 (h, w, 4), its completed colours and alpha 255 inside it, all 0 outside."""
     layer = np.zeros((*size, 4), np.uint8)
@@ -217,6 +229,10 @@ def draw_layer(size: tuple[int, int], patch: Patch | None) -> np.ndarray:
 
 def _write_label(path: Path, size: tuple[int, int], patches: dict[int, Patch]) -> None:
     write_label(path, draw_label(size, patches))
+
+
+def _write_confidence(path: Path, size: tuple[int, int], patches: dict[int, Patch]) -> None:
+    write_image(path, draw_confidence(size, patches))
 
 
 def _write_layer(path: Path, size: tuple[int, int], patch: Patch | None) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from voin import __version__
 from voin.cli_demo import BENCH_EXAMPLES, DEMO_EXAMPLES, bench, demo
 from voin.cli_evaluate import EXAMPLES, evaluate
+from voin.cli_mask import MASK_EXAMPLES, mask
 from voin.cli_options import (
     INPUT,
     OBJECT,
@@ -26,6 +27,7 @@ from voin.cli_options import (
     WeightsOption,
 )
 from voin.cli_pack import data_app
+from voin.cli_serve import SERVE_EXAMPLES, serve
 from voin.cli_train import TRAIN_EXAMPLES, train
 from voin.terminal import FAULT, Bars, count_of, err, out, told
 
@@ -168,6 +170,14 @@ def complete(
     save_flow: Annotated[
         bool, typer.Option("--save-flow", help="Write the completed motion to flow/.", rich_help_panel=OUTPUT)
     ] = False,
+    save_confidence: Annotated[
+        bool,
+        typer.Option(
+            "--save-confidence",
+            help="Write how sure each pixel of the object is to confidence/: white was seen, black is invented.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     crf: Annotated[int, typer.Option(help="Quality of the video: 0 is best, 51 worst.", rich_help_panel=OUTPUT)] = 18,
     x264_preset: Annotated[
         str,
@@ -240,6 +250,7 @@ def complete(
             png=png,
             layer=layer,
             save_flow=save_flow,
+            save_confidence=save_confidence,
             start=start,
             end=end,
             cuts=cuts if cuts in ("auto", "none") else Path(cuts),
@@ -284,6 +295,8 @@ def _say_done(output: Path, record: dict[str, Any]) -> None:
         err.print(f"Did not decode, the frame before stands in its place: {shown}", style="yellow", soft_wrap=True)
 
 
+app.command(epilog=MASK_EXAMPLES)(mask)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 

@@ -34,6 +34,7 @@ EXTRAS = {
     "raft": ("torchvision",),
     "eval": ("lpips", "matplotlib", "skimage"),
     "hub": ("huggingface_hub",),
+    "sam2": ("transformers",),
     "train": ("lightning", "tensorboard"),
     "ray": ("ray",),
     "web": ("gradio",),

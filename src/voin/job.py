@@ -194,6 +194,7 @@ def _layout(inputs: Inputs, options: JobOptions) -> Layout:
         png=options.png or info.kind != "video",
         layer=options.layer,
         flow=options.save_flow,
+        confidence=options.save_confidence,
     )
 
 

@@ -52,6 +52,7 @@ class JobOptions:
         png: Write the completed frames as PNGs, exact to the bit, not as a video. Folders and GIFs always do.
         layer: The objects alone, with alpha: PNGs, a video (mov: ProRes 4444, webm: VP9), or none.
         save_flow: Also write the completed flow.
+        save_confidence: Also write how sure each pixel of the objects is.
         start: First frame.
         end: Frame after the last one; None for all.
         cuts: Where shots begin: "auto" finds hard cuts, "none" takes it all for one shot, a file lists frame numbers.
@@ -73,6 +74,7 @@ class JobOptions:
     png: bool = False
     layer: Layer = "png"
     save_flow: bool = False
+    save_confidence: bool = False
     start: int = 0
     end: int | None = None
     cuts: str | Path = "auto"

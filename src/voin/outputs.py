@@ -35,6 +35,7 @@ class Layout:
         png: completed frames are PNGs, not a video.
         layer: kind of the objects' layers.
         flow: completed flow is written.
+        confidence: so is how sure each pixel is.
     """
 
     names: tuple[str, ...]
@@ -42,6 +43,7 @@ class Layout:
     png: bool
     layer: Layer
     flow: bool
+    confidence: bool = False
 
     @staticmethod
     def from_json(given: dict[str, Any]) -> Layout:
@@ -49,7 +51,8 @@ class Layout:
         names, ids = tuple(map(str, given["names"])), tuple(map(int, given["ids"]))
         if any(Path(name).name != name for name in names) or given["layer"] not in get_args(Layer):
             raise ValueError("names of frames are file names; layers are of a known kind; remove the file")
-        return Layout(names, ids, bool(given["png"]), given["layer"], bool(given["flow"]))
+        confidence = bool(given.get("confidence"))
+        return Layout(names, ids, bool(given["png"]), given["layer"], bool(given["flow"]), confidence)
 
     def completed(self, name: str) -> Path:
         """Give the PNG of a completed frame."""
@@ -58,6 +61,10 @@ class Layout:
     def amodal(self, name: str) -> Path:
         """Give the label map of the whole objects in a frame."""
         return Path("amodal", f"{name}.png")
+
+    def confidence_picture(self, name: str) -> Path:
+        """Give the grey PNG that says how sure the objects' pixels are in a frame."""
+        return Path("confidence", f"{name}.png")
 
     def layer_picture(self, number: int, name: str) -> Path:
         """Give the PNG of an object alone."""
@@ -86,6 +93,8 @@ class Layout:
             yield self.amodal(name)
             if self.png:
                 yield self.completed(name)
+            if self.confidence:
+                yield self.confidence_picture(name)
             if self.layer == "png":
                 yield from (self.layer_picture(number, name) for number in self.ids)
             if self.flow:
@@ -271,7 +280,7 @@ class Folder:
 def is_output(path: Path) -> bool:
     """Say whether a path relative to an output folder may be something that runs write or remove there."""
     top = Path(path.parts[0])
-    return top.name in ("completed", "amodal", "flow", PREVIEW, RECORD, STATE) or top.stem.startswith(
+    return top.name in ("completed", "amodal", "confidence", "flow", PREVIEW, RECORD, STATE) or top.stem.startswith(
         ("completed", "object")
     )
 

@@ -32,6 +32,10 @@ STAGES = {
     "cuts": "looking for cuts",
     "complete": "completing",
     "write": "writing",
+    "track": "tracking",
+    "preview": "drawing",
+    "clips": "making clips",
+    "pack": "packing",
     "clip": "making the clip",
 }
 # What to do about errors that come from the operating system and carry no advice of their own.
