@@ -123,7 +123,8 @@ class _Track:
             self.speed = 0.9 * self.speed  # the longer nothing is seen, the less is known
         # A view that still fits is better than a newer one, into which errors may have come.
         old = self.clear.age > c.back.forget and self.mask.any()
-        if rigid < _FITS and (seen >= c.back.clear or old):
+        changed = rigid < _FITS and (seen >= c.back.clear or old)
+        if changed or (old and seen >= c.back.hidden):
             self.clear, self.proven = Clear.of(frame, self.mask), 0.0
         if seen >= c.back.hidden and self.count % c.every == 0:
             self._remember(frame, self.mask)

@@ -130,7 +130,9 @@ def _likeness(picture: Picture, evidence: Float[np.ndarray, "h w"], inside: Mask
     if positive.size == 0:
         return np.zeros_like(evidence)
     core = inside & (evidence >= np.quantile(positive, 0.3))
-    ground = ~inside | (evidence <= (np.quantile(negative, 0.6) if negative.size else 0))
+    ground = ~inside | (evidence < (np.quantile(negative, 0.6) if negative.size else 0))
+    if not ground.any():  # the box is the frame, and all in it is alike
+        return np.zeros_like(evidence)
     features = describe(picture, (0.0, 0.0), float(_SIDE), 2.0, aside=False).reshape(h * w, -1)
     random = np.random.default_rng(0)
     far, near = (
