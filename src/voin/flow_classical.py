@@ -94,9 +94,10 @@ class SmoothFlow:
             self._weight(flows[1], flows[0], trust[:, 1:], visible[:, :-1]),
         ]
         first, second = (rearrange(x, "b t 1 h w -> (b t) h w") for x in (whole[:, :-1], whole[:, 1:]))
-        known = torch.zeros(b, dtype=torch.bool) if given is None else given
-        known = known.to(first.device).repeat_interleave(forward.shape[1])
-        outlines = [trace_outlines(first, second, known), trace_outlines(second, first, known)]
+        outlines: list[Outlines | None] = [None, None]
+        if given is not None and given.any():
+            known = given.to(first.device).repeat_interleave(forward.shape[1])
+            outlines = [trace_outlines(first, second, known), trace_outlines(second, first, known)]
         motions = [
             fit_motion(flow, weight, b, self.config, outline)
             for flow, weight, outline in zip(flows, weights, outlines, strict=True)
@@ -106,14 +107,13 @@ class SmoothFlow:
         motions[0][:, 0] += lack
         motions[1][:, 0] -= lack
         completed = []
-        for flow, weight, motion, outline, part in zip(
+        for flow, weight, motion, outline, mask in zip(
             flows, weights, motions, outlines, (whole[:, :-1], whole[:, 1:]), strict=True
         ):
-            inside = rearrange(part, "b t 1 h w -> (b t) 1 h w")[touched]
+            inside = rearrange(mask, "b t 1 h w -> (b t) 1 h w")[touched]
             result = flow.clone()
-            result[touched] = complete_flow(
-                flow[touched], weight[touched], inside, motion[touched], outline.select(touched), self.config
-            )
+            part = None if outline is None else outline.select(touched)
+            result[touched] = complete_flow(flow[touched], weight[touched], inside, motion[touched], self.config, part)
             completed.append(rearrange(result, "(b t) c h w -> b t c h w", b=b))
         return completed[0], completed[1]
 
@@ -141,8 +141,8 @@ def complete_flow(
     weight: Float[Tensor, "n 1 h w"],
     inside: Bool[Tensor, "n 1 h w"],
     motion: Float[Tensor, "n 3 2"],
-    outlines: Outlines,
     config: SmoothFlowConfig,
+    outlines: Outlines | None = None,
 ) -> Float[Tensor, "n 2 h w"]:
     """Complete one direction's flow inside the amodal mask: the fitted motion plus smooth deviations."""
     drawn = draw_motion(motion, flow)
@@ -150,12 +150,14 @@ def complete_flow(
     spread = (weight * error).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     # What deviates much is more often the occluder's motion bleeding in than the object's own.
     weight = weight / (1 + (error / spread.clamp(min=0.2)) ** 2)
-    lack, known = outlines.deviations(motion)
-    edge = config.outline_deviation * known
-    total = weight + edge
-    deviation = (weight * (flow - drawn) + edge * lack) / total.clamp(min=1e-6)
+    deviation = flow - drawn
+    if outlines is not None:
+        lack, known = outlines.deviations(motion)
+        edge = config.outline_deviation * known
+        total = weight + edge
+        deviation, weight = (weight * deviation + edge * lack) / total.clamp(min=1e-6), total
     fade = config.fade * (256 / flow.shape[-1]) ** 2
-    deviation = diffuse(deviation, total, inside, config.smooth, fade, finest=2)
+    deviation = diffuse(deviation, weight, inside, config.smooth, fade, finest=2)
     return torch.where(inside, drawn + deviation, flow)
 
 
