@@ -133,7 +133,7 @@ class FlowTask(Task):
         self.prior = SmoothFlow()
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        # The masks of every other clip pass for completed ones, whose outlines tell nothing of motion.
+        # The masks of about half of the clips pass for completed ones, whose outlines tell nothing of motion.
         given = torch.tensor([seed % 2 == 0 for seed in seeds])
         found = find_hidden_motion(
             batch.frames, batch.visible, batch.amodal, self.estimators.motion, self.prior, self.estimators.paint, given
