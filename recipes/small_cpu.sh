@@ -11,7 +11,10 @@ export OMP_NUM_THREADS=1
 
 mkdir -p "$out"
 [ -d "$out/set" ] || voin data build "$davis" -o "$out/set" --layout davis --seed 0
-[ -f "$out/train.pack" ] || voin data pack "$out/set" -o "$out/train.pack"
+# To train on, no clip is too bad: those whose objects are hidden in part serve as backgrounds and occluders.
+[ -d "$out/all" ] || voin data build "$davis" -o "$out/all" --layout davis --split train --most-border 1 --most-jumps 1 \
+    --most-pieces 1
+[ -f "$out/train.pack" ] || voin data pack "$out/all" -o "$out/train.pack"
 [ -f "$out/validation.pack" ] || voin data pack "$out/set" -o "$out/validation.pack" --split validation
 [ -f "$out/cutouts.pack" ] || voin data cutouts "$cutouts"/*/ -o "$out/cutouts.pack"
 

@@ -1,13 +1,14 @@
 #!/bin/sh
-# The weights `small` on one big GPU in 25 minutes, all stages; it can be parted into calls of ten minutes, since it goes
-# on where it was. It starts from the weights that ship; "none" starts anew.
+# The weights `small` on one big GPU beside 16 CPU cores in ten minutes: all three networks at once, since batches are made by
+# the CPU cores and the GPU has room for all of them. It goes on where it was, so it can be parted into calls.
+# It starts from the weights that ship; "none" starts anew.
 #
-#   sh recipes/small_gpu.sh TRAIN_PACK CUTOUTS_PACK VALIDATION_PACK OUT [small|none]
+#   sh recipes/small_gpu.sh TRAIN_PACK CUTOUTS_PACK VALIDATION_PACK ALEXNET OUT [MINUTES] [small|none]
 #
-# Packs are carried in their small form (`voin data pack --transport`) and unpacked there (`voin data unpack`).
-# It has not been run yet: no figure stands in docs/training_log.md for it.
+# Packs are carried in their small form (`voin data pack --transport`) and unpacked there (`voin data unpack`); ALEXNET is
+# what LPIPS looks through (torchvision's own weights as a file). What it printed stands in docs/training_log.md.
 set -eu
-train=$1 cutouts=$2 validation=$3 out=$4 start=${5:-small}
+train=$1 cutouts=$2 validation=$3 alexnet=$4 out=$5 minutes=${6:-8.2} start=${7:-small}
 
 mkdir -p "$out"
 learn() {
@@ -15,14 +16,25 @@ learn() {
     shift
     [ "$start" = none ] || set -- "$@" --init "$start"
     voin train "$stage" --pack "$train" --cutouts "$cutouts" --validation "$validation" -o "$out/$stage" --resume \
-        --device cuda --set sampler.partial=bmx-bumps,bus,dog-agility,soccerball --set sampler.batch=24 \
-        --set validate_minutes=1.5 --set save_minutes=1 "$@"
+        --device cuda --minutes "$minutes" --set sampler.partial=bmx-bumps,bus,dog-agility,soccerball \
+        --set validate_minutes=2.7 --set save_minutes=3 --set log_steps=100 "$@" > "$out/$stage.log" 2>&1
 }
 
-learn shape --minutes 5 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.15
-learn flow --minutes 6 --set sampler.cutouts=0.4
-learn inpaint --minutes 9
+# Threads are shared by a run's workers.
+OMP_NUM_THREADS=1 learn shape --workers 2 --set visits=2 --set sampler.batch=24 --set sampler.cutouts=0.5 \
+    --set sampler.damage.clips=0.15 --set optimizer.rate=0.0004 &
+shape=$!
+OMP_NUM_THREADS=8 learn flow --workers 4 --set visits=4 --set sampler.batch=24 --set sampler.cutouts=0.5 \
+    --set optimizer.rate=0.0005 &
+flow=$!
+OMP_NUM_THREADS=8 learn inpaint --workers 5 --set visits=4 --set sampler.batch=12 --set sampler.size=192 \
+    --set imitation.share=0.3 --lpips-weights "$alexnet" --set loss.perceptual=4 --set loss.adversarial_from=0.35 \
+    --set optimizer.rate=0.0005 &
+inpaint=$!
+wait $shape
+wait $flow
+wait $inpaint
+tail -n 2 "$out"/*.log
+
 mkdir -p "$out/model"
-cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/last/* "$out/model/"
-start="$out/model"
-learn joint --minutes 5 --set optimizer.rate=0.0002
+cp "$out"/shape/last/* "$out"/flow/last/* "$out"/inpaint/last/* "$out/model/"

@@ -27,6 +27,10 @@ def clip(t: int = 6, size: tuple[int, int] = (32, 48), b: int = 1) -> Clip:
     return torch.rand(b, t, 3, h, w), visible, amodal.clone(), confidence
 
 
+def paint(generator: Generator, *given: Tensor) -> Tensor:
+    return generator(*given)[0]
+
+
 def lively(config: GeneratorConfig = TINY) -> Generator:
     """An untrained network whose last layer is not nearly silent."""
     generator = Generator(config).eval()
@@ -38,7 +42,7 @@ def lively(config: GeneratorConfig = TINY) -> Generator:
 @pytest.mark.parametrize("t", [1, 2, 7])
 def test_colours_come_out_for_every_pixel(t: int, size: tuple[int, int]) -> None:
     frames, *masks = clip(t, size, b=2)
-    colours = lively()(frames, *masks)
+    colours = paint(lively(), frames, *masks)
     assert colours.shape == frames.shape
     assert colours.min() >= 0
     assert colours.max() <= 1
@@ -57,7 +61,7 @@ def test_missing_pixels_are_not_looked_at() -> None:
         _, missing = part_hidden(*masks)
         other = torch.where(missing, torch.rand_like(frames), frames)
         assert not torch.equal(frames, other)
-        assert torch.equal(generator(frames, *masks), generator(other, *masks))
+        assert torch.equal(paint(generator, frames, *masks), paint(generator, other, *masks))
 
 
 def test_pixels_that_are_known_are_looked_at() -> None:
@@ -66,7 +70,9 @@ def test_pixels_that_are_known_are_looked_at() -> None:
     hidden, missing = part_hidden(visible, amodal, confidence)
     for known in (visible > 0, hidden & ~missing, amodal == 0):
         other = torch.where(known, 1 - frames, frames)
-        change = (generator(other, visible, amodal, confidence) - generator(frames, visible, amodal, confidence)).abs()
+        change = (
+            paint(generator, other, visible, amodal, confidence) - paint(generator, frames, visible, amodal, confidence)
+        ).abs()
         assert (change * missing).max() > 1e-4
 
 
@@ -75,9 +81,11 @@ def test_confidence_counts_only_where_something_is_hidden() -> None:
     generator = lively()
     hidden, _ = part_hidden(visible, amodal, confidence)
     elsewhere = torch.where(hidden, confidence, torch.rand_like(confidence))
-    assert torch.equal(generator(frames, visible, amodal, confidence), generator(frames, visible, amodal, elsewhere))
-    half = generator(frames, visible, amodal, confidence / 2)
-    assert not torch.equal(generator(frames, visible, amodal, confidence), half)
+    assert torch.equal(
+        paint(generator, frames, visible, amodal, confidence), paint(generator, frames, visible, amodal, elsewhere)
+    )
+    half = paint(generator, frames, visible, amodal, confidence / 2)
+    assert not torch.equal(paint(generator, frames, visible, amodal, confidence), half)
 
 
 def test_information_flows_far_across_time() -> None:
@@ -86,19 +94,19 @@ def test_information_flows_far_across_time() -> None:
     frames, *masks = clip(t=17)
     other = frames.clone()
     other[:, 8] = 1 - other[:, 8]
-    moved = (generator(other, *masks) - generator(frames, *masks)).abs().flatten(2).amax(dim=2)[0]
+    moved = (paint(generator, other, *masks) - paint(generator, frames, *masks)).abs().flatten(2).amax(dim=2)[0]
     assert (moved > 0).all()
     alone = lively(replace(TINY, smooth_start=False, shifts=()))
-    moved = (alone(other, *masks) - alone(frames, *masks)).abs().flatten(2).amax(dim=2)[0]
+    moved = (paint(alone, other, *masks) - paint(alone, frames, *masks)).abs().flatten(2).amax(dim=2)[0]
     assert (moved > 0).nonzero()[:, 0].tolist() == [8]
 
 
 def test_clips_of_a_batch_do_not_mix() -> None:
     frames, *masks = clip(b=2)
     generator = lively()
-    both = generator(frames, *masks)
+    both = paint(generator, frames, *masks)
     for i in range(2):
-        alone = generator(frames[i : i + 1], *(x[i : i + 1] for x in masks))
+        alone = paint(generator, frames[i : i + 1], *(x[i : i + 1] for x in masks))
         assert torch.allclose(both[i : i + 1], alone, atol=1e-5)
 
 
@@ -107,7 +115,8 @@ def test_gradients_reach_every_weight(config: GeneratorConfig) -> None:
     frames, *masks = clip(b=2)
     category = torch.tensor([0, 2])
     generator = lively(config).train()
-    (generator(frames, *masks, category) - torch.rand_like(frames)).square().sum().backward()
+    made, weight = generator(frames, *masks, category)
+    ((made - torch.rand_like(frames)).square().sum() + weight.square().sum()).backward()
     for name, weight in generator.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
@@ -123,14 +132,16 @@ def test_gating_tells_the_gates_of_the_masks() -> None:
 def test_a_category_is_told_and_one_that_does_not_exist_refused() -> None:
     frames, *masks = clip()
     generator = lively()
-    unknown, second = (generator(frames, *masks, torch.tensor([i])) for i in (0, 2))
-    assert torch.equal(unknown, generator(frames, *masks))
+    unknown, second = (paint(generator, frames, *masks, torch.tensor([i])) for i in (0, 2))
+    assert torch.equal(unknown, paint(generator, frames, *masks))
     assert torch.equal(unknown, second)  # untrained, all are "an object"
     assert generator.category is not None
     torch.nn.init.normal_(generator.category.weight)
-    assert not torch.equal(generator(frames, *masks, torch.tensor([0])), generator(frames, *masks, torch.tensor([2])))
+    assert not torch.equal(
+        paint(generator, frames, *masks, torch.tensor([0])), paint(generator, frames, *masks, torch.tensor([2]))
+    )
     with pytest.raises(ValueError, match=r"category is \[4\]; it must lie in 0\.\.3"):
-        generator(frames, *masks, torch.tensor([4]))
+        paint(generator, frames, *masks, torch.tensor([4]))
 
 
 def test_upsampling_leaves_no_checkerboard() -> None:
@@ -138,7 +149,7 @@ def test_upsampling_leaves_no_checkerboard() -> None:
     size = (48, 48)
     # All is alike everywhere, so the result may differ only by how far away the picture's edge is.
     zeros = torch.zeros(1, 1, 1, *size)
-    colours = generator(torch.full((1, 1, 3, *size), 0.3), zeros, zeros, zeros)
+    colours = paint(generator, torch.full((1, 1, 3, *size), 0.3), zeros, zeros, zeros)
     middle = colours[..., 16:32, 16:32]
     assert torch.allclose(middle, middle[..., :1, :1].expand_as(middle), atol=1e-5)
 
@@ -146,11 +157,38 @@ def test_upsampling_leaves_no_checkerboard() -> None:
 def test_half_precision_gives_nearly_the_same() -> None:
     frames, *masks = clip()
     generator = lively()
-    whole = generator(frames, *masks)
+    whole = paint(generator, frames, *masks)
     with torch.autocast("cpu", torch.bfloat16):
-        half = generator(frames, *masks)
+        half = paint(generator, frames, *masks)
     assert half.dtype == frames.dtype
     assert (whole - half).abs().mean() < 0.02
+
+
+def test_at_first_tracks_are_believed_as_they_say() -> None:
+    given = clip(b=2)
+    for weigh in (True, False):
+        _, weight = Generator(replace(TINY, weigh=weigh))(*given)
+        hidden, _ = part_hidden(*given[1:])
+        assert torch.allclose(weight, torch.where(hidden, given[3], 1.0), atol=1e-6)
+
+
+def test_how_far_tracks_are_believed_depends_on_what_they_brought() -> None:
+    frames, visible, amodal, confidence = clip()
+    generator = lively()
+    assert generator.balance is not None
+    torch.nn.init.normal_(generator.balance.weight)
+    hidden, missing = part_hidden(visible, amodal, confidence)
+    found = hidden & ~missing
+    weights = [
+        generator(each, visible, amodal, confidence)[1] for each in (frames, torch.where(found, 1 - frames, frames))
+    ]
+    for weight in weights:
+        assert (weight[missing] == 0).all()
+        assert (weight[~hidden] == 1).all()
+        assert ((weight[found] > 0) & (weight[found] < 1)).all()
+    assert (weights[0] - weights[1])[found].abs().max() > 0.01
+    all_believed = generator(frames, visible, amodal, torch.ones_like(confidence))[1]
+    assert (all_believed == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -238,11 +276,11 @@ def test_nothing_hidden_or_all_believed_changes_nothing() -> None:
 def test_what_is_missing_is_what_the_network_made_and_the_rest_is_mixed() -> None:
     frames, visible, amodal, confidence = clip()
     generator = lively()
-    made = generator(frames, visible, amodal, confidence)
+    made, weight = generator(frames, visible, amodal, confidence)
     filled = NetworkFill(generator)(frames, visible, amodal, confidence)
     hidden, missing = part_hidden(visible, amodal, confidence)
     assert torch.allclose(filled[missing.expand_as(frames)], made[missing.expand_as(frames)], atol=1e-6)
-    mixed = (confidence * frames + (1 - confidence) * made)[hidden.expand_as(frames)]
+    mixed = (weight * frames + (1 - weight) * made)[hidden.expand_as(frames)]
     assert torch.allclose(filled[hidden.expand_as(frames)], mixed, atol=1e-6)
 
 
@@ -339,7 +377,7 @@ def test_a_tiny_network_overfits_one_clip() -> None:
     optimizer = torch.optim.Adam(generator.parameters(), lr=3e-3)
     errors = []
     for _ in range(200):
-        made = generator(frames, visible, amodal, confidence)
+        made = paint(generator, frames, visible, amodal, confidence)
         error = ((made - truth) * hidden).abs().sum() / (3 * hidden.sum())
         optimizer.zero_grad()
         error.backward()

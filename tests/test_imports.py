@@ -29,7 +29,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Parts
     (
         *("window", "object_clip", "motion", "gaps", "outline", "flow_classical", "shape_classical", "fill_classical"),
-        *("propagation", "fetch", "blend", "patches"),
+        *("propagation", "fetch", "blend", "propagated", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
@@ -55,7 +55,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("degrade", "truth_flow", "trials", "judge", "results", "result_tables", "curves", "films"),
         *("report_page", "report", "evaluate"),
         *("sampler", "train_config", "tasks", "validate"),
-        *("train_state", "train_run", "train"),
+        *("train_state", "batches", "train_run", "train"),
     ),
     # Faces
     (

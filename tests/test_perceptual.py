@@ -104,6 +104,20 @@ def test_a_little_blur_is_nearer_than_much(distance: LPIPS) -> None:
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
+def test_what_training_compares_is_the_same_distance_with_gradients(random_weights: Path) -> None:
+    distance = LPIPS(random_weights)
+    first, second = pictures(2, seed=1), pictures(2, seed=2)
+    floats = [torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255 for x in (first, second)]
+    floats[0].requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = distance.compare(*floats)
+    assert found.detach().numpy() == pytest.approx(distance(first, second), rel=1e-4)
+    found.sum().backward()
+    assert floats[0].grad is not None
+    assert floats[0].grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in distance.network.parameters())
+
+
 def test_many_pairs_at_once_are_as_one_by_one(random_weights: Path) -> None:
     distance = LPIPS(random_weights)
     first, second = pictures(9, 40, 40), pictures(9, 40, 40, seed=1)

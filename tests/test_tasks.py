@@ -89,14 +89,39 @@ def test_flow_that_is_not_trusted_is_not_learned() -> None:
     assert terms["flow_warp"].item() > 0
 
 
-def test_only_what_is_hidden_and_not_fully_believed_comes_from_the_generator() -> None:
+def test_the_generator_changes_hidden_pixels_as_far_as_it_weighs_them() -> None:
     _, x = made("inpaint")
-    y = fill(lambda *_: torch.full_like(x["frames"], 9.0), x)
-    hidden = (x["amodal"] > 0) & (x["visible"] == 0)
-    kept = (~hidden | (x["confidence"] == 1)).expand_as(x["frames"])
-    assert torch.equal(y["completed"][kept], x["frames"][kept])
-    missing = (hidden & (x["confidence"] == 0)).expand_as(x["frames"])
-    assert (y["completed"][missing] == 9).all()
+    weight = torch.where((x["amodal"] > 0) & (x["visible"] == 0), 0.25, 1.0)
+    y = fill(lambda *_: (torch.full_like(x["frames"], 9.0), weight), x)
+    hidden = (y["hidden"] > 0).expand_as(x["frames"])
+    assert torch.equal(y["completed"][~hidden], x["frames"][~hidden])
+    assert torch.allclose(y["completed"][hidden], 0.25 * x["frames"][hidden] + 0.75 * 9)
+    # Critics see the truth elsewhere.
+    assert torch.equal(y["shown"][~hidden], x["truth"][~hidden])
+    assert torch.equal(y["shown"][hidden], y["completed"][hidden])
+
+
+def test_propagation_is_imitated_or_carried_out() -> None:
+    imitated, carried = (
+        TASKS["inpaint"](replace(TINY, imitation=replace(TINY.imitation, share=share))) for share in (1.0, 0.0)
+    )
+    batch = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0, cutouts_of(3)).batch(0)
+    x, y = (task.prepare(batch, SEEDS) for task in (imitated, carried))
+    hidden = (batch.amodal > 0) & (batch.visible == 0)
+    for each in (x, y):
+        outside = (~hidden).expand_as(batch.frames)
+        assert torch.equal(each["frames"][outside], batch.frames[outside])
+        assert (each["confidence"][~hidden] == 0).all()
+    assert not torch.equal(x["confidence"], y["confidence"])
+    assert (y["confidence"] > 0).any()
+
+
+def test_the_perceptual_term_asks_for_its_network() -> None:
+    config = replace(TINY, loss=replace(TINY.loss, perceptual=1.0))
+    task = TASKS["inpaint"](config)
+    batch = Sampler(pack_of(("a", "b", "c")), config.sampler, "cpu", 0, cutouts_of(3)).batch(0)
+    with pytest.raises(ValueError, match="there is no LPIPS; give it to the task"):
+        task(task.prepare(batch, SEEDS))
 
 
 def test_joint_inputs_come_from_the_networks_before() -> None:
@@ -114,7 +139,7 @@ def test_critics_learn_from_real_and_made_clips_and_judge_made_ones() -> None:
     config = replace(TINY, sampler=replace(TINY.sampler, size=32))
     critics = Critics(config)
     y = task.predict(x)
-    against, judged = critics(y["completed"].detach(), x), critics.judge(y["completed"], x)
+    against, judged = critics(y["shown"].detach(), x), critics.judge(y["shown"], x)
     assert set(against) == {"patch_real_fake", "category_real_fake"}
     assert set(judged) == {"patch", "category"}
     total(task, judged).backward()

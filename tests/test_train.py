@@ -78,6 +78,23 @@ def test_a_resumed_run_gives_the_same_weights_bit_for_bit(tmp_path: Path, stage:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_processes_that_make_batches_do_not_change_what_is_learned(tmp_path: Path) -> None:
+    config = longer(5, visits=2)
+    train(options(tmp_path, "inpaint", "one"), config)
+    train(options(tmp_path, "inpaint", "three", workers=2), config)
+    one, other = states_of(tmp_path / "one"), states_of(tmp_path / "three")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_that_visits_batches_again_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    config = longer(9, visits=3)
+    train(options(tmp_path, "flow", "whole"), config)
+    _train_and_stop(options(tmp_path, "flow", "parts", resume=True), config, 5)
+    train(options(tmp_path, "flow", "parts", resume=True), config)
+    one, other = states_of(tmp_path / "whole"), states_of(tmp_path / "parts")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def _train_and_stop(given: TrainOptions, config: TrainConfig, step: int) -> None:
     """Train, and ask for a stop by a signal when step `step` is logged."""
     from voin import train_run

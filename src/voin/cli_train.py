@@ -102,6 +102,19 @@ def train(
             show_default=False,
         ),
     ] = None,
+    lpips_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="AlexNet's weights, where loss.perceptual counts; torchvision's own by default.",
+            metavar="FILE",
+            rich_help_panel=DATA,
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes that make batches; 0 for a thread of this one.", rich_help_panel=RUN),
+    ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     show_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
 ) -> None:
@@ -124,6 +137,8 @@ def train(
             device=device,
             devices=devices,
             raft_weights=raft_weights,
+            lpips_weights=lpips_weights,
+            workers=workers,
             pause_minutes=pause,
             command=_command(sys.argv[1:]),
         )

@@ -35,6 +35,8 @@ class GeneratorConfig:
         gating: tell the gates what is occluded and what is the object; False is plain gating (Table 4, BI).
         smooth_start: hidden pixels start from the object's own colours, smoothly spread; False starts from nothing.
         classes: categories that the network can be told, besides 0 for "an object"; with 0 it is told none.
+        weigh: judge by their looks how far propagated pixels count against generated ones; False takes the confidence
+            of their tracks as it is.
     """
 
     channels: tuple[int, ...] = (12, 24, 64, 160)
@@ -45,6 +47,7 @@ class GeneratorConfig:
     gating: bool = True
     smooth_start: bool = True
     classes: int = 65
+    weigh: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("channels", 2), ("dilations", 1), ("shifts", 0)):
@@ -71,6 +74,8 @@ class GeneratorConfig:
         return 2 ** (len(self.channels) - 1)
 
 
+# Tracks' confidence is taken for at least so far from 0 and 1 where it is judged anew.
+_LEAST_DOUBT = 0.02
 SMALL = GeneratorConfig()
 # As the generator of LGTSM (Chang et al., BMVC 2019), from which the paper adapts its own: a grid of a quarter of the
 # frame's size in the middle, dilations up to 16, ReLU.
@@ -82,6 +87,7 @@ PAPER = GeneratorConfig(
     slope=0.0,
     smooth_start=False,
     classes=0,
+    weigh=False,
 )
 
 
@@ -106,6 +112,11 @@ class Generator(nn.Module):
             nn.init.zeros_(self.category.weight)
         nn.init.normal_(self.colours.weight, std=0.01)
         nn.init.zeros_(self.colours.bias)  # pyright: ignore[reportArgumentType]
+        self.balance = nn.Conv2d(channels[0], 1, 3, padding=1) if config.weigh else None
+        if self.balance is not None:
+            # At first tracks are believed as they say.
+            for each in self.balance.parameters():
+                nn.init.zeros_(each)
 
     def _layer(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> GatedShift:
         c = self.config
@@ -127,8 +138,8 @@ class Generator(nn.Module):
         amodal: Masks,
         confidence: Masks,
         category: Int[Tensor, " b"] | None = None,
-    ) -> Frames:
-        """Give colours for every pixel; what is missing is invented.
+    ) -> tuple[Frames, Masks]:
+        """Give colours for every pixel, and how far `frames` count against them.
 
         Args:
             frames: (b, t, 3, h, w) in [0, 1], propagated pixels in place; colours of missing pixels are not looked at.
@@ -138,7 +149,8 @@ class Generator(nn.Module):
             category: (b,) in 0..classes, 0 is "an object"; None is 0; not looked at where `config.classes` is 0.
 
         Returns:
-            (b, t, 3, h, w) in [0, 1].
+            Colours (b, t, 3, h, w) in [0, 1], and the weight of `frames` (b, t, 1, h, w) in [0, 1]: 0 where missing, 1
+            where nothing is hidden or `confidence` is 1.
 
         Raises:
             ValueError: height or width is not divisible by `config.factor`.
@@ -181,7 +193,17 @@ class Generator(nn.Module):
         colours = over_frames(self.colours, features).float()
         if start is not None:
             colours = colours + torch.logit(start.float(), eps=0.01)
-        return torch.sigmoid(colours).to(frames.dtype)
+        return torch.sigmoid(colours).to(frames.dtype), self._weigh(features, trust, missing)
+
+    def _weigh(self, features: Tensor, trust: Masks, missing: Bool[Tensor, "b t 1 h w"]) -> Masks:
+        """Say how far the frames count."""
+        if self.balance is None:
+            return trust
+        # Not in the paper, which takes propagated pixels as they are: a track may hold and lead astray all the same,
+        # and then what it brought does not go with what is around it.
+        change = over_frames(self.balance, features).float()
+        weight = torch.sigmoid(torch.logit(trust.float(), eps=_LEAST_DOUBT) + change).to(trust)
+        return torch.where(missing, 0.0, torch.where(trust < 1, weight, trust))
 
     def _check(self, frames: Frames, category: Tensor | None) -> None:
         factor = self.config.factor
@@ -331,7 +353,7 @@ class NetworkFill:
             visible: (b, t, 1, h, w) in [0, 1].
             amodal: (b, t, 1, h, w) in [0, 1].
             confidence: (b, t, 1, h, w) in [0, 1]; a hidden pixel of 0 is missing and comes from the network, of 1 it
-                stays as it was propagated, and what lies between is mixed.
+                stays as it was propagated, and what lies between is mixed as the network weighs it.
             category: of the object, where it is known.
         """
         filled = frames.clone()
@@ -340,21 +362,21 @@ class NetworkFill:
             hidden, _ = part_hidden(*clip[1:])
             # Nothing is asked of the network where propagation is believed in full.
             touched = (hidden & (clip[3] < 1))[0].flatten(1).any(dim=1).tolist()
-            made: Tensor = torch.zeros_like(clip[0])
+            made, trust = torch.zeros_like(clip[0]), torch.zeros_like(clip[3])
             for part, weights in self.groups.cut(touched):
                 weight = torch.tensor(weights).to(frames).view(1, -1, 1, 1, 1)
-                colours = self._generate([x[:, part.start : part.stop] for x in clip], category)
-                made[:, part.start : part.stop] += weight * colours.to(frames)
-            picture, trust = clip[0], clip[3]
-            mixed = (trust * picture + (1 - trust) * made).clamp(0, 1)
-            filled[i : i + 1] = torch.where(hidden & (trust < 1), mixed, picture)
+                both = self._generate([x[:, part.start : part.stop] for x in clip], category)
+                for total, each in zip((made, trust), both, strict=True):
+                    total[:, part.start : part.stop] += weight * each.to(frames)
+            mixed = (trust * clip[0] + (1 - trust) * made).clamp(0, 1)
+            filled[i : i + 1] = torch.where(hidden & (clip[3] < 1), mixed, clip[0])
         return filled
 
-    def _generate(self, clip: list[Tensor], category: str | None) -> Tensor:
+    def _generate(self, clip: list[Tensor], category: str | None) -> tuple[Tensor, Tensor]:
         """Run the network on a group, at `size`, padded to what it takes."""
-        full, (hidden, missing) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
+        full, (hidden, absent) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
         # What is missing has the occluder's colours, and what is not hidden no confidence: they must not count.
-        shown = (~missing, None, None, hidden)
+        shown = (~absent, None, None, hidden)
         clip = [reduce(x, self.size, inside) for x, inside in zip(clip, shown, strict=True)]
         h, w = clip[0].shape[-2:]
         factor = self.config.factor
@@ -366,6 +388,9 @@ class NetworkFill:
         place = self.generator.colours.weight.device
         index = torch.tensor([self.categories.index(category) + 1 if category in self.categories else 0])
         with torch.autocast(place.type, torch.bfloat16, enabled=self.half):
-            result = self.generator(*(x.float().to(place) for x in padded), index.to(place))
+            made, trust = self.generator(*(x.float().to(place) for x in padded), index.to(place))
+        hidden, missing = part_hidden(*clip[1:])
         # Between hidden pixels alone, so that no background comes in at the object's outline.
-        return enlarge(result[..., :h, :w].to(clip[0]), full, part_hidden(*clip[1:])[0])
+        colours = enlarge(made[..., :h, :w].to(clip[0]), full, hidden)
+        weight = enlarge(trust[..., :h, :w].to(clip[0]), full, hidden & ~missing)
+        return colours, torch.where(absent, 0.0, weight)

@@ -31,6 +31,8 @@ class ImitationConfig:
     """How well propagation does.
 
     Args:
+        share: share of clips in which propagation is imitated; in the others it is carried out, along flow that is
+            completed smoothly, which takes longer.
         none: share of clips in which nothing is found.
         long: share of clips that are taken for parts of long ones, which show all of the object elsewhere.
         lost: most share of what could be found that is lost.
@@ -39,6 +41,7 @@ class ImitationConfig:
         guard: pixels that sources keep from the occluder.
     """
 
+    share: float = 1.0
     none: float = 0.15
     long: float = 0.5
     lost: float = 0.6
@@ -47,7 +50,7 @@ class ImitationConfig:
     guard: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("none", "long", "lost", "tone"):
+        for name in ("share", "none", "long", "lost", "tone"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
         if self.offset < 0 or self.guard < 0:

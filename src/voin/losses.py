@@ -1,8 +1,9 @@
 """The terms that the networks are trained with (paper 3.4, eq. 6-13): one pure function each, without weights.
 
-What each term counts for stands in the training config, so that logs show every term by itself. All are means, so
-that none depends on the number of pixels, clips or frames; all are 0 where the answer is the truth, but for the
-adversarial ones and `flow_smoothness`. Eq. 12 and 13 are the weighted sums, and stand in the training.
+What each term counts for stands in the training config, so that logs show every term by itself. All are means over
+clips, which count alike, so that none depends on the number of pixels, clips or frames; all are 0 where the answer is
+the truth, but for the adversarial ones and `flow_smoothness`. Eq. 12 and 13 are the weighted sums, and stand in the
+training.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def bce_occluded(logits: Masks, amodal: Masks, visible: Masks) -> Scalar:
 
 
 def dice_occluded(logits: Masks, amodal: Masks, visible: Masks, *, smooth: float = 1.0) -> Scalar:
-    """Compare the hidden part's mask by overlap, in [0, 1]; each clip counts alike, however little is hidden.
+    """Compare the hidden part's mask by overlap, in [0, 1].
 
     Args:
         logits: (b, t, 1, h, w), before the sigmoid.
@@ -215,8 +216,9 @@ def class_generator(fake: Classes, category: Int[Tensor, " b"]) -> Scalar:
 
 
 def _mean(error: Float[Tensor, "b t c h w"], region: Float[Tensor, "b t 1 h w"]) -> Scalar:
-    """Take the mean over a region, 0 where it is empty."""
-    return (error * region).sum() / (region.sum() * error.shape[2]).clamp(min=1)
+    """Take the mean over a region, 0 where it is empty; each clip counts alike, however large its region is."""
+    total, size = (x.flatten(1).sum(dim=1) for x in (error * region, region))
+    return (total / (size * error.shape[2]).clamp(min=1)).mean()
 
 
 def _blur(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

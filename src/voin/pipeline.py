@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from voin.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
+from voin.blend import BlendConfig
 from voin.clip import Flows, Frames, Masks, check_clip
 from voin.hidden_motion import paint_over
 from voin.job import JobOptions, Progress, run_job
@@ -27,7 +27,8 @@ from voin.masks import grow, shrink
 from voin.motion import Motion
 from voin.object_clip import ObjectClip, Patch, cut_clip
 from voin.patches import add_flow, correction_maps, make_patch, native_masks
-from voin.propagation import PropagationConfig, Tracks, track
+from voin.propagated import Propagated, propagate
+from voin.propagation import PropagationConfig
 from voin.video import probe
 from voin.window import WholeFrame, WindowConfig, to_working
 
@@ -207,20 +208,14 @@ class Inpainter:
             given = torch.tensor([clip.amodal is not None])
             forward, backward = self.flow(view.frames, forward, backward, view.visible, view.amodal, given)
         with _timed(clock, "propagation"):
-            tracks = self._track(view, forward, backward, wanted)
-            tracks, picture, confidence, shade = self._blend(view, tracks, wanted)
+            found = self._propagate(view, forward, backward, wanted)
         with _timed(clock, "fill"):
             part = slice(wanted.start, wanted.stop)
-            filled = self.fill(
-                torch.where(confidence > 0, picture + shade, view.frames[:, part]),
-                view.visible[:, part],
-                view.amodal[:, part],
-                confidence,
-                category,
-            )
+            frames, visible, amodal = (x[:, part] for x in (view.frames, view.visible, view.amodal))
+            filled = self.fill(found.place(frames), visible, amodal, found.confidence, category)
         with _timed(clock, "propagation"):
-            maps = correction_maps(picture, filled, confidence, view.amodal[:, part])
-            patches = [make_patch(clip, i, *masks[i], tracks, maps[i - wanted.start]) for i in wanted]
+            maps = correction_maps(found.picture, filled, found.confidence, amodal)
+            patches = [make_patch(clip, i, *masks[i], found.tracks, maps[i - wanted.start]) for i in wanted]
         if with_flow:
             patches = [add_flow(patch, clip, i, forward, backward) for patch, i in zip(patches, wanted, strict=True)]
         return patches
@@ -241,39 +236,11 @@ class Inpainter:
         frames[here] = paint_over(frames[here], view.visible[0, here], view.amodal[0, here])
         return frames
 
-    def _track(self, view: _View, forward: Flows, backward: Flows, wanted: range) -> tuple[Tracks, ...]:
-        """Look for hidden pixels in other frames (paper 3.3)."""
-        config = self.config.propagation
-        visible, amodal, hidden = (x[0, :, 0] for x in (view.visible, view.amodal, view.hidden))
-        look = grow(amodal - visible > 0.05, 1) & grow(hidden > 0.5, 2)
-        # Sources keep away from the occluder, whose colours bleed into its rim.
-        sources = (visible > 0.95) & ~grow(hidden > 0.5, config.guard)
-        part = slice(wanted.start, wanted.stop)
-        return track(forward, backward, look[part], wanted.start, sources, grow(amodal > 0.5, 1), config)
-
-    def _blend(
-        self, view: _View, tracks: tuple[Tracks, ...], wanted: range
-    ) -> tuple[tuple[Tracks, ...], Frames, Masks, Frames]:
-        """Rate the tracks; give the propagated picture on the working grid, its confidence and its correction."""
-        config, size = self.config.blend, view.frames.shape[-1]
-        frames = view.frames[0].cpu()
-        clear = ((view.visible[0, :, 0] > 0.95) & ~grow(view.hidden[0, :, 0] > 0.5, 1)).cpu()
-        shade, detail = split_detail(frames, clear, config.detail * size / 256)
-        width = max(round(config.band * size / 256), 2)
-        bands = [compare_band(shade, detail, clear, each, width) for each in tracks]
-        share = calibrate(bands, self.config.propagation.reach_frames, config)
-        tracks = tuple(rate(each, share) for each in tracks)
-        picture = correction = total = torch.zeros(1)
-        confidence = torch.zeros(len(wanted), 1, size, size)
-        for each, band in zip(tracks, bands, strict=True):
-            weight = (each.confidence**2)[:, None]
-            picture = picture + weight * draw(each, frames)
-            correction = correction + weight * correct_shade(band, each, config.limit)
-            total = total + weight
-            confidence = torch.maximum(confidence, each.confidence[:, None])
-        total = total.clamp(min=1e-12)
-        kept = [x[None].to(self.device) for x in (picture / total, confidence, correction / total)]
-        return tracks, kept[0], kept[1], kept[2]
+    def _propagate(self, view: _View, forward: Flows, backward: Flows, wanted: range) -> Propagated:
+        """Fetch hidden pixels from other frames (paper 3.3)."""
+        config = self.config
+        masks = (view.visible, view.amodal, view.hidden)
+        return propagate(view.frames, *masks, forward, backward, wanted, config.propagation, config.blend)
 
     def __call__(
         self,

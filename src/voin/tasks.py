@@ -16,17 +16,16 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from voin import losses
-from voin.blend import draw
 from voin.discriminators import ClassDiscriminator, TemporalPatchDiscriminator
 from voin.flow import FlowNetwork
 from voin.flow_classical import SmoothFlow
 from voin.generator import Generator
 from voin.hidden_motion import both_ways, find_hidden_motion, find_true_motion
 from voin.imitate import imitate_propagation
-from voin.masks import grow
 from voin.motion import DIS, Motion
-from voin.propagation import PropagationConfig, track
-from voin.sampler import Batch
+from voin.perceptual import LPIPS
+from voin.propagated import propagate_clips
+from voin.sampler import Batch, mix_seed
 from voin.shape import ShapeNetwork
 from voin.train_config import Stage, TrainConfig
 
@@ -36,24 +35,29 @@ Terms = dict[str, Tensor]  # name of a loss to its value
 
 @dataclass(frozen=True)
 class Estimators:
-    """What finds motion for training.
+    """What training needs besides its networks.
 
     Attributes:
-        motion: in the frames with the occluder.
-        truth: in the frames without.
+        motion: finds motion in the frames with the occluder.
+        truth: finds motion in the frames without.
         paint: paint the hidden part over for `motion`.
+        perceptual: how unlike pictures look; needed where `loss.perceptual` counts.
     """
 
     motion: Motion
     truth: Motion
     paint: bool = True
+    perceptual: LPIPS | None = None
 
 
 # The terms of each stage.
 TERMS = {
     "shape": ("bce_amodal", "bce_occluded", "dice_occluded"),
     "flow": ("flow_l1", "laplacian_pyramid", "flow_gradient", "flow_smoothness", "flow_warp"),
-    "inpaint": ("reconstruction_hidden", "reconstruction_amodal", "reconstruction_rest", "patch", "category"),
+    "inpaint": (
+        *("reconstruction_hidden", "reconstruction_amodal", "reconstruction_rest"),
+        *("perceptual", "patch", "category"),
+    ),
 }
 # DIS down to single pixels: windows in training are small.
 ESTIMATORS = Estimators(DIS(), DIS(finest=0))
@@ -117,9 +121,9 @@ def shape_terms(config: TrainConfig, logits: Tensor, amodal: Tensor, visible: Te
     return _terms(
         config.loss,
         {
-            "bce_amodal": lambda: _by_clip(losses.bce_amodal, logits, amodal),
-            "bce_occluded": lambda: _by_clip(losses.bce_occluded, logits, amodal, visible),
-            "dice_occluded": lambda: _by_clip(losses.dice_occluded, logits, amodal, visible),
+            "bce_amodal": lambda: losses.bce_amodal(logits, amodal),
+            "bce_occluded": lambda: losses.bce_occluded(logits, amodal, visible),
+            "dice_occluded": lambda: losses.dice_occluded(logits, amodal, visible),
         },
     )
 
@@ -161,11 +165,11 @@ def flow_terms(config: TrainConfig, flow: Tensor, true_flow: Tensor, trusted: Te
     return _terms(
         config.loss,
         {
-            "flow_l1": lambda: _by_clip(losses.flow_l1, flow, true_flow, start),
-            "laplacian_pyramid": lambda: _by_clip(losses.laplacian_pyramid, flow, true_flow),
-            "flow_gradient": lambda: _by_clip(losses.flow_gradient, flow, true_flow, start),
-            "flow_smoothness": lambda: _by_clip(losses.flow_smoothness, flow, start),
-            "flow_warp": lambda: _by_clip(losses.flow_warp, flow, truth, amodal),
+            "flow_l1": lambda: losses.flow_l1(flow, true_flow, start),
+            "laplacian_pyramid": lambda: losses.laplacian_pyramid(flow, true_flow),
+            "flow_gradient": lambda: losses.flow_gradient(flow, true_flow, start),
+            "flow_smoothness": lambda: losses.flow_smoothness(flow, start),
+            "flow_warp": lambda: losses.flow_warp(flow, truth, amodal),
         },
     )
 
@@ -181,6 +185,13 @@ class InpaintTask(Task):
         frames, confidence = imitate_propagation(
             batch.frames, batch.truth, batch.visible, batch.amodal, self.config.imitation, seeds
         )
+        draws = [torch.rand(1, generator=torch.Generator().manual_seed(mix_seed(seed, "carry"))) for seed in seeds]
+        carried = (torch.cat(draws) >= self.config.imitation.share).to(frames.device)
+        if carried.any():
+            given = torch.tensor([seed % 2 == 0 for seed in seeds])[carried.cpu()]
+            clips = (batch.frames[carried], batch.visible[carried], batch.amodal[carried])
+            forward, backward = self._complete(*clips, given)
+            frames[carried], confidence[carried] = propagate_clips(*clips, forward, backward)
         return {
             "frames": frames,
             "truth": batch.truth,
@@ -190,29 +201,48 @@ class InpaintTask(Task):
             "category": batch.category,
         }
 
+    def _complete(self, frames: Tensor, visible: Tensor, amodal: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Complete flow smoothly; gives `forward` and `backward`."""
+        motion, paint = self.estimators.motion, self.estimators.paint
+        found = find_hidden_motion(frames, visible, amodal, motion, SmoothFlow(), paint, given)
+        forward, backward = found.prior.chunk(2)
+        return forward, backward.flip(1)
+
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         return fill(self.networks["generator"], x)
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
-        return fill_terms(self.config, y, x["truth"], x["amodal"])
+        return fill_terms(self.config, y, x["truth"], x["amodal"], self.estimators.perceptual)
 
 
 def fill(generator: Callable[..., Tensor], x: Inputs) -> Inputs:
     """Generate colours and mix them with what was propagated, as `NetworkFill` does."""
-    made = generator(x["frames"], x["visible"], x["amodal"], x["confidence"], x["category"]).float()
-    trust = torch.where((x["amodal"] > 0.5) & (x["visible"] <= 0.5), x["confidence"], 1.0)
-    return {"made": made, "completed": trust * x["frames"] + (1 - trust) * made, "share": 1 - trust}
+    made, weight = generator(x["frames"], x["visible"], x["amodal"], x["confidence"], x["category"])
+    made, weight = made.float(), weight.float()
+    hidden = x["amodal"] * (x["visible"] <= 0.5)
+    completed = weight * x["frames"] + (1 - weight) * made
+    # Not in the paper: beyond the hidden part critics see the truth, because what is left of the occluder there would
+    # tell them what was made, and no generator can help it.
+    shown = torch.where(hidden > 0.5, completed, x["truth"])
+    return {"made": made, "completed": completed, "shown": shown, "hidden": hidden}
 
 
-def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor) -> Terms:
+def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, perceptual: LPIPS | None = None) -> Terms:
     """Compare colours (eq. 11)."""
+
+    def look_unlike() -> Tensor:
+        if perceptual is None:
+            raise ValueError("loss.perceptual counts, but there is no LPIPS; give it to the task, or set it to 0")
+        return perceptual.compare(y["shown"].flatten(0, 1), truth.flatten(0, 1)).mean()
+
     return _terms(
         config.loss,
         {
             # Not in the paper: what will be seen counts most; the rest teaches what things look like.
-            "reconstruction_hidden": lambda: _by_clip(losses.reconstruction, y["made"], truth, y["share"]),
-            "reconstruction_amodal": lambda: _by_clip(losses.reconstruction, y["made"], truth, amodal),
-            "reconstruction_rest": lambda: _by_clip(losses.reconstruction, y["made"], truth, 1 - amodal),
+            "reconstruction_hidden": lambda: losses.reconstruction(y["completed"], truth, y["hidden"]),
+            "reconstruction_amodal": lambda: losses.reconstruction(y["made"], truth, amodal),
+            "reconstruction_rest": lambda: losses.reconstruction(y["made"], truth, 1 - amodal),
+            "perceptual": look_unlike,
         },
     )
 
@@ -232,7 +262,7 @@ class JointTask(Task):
                 "generator": Generator(config.generator),
             }
         )
-        self.prior, self.propagation = SmoothFlow(), PropagationConfig()
+        self.prior = SmoothFlow()
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         flow, trusted = find_true_motion(
@@ -255,32 +285,11 @@ class JointTask(Task):
         amodal = torch.maximum((logits > 0).to(visible), visible)
         found = find_hidden_motion(frames, visible, amodal, self.estimators.motion, self.prior, self.estimators.paint)
         flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()
-        propagated, confidence = self._propagate(flow.detach(), frames, visible, amodal)
+        forward, backward = flow.detach().chunk(2)
+        propagated, confidence = propagate_clips(frames, visible, amodal, forward, backward.flip(1))
         inputs = {**x, "frames": propagated, "amodal": amodal, "confidence": confidence}
         y = fill(self.networks["generator"], inputs)
         return {"logits": logits, "found": amodal, "flow": flow, **y, "confidence": confidence}
-
-    @torch.no_grad()
-    def _propagate(self, flow: Tensor, frames: Tensor, visible: Tensor, amodal: Tensor) -> tuple[Tensor, Tensor]:
-        """Propagate (paper 3.3); gives the frames with what was found, and its confidence."""
-        pictures, trusts = [], []
-        forward, backward = flow.chunk(2)
-        for i, frame in enumerate(frames):
-            seen, whole = visible[i, :, 0] > 0.5, amodal[i, :, 0] > 0.5
-            hidden = whole & ~seen
-            sources = seen & ~grow(hidden, self.propagation.guard)
-            tracks = track(
-                forward[i : i + 1], backward[i : i + 1].flip(1), hidden, 0, sources, whole, self.propagation
-            )  # fmt: skip
-            colours = total = trust = torch.zeros(1)
-            for each in tracks:
-                weight = (each.confidence**2)[:, None]
-                colours, total = colours + weight * draw(each, frame.cpu()), total + weight
-                trust = torch.maximum(trust, each.confidence[:, None])
-            found = (trust > 0).to(frame.device)
-            pictures.append(torch.where(found, (colours / total.clamp(min=1e-12)).to(frame), frame))
-            trusts.append(trust.to(frame))
-        return torch.stack(pictures), torch.stack(trusts)
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         amodal = x["amodal"]
@@ -290,7 +299,8 @@ class JointTask(Task):
         )
         flow = flow_terms(self.config, y["flow"], true_flow, trusted, both_ways(x["truth"]), both_ways(amodal))
         # Colours count where the object truly is: elsewhere the truth is not the object's.
-        fill = fill_terms(self.config, {**y, "share": y["share"] * amodal}, x["truth"], amodal)
+        region = {**y, "hidden": y["hidden"] * amodal}
+        fill = fill_terms(self.config, region, x["truth"], amodal, self.estimators.perceptual)
         return {**shape, **flow, **fill}
 
     def weights(self) -> dict[str, float]:  # noqa: D102
@@ -341,8 +351,3 @@ class Critics(nn.Module):
 def _terms(weights: object, terms: Mapping[str, Callable[[], Tensor]]) -> Terms:
     """Compute the terms that count."""
     return {name: term() for name, term in terms.items() if getattr(weights, name)}
-
-
-def _by_clip(term: Callable[..., Tensor], *clips: Tensor) -> Tensor:
-    """Average a term over clips: each counts alike, however much of it is hidden."""
-    return torch.stack([term(*(x[i : i + 1] for x in clips)) for i in range(len(clips[0]))]).mean()

@@ -71,6 +71,7 @@ class LossConfig:
         reconstruction_hidden: inpainting: colours of what comes from the network.
         reconstruction_amodal: inpainting, eq. 11: of the whole object.
         reconstruction_rest: inpainting, eq. 11: outside the object.
+        perceptual: inpainting: how unlike completed frames look (LPIPS; not in the paper).
         patch: inpainting, eq. 10: what T-PatchGAN says (Table 4).
         category: inpainting, eq. 10: what the class discriminator says (Table 4).
         adversarial_from: share of the run after which the discriminators take part.
@@ -90,6 +91,7 @@ class LossConfig:
     reconstruction_hidden: float = 6.0
     reconstruction_amodal: float = 1.0
     reconstruction_rest: float = 0.3
+    perceptual: float = 0.0
     patch: float = 0.03
     category: float = 0.01
     adversarial_from: float = 0.3
@@ -120,6 +122,8 @@ class TrainConfig:
         optimizer: see there.
         loss: see there.
         steps: length of the run, if no time is set.
+        visits: how many steps learn from each batch, every other one from its mirror image, with other batches in
+            between; for devices that learn faster than batches are made.
         minutes: length of the run by the clock, pauses left out; 0 for `steps`.
         seed: of the first weights and of the batches.
         half: compute in bfloat16 where it is safe and the device has it; imitated, it would be slower than float32.
@@ -141,6 +145,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     steps: int = 10000
+    visits: int = 1
     minutes: float = 0.0
     seed: int = 0
     half: bool = True
@@ -157,6 +162,8 @@ class TrainConfig:
                 f"steps and minutes are {self.steps}, {self.minutes}; a run needs at least one step, and minutes must "
                 "not be negative; give --minutes 30"
             )
+        if self.visits < 1:
+            raise ValueError(f"visits is {self.visits}; a batch must be learned from at least once; use 1")
         for name in ("validation_clips", "validate_minutes", "save_minutes", "log_steps"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0; leave it at its default")

@@ -7,8 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from voin.batches import Make, make_beside, make_here, revisit
 from voin.categories import CATEGORIES
 from voin.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
 from voin.config import to_json
@@ -25,6 +25,7 @@ from voin.methods import NETWORKS, has_bfloat16
 from voin.models import find_model, networks_of
 from voin.motion import load_motion
 from voin.pack import Pack, open_pack
+from voin.perceptual import LPIPS
 from voin.sampler import Sampler, mix_seed
 from voin.shape import ShapeConfig
 from voin.tasks import ESTIMATORS, TASKS, Critics, Estimators, Inputs, Task, Terms
@@ -56,6 +57,8 @@ class TrainOptions:
         device: `auto`, `cpu`, `cuda` or `mps`.
         devices: how many of them; processes share each batch.
         raft_weights: a state-dict file, where the config asks for RAFT.
+        lpips_weights: a state-dict file of AlexNet, where `loss.perceptual` counts; None takes torchvision's own.
+        workers: processes that make batches ahead; 0 for a thread of this one. They do not change what is learned.
         pause_minutes: stop after so many minutes, with a checkpoint; `resume` goes on. 0 for never.
         command: as typed; it goes into the checkpoints.
     """
@@ -70,16 +73,18 @@ class TrainOptions:
     device: str = "auto"
     devices: int = 1
     raft_weights: Path | None = None
+    lpips_weights: Path | None = None
+    workers: int = 0
     pause_minutes: float = 0.0
     command: str = ""
 
     def __post_init__(self) -> None:
         if self.stage not in TASKS:
             raise ValueError(f"the stage is {self.stage!r}; it must be one of {', '.join(TASKS)}; choose one of these")
-        if self.devices < 1 or self.pause_minutes < 0:
+        if self.devices < 1 or self.pause_minutes < 0 or self.workers < 0:
             raise ValueError(
-                f"devices and pause_minutes are {self.devices}, {self.pause_minutes}; there must be at least one "
-                "device, and minutes must not be negative; leave them at their defaults"
+                f"devices, workers and pause_minutes are {self.devices}, {self.workers}, {self.pause_minutes}; there "
+                "must be at least one device, and no number may be negative; leave them at their defaults"
             )
 
 
@@ -99,6 +104,8 @@ class Run:
         self.say: Say = say if say is not None and self.chief else lambda text: None
         torch.manual_seed(config.seed)
         estimators = _estimators(config, options.raft_weights, fabric.device)
+        if config.loss.perceptual and options.stage in ("inpaint", "joint"):
+            estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
         self.task = TASKS[options.stage](config, estimators)
         self.origin = _start_from(options.init, self.task) if options.init else 0.0
         self.averaged = TASKS[options.stage](config, estimators).to(fabric.device).requires_grad_(False)
@@ -110,14 +117,15 @@ class Run:
             self.critics = Critics(config)
             critic_optimizer = _adam(config, self.critics)
             self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
-        packs = [None if path is None else open_pack(path) for path in (options.pack, options.cutouts)]
-        assert packs[0] is not None
-        self.data = _describe(packs)
-        self.sampler = Sampler(packs[0], config.sampler, fabric.device, config.seed, packs[1])
+        self.data = _describe(_packs(options))
         self.validator: Validator | None = None
         if self.chief:
-            kept = packs[0] if options.validation is None else open_pack(options.validation)
+            kept = open_pack(options.validation or options.pack)
             self.validator = Validator(options.stage, self.averaged, config, kept, fabric.device)
+        if fabric.device.type == "cuda":
+            # Sizes stay the same over a run.
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")
         self.step, self.seconds, self.waited = 0, 0.0, 0.0
         self.best: float | None = None
         self.failures = 0
@@ -164,12 +172,16 @@ class Run:
                 writer.close()
 
     def _inputs(self) -> Iterator[Inputs]:
-        rank, ranks = self.fabric.global_rank, self.fabric.world_size
-        share = self.config.sampler.batch // ranks
-        for step in count(self.step):
-            batch = self.sampler.batch(step, rank, ranks)
-            places = range(rank * share, (rank + 1) * share)
-            yield self.task.prepare(batch, [mix_seed(self.config.seed, step, place, "imitation") for place in places])
+        options, fabric = self.options, self.fabric
+        place = (str(fabric.device), fabric.global_rank, fabric.world_size)
+
+        def start(number: int) -> Iterator[Inputs]:
+            if not options.workers:
+                yield from make_here(make_batches(options, self.config, *place, self.task), number)
+            for inputs in make_beside(make_batches, (options, self.config, *place), number, options.workers):
+                yield {name: x.to(fabric.device) for name, x in inputs.items()}
+
+        return revisit(start, self.step, self.config.visits)
 
     def _share(self) -> float:
         """Say how much of the run is over."""
@@ -196,7 +208,7 @@ class Run:
         if critics is not None:
             critics.requires_grad_(False)
             with self._half():
-                terms |= critics.judge(y["completed"], x)
+                terms |= critics.judge(y["shown"], x)
         weights = self.task.weights()
         fabric.backward(torch.stack([weights[name] * value for name, value in terms.items()]).sum())
         self._change(self.model, self.optimizer, rate)
@@ -208,7 +220,7 @@ class Run:
         if critics is not None:
             critics.requires_grad_(True)
             with self._half():
-                against = self.critic_model(y["completed"].detach(), x)
+                against = self.critic_model(y["shown"].detach(), x)
             fabric.backward(torch.stack(list(against.values())).sum())
             self._change(self.critic_model, self.critic_optimizer, rate)
             terms |= against
@@ -320,6 +332,39 @@ class Run:
 
         # What was logged after the state that is gone on from is taken back.
         return SummaryWriter(str(self.options.out / "events"), purge_step=self.step or None)
+
+
+def make_batches(
+    options: TrainOptions, config: TrainConfig, device: str, rank: int, ranks: int, task: Task | None = None
+) -> Make:
+    """Give what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
+
+    Args:
+        options: see there.
+        config: see there.
+        device: where they are made.
+        rank: see there.
+        ranks: see there.
+        task: knows how; None: one is made.
+    """
+    place = torch.device(device)
+    if task is None:
+        task = TASKS[options.stage](config, _estimators(config, options.raft_weights, place))
+    clips, cutouts = _packs(options)
+    assert clips is not None
+    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts)
+    share = config.sampler.batch // ranks
+    places = range(rank * share, (rank + 1) * share)
+
+    def make(step: int) -> Inputs:
+        seeds = [mix_seed(config.seed, step, each, "imitation") for each in places]
+        return task.prepare(sampler.batch(step, rank, ranks), seeds)
+
+    return make
+
+
+def _packs(options: TrainOptions) -> list[Pack | None]:
+    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts)]
 
 
 def _estimators(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:
