@@ -41,7 +41,7 @@ def test_all_networks_ship_small_and_say_what_they_are() -> None:
         assert (record.about.kind, record.precision) == (kind, "fp16")
         assert record.about.recipe.minutes > 0
         assert record.about.scores
-        assert record.about.classes == (() if kind == "flow" else CATEGORIES)
+        assert record.about.classes == (CATEGORIES if kind == "shape" else ())
         network = load_checkpoint(path, NETWORKS)
         assert all(torch.isfinite(weight).all() for weight in network.parameters())
 

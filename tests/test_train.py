@@ -19,8 +19,8 @@ from voin.checkpoint import load_checkpoint, read_record
 from voin.config import edit, to_json
 from voin.methods import NETWORKS
 from voin.train import train
-from voin.train_config import PRESETS, LossConfig, OptimizerConfig, TrainConfig
-from voin.train_run import TrainOptions, learning_rate
+from voin.train_config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, TrainOptions
+from voin.train_run import learning_rate
 from voin.train_state import load_state, save_state
 
 pytest.importorskip("lightning", reason="lightning not installed; run pip install 'voin[train]'")

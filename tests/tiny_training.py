@@ -13,8 +13,7 @@ from voin.occlude import OccluderConfig
 from voin.occluder_shapes import ShapeConfig as OccluderShapeConfig
 from voin.sampler import SamplerConfig
 from voin.shape import ShapeConfig
-from voin.train_config import LossConfig, OptimizerConfig, TrainConfig
-from voin.train_run import TrainOptions
+from voin.train_config import LossConfig, OptimizerConfig, TrainConfig, TrainOptions
 
 OCCLUDER = OccluderConfig(tries=2, points=32, shape=OccluderShapeConfig(size=32))
 TINY = TrainConfig(

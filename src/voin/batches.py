@@ -15,13 +15,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from itertools import count
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Inputs = dict[str, Tensor]
+from voin.motion import load_motion
+from voin.pack import Pack, open_pack
+from voin.sampler import Sampler, mix_seed
+from voin.tasks import ESTIMATORS, TASKS, Estimators, Inputs, Task
+from voin.train_config import TrainConfig, TrainOptions
+
 Make = Callable[[int], Inputs]  # gives the batch of a number
 _APART = 3  # so many batches lie between two visits to one
 
@@ -145,3 +151,48 @@ def _pack(x: Tensor) -> tuple[np.ndarray, bool]:
 def _unpack(array: np.ndarray, mask: bool) -> Tensor:
     x = torch.from_numpy(array)
     return x.float() if mask else x
+
+
+def make_batches(
+    options: TrainOptions, config: TrainConfig, device: str, rank: int, ranks: int, task: Task | None = None
+) -> Make:
+    """Give what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
+
+    Args:
+        options: see there.
+        config: see there.
+        device: where they are made.
+        rank: see there.
+        ranks: see there.
+        task: knows how; None: one is made.
+    """
+    place = torch.device(device)
+    if task is None:
+        task = TASKS[options.stage](config, estimators_of(config, options.raft_weights, place))
+    clips, cutouts = open_packs(options)
+    assert clips is not None
+    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts)
+    share = config.sampler.batch // ranks
+    places = range(rank * share, (rank + 1) * share)
+
+    def make(step: int) -> Inputs:
+        seeds = [mix_seed(config.seed, step, each, "imitation") for each in places]
+        return task.prepare(sampler.batch(step, rank, ranks), seeds)
+
+    return make
+
+
+def open_packs(options: TrainOptions) -> list[Pack | None]:
+    """Open the clips, and the photographed objects or None."""
+    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts)]
+
+
+def estimators_of(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:
+    """Give what finds motion, as the config asks; `weights` are those of RAFT."""
+    paint = config.estimator == "dis"  # as in `voin.methods`
+    if (config.estimator, config.truth) == ("dis", "dis"):
+        return ESTIMATORS
+    names = (config.estimator, config.truth)
+    # At twice their size, as in `voin.methods`: RAFT takes pictures of at least 128 pixels.
+    motion, truth = (load_motion(name, weights, device, enlarge=2) for name in names)
+    return Estimators(motion, truth, paint)

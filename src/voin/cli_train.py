@@ -122,8 +122,7 @@ def train(
     with told(show_traceback, f"its state is kept in {output}; go on with --resume"):
         from voin.config import edit
         from voin.train import train as run
-        from voin.train_config import PRESETS
-        from voin.train_run import TrainOptions
+        from voin.train_config import PRESETS, TrainOptions
 
         config = edit(PRESETS[preset], [*(changes or []), *([f"minutes={minutes}"] if minutes else [])])
         options = TrainOptions(

@@ -217,6 +217,8 @@ class NetworkFlow:
             the memory. It does not change the result.
         size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
         half: compute in bfloat16; fast where the processor has it.
+        least: what the network adds to the prior is shortened by so much, pixels of a window of 256: where the prior
+            is right, the network adds no more than noise.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -228,11 +230,12 @@ class NetworkFlow:
         group_pairs: int = 24,
         size: int | None = None,
         half: bool = False,
+        least: float = 0.0,
     ) -> None:
         if group_pairs < 1:
             raise ValueError(f"group_pairs is {group_pairs}; it must be at least 1; use 24, or fewer to save memory")
         self.network, self.prior, self.group_pairs = network.eval(), prior or SmoothFlow(), group_pairs
-        self.config, self.size, self.half = network.config, size, half
+        self.config, self.size, self.half, self.least = network.config, size, half, least
 
     @torch.no_grad()
     def __call__(
@@ -282,10 +285,18 @@ class NetworkFlow:
                 start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
                 part, ends = slice(start, stop), slice(start, stop + 1)
                 given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                completed = self._look(*(x[None].to(device) for x in given))
+                completed = self._hold_back(self._look(*(x[None].to(device) for x in given)), given[2].to(device))
                 here = touched[i, group.start : group.stop].nonzero()[:, 0]
                 result[i, group.start + here] = completed[0, group.start - start + here.to(device)].to(result)
         return result
+
+    def _hold_back(self, completed: Flows, prior: Float[Tensor, "t 2 h w"]) -> Flows:
+        """Shorten what the network adds."""
+        if self.least == 0:
+            return completed
+        added = completed - prior
+        length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
+        return prior + added * (1 - self.least * prior.shape[-1] / 256 / length).clamp(min=0)
 
     def _look(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks) -> Flows:
         """Run the network at `size`; what it adds to the prior is enlarged, so that the prior's detail stays."""

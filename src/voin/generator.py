@@ -34,7 +34,8 @@ class GeneratorConfig:
         slope: of the activation below zero; 0 is ReLU.
         gating: tell the gates what is occluded and what is the object; False is plain gating (Table 4, BI).
         smooth_start: hidden pixels start from the object's own colours, smoothly spread; False starts from nothing.
-        classes: categories that the network can be told, besides 0 for "an object"; with 0 it is told none.
+        classes: categories that the network can be told, besides 0 for "an object"; with 0 it is told none, which is
+            better where each is seen in few videos: then it learns these by heart.
         weigh: judge by their looks how far propagated pixels count against generated ones; False takes the confidence
             of their tracks as it is.
     """
@@ -46,7 +47,7 @@ class GeneratorConfig:
     slope: float = 0.2
     gating: bool = True
     smooth_start: bool = True
-    classes: int = 65
+    classes: int = 0
     weigh: bool = True
 
     def __post_init__(self) -> None:

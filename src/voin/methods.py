@@ -28,6 +28,8 @@ FLOW_SIZE: int | None = 128
 FILL_SIZE: int | None = None
 # Chosen on the ten validation clips of VOI-DAVIS: surer gives better whole masks, and less of the hidden part.
 SHAPE_CERTAINTY = 0.6
+# Pixels, chosen on four of them: where the flow is smooth, the network's own noise is of this size.
+FLOW_LEAST = 0.1
 PAPER_SIZE = 320  # the longer side of the paper's frames
 
 STAGES = {"shape": "shape", "flow": "flow", "fill": "generator"}  # of the pipeline -> the kind of network
@@ -164,7 +166,7 @@ def _load_stage(
     if kind == "shape":
         stage = NetworkShape(network, classes, size=size, half=half, certainty=SHAPE_CERTAINTY)
     elif kind == "flow":
-        stage = NetworkFlow(network, prior, size=size, half=half)
+        stage = NetworkFlow(network, prior, size=size, half=half, least=FLOW_LEAST)
     else:
         stage = NetworkFill(network, classes, size=size, half=half)
     stage.sha256 = record.sha256[:12]

@@ -215,7 +215,7 @@ class InpaintTask(Task):
         return fill_terms(self.config, y, x["truth"], x["amodal"], self.estimators.perceptual)
 
 
-def fill(generator: Callable[..., Tensor], x: Inputs) -> Inputs:
+def fill(generator: Callable[..., tuple[Tensor, Tensor]], x: Inputs) -> Inputs:
     """Generate colours and mix them with what was propagated, as `NetworkFill` does."""
     made, weight = generator(x["frames"], x["visible"], x["amodal"], x["confidence"], x["category"])
     made, weight = made.float(), weight.float()

@@ -23,8 +23,8 @@ from voin.config import to_json
 from voin.methods import choose_device
 from voin.pack import open_pack
 from voin.pictures import write_whole
-from voin.train_config import TrainConfig
-from voin.train_run import SCORES, Run, Say, TrainOptions
+from voin.train_config import TrainConfig, TrainOptions
+from voin.train_run import SCORES, Run, Say
 from voin.train_state import STATE
 
 RECORD = "train.json"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
 from voin.discriminators import CLASS_PAPER, PATCH_PAPER, ClassConfig, TemporalPatchConfig
 from voin.flow import PAPER as FLOW_PAPER
@@ -167,6 +168,54 @@ class TrainConfig:
         for name in ("validation_clips", "validate_minutes", "save_minutes", "log_steps"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0; leave it at its default")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a run is given besides its config.
+
+    Args:
+        stage: what is trained.
+        pack: the clips.
+        out: the run's folder.
+        cutouts: photographed objects, see `voin.cutouts`.
+        validation: clips of videos that are not trained on; None takes a fixed set of `pack`.
+        init: a model whose networks are started from: a name, folder or hub id; those it lacks start anew.
+        resume: go on with the run in `out`, if there is one.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        devices: how many of them; processes share each batch.
+        raft_weights: a state-dict file, where the config asks for RAFT.
+        lpips_weights: a state-dict file of AlexNet, where `loss.perceptual` counts; None takes torchvision's own.
+        workers: processes that make batches ahead; 0 for a thread of this one. They do not change what is learned.
+        pause_minutes: stop after so many minutes, with a checkpoint; `resume` goes on. 0 for never.
+        command: as typed; it goes into the checkpoints.
+    """
+
+    stage: Stage
+    pack: Path
+    out: Path
+    cutouts: Path | None = None
+    validation: Path | None = None
+    init: str | None = None
+    resume: bool = False
+    device: str = "auto"
+    devices: int = 1
+    raft_weights: Path | None = None
+    lpips_weights: Path | None = None
+    workers: int = 0
+    pause_minutes: float = 0.0
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.stage not in get_args(Stage):
+            raise ValueError(
+                f"the stage is {self.stage!r}; it must be one of {', '.join(get_args(Stage))}; choose one of these"
+            )
+        if self.devices < 1 or self.pause_minutes < 0 or self.workers < 0:
+            raise ValueError(
+                f"devices, workers and pause_minutes are {self.devices}, {self.workers}, {self.pause_minutes}; there "
+                "must be at least one device, and no number may be negative; leave them at their defaults"
+            )
 
 
 PRESETS: dict[str, TrainConfig] = {

@@ -7,8 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -16,21 +15,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from voin.batches import Make, make_beside, make_here, revisit
+from voin.batches import estimators_of, make_batches, make_beside, make_here, open_packs, revisit
 from voin.categories import CATEGORIES
 from voin.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
 from voin.config import to_json
 from voin.generator import GeneratorConfig
 from voin.methods import NETWORKS, has_bfloat16
 from voin.models import find_model, networks_of
-from voin.motion import load_motion
 from voin.pack import Pack, open_pack
 from voin.perceptual import LPIPS
-from voin.sampler import Sampler, mix_seed
 from voin.shape import ShapeConfig
-from voin.tasks import ESTIMATORS, TASKS, Critics, Estimators, Inputs, Task, Terms
+from voin.tasks import TASKS, Critics, Inputs, Task, Terms
 from voin.threads import Feed
-from voin.train_config import Stage, TrainConfig
+from voin.train_config import TrainConfig, TrainOptions
 from voin.train_state import load_state, optimizer_tensors, restore_optimizer, save_state
 from voin.validate import Scores, Validator
 
@@ -40,52 +37,6 @@ _AHEAD = 2
 # So many steps in a row may fail (gradients that are not finite) before the run is given up.
 _MOST_FAILURES = 20
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What a run is given besides its config.
-
-    Args:
-        stage: what is trained.
-        pack: the clips.
-        out: the run's folder.
-        cutouts: photographed objects, see `voin.cutouts`.
-        validation: clips of videos that are not trained on; None takes a fixed set of `pack`.
-        init: a model whose networks are started from: a name, folder or hub id; those it lacks start anew.
-        resume: go on with the run in `out`, if there is one.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        devices: how many of them; processes share each batch.
-        raft_weights: a state-dict file, where the config asks for RAFT.
-        lpips_weights: a state-dict file of AlexNet, where `loss.perceptual` counts; None takes torchvision's own.
-        workers: processes that make batches ahead; 0 for a thread of this one. They do not change what is learned.
-        pause_minutes: stop after so many minutes, with a checkpoint; `resume` goes on. 0 for never.
-        command: as typed; it goes into the checkpoints.
-    """
-
-    stage: Stage
-    pack: Path
-    out: Path
-    cutouts: Path | None = None
-    validation: Path | None = None
-    init: str | None = None
-    resume: bool = False
-    device: str = "auto"
-    devices: int = 1
-    raft_weights: Path | None = None
-    lpips_weights: Path | None = None
-    workers: int = 0
-    pause_minutes: float = 0.0
-    command: str = ""
-
-    def __post_init__(self) -> None:
-        if self.stage not in TASKS:
-            raise ValueError(f"the stage is {self.stage!r}; it must be one of {', '.join(TASKS)}; choose one of these")
-        if self.devices < 1 or self.pause_minutes < 0 or self.workers < 0:
-            raise ValueError(
-                f"devices, workers and pause_minutes are {self.devices}, {self.workers}, {self.pause_minutes}; there "
-                "must be at least one device, and no number may be negative; leave them at their defaults"
-            )
 
 
 class Run:
@@ -103,7 +54,7 @@ class Run:
         self.chief = fabric.is_global_zero
         self.say: Say = say if say is not None and self.chief else lambda text: None
         torch.manual_seed(config.seed)
-        estimators = _estimators(config, options.raft_weights, fabric.device)
+        estimators = estimators_of(config, options.raft_weights, fabric.device)
         if config.loss.perceptual and options.stage in ("inpaint", "joint"):
             estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
         self.task = TASKS[options.stage](config, estimators)
@@ -117,7 +68,7 @@ class Run:
             self.critics = Critics(config)
             critic_optimizer = _adam(config, self.critics)
             self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
-        self.data = _describe(_packs(options))
+        self.data = _describe(open_packs(options))
         self.validator: Validator | None = None
         if self.chief:
             kept = open_pack(options.validation or options.pack)
@@ -250,7 +201,7 @@ class Run:
         values = {name: value.item() for name, value in terms.items()}
         for name, value in values.items():
             writer.add_scalar(f"loss/{name}", value, self.step)
-        waiting = self.waited / max(self.seconds, 1e-9)
+        waiting = self.waited / max(self.seconds, self.waited, 1e-9)
         writer.add_scalar("time/waiting for data", waiting, self.step)
         writer.add_scalar("rate", self.optimizer.param_groups[0]["lr"], self.step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
@@ -332,49 +283,6 @@ class Run:
 
         # What was logged after the state that is gone on from is taken back.
         return SummaryWriter(str(self.options.out / "events"), purge_step=self.step or None)
-
-
-def make_batches(
-    options: TrainOptions, config: TrainConfig, device: str, rank: int, ranks: int, task: Task | None = None
-) -> Make:
-    """Give what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
-
-    Args:
-        options: see there.
-        config: see there.
-        device: where they are made.
-        rank: see there.
-        ranks: see there.
-        task: knows how; None: one is made.
-    """
-    place = torch.device(device)
-    if task is None:
-        task = TASKS[options.stage](config, _estimators(config, options.raft_weights, place))
-    clips, cutouts = _packs(options)
-    assert clips is not None
-    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts)
-    share = config.sampler.batch // ranks
-    places = range(rank * share, (rank + 1) * share)
-
-    def make(step: int) -> Inputs:
-        seeds = [mix_seed(config.seed, step, each, "imitation") for each in places]
-        return task.prepare(sampler.batch(step, rank, ranks), seeds)
-
-    return make
-
-
-def _packs(options: TrainOptions) -> list[Pack | None]:
-    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts)]
-
-
-def _estimators(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:
-    paint = config.estimator == "dis"  # as in `voin.methods`
-    if (config.estimator, config.truth) == ("dis", "dis"):
-        return ESTIMATORS
-    names = (config.estimator, config.truth)
-    # At twice their size, as in `voin.methods`: RAFT takes pictures of at least 128 pixels.
-    motion, truth = (load_motion(name, weights, device, enlarge=2) for name in names)
-    return Estimators(motion, truth, paint)
 
 
 def _start_from(name: str, task: Task) -> float:
