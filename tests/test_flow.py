@@ -263,7 +263,15 @@ class Given(SmoothFlow):
 class Constant(FlowNetwork):
     """Add (1, -2) pixels to the prior inside the object."""
 
-    def forward(self, frames: Tensor, initial: Tensor, prior: Tensor, visible: Tensor, amodal: Tensor) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        initial: Tensor,
+        prior: Tensor,
+        visible: Tensor,
+        amodal: Tensor,
+        width: int | None = None,
+    ) -> Tensor:
         completed = prior + torch.tensor([1.0, -2.0]).view(2, 1, 1)
         return torch.where(amodal[:, :-1] > 0.5, completed, initial)
 
@@ -296,6 +304,41 @@ def test_outside_the_object_a_smaller_look_changes_nothing(half: bool) -> None:
         outside = (whole <= 0.5).expand_as(each)
         assert torch.equal(each[outside], initial[outside])
         assert not torch.equal(each, initial)
+
+
+def test_a_cutting_of_a_picture_is_told_the_width_of_the_whole() -> None:
+    made, given = network(), clip(h=32, w=40)
+    # Nothing beyond the object counts but for the few cells that convolutions reach over.
+    whole, part = made(**given), made(**{name: x[..., 16:] for name, x in given.items()}, width=40)
+    apart = made(**{name: x[..., 16:] for name, x in given.items()})
+    inside = (given["amodal"][:, :-1] > 0.5).expand_as(whole)[..., 28:]
+    near = [(each[..., 12:] - whole[..., 28:])[inside].abs().mean() for each in (part, apart)]
+    assert near[0] < 0.5 * near[1]
+
+
+def test_what_lies_far_from_the_object_is_not_looked_at() -> None:
+    frames, forward, backward, visible, amodal = estimated()
+    wide = [torch.nn.functional.pad(x, (0, 48)) for x in (frames, forward, backward, visible, amodal)]
+    stage = NetworkFlow(network())
+    done = stage(*wide)
+    wide[0] = wide[0].clone()
+    wide[0][..., -24:] = torch.rand_like(wide[0][..., -24:])
+    for one, other in zip(done, stage(*wide), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_the_network_adds_is_shortened() -> None:
+    given = estimated()
+    smooth = SmoothFlow()(*given)
+    plain, short = (NetworkFlow(Constant(TINY), least=least)(*given) for least in (0.0, 0.8))
+    added = (5**0.5 - 0.8 * given[0].shape[-1] / 256) / 5**0.5
+    for one, other, prior in zip(plain, short, smooth, strict=True):
+        assert torch.allclose(other - prior, added * (one - prior), atol=1e-4)
+    for one, prior, whole in zip(
+        NetworkFlow(Constant(TINY), least=100.0)(*given), smooth, (given[4][:, :-1], given[4][:, 1:]), strict=True
+    ):
+        inside = (whole > 0.5).expand_as(one)
+        assert torch.allclose(one[inside], prior[inside], atol=1e-4)
 
 
 def test_half_precision_gives_nearly_the_same() -> None:

@@ -266,6 +266,17 @@ def test_one_colour_stays_that_colour_at_a_smaller_look() -> None:
     assert torch.allclose(filled[inside], torch.tensor(0.3), atol=0.03)
 
 
+def test_what_lies_far_from_the_object_is_not_looked_at() -> None:
+    given = [torch.nn.functional.pad(x, (0, 48)) for x in clip()]
+    fill = NetworkFill(lively())
+    filled = fill(given[0], given[1], given[2], given[3])
+    far = given[0].clone()
+    far[..., -30:] = torch.rand_like(far[..., -30:])
+    again = fill(far, given[1], given[2], given[3])
+    assert torch.equal(again[..., :-30], filled[..., :-30])
+    assert torch.equal(again[..., -30:], far[..., -30:])
+
+
 def test_nothing_hidden_or_all_believed_changes_nothing() -> None:
     frames, visible, amodal, confidence = clip()
     fill = NetworkFill(lively())

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from voin.resolution import enlarge, reduce
+from voin.resolution import box_around, enlarge, reduce
 
 
 @pytest.mark.parametrize("size", [None, 40, 64])
@@ -51,3 +51,18 @@ def test_a_slope_comes_back_from_half_the_size() -> None:
     slope = torch.linspace(0, 1, 32).expand(1, 1, 1, 32, 32)
     back = enlarge(reduce(slope, 16), (32, 32))
     assert torch.allclose(back[..., 1:-1], slope[..., 1:-1], atol=1e-6)
+
+
+def test_a_box_holds_all_that_is_there_in_any_frame_and_a_margin() -> None:
+    there = torch.zeros(1, 3, 1, 40, 60, dtype=torch.bool)
+    there[0, 0, 0, 10, 20] = there[0, 2, 0, 14, 30] = True
+    assert box_around(there, 0) == (slice(10, 15), slice(20, 31))
+    assert box_around(there, 4) == (slice(6, 19), slice(16, 35))
+    # Within the frame.
+    assert box_around(there, 25) == (slice(0, 40), slice(0, 56))
+    # As large as asked for, also at the border.
+    assert box_around(there, 0, least=8) == (slice(10, 18), slice(20, 31))
+    there[0, 0, 0, 39, 59] = True
+    rows, columns = box_around(there[:, :1] & (torch.arange(40)[:, None] > 20), 0, least=8)
+    assert (rows, columns) == (slice(32, 40), slice(52, 60))
+    assert box_around(torch.zeros(1, 2, 1, 5, 7, dtype=torch.bool), 3, least=8) == (slice(0, 5), slice(0, 7))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from voin.clip import Flows, Frames, Masks
 from voin.flow_classical import SmoothFlow
-from voin.resolution import enlarge, reduce
+from voin.resolution import box_around, enlarge, reduce
 from voin.warp import warp
 
 Maps = Float[Tensor, "n c h w"]
@@ -68,6 +68,8 @@ class FlowConfig:
         return 2 * sum(self.gaps[:-1]) + self.gaps[-1]
 
 
+# Pixels around the object that the stage looks at, too.
+_MARGIN = 12
 SMALL = FlowConfig()
 # The U-Net [49] at full size, on two frames alone.
 PAPER = FlowConfig(channels=(64, 128, 256, 512), gaps=(0, 0, 0, 0), cell=1)
@@ -94,7 +96,15 @@ class FlowNetwork(nn.Module):
         for each in self.head.parameters():
             nn.init.zeros_(each)
 
-    def forward(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks) -> Flows:
+    def forward(
+        self,
+        frames: Frames,
+        initial: Flows,
+        prior: Flows,
+        visible: Masks,
+        amodal: Masks,
+        width: int | None = None,
+    ) -> Flows:
         """Complete flow inside the amodal mask; outside it comes back as it was.
 
         Args:
@@ -104,6 +114,7 @@ class FlowNetwork(nn.Module):
                 in its place this is the paper's own form.
             visible: (b, t, 1, h, w) in [0, 1].
             amodal: (b, t, 1, h, w) in [0, 1].
+            width: of the picture that the frames are cut out of, pixels; None: they are all of it.
 
         Returns:
             (b, t-1, 2, h, w), pixels.
@@ -113,7 +124,7 @@ class FlowNetwork(nn.Module):
         """
         self._check(frames, initial, prior, visible, amodal)
         pairs = initial.shape[1]
-        unit = self.config.motion_unit * frames.shape[-1]
+        unit = self.config.motion_unit * (width or frames.shape[-1])
         features = self._inputs(frames, initial, prior, visible, amodal, unit)
         residue = rearrange(self._unet(features, pairs), "(b t) c h w -> b t c h w", t=pairs) * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
@@ -281,11 +292,14 @@ class NetworkFlow:
         result, reach, pairs = initial.clone(), self.config.reach_pairs, initial.shape[1]
         device = self.network.head.weight.device
         for i in range(len(frames)):
+            # One for the whole clip, so that the groups do not show in the result.
+            box = box_around(reduce(amodal[i : i + 1], self.size) > 0.5, _MARGIN, self.config.step)
             for group in _groups(touched[i].nonzero()[:, 0].tolist(), self.group_pairs):
                 start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
                 part, ends = slice(start, stop), slice(start, stop + 1)
                 given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                completed = self._hold_back(self._look(*(x[None].to(device) for x in given)), given[2].to(device))
+                completed = self._look(*(x[None].to(device) for x in given), box=box)
+                completed = self._hold_back(completed, given[2].to(device))
                 here = touched[i, group.start : group.stop].nonzero()[:, 0]
                 result[i, group.start + here] = completed[0, group.start - start + here.to(device)].to(result)
         return result
@@ -298,23 +312,32 @@ class NetworkFlow:
         length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
         return prior + added * (1 - self.least * prior.shape[-1] / 256 / length).clamp(min=0)
 
-    def _look(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks) -> Flows:
+    def _look(
+        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
+    ) -> Flows:
         """Run the network at `size`; what it adds to the prior is enlarged, so that the prior's detail stays."""
         h, w = frames.shape[-2:]
         small = reduce(frames, self.size)
         if small.shape == frames.shape:
-            return self._network(frames, initial, prior, visible, amodal)
+            return self._network(frames, initial, prior, visible, amodal, box)
         unit = frames.new_tensor([small.shape[-1] / w, small.shape[-2] / h]).view(2, 1, 1)
         start, lead = (reduce(x, self.size) * unit for x in (initial, prior))
         seen, whole = ((reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal))
-        residue = (self._network(small, start, lead, seen, whole) - lead) / unit
+        residue = (self._network(small, start, lead, seen, whole, box) - lead) / unit
         # From within the object alone, since the network adds nothing outside.
         residue = enlarge(residue, (h, w), whole[:, :-1] > 0.5)
         return torch.where(amodal[:, :-1] > 0.5, prior + residue, initial)
 
-    def _network(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks) -> Flows:
+    def _network(
+        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
+    ) -> Flows:
+        """Run the network around the object: what lies farther from it tells nothing of it, and takes time."""
+        rows, columns = box
+        part = (x[..., rows, columns] for x in (frames, initial, prior, visible, amodal))
+        completed = initial.clone()
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
-            return self.network(frames, initial, prior, visible, amodal)
+            completed[..., rows, columns] = self.network(*part, width=frames.shape[-1])
+        return completed
 
 
 def _groups(pairs: list[int], size: int) -> list[range]:

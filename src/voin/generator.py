@@ -19,7 +19,7 @@ from voin.clip import Frames, Masks
 from voin.diffuse import diffuse
 from voin.layers import GatedShift
 from voin.pyramid import halve
-from voin.resolution import enlarge, reduce
+from voin.resolution import box_around, enlarge, reduce
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class GeneratorConfig:
         return 2 ** (len(self.channels) - 1)
 
 
+# Pixels around the object that the stage looks at, too.
+_MARGIN = 16
 # Tracks' confidence is taken for at least so far from 0 and 1 where it is judged anew.
 _LEAST_DOUBT = 0.02
 SMALL = GeneratorConfig()
@@ -375,10 +377,15 @@ class NetworkFill:
 
     def _generate(self, clip: list[Tensor], category: str | None) -> tuple[Tensor, Tensor]:
         """Run the network on a group, at `size`, padded to what it takes."""
-        full, (hidden, absent) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
+        full, (occluded, absent) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
         # What is missing has the occluder's colours, and what is not hidden no confidence: they must not count.
-        shown = (~absent, None, None, hidden)
+        shown = (~absent, None, None, occluded)
         clip = [reduce(x, self.size, inside) for x, inside in zip(clip, shown, strict=True)]
+        canvas = [torch.zeros_like(clip[0]), torch.zeros_like(clip[3])]
+        hidden, missing = part_hidden(*clip[1:])
+        # What lies farther from the object tells nothing of it, and takes half of the time.
+        rows, columns = box_around(clip[2] > 0.5, _MARGIN)
+        clip = [x[..., rows, columns] for x in clip]
         h, w = clip[0].shape[-2:]
         factor = self.config.factor
         pad = (0, -w % factor, 0, -h % factor)
@@ -389,9 +396,9 @@ class NetworkFill:
         place = self.generator.colours.weight.device
         index = torch.tensor([self.categories.index(category) + 1 if category in self.categories else 0])
         with torch.autocast(place.type, torch.bfloat16, enabled=self.half):
-            made, trust = self.generator(*(x.float().to(place) for x in padded), index.to(place))
-        hidden, missing = part_hidden(*clip[1:])
+            both = self.generator(*(x.float().to(place) for x in padded), index.to(place))
+        for whole, part in zip(canvas, both, strict=True):
+            whole[..., rows, columns] = part[..., :h, :w].to(whole)
         # Between hidden pixels alone, so that no background comes in at the object's outline.
-        colours = enlarge(made[..., :h, :w].to(clip[0]), full, hidden)
-        weight = enlarge(trust[..., :h, :w].to(clip[0]), full, hidden & ~missing)
+        colours, weight = enlarge(canvas[0], full, hidden), enlarge(canvas[1], full, hidden & ~missing)
         return colours, torch.where(absent, 0.0, weight)
