@@ -60,9 +60,9 @@ def test_a_box_holds_all_that_is_there_in_any_frame_and_a_margin() -> None:
     assert box_around(there, 4) == (slice(6, 19), slice(16, 35))
     # Within the frame.
     assert box_around(there, 25) == (slice(0, 40), slice(0, 56))
-    # As large as asked for, also at the border.
-    assert box_around(there, 0, least=8) == (slice(10, 18), slice(20, 31))
+    # On a grid, and a step at least.
+    assert box_around(there, 0, step=8) == (slice(8, 16), slice(16, 31))
     there[0, 0, 0, 39, 59] = True
-    rows, columns = box_around(there[:, :1] & (torch.arange(40)[:, None] > 20), 0, least=8)
-    assert (rows, columns) == (slice(32, 40), slice(52, 60))
-    assert box_around(torch.zeros(1, 2, 1, 5, 7, dtype=torch.bool), 3, least=8) == (slice(0, 5), slice(0, 7))
+    corner = there[:, :1] & (torch.arange(40)[:, None] > 20)
+    assert box_around(corner, 0, step=8) == (slice(32, 40), slice(48, 60))
+    assert box_around(torch.zeros(1, 2, 1, 5, 7, dtype=torch.bool), 3, step=8) == (slice(0, 5), slice(0, 7))

@@ -103,7 +103,8 @@ def test_an_owner_has_only_so_many_unfinished_jobs(jobs: Jobs, tmp_path: Path) -
 def test_closing_stops_everything(tmp_path: Path) -> None:
     jobs = Jobs()
     running, waiting = jobs.put("me", "a", Ticks(tmp_path / "a")), jobs.put("me", "b", Steps(1))
-    while not (tmp_path / "a").exists():
+    # There, and written.
+    while not (tmp_path / "a").exists() or not (tmp_path / "a").read_text():
         time.sleep(0.02)
     jobs.close()
     assert {running.state, waiting.state} == {"cancelled"}

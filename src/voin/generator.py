@@ -384,7 +384,7 @@ class NetworkFill:
         canvas = [torch.zeros_like(clip[0]), torch.zeros_like(clip[3])]
         hidden, missing = part_hidden(*clip[1:])
         # What lies farther from the object tells nothing of it, and takes half of the time.
-        rows, columns = box_around(clip[2] > 0.5, _MARGIN)
+        rows, columns = box_around(clip[2] > 0.5, _MARGIN, self.config.factor)
         clip = [x[..., rows, columns] for x in clip]
         h, w = clip[0].shape[-2:]
         factor = self.config.factor

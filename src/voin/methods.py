@@ -29,7 +29,7 @@ FILL_SIZE: int | None = None
 # Chosen on the ten validation clips of VOI-DAVIS: surer gives better whole masks, and less of the hidden part.
 SHAPE_CERTAINTY = 0.6
 # Pixels, chosen on four of them: where the flow is smooth, the network's own noise is of this size.
-FLOW_LEAST = 0.1
+FLOW_LEAST = 0.12
 PAPER_SIZE = 320  # the longer side of the paper's frames
 
 STAGES = {"shape": "shape", "flow": "flow", "fill": "generator"}  # of the pipeline -> the kind of network

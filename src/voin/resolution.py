@@ -45,17 +45,18 @@ def enlarge(
     return _mean(clip, inside, lambda x: F.interpolate(x, size=size, mode="bilinear"))
 
 
-def box_around(there: Bool[Tensor, "b t 1 h w"], margin: int, least: int = 1) -> tuple[slice, slice]:
+def box_around(there: Bool[Tensor, "b t 1 h w"], margin: int, step: int = 1) -> tuple[slice, slice]:
     """Give the rows and columns of all that is `there`, in any frame, and `margin` pixels around it, within the frame.
 
-    Each side is at least `least`, where the frame is that large. Where nothing is there, the box is the whole frame.
+    The box begins at multiples of `step`, so that grids of that step lie in it as they lie in the frame, and each side
+    is at least one step, where the frame is that large. Where nothing is there, the box is the whole frame.
     """
     picture = there.flatten(0, 2).any(dim=0)
     spans = []
     for line in (picture.any(dim=1), picture.any(dim=0)):
         places = line.nonzero()[:, 0].tolist() or [0, len(line) - 1]
-        start = max(min(places[0] - margin, len(line) - least), 0)
-        spans.append(slice(start, min(max(places[-1] + margin + 1, start + least), len(line))))
+        start = max(min(places[0] - margin, len(line) - step), 0) // step * step
+        spans.append(slice(start, min(max(places[-1] + margin + 1, start + step), len(line))))
     return spans[0], spans[1]
 
 
