@@ -20,8 +20,8 @@ help: ## Show this list
 demo: $(VENV)/.demo ## De-occlude two objects in a real clip and say where to look
 	$(BIN)/voin demo $(DEMO_ARGS)
 
-test: $(VENV)/.dev ## Run every default test, on all cores
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+test: $(VENV)/.dev ## Run every default test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev ## Run the slow tests as well
 	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
