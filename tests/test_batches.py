@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from itertools import count, islice, pairwise
 
 import pytest
@@ -49,7 +49,7 @@ def test_what_fails_in_a_process_is_told() -> None:
         next(beside)
 
 
-def numbers(first: int) -> Iterator[Inputs]:
+def numbers(first: int) -> Generator[Inputs, None, None]:
     return ({"number": torch.tensor(number), "x": torch.arange(4.0).view(1, 1, 1, 1, 4)} for number in count(first))
 
 

@@ -12,7 +12,7 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -71,7 +71,7 @@ def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: i
             process.join()
 
 
-def revisit(start: Callable[[int], Iterator[Inputs]], step: int, visits: int) -> Iterator[Inputs]:
+def revisit(start: Callable[[int], Generator[Inputs, None, None]], step: int, visits: int) -> Iterator[Inputs]:
     """Give the inputs of `step` and those after it, where each batch is learned from `visits` times.
 
     Visit k to batch n is at step `visits * (n + k * _APART) + k`; every other visit is to its mirror image. So what a
@@ -96,9 +96,7 @@ def revisit(start: Callable[[int], Iterator[Inputs]], step: int, visits: int) ->
             number = max(newest - visit * _APART, 0)
             yield mirror(kept[number]) if visit % 2 else kept[number]
     finally:
-        close = getattr(made, "close", None)
-        if close is not None:
-            close()
+        made.close()
 
 
 def mirror(x: Inputs) -> Inputs:

@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -126,10 +126,12 @@ class Run:
         options, fabric = self.options, self.fabric
         place = (str(fabric.device), fabric.global_rank, fabric.world_size)
 
-        def start(number: int) -> Iterator[Inputs]:
-            if not options.workers:
-                yield from make_here(make_batches(options, self.config, *place, self.task), number)
-            for inputs in make_beside(make_batches, (options, self.config, *place), number, options.workers):
+        def start(number: int) -> Generator[Inputs, None, None]:
+            if options.workers:
+                made = make_beside(make_batches, (options, self.config, *place), number, options.workers)
+            else:
+                made = make_here(make_batches(options, self.config, *place, self.task), number)
+            for inputs in made:
                 yield {name: x.to(fabric.device) for name, x in inputs.items()}
 
         return revisit(start, self.step, self.config.visits)
