@@ -167,9 +167,21 @@ def test_half_precision_gives_nearly_the_same() -> None:
 def test_at_first_tracks_are_believed_as_they_say() -> None:
     given = clip(b=2)
     for weigh in (True, False):
-        _, weight = Generator(replace(TINY, weigh=weigh))(*given)
+        _, weight = Generator(replace(TINY, weigh=weigh, keep=0.0))(*given)
         hidden, _ = part_hidden(*given[1:])
         assert torch.allclose(weight, torch.where(hidden, given[3], 1.0), atol=1e-6)
+
+
+def test_what_was_found_counts_at_least_as_much_as_is_kept() -> None:
+    given = clip(b=2)
+    generator = Generator(replace(TINY, keep=0.5))
+    assert generator.balance is not None
+    torch.nn.init.normal_(generator.balance.weight, std=5.0)
+    hidden, missing = part_hidden(*given[1:])
+    _, weight = generator(*given)
+    assert (weight[hidden & ~missing] >= 0.5).all()
+    assert (weight[hidden & ~missing] < 0.51).any()
+    assert (weight[missing] == 0).all()
 
 
 def test_how_far_tracks_are_believed_depends_on_what_they_brought() -> None:
@@ -299,7 +311,7 @@ def test_an_untrained_network_fills_as_the_classical_part_does() -> None:
     _, visible, amodal, confidence = clip(size=(64, 64))
     y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")
     frames = (0.2 + 0.6 * torch.stack([x, y, (x + y) / 2])).expand(1, 6, 3, 64, 64).clone()
-    generator = Generator(TINY)
+    generator = Generator(replace(TINY, keep=0.0))
     torch.nn.init.zeros_(generator.colours.weight)
     ours = NetworkFill(generator)(frames, visible, amodal, confidence)
     classical = InpaintFill(FillConfig(rim=0.0))(frames, visible, amodal, confidence)

@@ -118,6 +118,27 @@ def test_what_training_compares_is_the_same_distance_with_gradients(random_weigh
     assert all(weight.grad is None for weight in distance.network.parameters())
 
 
+def test_what_is_compared_in_training_are_the_squares_around_the_hidden_part(random_weights: Path) -> None:
+    distance = LPIPS(random_weights)
+    first, second = (torch.rand(2, 3, 3, 96, 96, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    hidden = torch.zeros(2, 3, 1, 96, 96, dtype=torch.bool)
+    hidden[0, 1, 0, 40:50, 44:52] = True
+    # The box of the benchmark is 64 pixels wide here.
+    box = np.s_[..., 13:77, 16:80]
+    alone = distance.compare(first[0, 1:2][box], second[0, 1:2][box])
+    found = distance.compare_hidden(first, second, hidden, 64)
+    # The second clip has nothing hidden, and counts like the first.
+    assert found.item() == pytest.approx(alone.item() / 2, rel=1e-4)
+    elsewhere = second.clone()
+    elsewhere[0, 1, :, :10] = 0
+    assert distance.compare_hidden(first, elsewhere, hidden, 64).item() == found.item()
+    first.requires_grad_()
+    distance.compare_hidden(first, second, hidden, 48).backward()
+    assert first.grad is not None
+    assert first.grad[0, 1].abs().sum() > 0
+    assert first.grad[0, [0, 2]].abs().sum() == first.grad[1].abs().sum() == 0
+
+
 def test_many_pairs_at_once_are_as_one_by_one(random_weights: Path) -> None:
     distance = LPIPS(random_weights)
     first, second = pictures(9, 40, 40), pictures(9, 40, 40, seed=1)

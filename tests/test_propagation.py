@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from dataclasses import replace
 
 import cv2
@@ -177,6 +179,14 @@ def test_doubt_adds_up_link_by_link() -> None:
     trust = ahead.confidence[:, 20, 20]
     assert (trust[1:] > trust[:-1]).all()
     assert trust[0] < 1
+
+
+def test_an_error_of_the_size_of_doubt_leaves_a_confidence_of_1_over_e() -> None:
+    forward, backward = flat(2, 1.0)
+    sources = everything = torch.ones(2, 40, 40, dtype=torch.bool)
+    backward[:, :, 1] += CONFIG.doubt * 40 / 320
+    ahead, _ = track(forward, backward, block(1, slice(15, 25)), 0, sources, everything)
+    assert ahead.confidence[0, 20, 20].item() == pytest.approx(math.exp(-1), rel=1e-4)
 
 
 def test_sources_lie_no_farther_than_the_reach() -> None:

@@ -38,6 +38,9 @@ class GeneratorConfig:
             better where each is seen in few videos: then it learns these by heart.
         weigh: judge by their looks how far propagated pixels count against generated ones; False takes the confidence
             of their tracks as it is.
+        keep: weight that propagated pixels have at least, where they are weighed. They are sharp where generated ones
+            are smooth: the more they count, the more the result looks like the object, and the farther it may be from
+            the truth in the mean.
     """
 
     channels: tuple[int, ...] = (12, 24, 64, 160)
@@ -49,6 +52,7 @@ class GeneratorConfig:
     smooth_start: bool = True
     classes: int = 0
     weigh: bool = True
+    keep: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("channels", 2), ("dilations", 1), ("shifts", 0)):
@@ -58,7 +62,7 @@ class GeneratorConfig:
                     f"generator.{name} is {values}; it must be at least {least} whole numbers from 1 on; "
                     f"for instance {getattr(GeneratorConfig, name)}"
                 )
-        for name in ("share", "slope"):
+        for name in ("share", "slope", "keep"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"generator.{name} is {getattr(self, name)}; it must lie in [0, 1]; "
@@ -206,6 +210,7 @@ class Generator(nn.Module):
         # and then what it brought does not go with what is around it.
         change = over_frames(self.balance, features).float()
         weight = torch.sigmoid(torch.logit(trust.float(), eps=_LEAST_DOUBT) + change).to(trust)
+        weight = self.config.keep + (1 - self.config.keep) * weight
         return torch.where(missing, 0.0, torch.where(trust < 1, weight, trust))
 
     def _check(self, frames: Frames, category: Tensor | None) -> None:

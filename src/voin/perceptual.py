@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
+
+from voin.clip import Frames
+from voin.metrics import crop_box
 
 # Less than this, and AlexNet's last layers see nothing (pixels).
 LEAST_SIDE = 32
@@ -16,6 +20,8 @@ LEAST_SIDE = 32
 _TRUNK = (0, 3, 6, 8, 10)
 # Pairs that go through the network at once.
 _BATCH = 8
+# Fewer hidden pixels than this change no look.
+_LEAST_HIDDEN = 16
 
 
 class LPIPS:
@@ -83,9 +89,42 @@ class LPIPS:
         with torch.autocast(self.device.type, enabled=False):
             return self.network(2 * first.float() - 1, 2 * second.float() - 1).flatten()
 
+    def compare_hidden(
+        self, first: Frames, second: Frames, hidden: Bool[Tensor, "b t 1 h w"], side: int
+    ) -> Float[Tensor, ""]:
+        """Give the mean distance of the squares around the hidden part, with gradients; each clip counts alike.
+
+        They are those of the benchmark (`crop_box`), brought to one size: looked at larger than they will be seen, fine
+        texture would count for nothing.
+
+        Args:
+            first: (b, t, 3, h, w) in [0, 1].
+            second: (b, t, 3, h, w) in [0, 1].
+            hidden: (b, t, 1, h, w); frames with less than `_LEAST_HIDDEN` pixels of it do not count.
+            side: of the squares, pixels.
+        """
+        where = hidden[:, :, 0].cpu()
+        clips = []
+        for one, other, masks in zip(first, second, where, strict=True):
+            frames = (masks.flatten(1).sum(dim=1) >= _LEAST_HIDDEN).nonzero()[:, 0].tolist()
+            if not frames:
+                clips.append(first.new_zeros(()))
+                continue
+            boxes = [crop_box(masks[i].numpy()) for i in frames]
+            pair = [
+                torch.cat([_resize(clip[i : i + 1, :, *box], side) for i, box in zip(frames, boxes, strict=True)])
+                for clip in (one, other)
+            ]
+            clips.append(self.compare(pair[0], pair[1]).mean())
+        return torch.stack(clips).mean()
+
     def _colours(self, pictures: np.ndarray) -> Tensor:
         """Put colours into [-1, 1], (n, 3, h, w)."""
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _resize(picture: Float[Tensor, "1 3 h w"], side: int) -> Float[Tensor, "1 3 s s"]:
+    return F.interpolate(picture, size=(side, side), mode="bilinear", antialias=True)
 
 
 def _read_trunk(path: Path) -> dict[str, Tensor]:

@@ -24,11 +24,13 @@ class PropagationConfig:
 
     Args:
         cycle: largest forward-backward error of a link, in pixels of a 320-pixel-wide picture (paper 3.3: 5 pixels).
+        doubt: error of a link by which confidence falls to 1/e, in such pixels; errors of several links add up squared.
         reach_frames: how many frames away a source may lie.
         guard: sources keep this distance from the occluder's rim, where its colours bleed in (working pixels).
     """
 
     cycle: float = 5.0
+    doubt: float = 3.0
     reach_frames: int = 32
     guard: int = 2
 
@@ -82,7 +84,7 @@ def track(
 def _follow(there, back, wanted, first: int, sources, amodal, config: PropagationConfig, step: int) -> Tracks:
     """Follow one direction of time: `there` leaves each frame that way, `back` leads back to it."""
     n, h, w = wanted.shape
-    limit = config.cycle * w / 320
+    limit, unit = config.cycle * w / 320, config.doubt * w / 320
     source = torch.full_like(wanted, -1, dtype=torch.int16)
     displacement = there.new_zeros(n, 2, h, w)
     confidence = there.new_zeros(n, h, w)
@@ -102,7 +104,7 @@ def _follow(there, back, wanted, first: int, sources, amodal, config: Propagatio
         x, y, at = x + flow[:, 0], y + flow[:, 1], at + step
         # Paper 3.3: the forward-backward check, link by link.
         error = torch.hypot(*(flow + sample_points(back, link, x, y)).unbind(dim=1))
-        doubt = doubt + (error / limit) ** 2
+        doubt = doubt + (error / unit) ** 2
         near_x, near_y = x.round().long(), y.round().long()
         inside = (near_x >= 0) & (near_x < w) & (near_y >= 0) & (near_y < h)
         place = (at, near_y.clamp(0, h - 1), near_x.clamp(0, w - 1))

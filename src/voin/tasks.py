@@ -233,7 +233,7 @@ def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, pe
     def look_unlike() -> Tensor:
         if perceptual is None:
             raise ValueError("loss.perceptual counts, but there is no LPIPS; give it to the task, or set it to 0")
-        return perceptual.compare(y["shown"].flatten(0, 1), truth.flatten(0, 1)).mean()
+        return perceptual.compare_hidden(y["shown"], truth, y["hidden"] > 0.5, config.loss.perceptual_side)
 
     return _terms(
         config.loss,

@@ -72,7 +72,8 @@ class LossConfig:
         reconstruction_hidden: inpainting: colours of what comes from the network.
         reconstruction_amodal: inpainting, eq. 11: of the whole object.
         reconstruction_rest: inpainting, eq. 11: outside the object.
-        perceptual: inpainting: how unlike completed frames look (LPIPS; not in the paper).
+        perceptual: inpainting: how unlike the squares around the hidden part look (LPIPS; not in the paper).
+        perceptual_side: pixels of these squares; about as objects are large in the videos that will be judged.
         patch: inpainting, eq. 10: what T-PatchGAN says (Table 4).
         category: inpainting, eq. 10: what the class discriminator says (Table 4).
         adversarial_from: share of the run after which the discriminators take part.
@@ -93,6 +94,7 @@ class LossConfig:
     reconstruction_amodal: float = 1.0
     reconstruction_rest: float = 0.3
     perceptual: float = 0.0
+    perceptual_side: int = 80
     patch: float = 0.03
     category: float = 0.01
     adversarial_from: float = 0.3
@@ -104,6 +106,8 @@ class LossConfig:
         for name, value in vars(self).items():
             if value < 0:
                 raise ValueError(f"{name} is {value}; what a term counts for must not be negative; use 0 for none")
+        if self.perceptual_side < 32:
+            raise ValueError(f"perceptual_side is {self.perceptual_side}; LPIPS needs at least 32 pixels; use 80")
         if self.adversarial_from > 1:
             raise ValueError(f"adversarial_from is {self.adversarial_from}; it is a share of the run; use 0 to 1")
 
