@@ -29,7 +29,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
     # Parts
     (
         *("window", "object_clip", "motion", "gaps", "outline", "flow_classical", "shape_classical", "fill_classical"),
-        *("propagation", "fetch", "blend", "propagated", "patches"),
+        *("propagation", "afar", "fetch", "blend", "propagated", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),

@@ -1,4 +1,4 @@
-"""Fetch tracked pixels from their source frames: one sample each, at native resolution, both directions merged."""
+"""Fetch tracked pixels from their source frames: one sample each, at native resolution, all directions merged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def fetch(
 
     Args:
         clip: the object's native pixels.
-        tracks: of the clip, one for each direction of time; their maps hold the wanted frames only, `frame` among them.
+        tracks: of the clip, ahead and back in time and from afar; their maps hold the wanted frames only, `frame`
+            among them.
         frame: the frame whose pixels are wanted.
         rows: (n,) rows in the frame's window, native.
         columns: (n,) columns in the frame's window, native.

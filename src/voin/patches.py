@@ -65,7 +65,7 @@ def make_patch(
         frame: of the clip.
         amodal: (side, side).
         occluded: (side, side).
-        tracks: both directions; not needed where nothing is occluded.
+        tracks: in all directions; not needed where nothing is occluded.
         maps: `correction_maps` of the frame; likewise.
     """
     x0, y0, x1, y1 = box_of(amodal)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from voin.afar import look_afar
 from voin.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
 from voin.clip import Flows, Frames, Masks
 from voin.masks import grow
@@ -21,8 +22,8 @@ class Propagated:
     """What was found for n frames of one clip.
 
     Attributes:
-        tracks: ahead in time and back in time, rated.
-        picture: (1, n, 3, h, w) in [0, 1], both directions blended; 0 where nothing was found.
+        tracks: ahead in time, back in time, and from afar, rated.
+        picture: (1, n, 3, h, w) in [0, 1], all directions blended; 0 where nothing was found.
         confidence: (1, n, 1, h, w) in [0, 1], 0 where nothing was found.
         shade: (1, n, 3, h, w), what to add to the picture to leave no seam.
     """
@@ -61,14 +62,16 @@ def propagate(
         propagation: how tracks are followed.
         blend: how they are checked against their surroundings.
     """
-    tracks = _track(visible[0, :, 0], amodal[0, :, 0], hidden[0, :, 0], forward, backward, wanted, propagation)
+    tracks, afar = _track(visible[0, :, 0], amodal[0, :, 0], hidden[0, :, 0], forward, backward, wanted, propagation)
     pictures, h, size = frames[0].cpu(), frames.shape[-2], frames.shape[-1]
     clear = ((visible[0, :, 0] > 0.95) & ~grow(hidden[0, :, 0] > 0.5, 1)).cpu()
     shade, detail = split_detail(pictures, clear, blend.detail * size / 256)
     width = max(round(blend.band * size / 256), 2)
     bands = [compare_band(shade, detail, clear, each, width) for each in tracks]
     share = calibrate(bands, propagation.reach_frames, blend)
-    tracks = tuple(rate(each, share) for each in tracks)
+    # What comes from afar has no track that could be rated by its length.
+    tracks = (*(rate(each, share) for each in tracks), afar)
+    bands.append(compare_band(shade, detail, clear, afar, width))
     picture = correction = total = torch.zeros(1)
     confidence = torch.zeros(len(wanted), 1, h, size)
     for each, band in zip(tracks, bands, strict=True):
@@ -117,9 +120,11 @@ def _track(
     backward: Flows,
     wanted: range,
     config: PropagationConfig,
-) -> tuple[Tracks, ...]:
-    look = grow(amodal - visible > 0.05, 1) & grow(hidden > 0.5, 2)
+) -> tuple[tuple[Tracks, ...], Tracks]:
+    """Follow the flow both ways, and look afar for what is not found so."""
+    look = (grow(amodal - visible > 0.05, 1) & grow(hidden > 0.5, 2))[wanted.start : wanted.stop]
     # Sources keep away from the occluder, whose colours bleed into its rim.
     sources = (visible > 0.95) & ~grow(hidden > 0.5, config.guard)
-    part = slice(wanted.start, wanted.stop)
-    return track(forward, backward, look[part], wanted.start, sources, grow(amodal > 0.5, 1), config)
+    tracks = track(forward, backward, look, wanted.start, sources, grow(amodal > 0.5, 1), config)
+    lost = look.cpu() & (tracks[0].source < 0) & (tracks[1].source < 0)
+    return tracks, look_afar(lost, wanted.start, sources, amodal > 0.5, config.reach_frames)
