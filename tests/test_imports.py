@@ -35,7 +35,7 @@ TABLE: tuple[tuple[str, ...], ...] = (
         *("augment", "moving_cutouts", "hidden_motion", "imitate"),
         *("mask_smooth", "appearance", "box_evidence", "segment"),
         *("mask_view", "mask_link", "mask_return", "mask_shot", "mask_track", "mask_sam2"),
-        *("losses", "attention", "shape", "flow", "layers", "generator", "discriminators"),
+        *("losses", "attention", "shape", "flow", "layers", "generator", "fill", "discriminators"),
     ),
     # Stores
     (

@@ -15,10 +15,10 @@ from fake_method import save_frames
 from hidden_clips import Scene, scene
 from tiny_model import CLASSES, save_model
 from voin import methods, models
+from voin.fill import NetworkFill
 from voin.fill_classical import InpaintFill
 from voin.flow import NetworkFlow
 from voin.flow_classical import SmoothFlow
-from voin.generator import NetworkFill
 from voin.methods import has_bfloat16, load
 from voin.options import JobOptions
 from voin.pipeline import Completion, Inpainter

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from voin.checkpoint import TENSORS, load_checkpoint, read_record
+from voin.fill import NetworkFill
 from voin.fill_classical import InpaintFill
 from voin.flow import FlowConfig, FlowNetwork, NetworkFlow
 from voin.flow_classical import SmoothFlow, SmoothFlowConfig
-from voin.generator import Generator, GeneratorConfig, NetworkFill
+from voin.generator import Generator, GeneratorConfig
 from voin.models import find_model, list_models, networks_of
 from voin.motion import DIS, load_motion
 from voin.pipeline import Inpainter, PipelineConfig
