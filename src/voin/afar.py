@@ -19,7 +19,7 @@ from voin.propagation import Tracks
 _SIDE = 48  # points, each way, at which masks are compared
 _WIDE = 2.6  # standard deviations of the mask that these points reach from its centre
 _LEAST_AREA = 30  # pixels; a smaller mask has no outline to speak of
-_LEAST_GAIN = 0.02  # share of the pixels still looked for; a source that shows less is passed over
+_LEAST_SHARE = 0.02  # of the pixels looked for; a frame that shows less is passed over
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,11 @@ class AfarConfig:
     Args:
         alike: least intersection over union of the two masks, laid upon each other.
         patience_frames: a frame so much farther away must be alike by 0.1 more.
-        most: frames that are tried for each frame.
         confidence: of all that is found so.
     """
 
     alike: float = 0.7
     patience_frames: float = 32.0
-    most: int = 12
     confidence: float = 0.05
 
 
@@ -71,23 +69,24 @@ def look_afar(
         here = i + first
         gap = (time - here).abs()
         fit = (alike[here] >= config.alike) & (gap > 0) & (gap <= reach_frames)
+        if not fit.any():
+            continue
         score = torch.where(fit, alike[here] - 0.1 * gap / config.patience_frames, -torch.inf)
+        others = score.argsort(descending=True)[: int(fit.sum())]
         row, column = lost[i].nonzero(as_tuple=True)
-        for other in score.argsort(descending=True)[: min(config.most, int(fit.sum()))].tolist():
-            place = torch.stack([column, row], dim=1)
-            there = centre[other] + (place - centre[here]) * spread[other] / spread[here]
-            x, y = there.round().long().unbind(dim=1)
-            inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-            shown = inside & sources[other, y.clamp(0, h - 1), x.clamp(0, w - 1)]
-            if shown.sum() < _LEAST_GAIN * len(row):
-                continue
-            at = (row[shown], column[shown])
-            source[i][at] = other
-            displacement[i][:, at[0], at[1]] = (there - place)[shown].T
-            confidence[i][at] = config.confidence
-            row, column = row[~shown], column[~shown]
-            if len(row) == 0:
-                break
+        place = torch.stack([column, row], dim=1)
+        larger = (spread[others] / spread[here])[:, None]
+        there = centre[others, None] + (place - centre[here]) * larger  # (k, pixels, 2)
+        x, y = there.round().long().unbind(dim=2)
+        inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        shown = inside & sources[others[:, None], y.clamp(0, h - 1), x.clamp(0, w - 1)]
+        shown &= shown.float().mean(dim=1, keepdim=True) >= _LEAST_SHARE
+        pixel = shown.any(dim=0).nonzero()[:, 0]
+        best = shown[:, pixel].int().argmax(dim=0)  # the first that shows it
+        at = (row[pixel], column[pixel])
+        source[i][at] = others[best].to(source.dtype)
+        displacement[i][:, at[0], at[1]] = (there[best, pixel] - place[pixel]).T
+        confidence[i][at] = config.confidence
     return Tracks(first, source, displacement, confidence)
 
 
