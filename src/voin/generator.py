@@ -50,7 +50,7 @@ class GeneratorConfig:
     smooth_start: bool = True
     classes: int = 0
     weigh: bool = True
-    keep: float = 0.5
+    keep: float = 0.3
 
     def __post_init__(self) -> None:
         for name, least in (("channels", 2), ("dilations", 1), ("shifts", 0)):
