@@ -320,13 +320,7 @@ class Inpainter:
             What stands in `run.json`.
         """
         window = self.config.window_of(probe(video).size) if self.config.whole_frame else self.config.window
-        # Reading, compressing and encoding have threads of their own; more for the stages would stand in their way.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(max(threads // 2, 1))
-        try:
-            return run_job(self.complete_object, video, masks, out, options, window, self.settings(), progress)
-        finally:
-            torch.set_num_threads(threads)
+        return run_job(self.complete_object, video, masks, out, options, window, self.settings(), progress)
 
     def settings(self) -> dict[str, Any]:
         """Tell what this inpainter is made of, as JSON can hold it."""
