@@ -1,7 +1,7 @@
 #!/bin/sh
 # Tables 2-4 of the paper at a small scale: every row is trained for the same steps, from scratch, on the same batches, and scored on
 # the same validation windows. The last line of each run is its score. Rows can be run side by side, one core each: name those wanted in ROWS.
-# On one core with bfloat16, and windows of 96 pixels: two hours.
+# On cores with bfloat16, and windows of 96 pixels: hours.
 #
 #   sh recipes/ablations.sh TRAIN_PACK CUTOUTS_PACK VALIDATION_PACK OUT [SHAPE_STEPS FLOW_STEPS INPAINT_STEPS]
 set -eu

@@ -62,12 +62,15 @@ def main() -> None:
     parser.add_argument("--clips", help="these alone, with commas")
     options = parser.parse_args()
     voi_set, motion = open_set(options.voi_set), load_motion("raft-small", options.raft_weights, "cpu")
-    wanted = options.clips.split(",") if options.clips else None
+    names = [record.name for record in voi_set.records("validation")]
+    wanted = options.clips.split(",") if options.clips else names
+    if not set(wanted) <= set(names):
+        parser.error(f"--clips is {options.clips}; it must name some of {', '.join(names)}; correct it")
     print("| clip | " + " | ".join(COLUMNS) + " |")
     print("|---|" + "---:|" * len(COLUMNS), flush=True)
     rows = []
     for record in voi_set.records("validation"):
-        if wanted is None or record.name in wanted:
+        if record.name in wanted:
             rows.append(measure(voi_set.load(record), motion))
             print(_row(record.name, rows[-1]), flush=True)
     print(_row("**mean**", np.mean(rows, axis=0)))

@@ -6,7 +6,8 @@
 #   sh recipes/small_gpu.sh TRAIN_PACK CUTOUTS_PACK VALIDATION_PACK ALEXNET OUT [MINUTES] [small|none]
 #
 # Packs are carried in their small form (`voin data pack --transport`) and unpacked there (`voin data unpack`); ALEXNET is
-# what LPIPS looks through (torchvision's own weights as a file). What these commands printed stands in docs/training_log.md.
+# what LPIPS looks through (torchvision's own weights as a file; it looks at squares around the hidden part since, at whole
+# windows when this was run). What these commands printed stands in docs/training_log.md.
 set -eu
 train=$1 cutouts=$2 validation=$3 alexnet=$4 out=$5 minutes=${6:-8.2} start=${7:-small}
 
