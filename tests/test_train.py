@@ -267,7 +267,9 @@ from voin.train_config import OptimizerConfig
 if __name__ == "__main__":
     # Due at other steps in each process, as their clocks differ.
     config = longer(4, log_steps=1, half=False, save_minutes=0.0011, validate_minutes=0.0007)
-    given = options(Path({folder!r}), {stage!r}, "run" + sys.argv[1], devices=int(sys.argv[1]))
+    number = int(sys.argv[1])
+    workers = number - 1 if {stage!r} == "shape" else 0  # processes of their own for the second run's batches
+    given = options(Path({folder!r}), {stage!r}, f"run{{number}}", devices=number, workers=workers)
     train(given, config)
 """
 
