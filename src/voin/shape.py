@@ -195,21 +195,23 @@ def _check_size(frames: Tensor, step: int) -> None:
 class GroupConfig:
     """How long clips are cut into groups of frames that see each other.
 
+    Longer groups than those of training do well: more frames have seen what is hidden.
+
     Args:
         length: frames of a group.
         overlap: frames that a group shares with the next; their logits are averaged.
         references: further frames from outside the group that it may look at.
     """
 
-    length: int = 8
-    overlap: int = 2
+    length: int = 16
+    overlap: int = 4
     references: int = 2
 
     def __post_init__(self) -> None:
         if self.length < 1:
-            raise ValueError(f"length is {self.length}; it must be at least 1; use 8")
+            raise ValueError(f"length is {self.length}; it must be at least 1; use 16")
         if not 0 <= self.overlap < self.length:
-            raise ValueError(f"overlap is {self.overlap}; it must be from 0 to length - 1 = {self.length - 1}; use 2")
+            raise ValueError(f"overlap is {self.overlap}; it must be from 0 to length - 1 = {self.length - 1}; use 4")
         if self.references < 0:
             raise ValueError(f"references is {self.references}; it must be at least 0; use 2")
 
