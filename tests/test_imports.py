@@ -28,7 +28,8 @@ TABLE: tuple[tuple[str, ...], ...] = (
     ),
     # Parts
     (
-        *("window", "object_clip", "motion", "gaps", "outline", "flow_classical", "shape_classical", "fill_classical"),
+        *("window", "object_clip", "motion", "gaps", "outline", "flow_classical", "carry"),
+        *("shape_classical", "at_rest", "fill_classical"),
         *("propagation", "afar", "fetch", "blend", "propagated", "patches"),
         *("occluder_shapes", "occluder_paths", "occluder_search", "occlude"),
         *("metrics", "perceptual", "scores"),

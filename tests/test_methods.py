@@ -132,7 +132,8 @@ def test_settings_are_json_and_hold_the_sums_of_the_weights(model: Path, tmp_pat
         assert settings[stage]["sha256"] == record["sha256"][:12]
         assert isinstance(settings[stage]["half"], bool)
     assert settings["shape"]["network"]["channels"] == (8, 12, 16)
-    assert settings["shape"]["length"] == 8
+    assert settings["shape"]["length"] == 16
+    assert settings["shape"]["rest"]["still"] == 4
     assert settings["flow"]["channels"] == (8, 12)
     assert settings["flow"]["prior"]["rim"] == 12
     assert settings["fill"]["groups"]["frames"] == 16

@@ -325,3 +325,13 @@ def test_a_tiny_network_overfits_one_clip() -> None:
     still = flows(6, 64, 80)
     whole = NetworkShape(network)(truth.frames, truth.visible, torch.ones_like(truth.visible), still, still)
     assert iou(whole * (1 - truth.visible), truth.hidden) > 0.9
+
+
+def test_background_beside_an_object_at_rest_is_left_unless_the_occluder_is_given(network: ShapeNetwork) -> None:
+    still = scene(t=9, size=(64, 64), start=(12.0, 12.0), speed=(0.0, 0.0), side=40, bar=None)
+    none = flows(9, 64, 64)
+    stage = NetworkShape(network, certainty=0.01)  # takes nearly all for the object
+    allowed = torch.ones_like(still.visible)
+    assert iou(stage(still.frames, still.visible, allowed, none, none), still.visible) > 0.9
+    allowed[..., 0] = 0
+    assert iou(stage(still.frames, still.visible, allowed, none, none), allowed) > 0.9

@@ -18,6 +18,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from voin.at_rest import RestConfig, leave_rest
 from voin.attention import Sizes, TransformerLayer
 from voin.clip import Flows, Frames, Masks
 from voin.resolution import enlarge, reduce
@@ -226,6 +227,7 @@ class NetworkShape:
         size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
         half: compute in bfloat16; fast where the processor has it.
         certainty: how sure of a pixel the network must be, above 0 and below 1.
+        rest: what is taken for background beside an object at rest.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -238,6 +240,7 @@ class NetworkShape:
         size: int | None = None,
         half: bool = False,
         certainty: float = 0.5,
+        rest: RestConfig = RestConfig(),  # noqa: B008 - frozen
     ) -> None:
         if not 0 < certainty < 1:
             raise ValueError(f"certainty is {certainty}; it must lie between 0 and 1; use 0.5 if both errors are alike")
@@ -247,7 +250,7 @@ class NetworkShape:
                 "they must be no more; give those that it was trained with"
             )
         self.network, self.categories, self.config = network.eval(), tuple(categories), config
-        self.size, self.half, self.certainty = size, half, certainty
+        self.size, self.half, self.certainty, self.rest = size, half, certainty, rest
 
     @torch.no_grad()
     def __call__(
@@ -265,20 +268,28 @@ class NetworkShape:
             frames: (b, t, 3, h, w).
             visible: (b, t, 1, h, w) in [0, 1].
             allowed: (b, t, 1, h, w) in [0, 1]; where the object can be hidden.
-            forward: not needed here.
-            backward: not needed here.
+            forward: (b, t-1, 2, h, w), pixels, as estimated: it tells background at rest.
+            backward: likewise.
             category: of the object; None, or one that the network was not taught, is taken for "an object".
 
         Raises:
             ValueError: h or w, or `size` where it is smaller, is no multiple of the network's `step`.
         """
-        del forward, backward
         logits = self._complete(reduce(frames, self.size), reduce(visible, self.size), category)
         # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
         # the object is painted over, and there is more of it than of the hidden part.
         logits = logits - math.log(self.certainty / (1 - self.certainty))
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid().to(visible)
-        return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
+        whole = torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
+        # Where the occluder is known, nothing is taken for background.
+        return self._leave_rest(whole, frames, visible, forward, backward) if (allowed > 0.5).all() else whole
+
+    def _leave_rest(self, whole: Masks, frames: Frames, visible: Masks, forward: Flows, backward: Flows) -> Masks:
+        """Take background at rest out of what was completed."""
+        hidden = (whole > 0.5) & (visible <= 0.5)
+        clips = zip(hidden[:, :, 0], frames, visible, forward, backward, strict=True)
+        left = torch.stack([leave_rest(*clip, self.rest) for clip in clips])[:, :, None]
+        return torch.where(hidden & ~left, visible, whole)
 
     def _complete(self, frames: Frames, visible: Masks, category: str | None) -> Masks:
         """Give the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""

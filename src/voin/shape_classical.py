@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.carry import carry, chain_motions, find_calm, fit_motions
 from voin.clip import Flows, Frames, Masks
-from voin.flow_classical import SmoothFlowConfig, fit_motion, rim_trust
+from voin.flow_classical import rim_trust
 from voin.gaps import close_gaps
 from voin.masks import grow, shrink
 from voin.pyramid import halve
-from voin.warp import cycle_error
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,15 @@ class VotedShape:
         # Voting works at a quarter of the size, its motions are fitted at half: it needs no more.
         forward, backward, half, picture = (halve(x) for x in (forward / 2, backward / 2, visible, frames))
         scale = half.shape[-1] / 256
-        calm = [
-            torch.exp(-((cycle_error(there, back) / (2 * scale)) ** 2))
-            for there, back in ((forward, backward), (backward, forward))
-        ]
+        calm = find_calm(forward, backward)
         trust = rim_trust(half, 8 * scale)
         outside = (~grow(half[:, 0] >= 0.5, 2))[:, None].to(half)
-        there, back = _motions(forward, backward, trust, calm)
+        there, back = fit_motions(forward, backward, trust, calm)
         lack = close_gaps(picture, half, there)
         there[:, 0] += lack
         back[:, 0] -= lack
-        object_chain = _chain(there, back, half.shape[-1])
-        scene_chain = _chain(*_motions(forward, backward, outside, calm), half.shape[-1])
+        object_chain = chain_motions(there, back, half.shape[-1])
+        scene_chain = chain_motions(*fit_motions(forward, backward, outside, calm), half.shape[-1])
         small = halve(half)
         votes = self._vote(small, torch.zeros_like(small), object_chain)
         for _ in range(self.config.rounds):
@@ -121,7 +118,7 @@ class VotedShape:
         # A frame votes as strongly as it saw much of the object.
         strength = area / area.max().clamp(min=1e-6)
         total, weights = torch.zeros_like(small), torch.zeros_like(small)
-        for offset, here, there, carried in _carry(torch.cat([small, 1 - hidden], dim=1), chain, self.config.offsets):
+        for offset, here, there, carried in carry(torch.cat([small, 1 - hidden], dim=1), chain, self.config.offsets):
             weight = torch.exp(torch.tensor(-abs(offset) / self.config.patience_frames))
             weight = (weight * strength[there]).view(-1, 1, 1, 1)
             total[here] += weight * carried[:, :1]
@@ -145,7 +142,7 @@ class VotedShape:
         # Where the object may be hidden, what is seen is the occluder and tells nothing about the background.
         outside = (~grow(small.maximum(votes)[:, 0] >= 0.5 * self.config.quorum, 1))[:, None].to(small)
         covered, same, compared = (torch.zeros_like(small) for _ in range(3))
-        for _, here, _, carried in _carry(torch.cat([core, outside, smooth], dim=1), chain, self.config.offsets):
+        for _, here, _, carried in carry(torch.cat([core, outside, smooth], dim=1), chain, self.config.offsets):
             covered[here] = covered[here].maximum(carried[:, :1])
             comparable = (carried[:, 1:2] > 0.99).to(small)
             difference = (carried[:, 2:] - smooth[here]).abs().amax(dim=1, keepdim=True)
@@ -163,41 +160,3 @@ class VotedShape:
         opened = (grow(shrink(hidden[:, 0], radius), 2 * radius) & hidden[:, 0])[:, None]
         enough = opened.flatten(1).sum(dim=1) > self.config.deficit * area
         return opened & enough.view(-1, 1, 1, 1)
-
-
-def _motions(
-    forward: Float[Tensor, "n 2 h w"], backward: Float[Tensor, "n 2 h w"], trust: Tensor, calm: list[Tensor]
-) -> tuple[Float[Tensor, "n 3 2"], Float[Tensor, "n 3 2"]]:
-    """Fit affine motions to both flows where `trust` is high, one map a frame, and the flow leads back."""
-    config = SmoothFlowConfig()
-    return (
-        fit_motion(forward, trust[:-1] * calm[0], 1, config),
-        fit_motion(backward, trust[1:] * calm[1], 1, config),
-    )
-
-
-def _chain(there: Float[Tensor, "n 3 2"], back: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor, "t 3 3"]:
-    """Chain motions: maps from the first frame to each, in coordinates from -1 to 1."""
-    links = (_matrices(there, width) + torch.linalg.inv(_matrices(back, width))) / 2
-    chain = [torch.eye(3).to(links)]
-    for link in links:
-        chain.append(link @ chain[-1])
-    return torch.stack(chain)
-
-
-def _matrices(coefficients: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor, "n 3 3"]:
-    shift = coefficients.transpose(1, 2)[:, :, [1, 2, 0]] * 2 / (width - 1)  # columns x, y, 1
-    matrix = torch.eye(3).to(shift).repeat(len(shift), 1, 1)
-    matrix[:, :2] += shift
-    return matrix
-
-
-def _carry(small: Float[Tensor, "t c h w"], chain: Float[Tensor, "t 3 3"], offsets: tuple[int, ...]):
-    """For each offset in time, carry the masks of other frames here: (offset, frames here, frames there, masks)."""
-    t = len(small)
-    back = torch.linalg.inv(chain)
-    for offset in [sign * each for each in offsets if each < t for sign in (1, -1)]:
-        here = torch.arange(max(-offset, 0), min(t - offset, t), device=small.device)
-        there = here + offset
-        grid = F.affine_grid((chain[there] @ back[here])[:, :2], [len(here), *small.shape[1:]], align_corners=True)
-        yield offset, here, there, F.grid_sample(small[there], grid, align_corners=True)
