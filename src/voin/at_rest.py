@@ -83,20 +83,23 @@ def find_rest(
     config: RestConfig = RestConfig(),
 ) -> Bool[Tensor, "t h w"]:
     """Say where the same colour is seen in nearly all frames at the same place of an object that rests in the scene."""
-    size = frames.shape[-2:]
     # Motions are fitted at half of the size, colours compared at a quarter.
-    forward, backward, half, picture = (halve(x) for x in (forward / 2, backward / 2, visible, frames))
+    forward, backward, half = (halve(x) for x in (forward / 2, backward / 2, visible))
     calm, scale = find_calm(forward, backward), half.shape[-1] / 256
     outside = (~grow(half[:, 0] >= 0.5, 2))[:, None].to(half)
-    small, smooth = halve(half), F.avg_pool2d(halve(picture), 3, 1, 1)
     own, scene = (
         chain_motions(*fit_motions(forward, backward, trust, calm), half.shape[-1])
         for trust in (rim_trust(half, 8 * scale), outside)
     )
+    small = halve(half)
     # A plain colour may also be that of the wall behind which a moving object's legs are hidden.
-    found = _stays(small, smooth, own, config) & _rests(small, own, scene, config).view(-1, 1, 1, 1)
+    resting = _rests(small, own, scene, config)
+    if not resting.any():
+        return torch.zeros_like(visible[:, 0], dtype=torch.bool)
+    smooth = F.avg_pool2d(halve(halve(frames)), 3, 1, 1)
+    found = _stays(small, smooth, own, config) & resting.view(-1, 1, 1, 1)
     found |= _is_often(found, own, config)
-    return F.interpolate(found.float(), size, mode="bilinear")[:, 0] > 0.5
+    return F.interpolate(found.float(), frames.shape[-2:], mode="bilinear")[:, 0] > 0.5
 
 
 def _stays(
