@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import voin
 from hidden_clips import Scene, iou, psnr, scene
 from voin.categories import CATEGORIES
 from voin.checkpoint import load_checkpoint, read_record
+from voin.demo import MASKS
 from voin.methods import NETWORKS
 from voin.models import KINDS, find_model, networks_of
+from voin.object_clip import cut_clip
 from voin.pipeline import Completion
+from voin.video import probe, read
+from voin.window import to_working
 
 
 def completed(method: str, clip: Scene, **given) -> Completion:
@@ -71,3 +77,17 @@ def test_what_was_seen_elsewhere_is_restored_nearly_as_well_with_the_whole_mask_
 
 def test_the_weights_are_part_of_the_package() -> None:
     assert find_model("small").is_relative_to(Path(voin.__file__).parent)
+
+
+def test_a_parked_bicycle_is_completed_behind_legs_and_the_wall_in_its_frame_is_left(bikes: Path) -> None:
+    frames = list(read(probe(bikes), 187, 242))
+    masks = [np.asarray(Image.open(path)) > 0 for path in sorted((MASKS / "bicycle").glob("*.png"))]
+    inpainter = voin.load("voin", device="cpu")
+    window = inpainter.config.window
+    clip = cut_clip(frames, masks, config=window)
+    pictures, visible = (to_working(each, window.size)[None] for each in (clip.frames, clip.visible))
+    whole = inpainter.shape(pictures, visible, torch.ones_like(visible), *inpainter.scout(pictures), None)
+    hidden = ((whole > 0.5) & (visible <= 0.5)).sum(dim=(2, 3, 4))[0] / (visible > 0.5).sum(dim=(2, 3, 4))[0]
+    passing, gone = hidden[11:20], hidden[28:]  # frames 198 to 206, and 215 to 241
+    assert passing.min() > 0.1
+    assert gone.max() < 0.05
