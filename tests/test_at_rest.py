@@ -16,7 +16,7 @@ def rest_of(clip: Scene, visible: Tensor, hidden: Tensor, frames: Tensor | None 
     """What `leave_rest` leaves of `hidden` (1, t, 1, h, w)."""
     frames = clip.frames if frames is None else frames
     forward, backward = DIS(finest=1)(frames)
-    return leave_rest(hidden[0, :, 0] > 0.5, frames[0], visible[0], forward[0], backward[0])
+    return leave_rest(hidden[0, :, 0] > 0.5, find_rest(frames[0], visible[0], forward[0], backward[0]))
 
 
 @pytest.fixture(scope="module")

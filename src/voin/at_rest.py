@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from voin.carry import carry, chain_motions, find_calm, fit_motions
+from voin.carry import OFFSETS, carry, chain_motions, chain_scene, find_calm, fit_motions, pair_frames
 from voin.flow_classical import rim_trust
 from voin.masks import grow, shrink
 from voin.pyramid import halve
@@ -37,7 +37,7 @@ class RestConfig:
         thin: what remains beside such background, and is thinner than twice this, is its rim.
     """
 
-    offsets: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
+    offsets: tuple[int, ...] = OFFSETS
     colour: float = 0.06
     share: float = 0.85
     absent: float = 0.9
@@ -48,28 +48,11 @@ class RestConfig:
 
 
 def leave_rest(
-    hidden: Bool[Tensor, "t h w"],
-    frames: Float[Tensor, "t 3 h w"],
-    visible: Float[Tensor, "t 1 h w"],
-    forward: Float[Tensor, "s 2 h w"],
-    backward: Float[Tensor, "s 2 h w"],
-    config: RestConfig = RestConfig(),
+    hidden: Bool[Tensor, "t h w"], rest: Bool[Tensor, "t h w"], config: RestConfig = RestConfig()
 ) -> Bool[Tensor, "t h w"]:
-    """Take what is background at rest out of the hidden part.
-
-    Args:
-        hidden: what was completed.
-        frames: in [0, 1].
-        visible: in [0, 1].
-        forward: (t-1, 2, h, w), pixels, as estimated.
-        backward: (t-1, 2, h, w), likewise.
-        config: see there.
-    """
-    if len(hidden) <= config.least_frames or not hidden.any():
-        return hidden
-    rest = find_rest(frames, visible, forward, backward, config)
-    left, unit = hidden & ~rest, hidden.shape[-1] / 256
-    thin = max(round(config.thin * unit), 1)
+    """Take what is background at `rest` out of the hidden part, and the rim that is left of it."""
+    left = hidden & ~rest
+    thin = max(round(config.thin * hidden.shape[-1] / 256), 1)
     # Colours mix along the visible part's outline, so that a rim of the background stays.
     firm = grow(shrink(left, thin), 2 * thin)
     return left & (firm | ~grow(rest & hidden, 4 * thin))
@@ -82,16 +65,22 @@ def find_rest(
     backward: Float[Tensor, "s 2 h w"],
     config: RestConfig = RestConfig(),
 ) -> Bool[Tensor, "t h w"]:
-    """Say where the same colour is seen in nearly all frames at the same place of an object that rests in the scene."""
+    """Say where the same colour is seen in nearly all frames at the same place of an object that rests in the scene.
+
+    Args:
+        frames: in [0, 1]; square windows.
+        visible: in [0, 1].
+        forward: (t-1, 2, h, w), pixels, as estimated.
+        backward: (t-1, 2, h, w), likewise.
+        config: see there.
+    """
+    if len(frames) <= config.least_frames:
+        return torch.zeros_like(visible[:, 0], dtype=torch.bool)
     # Motions are fitted at half of the size, colours compared at a quarter.
     forward, backward, half = (halve(x) for x in (forward / 2, backward / 2, visible))
-    calm, scale = find_calm(forward, backward), half.shape[-1] / 256
-    outside = (~grow(half[:, 0] >= 0.5, 2))[:, None].to(half)
-    own, scene = (
-        chain_motions(*fit_motions(forward, backward, trust, calm), half.shape[-1])
-        for trust in (rim_trust(half, 8 * scale), outside)
-    )
-    small = halve(half)
+    calm, trust = find_calm(forward, backward), rim_trust(half, 8 * half.shape[-1] / 256)
+    own = chain_motions(*fit_motions(forward, backward, trust, calm), half.shape[-1])
+    scene, small = chain_scene(forward, backward, half, calm), halve(half)
     # A plain colour may also be that of the wall behind which a moving object's legs are hidden.
     resting = _rests(small, own, scene, config)
     if not resting.any():
@@ -131,9 +120,8 @@ def _rests(
     down = (small.sum(dim=3) * rows).sum(dim=(1, 2)) / area
     centre = torch.stack([across, down, torch.ones_like(down)], dim=1)[..., None]  # (t, 3, 1)
     near, met = (torch.zeros(t, device=small.device) for _ in range(2))
-    for offset in [sign * each for each in config.offsets if each < t for sign in (1, -1)]:
-        here = torch.arange(max(-offset, 0), min(t - offset, t), device=small.device)
-        one, other = (chain[here + offset] @ torch.linalg.inv(chain[here]) @ centre[here] for chain in (own, scene))
+    for _, here, there in pair_frames(t, config.offsets, small.device):
+        one, other = (chain[there] @ torch.linalg.inv(chain[here]) @ centre[here] for chain in (own, scene))
         pixels = (one - other)[:, :2, 0].norm(dim=1) * 128
         near[here] += (pixels <= config.still).to(near)
         met[here] += 1

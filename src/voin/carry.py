@@ -13,11 +13,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from voin.flow_classical import SmoothFlowConfig, fit_motion
+from voin.masks import grow
 from voin.warp import cycle_error
 
 Flow = Float[Tensor, "s 2 h w"]
 Region = Float[Tensor, "t 1 h w"]
 Chain = Float[Tensor, "t 3 3"]
+
+# Frames ahead and back in which to look for what is here: the farther away, the fewer.
+OFFSETS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
 
 
 def find_calm(forward: Flow, backward: Flow) -> tuple[Float[Tensor, "s 1 h w"], Float[Tensor, "s 1 h w"]]:
@@ -39,12 +43,27 @@ def fit_motions(
 
 
 def chain_motions(there: Float[Tensor, "s 3 2"], back: Float[Tensor, "s 3 2"], width: int) -> Chain:
-    """Chain motions: maps from the first frame to each, in coordinates from -1 to 1."""
+    """Chain motions: maps from the first frame to each, in coordinates from -1 to 1 across a square window."""
     links = (_matrices(there, width) + torch.linalg.inv(_matrices(back, width))) / 2
     chain = [torch.eye(3).to(links)]
     for link in links:
         chain.append(link @ chain[-1])
     return torch.stack(chain)
+
+
+def chain_scene(forward: Flow, backward: Flow, visible: Region, calm: tuple[Tensor, Tensor]) -> Chain:
+    """Chain the background's motion: it is fitted to all that is not the visible part of the object."""
+    outside = (~grow(visible[:, 0] >= 0.5, 2))[:, None].to(visible)
+    return chain_motions(*fit_motions(forward, backward, outside, calm), visible.shape[-1])
+
+
+def pair_frames(
+    count: int, offsets: tuple[int, ...], device: torch.device
+) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"]]]:
+    """Give each offset in time, ahead and back: the offset, frames here, and the frames there."""
+    for offset in [sign * each for each in offsets if each < count for sign in (1, -1)]:
+        here = torch.arange(max(-offset, 0), min(count - offset, count), device=device)
+        yield offset, here, here + offset
 
 
 def carry(
@@ -55,11 +74,8 @@ def carry(
     Yields:
         Offset, frames here, frames there, and the maps from there, 0 where they come from outside the picture.
     """
-    t = len(maps)
     back = torch.linalg.inv(chain)
-    for offset in [sign * each for each in offsets if each < t for sign in (1, -1)]:
-        here = torch.arange(max(-offset, 0), min(t - offset, t), device=maps.device)
-        there = here + offset
+    for offset, here, there in pair_frames(len(maps), offsets, maps.device):
         grid = F.affine_grid((chain[there] @ back[here])[:, :2], [len(here), *maps.shape[1:]], align_corners=True)
         yield offset, here, there, F.grid_sample(maps[there], grid, align_corners=True)
 

@@ -18,7 +18,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from voin.at_rest import RestConfig, leave_rest
+from voin.at_rest import RestConfig, find_rest, leave_rest
 from voin.attention import Sizes, TransformerLayer
 from voin.clip import Flows, Frames, Masks
 from voin.resolution import enlarge, reduce
@@ -287,9 +287,11 @@ class NetworkShape:
     def _leave_rest(self, whole: Masks, frames: Frames, visible: Masks, forward: Flows, backward: Flows) -> Masks:
         """Take background at rest out of what was completed."""
         hidden = (whole > 0.5) & (visible <= 0.5)
-        clips = zip(hidden[:, :, 0], frames, visible, forward, backward, strict=True)
-        left = torch.stack([leave_rest(*clip, self.rest) for clip in clips])[:, :, None]
-        return torch.where(hidden & ~left, visible, whole)
+        if not hidden.any():
+            return whole
+        rest = [find_rest(*clip, self.rest) for clip in zip(frames, visible, forward, backward, strict=True)]
+        left = [leave_rest(*masks, self.rest) for masks in zip(hidden[:, :, 0], rest, strict=True)]
+        return torch.where(hidden & ~torch.stack(left)[:, :, None], visible, whole)
 
     def _complete(self, frames: Frames, visible: Masks, category: str | None) -> Masks:
         """Give the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""

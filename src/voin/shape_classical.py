@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from voin.carry import carry, chain_motions, find_calm, fit_motions
+from voin.carry import OFFSETS, carry, chain_motions, chain_scene, find_calm, fit_motions
 from voin.clip import Flows, Frames, Masks
 from voin.flow_classical import rim_trust
 from voin.gaps import close_gaps
@@ -37,7 +37,7 @@ class VotedShapeConfig:
         deficit: share of the object's usual area that must lack before anything is completed.
     """
 
-    offsets: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
+    offsets: tuple[int, ...] = OFFSETS
     patience_frames: float = 12.0
     quorum: float = 0.3
     rounds: int = 1
@@ -92,13 +92,12 @@ class VotedShape:
         scale = half.shape[-1] / 256
         calm = find_calm(forward, backward)
         trust = rim_trust(half, 8 * scale)
-        outside = (~grow(half[:, 0] >= 0.5, 2))[:, None].to(half)
         there, back = fit_motions(forward, backward, trust, calm)
         lack = close_gaps(picture, half, there)
         there[:, 0] += lack
         back[:, 0] -= lack
         object_chain = chain_motions(there, back, half.shape[-1])
-        scene_chain = chain_motions(*fit_motions(forward, backward, outside, calm), half.shape[-1])
+        scene_chain = chain_scene(forward, backward, half, calm)
         small = halve(half)
         votes = self._vote(small, torch.zeros_like(small), object_chain)
         for _ in range(self.config.rounds):
