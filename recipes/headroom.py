@@ -61,11 +61,12 @@ def main() -> None:
     parser.add_argument("--raft-weights", type=Path, help="state-dict file of RAFT-small")
     parser.add_argument("--clips", help="these alone, with commas")
     options = parser.parse_args()
-    voi_set, motion = open_set(options.voi_set), load_motion("raft-small", options.raft_weights, "cpu")
+    voi_set = open_set(options.voi_set)
     names = [record.name for record in voi_set.records("validation")]
     wanted = options.clips.split(",") if options.clips else names
     if not set(wanted) <= set(names):
         parser.error(f"--clips is {options.clips}; it must name some of {', '.join(names)}; correct it")
+    motion = load_motion("raft-small", options.raft_weights, "cpu")
     print("| clip | " + " | ".join(COLUMNS) + " |")
     print("|---|" + "---:|" * len(COLUMNS), flush=True)
     rows = []
