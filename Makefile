@@ -27,9 +27,10 @@ test: $(VENV)/.dev ## Run every default test
 slow: $(VENV)/.dev ## Run the slow tests as well
 	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev ## Check the code's form
+lint: $(VENV)/.dev ## Check the code's form and what each room imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.dev ## Check the types
 	$(BIN)/pyright --pythonpath $(BIN)/python

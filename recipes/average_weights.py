@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from voin.checkpoint import load_checkpoint, read_record, save_checkpoint
-from voin.methods import NETWORKS
+from voin.method.load import NETWORKS
+from voin.weights.checkpoint import load_checkpoint, read_record, save_checkpoint
 
 
 def average(kind: str, old: Path, new: Path, share: float, out: Path) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from pasted_clips import PastedClip, paste_clip
 
 import voin
-from voin.object_clip import Patch, cut_clip, paste
-from voin.pipeline import Inpainter
+from voin.method.pipeline import Inpainter
+from voin.method.window import Patch, cut_clip, paste
 
 
 def main() -> None:

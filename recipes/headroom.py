@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 import voin
-from voin.dataset import VoiClip, open_set
-from voin.metrics import masked_psnr
-from voin.motion import Motion, load_motion
-from voin.object_clip import ObjectClip, cut_clip, paste
-from voin.pipeline import Inpainter
-from voin.window import to_working
+from voin.core.metrics import masked_psnr
+from voin.data.sets import VoiClip, open_set
+from voin.method.motion import Motion, load_motion
+from voin.method.pipeline import Inpainter
+from voin.method.window import ObjectClip, cut_clip, paste, to_working
 
 COLUMNS = ("classical", "voin", "true flow", "better of both")
 

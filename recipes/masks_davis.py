@@ -18,11 +18,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from voin.mask_link import Link
-from voin.mask_shot import mark
-from voin.mask_track import FlowTracker
-from voin.pictures import list_pictures, read_picture
-from voin.prompts import Prompt
+from voin.io.images import list_pictures, read_picture
+from voin.tracking.flow_link import Link
+from voin.tracking.flow_tracker import FlowTracker
+from voin.tracking.prompts import Prompt
+from voin.tracking.shot import mark
 
 
 def main() -> None:

@@ -13,12 +13,12 @@ import argparse
 
 import numpy as np
 
-from voin.demo import MASKS, SHOTS, find_clip
-from voin.frame_blocks import FrameBlocks
-from voin.mask_shot import track_shot
-from voin.mask_track import FlowTracker
-from voin.prompts import Prompt, parse_prompt, read_mask
-from voin.video import probe
+from voin.io.seek import FrameBlocks
+from voin.io.video import probe
+from voin.jobs.demo import MASKS, SHOTS, find_clip
+from voin.tracking.flow_tracker import FlowTracker
+from voin.tracking.prompts import Prompt, parse_prompt, read_mask
+from voin.tracking.shot import track_shot
 
 CYCLIST = "76: box 373,53,177,219 point 441,64 440,110 not 393,93 505,130 400,200"
 

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import torch
 
-from voin.occlude import Material, OccluderConfig, Occlusion, occlude
-from voin.pictures import list_pictures, read_picture, write_image
-from voin.window import WindowConfig, box_of, cut, fit_windows, to_working
+from voin.data.occluders.occlude import Material, OccluderConfig, Occlusion, occlude
+from voin.io.images import list_pictures, read_picture, write_image
+from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
 
 SIZE = (216, 384)
 BINS = np.linspace(0, 1, 11)

@@ -58,8 +58,8 @@ def bikes() -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The short clip of `video_clips`, as a folder of frames."""
-    from fake_method import save_frames
-    from video_clips import pictures
+    from fakes.fake_method import save_frames
+    from scenes.video_clips import pictures
 
     return save_frames(tmp_path / "frames", pictures())
 
@@ -67,8 +67,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def masks(tmp_path: Path) -> Path:
     """The visible masks of its two objects, as a folder."""
-    from fake_method import labels, save_labels
-    from video_clips import COUNT, SIZE
+    from fakes.fake_method import labels, save_labels
+    from scenes.video_clips import COUNT, SIZE
 
     return save_labels(tmp_path / "masks", labels(COUNT, SIZE))
 
@@ -76,6 +76,6 @@ def masks(tmp_path: Path) -> Path:
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     """The same clip as a video with sound."""
-    from video_clips import encode, pictures
+    from scenes.video_clips import encode, pictures
 
     return encode(tmp_path / "clip.mp4", pictures(), sound="aac")

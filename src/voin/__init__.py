@@ -1,7 +1,7 @@
 """Occlusion-aware video object inpainting: shows the hidden part of an object in a real video.
 
-`voin.load(name)` gives an `Inpainter`; see `voin.pipeline`, the file to read first. The words, axes and units of the
-library stand in `voin.clip`.
+`voin.load(name)` makes an `Inpainter`, which completes tensors; `voin.complete` completes files. The file to read first
+is `voin.method.pipeline`; the words, axes and units stand in `voin.core.types`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,45 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from voin.methods import load
-    from voin.pipeline import Inpainter
+from voin.core import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Inpainter", "__version__", "load"]
+if TYPE_CHECKING:
+    from voin.benchmark.evaluate import evaluate
+    from voin.jobs.complete import complete
+    from voin.jobs.mask import MaskOptions, mask
+    from voin.jobs.options import CompleteOptions
+    from voin.method.load import load
+    from voin.method.pipeline import Completion, Inpainter
+    from voin.tracking.prompts import Prompt
+    from voin.training.train import train
+
+__all__ = [
+    "CompleteOptions",
+    "Completion",
+    "Inpainter",
+    "MaskOptions",
+    "Prompt",
+    "__version__",
+    "complete",
+    "evaluate",
+    "load",
+    "mask",
+    "train",
+]
 
 # Public name -> its module. Imported at first use: `import voin` must stay quick, and torch is not.
-_HOME = {"Inpainter": "voin.pipeline", "load": "voin.methods"}
+_HOME = {
+    "CompleteOptions": "voin.jobs.options",
+    "Completion": "voin.method.pipeline",
+    "Inpainter": "voin.method.pipeline",
+    "MaskOptions": "voin.jobs.mask",
+    "Prompt": "voin.tracking.prompts",
+    "complete": "voin.jobs.complete",
+    "evaluate": "voin.benchmark.evaluate",
+    "load": "voin.method.load",
+    "mask": "voin.jobs.mask",
+    "train": "voin.training.train",
+}
 
 
 def __getattr__(name: str) -> Any:

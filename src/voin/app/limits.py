@@ -1,0 +1,233 @@
+"""What is let in: the size of uploads, of videos and of masks, looked up in headers before anything is decoded."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from voin.io.images import header_size, list_pictures, shown
+from voin.io.mask_npz import open_arrays
+from voin.io.masks import open_masks, write_label
+from voin.io.video import VideoInfo, probe
+from voin.io.video_info import FFMPEG_ERRORS
+from voin.io.video_read import open_video
+
+MASK_SUFFIXES = (".zip", ".npz", ".png", ".mp4", ".mov", ".mkv", ".webm", ".avi")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
+_LOOSE_FILES = 16  # in an archive of masks, beside the pictures
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large things may be.
+
+    Args:
+        megabytes: of one upload, and of what an archive unpacks to.
+        frames: of a video.
+        pixels: of a frame.
+        seconds: that looking at a file may take.
+    """
+
+    megabytes: int = 500
+    frames: int = 3000
+    pixels: int = 4096 * 2304
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("megabytes", "frames", "pixels", "seconds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; a limit must be above 0; leave it out")
+
+    @property
+    def bytes(self) -> int:
+        """Of one upload."""
+        return self.megabytes * 1_000_000
+
+
+def check_video(path: Path, limits: Limits) -> VideoInfo:
+    """Say what a video is, if it is within the limits; headers and packets are looked at first, frames last.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too large.
+    """
+    if path.is_dir():
+        pictures = list_pictures(path)
+        check_frames(path, len(pictures), limits)
+        if pictures:
+            check_pixels(path, header_size(pictures[0]), limits)
+    else:
+        check_bytes(path, limits)
+        with open_video(path) as (container, stream):
+            # What decoders would make room for, by the header's word.
+            context = stream.codec_context
+            check_pixels(path, (context.height or 1, context.width or 1), limits)
+            check_frames(path, max(stream.frames, len(stream.index_entries)), limits)
+            packets = (packet for packet in container.demux(stream) if packet.size)
+            try:
+                count = sum(1 for _ in islice(packets, limits.frames + 1))
+            except FFMPEG_ERRORS:
+                count = 0  # what is broken is for `probe` to say
+            check_frames(path, count, limits)
+    info = probe(path)
+    check_pixels(path, info.size, limits)
+    check_frames(path, info.count, limits)
+    return info
+
+
+def check_bytes(path: Path, limits: Limits) -> None:
+    """Refuse a file that is too large."""
+    size = path.stat().st_size if path.exists() else 0
+    if size > limits.bytes:
+        raise ValueError(
+            f"{path.name} has {size / 1e6:.0f} MB; at most {limits.megabytes} MB are taken here; cut or convert it, or "
+            "start the server with a larger --max-mb"
+        )
+
+
+def check_pixels(path: Path, size: tuple[int, int], limits: Limits) -> None:
+    """Refuse frames of `size` (h, w) that are too large."""
+    if size[0] * size[1] > limits.pixels:
+        raise ValueError(
+            f"{path.name} has frames of {shown(size)}; at most {limits.pixels:,} pixels a frame are taken here; scale "
+            "it down, or start the server with a larger --max-pixels"
+        )
+
+
+def check_frames(path: Path, count: int, limits: Limits) -> None:
+    """Refuse a video of too many frames."""
+    if count > limits.frames:
+        raise ValueError(
+            f"{path.name} has more than {limits.frames} frames; no more are taken here; cut it, or start the server "
+            "with a larger --max-frames"
+        )
+
+
+def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
+    """Read uploaded masks of a video and write them to the folder `out` as indexed PNGs, one a frame.
+
+    Args:
+        path: a zip of PNGs, an .npz, a mask video or one PNG.
+        info: the video.
+        limits: see there.
+        scratch: a folder to unpack into; it is removed.
+        out: must not exist.
+
+    Returns:
+        How many frames have a mask.
+
+    Raises:
+        OSError: the masks cannot be read.
+        ValueError: they do not fit the video, or are too large.
+    """
+    if path.suffix.lower() not in MASK_SUFFIXES:
+        raise ValueError(
+            f"{path.name} is no form of masks; they must be a zip of PNGs, an .npz, a mask video or a PNG; convert them"
+        )
+    check_bytes(path, limits)
+    try:
+        source = open_masks(_opened(path, info, limits, scratch), info)
+        out.mkdir(parents=True)
+        given = [frame for frame in range(info.count) if source.given(frame)]
+        for frame in given:
+            write_label(out / f"{frame:05d}.png", source.label(frame))
+        return len(given)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
+    """Check the size of what is inside; gives what `open_masks` can read."""
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        unpack_pictures(path, scratch, info, limits)
+        return scratch
+    if suffix == ".png":
+        check_pixels(path, header_size(path), limits)
+    elif suffix == ".npz":
+        arrays = open_arrays(path)
+        check_frames(path, arrays.count, limits)
+        check_pixels(path, arrays.size, limits)
+        if any(dtype.itemsize > np.dtype(np.int64).itemsize for dtype in arrays.dtypes.values()):
+            raise ValueError(f"{path.name} has values of more than 8 bytes; masks are bool or object ids; convert them")
+    else:
+        check_video(path, limits)
+    return path
+
+
+def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> None:
+    """Unpack the PNGs of an archive into the folder `out`, whatever folders they lie in, and nothing else.
+
+    Raises:
+        OSError: it is no archive, or a picture is broken.
+        ValueError: it is too large, or names files outside itself.
+    """
+    out.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = list(_pictures(path, archive, limits))
+            left = limits.bytes
+            for member in members:
+                target = out / PurePosixPath(member.filename).name
+                left -= _copy(archive, member, target, left)
+                size = header_size(target)
+                if size != info.size:
+                    raise ValueError(
+                        f"{member.filename} in {path.name} is {shown(size)} for a video of {shown(info.size)}; masks "
+                        "must have the video's size; scale them"
+                    )
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise OSError(
+            f"{path.name} cannot be unpacked ({error}); it must be a whole zip without a password; pack it again"
+        ) from error
+
+
+def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> Iterator[zipfile.ZipInfo]:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) > limits.frames + _LOOSE_FILES:
+        raise ValueError(f"{path.name} holds {len(members)} files; a mask a frame is enough; pack only the masks")
+    total = sum(member.file_size for member in members)
+    if total > limits.bytes:
+        raise ValueError(
+            f"{path.name} unpacks to {total / 1e6:.0f} MB; at most {limits.megabytes} MB are taken here; pack only the "
+            "masks, as indexed PNGs"
+        )
+    names: set[str] = set()
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(
+                f"{path.name} names {member.filename!r}, which lies elsewhere; an archive must hold its files itself; "
+                "pack the folder of masks again"
+            )
+        hidden = name.name.startswith(".") or "__MACOSX" in name.parts
+        if name.suffix.lower() != ".png" or hidden:
+            continue
+        if name.name in names:
+            raise ValueError(f"{path.name} has {name.name} twice; a frame must have one mask; pack one folder of masks")
+        names.add(name.name)
+        yield member
+    if not names:
+        raise ValueError(f"{path.name} holds no PNG; it must hold a mask a frame as PNGs; pack the folder of masks")
+
+
+def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int) -> int:
+    """Unpack one file of at most `most` bytes, whatever size the archive claims; gives its size."""
+    size = 0
+    with archive.open(member) as source, target.open("wb") as file:
+        while block := source.read(1 << 20):
+            size += len(block)
+            if size > most:
+                raise ValueError(f"{member.filename} unpacks to more than is taken here; pack only the masks")
+            file.write(block)
+    return size

@@ -1,0 +1,165 @@
+"""What a user has marked, on each frame a box, points or paint, with a way back: it becomes prompts."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from voin.core.types import Mask
+from voin.io.images import shown
+from voin.tracking.prompts import Box, Point, Prompt, parse_box, parse_point
+
+_MOST_STEPS = 50  # to go back
+_MOST_POINTS = 200
+_PNG_HEAD = "data:image/png;base64,"
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What is marked on one frame; the fields are those of a prompt, and all may be missing."""
+
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+    negative: tuple[Point, ...] = ()
+    mask: Mask | None = None
+
+    def __bool__(self) -> bool:
+        return self.box is not None or bool(self.points) or bool(self.negative) or self.mask is not None
+
+    def prompt(self, frame: int) -> Prompt | None:
+        """Make a prompt of them, or None where nothing says what the object is."""
+        if self.box is None and not self.points and self.mask is None:
+            return None
+        return Prompt(frame, self.box, self.points, self.negative, self.mask)
+
+    def texts(self) -> tuple[str, str, str]:
+        """Write box, points and negative points as they can be typed."""
+        box = ",".join(map(str, self.box)) if self.box else ""
+        on, off = (" ".join(f"{x},{y}" for x, y in points) for points in (self.points, self.negative))
+        return box, on, off
+
+
+@dataclass
+class Board:
+    """The marks of all frames.
+
+    Attributes:
+        frames: by frame; those without marks are left out.
+    """
+
+    frames: dict[int, Marks] = field(default_factory=dict)
+    _past: list[dict[int, Marks]] = field(default_factory=list)
+
+    def on(self, frame: int) -> Marks:
+        """Give the marks of a frame."""
+        return self.frames.get(frame, Marks())
+
+    def put(self, frame: int, marks: Marks) -> None:
+        """Replace the marks of a frame.
+
+        Raises:
+            ValueError: they contradict themselves.
+        """
+        if len(marks.points) + len(marks.negative) > _MOST_POINTS:
+            raise ValueError(f"frame {frame} has more than {_MOST_POINTS} points; fewer say as much; clear the frame")
+        marks.prompt(frame)  # refuses what cannot be
+        self._note()
+        self.frames = {at: each for at, each in {**self.frames, frame: marks}.items() if each}
+
+    def add(self, frame: int, point: Point, on: bool) -> None:
+        """Add a point on the object, or beside it; a point that is there already changes sides."""
+        marks = self.on(frame)
+        points, negative = (tuple(each for each in given if each != point) for given in (marks.points, marks.negative))
+        if on:
+            points = (*points, point)
+        else:
+            negative = (*negative, point)
+        self.put(frame, replace(marks, points=points, negative=negative))
+
+    def clear(self, frame: int | None = None) -> None:
+        """Remove the marks of a frame, or all."""
+        self._note()
+        self.frames = {} if frame is None else {at: each for at, each in self.frames.items() if at != frame}
+
+    def undo(self) -> None:
+        """Go back one step."""
+        if self._past:
+            self.frames = self._past.pop()
+
+    def prompts(self, start: int, end: int) -> tuple[Prompt, ...]:
+        """Make prompts of what is marked in the frames start..end-1.
+
+        Raises:
+            ValueError: nothing says what the object is.
+        """
+        found = [marks.prompt(frame) for frame, marks in sorted(self.frames.items()) if start <= frame < end]
+        prompts = tuple(each for each in found if each is not None)
+        if not prompts:
+            raise ValueError(
+                f"no frame from {start} to {end - 1} says what the object is; one at least must have a box, a point on "
+                "it or paint; draw one"
+            )
+        return prompts
+
+    def _note(self) -> None:
+        self._past = [*self._past[1 - _MOST_STEPS :], self.frames]
+
+
+def marks_of_texts(box: str, points: str, negative: str, mask: Mask | None, size: tuple[int, int]) -> Marks:
+    """Read marks as they are typed: "x,y,w,h" and "x,y x,y ..."; they must lie in a frame of `size` (h, w).
+
+    Raises:
+        ValueError: they are something else.
+    """
+    on, off = (tuple(parse_point(word) for word in text.replace(";", " ").split()) for text in (points, negative))
+    marks = Marks(parse_box(box) if box.strip() else None, on, off, mask)
+    check_marks(marks, size)
+    return marks
+
+
+def check_marks(marks: Marks, size: tuple[int, int]) -> None:
+    """Refuse marks that do not lie in a frame of `size` (h, w)."""
+    prompt = marks.prompt(0) or Prompt(0, points=marks.negative) if marks else None
+    if prompt is not None:
+        prompt.check(size)
+
+
+def painted_mask(text: object, size: tuple[int, int]) -> Mask | None:
+    """Read a mask that was painted on a canvas: a PNG as a data URL, opaque where the object is; None if nothing is.
+
+    Args:
+        text: from the browser, so that it may be anything.
+        size: (h, w) that it must have.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    refusal = ValueError(f"what was painted cannot be read; it must be a picture of {shown(size)}; paint it again")
+    if not isinstance(text, str) or not text.startswith(_PNG_HEAD):
+        raise refusal
+    try:
+        data = base64.b64decode(text.removeprefix(_PNG_HEAD), validate=True)
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            # Before anything is decoded: a small file can hold a huge picture.
+            if (picture.height, picture.width) != size:
+                raise refusal
+            mask = np.asarray(picture.convert("RGBA"))[..., 3] > 127
+    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise refusal from error
+    return mask if mask.any() else None
+
+
+def as_data_url(mask: Mask | None) -> str:
+    """Write a mask as the browser paints it; "" for none."""
+    if mask is None:
+        return ""
+    picture = np.zeros((*mask.shape, 4), np.uint8)
+    picture[mask] = 255
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "PNG", compress_level=1)
+    return _PNG_HEAD + base64.b64encode(data.getvalue()).decode()

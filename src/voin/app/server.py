@@ -1,0 +1,237 @@
+"""`voin serve`: the server of the page, from its settings to its end. What the page is made of lies in `web_*.py`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voin.app.guard import Guard, is_loopback
+from voin.app.limits import Limits
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+log = logging.getLogger("voin.serve")
+_REAP_SECONDS = 15.0
+_STOP_SECONDS = 3
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """How to serve.
+
+    Args:
+        host: address to listen at.
+        port: port there.
+        jobs: how many run at a time.
+        root: folder whose videos users may choose; None for none.
+        limits: of what is let in.
+        auth: user and password; None for none.
+        keep_minutes: how long a session outlives its page.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    jobs: int = 1
+    root: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    auth: tuple[str, str] | None = None
+    keep_minutes: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"the port is {self.port}; it must be 1 to 65535; leave it out for 7860")
+        if not 1 <= self.jobs <= 64:
+            raise ValueError(f"jobs is {self.jobs}; 1 to 64 can run at a time; leave it out for 1")
+        if self.keep_minutes < 0:
+            raise ValueError(f"keep_minutes is {self.keep_minutes}; it must be at least 0; leave it out for 10")
+        if not is_loopback(self.host) and self.auth is None:
+            raise ValueError(
+                f"the address {self.host} can be reached from other machines; the page must then ask for a password; "
+                "add --auth user:password, or leave --host out"
+            )
+        if self.root is not None and not self.root.is_dir():
+            raise OSError(f"{self.root} is no folder; the videos to choose from must lie in one; give its path")
+
+
+def parse_auth(text: str) -> tuple[str, str]:
+    """Read "user:password".
+
+    Raises:
+        ValueError: one of both is empty.
+    """
+    user, _, password = text.partition(":")
+    if not user or not password:
+        raise ValueError("the user and password are not both given; they must be like user:password; write --auth so")
+    return user, password
+
+
+class Server:
+    """The page with all behind it: sessions, the queue, and the processes that read files.
+
+    Args:
+        config: see there.
+
+    Raises:
+        ImportError: Gradio is not installed.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        check_gradio()
+        from voin.app.queue import Jobs
+        from voin.app.readers import Readers
+        from voin.app.sessions import Sessions
+        from voin.app.workspace import Desk, Studio, end_session
+
+        self.config = config
+        self.jobs = Jobs(config.jobs, failed=lambda job: log.error("job %s\n%s", "; ".join(job.parts), job.trace))
+        self.readers = Readers(seconds=config.limits.seconds)
+        self.sessions = Sessions(
+            lambda session: Studio(session, self.desk), end_session, keep_seconds=60 * config.keep_minutes
+        )
+        root = config.root.resolve() if config.root is not None else None
+        self.desk = Desk(self.jobs, self.readers, config.limits, self.sessions.folder, root)
+        self._stopped = threading.Event()
+        self._reaper = threading.Thread(target=self._reap, daemon=True, name="voin-reaper")
+        self._reaper.start()
+
+    def app(self) -> FastAPI:
+        """Make the web application."""
+        # Before Gradio is imported: where it puts uploads, and that it tells nobody anything.
+        os.environ["GRADIO_TEMP_DIR"] = str(self.sessions.folder)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        import gradio as gr
+        from fastapi import FastAPI
+        from gradio.themes import Base
+
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        # With a password a name that leads here is of no use to others, and a proxy may have one.
+        hosts = _LOCAL_HOSTS | {self.config.host} if self.config.auth is None else None
+        most = self.config.limits.bytes
+        app.add_middleware(Guard, folder=self.sessions.folder, hosts=hosts, most_bytes=most)  # pyright: ignore[reportArgumentType]
+        # Fonts of the system: Gradio's own come from elsewhere.
+        theme = Base(
+            primary_hue="blue",
+            neutral_hue="slate",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        )
+        from voin.app.layout import ASSETS
+
+        return gr.mount_gradio_app(
+            app,
+            self._blocks(),
+            path="",
+            auth=self.config.auth,
+            auth_message="This page is for those who have a password.",
+            allowed_paths=[],
+            show_error=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            pwa=False,
+            mcp_server=False,
+            run_history=False,
+            footer_links=[],
+            theme=theme,
+            css_paths=ASSETS / "page.css",
+        )
+
+    def _blocks(self) -> Any:
+        import gradio as gr
+
+        from voin.app.events import Events
+        from voin.app.layout import Layout
+        from voin.app.sessions import list_videos
+
+        below = None if self.desk.root is None else list_videos(self.desk.root)
+        with gr.Blocks(title="voin", analytics_enabled=False, fill_width=True) as blocks:
+            page = Layout(self.config.limits, below, has_sample())
+            Events(page, self.sessions, blocks)
+        # Events are short; jobs have their own queue.
+        blocks.queue(default_concurrency_limit=16, max_size=None)
+        # Mounted, it would not know that it is open to others, and take any path that an event names for an upload.
+        blocks.has_launched = True
+        return blocks
+
+    def run(self, ready: Callable[[str], object] = lambda url: None) -> None:
+        """Serve until it is stopped.
+
+        Args:
+            ready: told the address of the page once it answers.
+        """
+        import uvicorn
+
+        config = self.config
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        app = self.app()
+        app.router.add_event_handler("startup", lambda: ready(f"http://{host}:{config.port}/"))
+        uvicorn.run(
+            app,
+            host=config.host,
+            port=config.port,
+            log_level="warning",
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            server_header=False,
+        )
+
+    def close(self) -> None:
+        """Stop all jobs and processes, and remove all files."""
+        self._stopped.set()
+        self._reaper.join()
+        self.sessions.close()
+        self.jobs.close()
+        self.readers.close()
+
+    def _reap(self) -> None:
+        while not self._stopped.wait(min(_REAP_SECONDS, max(60 * self.config.keep_minutes / 4, 0.2))):
+            try:
+                self.sessions.reap()
+            except Exception:
+                log.exception("sessions could not be ended")
+
+
+def check_gradio() -> None:
+    """Refuse to go on without Gradio.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    if find_spec("gradio") is None:
+        raise ImportError('Gradio is not installed; the page is made with it; run: pip install "voin[web]"')
+
+
+def has_sample() -> bool:
+    """Say whether the demo's clip is on this machine."""
+    from voin.jobs.demo import find_clip
+
+    try:
+        return find_clip().is_file()
+    except (ImportError, OSError):
+        return False
+
+
+def check_free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at.
+
+    Raises:
+        OSError: it is not this machine's, or is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(
+                f"{host}:{port} cannot be listened at ({error.strerror}); the address must be this machine's and free; "
+                "choose another --port, or stop what uses it"
+            ) from error

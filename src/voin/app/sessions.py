@@ -1,0 +1,233 @@
+"""Sessions: each user's own folder, found by a secret, and gone when the session ends. No path leads out of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from voin.app.limits import VIDEO_SUFFIXES
+from voin.io.images import FRAME_SUFFIXES
+
+_TOKEN_BYTES = 32
+_MOST_LISTED, _MOST_FOLDERS = 500, 5000
+_LONGEST_NAME = 80
+_IDLE_SECONDS = 24 * 3600.0  # for pages whose end was never told
+_STRAY_SECONDS = 3600.0  # for uploads that no session took
+
+
+@dataclass(eq=False)
+class Session:
+    """One user's work.
+
+    Attributes:
+        token: the secret that finds it.
+        folder: all its files.
+        state: what the page knows of it.
+        lock: held while the page changes it.
+        pages: open ones, by Gradio's name for them.
+        touched: when it was last used, by `time.monotonic`.
+        left: when the last page was closed; None while one is open.
+        uploads: files of Gradio's that it took over.
+    """
+
+    token: str
+    folder: Path
+    state: Any = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    pages: set[str] = field(default_factory=set)
+    touched: float = field(default_factory=time.monotonic)
+    left: float | None = None
+    uploads: set[Path] = field(default_factory=set)
+    _numbers: int = 0
+
+    def place(self, name: str) -> Path:
+        """Give a new path in the session's folder; nothing is there yet."""
+        with self.lock:
+            self._numbers += 1
+            return self.folder / f"{self._numbers:03d}-{safe_name(name)}"
+
+
+class Sessions:
+    """All sessions, in one temporary folder that is removed with them.
+
+    Args:
+        make_state: makes the state of a new session.
+        ended: told of each session that ends, before its files are removed.
+        keep_seconds: how long a session outlives its last page, so that a page can be loaded again.
+    """
+
+    def __init__(
+        self,
+        make_state: Callable[[Session], Any] = lambda session: None,
+        ended: Callable[[Session], object] = lambda session: None,
+        keep_seconds: float = 600.0,
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="voin-serve-")).resolve()
+        self._make_state, self._ended, self._keep = make_state, ended, keep_seconds
+        self._all: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, token: str, page: str) -> Session:
+        """Give the session of a page: the one of its secret if that is known, else a new one."""
+        with self._lock:
+            session = self._all.get(token)
+            if session is None:
+                token = secrets.token_urlsafe(_TOKEN_BYTES)
+                # The folder's name is a secret of its own: files name it, and who reads it there gets no further.
+                session = Session(token, self.folder / secrets.token_urlsafe(_TOKEN_BYTES))
+                session.folder.mkdir(mode=0o700)
+                session.state = self._make_state(session)
+                self._all[token] = session
+            session.pages.add(page)
+            session.left, session.touched = None, time.monotonic()
+            return session
+
+    def find(self, token: object) -> Session:
+        """Give a session by its secret.
+
+        Raises:
+            ValueError: it has ended.
+        """
+        with self._lock:
+            session = self._all.get(token) if isinstance(token, str) else None
+            if session is None:
+                raise ValueError(
+                    "this session has ended and its files are removed; a page must have one; load the page again"
+                )
+            session.touched = time.monotonic()
+            return session
+
+    def leave(self, page: str) -> None:
+        """Note that a page was closed."""
+        with self._lock:
+            for session in self._all.values():
+                if page in session.pages:
+                    session.pages.discard(page)
+                    session.left = None if session.pages else time.monotonic()
+
+    def end(self, session: Session) -> None:
+        """End a session and remove its files."""
+        with self._lock:
+            self._all.pop(session.token, None)
+            shared = {path for other in self._all.values() for path in other.uploads}
+        self._ended(session)
+        for path in session.uploads - shared:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        shutil.rmtree(session.folder, ignore_errors=True)
+
+    def reap(self) -> None:
+        """End the sessions whose time is over, and remove uploads that nobody took."""
+        now = time.monotonic()
+        with self._lock:
+            over = [each for each in self._all.values() if _is_over(each, now, self._keep)]
+            kept = {each.folder for each in self._all.values()}
+            kept |= {path.parent for each in self._all.values() for path in each.uploads}
+        for session in over:
+            self.end(session)
+        for path in self.folder.iterdir():
+            if path not in kept and time.time() - path.stat().st_mtime > _STRAY_SECONDS:
+                _remove(path)
+
+    def close(self) -> None:
+        """End all sessions and remove the folder."""
+        for session in list(self._all.values()):
+            self.end(session)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_over(session: Session, now: float, keep: float) -> bool:
+    left = session.left is not None and now - session.left >= keep
+    return left or now - session.touched > _IDLE_SECONDS
+
+
+def take_upload(session: Session, given: object, folder: Path) -> Path:
+    """Take a file that Gradio has put into the server's folder over into the session's.
+
+    Raises:
+        ValueError: the path does not lead to an upload.
+    """
+    path = Path(str(given)).resolve()
+    # Uploads lie two levels deep in folders that Gradio names; sessions' folders are not for others to name.
+    if path.parent.parent != folder or not path.is_file():
+        raise ValueError("this is no upload of this page; files must be chosen in it; choose the file again")
+    target = session.place(path.name)
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+    session.uploads.add(path)
+    return target
+
+
+def safe_name(name: str) -> str:
+    """Turn what a stranger calls a file into a plain file name, with its suffix."""
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).name)
+    stem, suffix = Path(plain).stem.lstrip(".") or "file", Path(plain).suffix
+    return stem[: _LONGEST_NAME - len(suffix)] + suffix
+
+
+def find_inside(root: Path, text: str) -> Path:
+    """Give the path that `text` names below `root`; links that lead out of it count as outside.
+
+    Raises:
+        ValueError: it leads outside, or there is nothing.
+    """
+    root = root.resolve()
+    refusal = f"{text!r} is not in the folder that this server shows; it must be a video that the list has; choose one"
+    if not text or "\0" in text:
+        raise ValueError(refusal)
+    path = Path(text)
+    try:
+        found = (root / path).resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise ValueError(refusal) from None
+    # One message for all: whoever asks must not learn what there is outside.
+    if path.is_absolute() or ".." in path.parts or not found.is_relative_to(root) or found == root:
+        raise ValueError(refusal)
+    # A folder of frames is read file by file.
+    if found.is_dir() and not all(_leads_inside(each, root) for each in found.iterdir()):
+        raise ValueError(refusal)
+    return found
+
+
+def list_videos(root: Path) -> list[str]:
+    """List videos, and folders of frames, below `root`, relative to it; hidden ones and links outwards are left out."""
+    root = root.resolve()
+    found: list[str] = []
+    for folder, folders, files in islice(os.walk(root), _MOST_FOLDERS):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(folder)
+        videos = [name for name in sorted(files) if Path(name).suffix.lower() in VIDEO_SUFFIXES and name[0] != "."]
+        found += [str((here / name).relative_to(root)) for name in videos if _leads_inside(here / name, root)]
+        frames = [name for name in files if Path(name).suffix.lower() in FRAME_SUFFIXES]
+        if here != root and frames and all(_leads_inside(here / name, root) for name in files):
+            found.append(f"{here.relative_to(root)}/")
+        if len(found) >= _MOST_LISTED:
+            break
+    return sorted(found[:_MOST_LISTED])
+
+
+def _leads_inside(path: Path, root: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # links in a circle
+        return False

@@ -1,0 +1,230 @@
+"""What the jobs of the page do, and the commands that do the same: the page has no way of its own to do anything."""
+
+from __future__ import annotations
+
+import shlex
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voin.app.render import write_clips
+from voin.core.files import write_whole
+from voin.core.progress import Progress
+from voin.io.images import write_image
+from voin.io.video import probe
+from voin.jobs.mask import MaskOptions, mask
+from voin.jobs.options import CompleteOptions
+from voin.tracking.prompts import Prompt
+
+# Fields of the options, and what the commands call them.
+_JOB_OPTIONS = (
+    ("category", "--category"),
+    ("ids", "--ids"),
+    ("order", "--order"),
+    ("png", "--png"),
+    ("layer", "--layer"),
+    ("save_flow", "--save-flow"),
+    ("save_confidence", "--save-confidence"),
+    ("start", "--start"),
+    ("end", "--end"),
+    ("cuts", "--cuts"),
+    ("resize_masks", "--resize-masks"),
+    ("mask_frames", "--mask-frames"),
+    ("absent", "--absent"),
+    ("skip_broken", "--skip-broken"),
+)
+_MASK_OPTIONS = (
+    ("tracker", "--tracker"),
+    ("model", "--model"),
+    ("device", "--device"),
+    ("start", "--start"),
+    ("end", "--end"),
+    ("cuts", "--cuts"),
+    ("skip_broken", "--skip-broken"),
+)
+
+
+@dataclass(frozen=True)
+class Track:
+    """Makes the visible masks of an object out of prompts, as `voin mask` does.
+
+    Args:
+        video: the video.
+        prompts: what is marked.
+        out: folder for the masks.
+        options: see there.
+    """
+
+    video: Path
+    prompts: tuple[Prompt, ...]
+    out: Path
+    options: MaskOptions
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Track, and give the record."""
+        return mask(self.video, self.prompts, self.out, self.options, progress)
+
+    def command(self, video: str, masks: str = "masks") -> str:
+        """Give the command line that does the same; painted masks lie in `painted/`."""
+        words = ["voin", "mask", _argument(video), "-o", masks]
+        only = self.prompts[0]
+        if len(self.prompts) == 1 and only.mask is None:
+            words += ["--frame", str(only.frame)]
+            words += ["--box", _numbers(only.box)] if only.box is not None else []
+            words += [word for at in only.points for word in ("--point", _numbers(at))]
+            words += [word for at in only.negative for word in ("--negative", _numbers(at))]
+        else:
+            words += [word for prompt in self.prompts for word in ("--prompt", prompt_text(prompt))]
+        return shlex.join([*words, *option_words(self.options, MaskOptions(), _MASK_OPTIONS)])
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Completes an object, as `voin complete` does, and packs the result for the page.
+
+    Args:
+        video: the video.
+        name: what its owner calls it.
+        masks: visible masks.
+        folder: for everything; the command's own output lies in `result`.
+        options: see there.
+        method: see `voin.method.load.load`.
+        flow: likewise.
+        device: likewise.
+        tracked: what made the masks, if the page did.
+    """
+
+    video: Path
+    name: str
+    masks: Path
+    folder: Path
+    options: CompleteOptions
+    method: str = "voin"
+    flow: str = "dis"
+    device: str = "auto"
+    tracked: Track | None = None
+
+    @property
+    def result(self) -> Path:
+        """The output folder of the command."""
+        return self.folder / "result"
+
+    @property
+    def before(self) -> Path:
+        """The clip of the input."""
+        return self.folder / "play" / "input.mp4"
+
+    @property
+    def after(self) -> Path:
+        """The clip of the result."""
+        return self.folder / "play" / "completed.mp4"
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Complete, pack, and give the record."""
+        from voin.jobs.complete import complete
+        from voin.method.load import load  # brings torch, which the server itself does without
+
+        inpainter = load(self.method, flow=self.flow, device=self.device)
+        record = complete(self.video, self.masks, self.result, self.options, inpainter=inpainter, progress=progress)
+        self.before.parent.mkdir(exist_ok=True)
+        write_clips(probe(self.video), self.result, record["start"], record["end"], self.before, self.after, progress)
+        self._pack(progress)
+        return record
+
+    def command(self) -> str:
+        """Give the command lines that do the same, where the video and the unpacked masks lie."""
+        words = ["voin", "complete", _argument(self.name), "masks", "-o", "result"]
+        given = (("--method", self.method, "voin"), ("--flow", self.flow, "dis"), ("--device", self.device, "auto"))
+        words += [word for option, value, usual in given if value != usual for word in (option, value)]
+        words += option_words(self.options, CompleteOptions(), _JOB_OPTIONS)
+        words += ["--crf", str(self.options.quality.crf)] if self.options.quality.crf != 18 else []
+        first = [self.tracked.command(self.name)] if self.tracked is not None else []
+        return "\n".join([*first, shlex.join(words)])
+
+    def files(self) -> list[Path]:
+        """List what can be downloaded, the video first."""
+        packed = self.folder / "files"
+        found = [self.result / "completed.mp4", *sorted(self.result.glob("object*.mov"))]
+        found += [*sorted(self.result.glob("object*.webm")), *sorted(packed.glob("*.zip"))]
+        found += [self.result / "preview.png", packed / "run.json", packed / "command.txt"]
+        return [path for path in found if path.exists()]
+
+    def _pack(self, progress: Progress) -> None:
+        folders = ["completed", "amodal", "object", "confidence", "flow"]
+        there = [self.result / name for name in folders if (self.result / name).is_dir()]
+        progress.stage("pack", len(there) + 1)
+        (self.folder / "files").mkdir(exist_ok=True)
+        for folder in there:
+            pack(self.folder / "files" / f"{folder.name}.zip", _below(folder, folder.name))
+            progress.advance("pack")
+        self._pack_masks()
+        # The server's own folders are nobody's business, and mean nothing elsewhere.
+        text = (self.result / "run.json").read_text(encoding="utf-8")
+        for path, name in ((self.video.resolve(), self.name), (self.video, self.name), (self.masks.resolve(), "masks")):
+            text = text.replace(str(path), name)
+        write_whole(self.folder / "files" / "run.json", text.encode())
+        write_whole(self.folder / "files" / "command.txt", (self.command() + "\n").encode())
+        progress.advance("pack")
+
+    def _pack_masks(self) -> None:
+        """Pack the visible masks, and what was painted, where the command expects it."""
+        packed = self.folder / "files"
+        files = [(name, path) for name, path in _below(self.masks, "masks") if path.suffix == ".png"]
+        for prompt in self.tracked.prompts if self.tracked is not None else ():
+            if prompt.mask is not None:
+                path = packed / "painted" / f"{prompt.frame:05d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_image(path, prompt.mask.astype(np.uint8) * 255)
+                files.append((f"painted/{path.name}", path))
+        packed.mkdir(exist_ok=True)
+        pack(packed / "masks.zip", files)
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """Write a prompt as `voin mask --prompt` reads it."""
+    parts = [f"box {_numbers(prompt.box)}"] if prompt.box is not None else []
+    for word, points in (("point", prompt.points), ("not", prompt.negative)):
+        parts += [f"{word} {' '.join(map(_numbers, points))}"] if points else []
+    parts += [f"mask painted/{prompt.frame:05d}.png"] if prompt.mask is not None else []
+    return f"{prompt.frame}: {' '.join(parts)}"
+
+
+def option_words(options: Any, usual: Any, table: Iterable[tuple[str, str]]) -> list[str]:
+    """Write those options that differ from the usual ones as words of a command."""
+    words = []
+    for name, option in table:
+        value = getattr(options, name)
+        if value == getattr(usual, name):
+            continue
+        if value is True:
+            words.append(option)
+        else:
+            words += [option, _numbers(value) if isinstance(value, tuple) else str(value)]
+    return words
+
+
+def pack(path: Path, files: Iterable[tuple[str, Path]]) -> None:
+    """Write a zip of files, by their names in it, without compressing pictures anew."""
+    draft = path.with_name(f".{path.name}.part")
+    with zipfile.ZipFile(draft, "w") as archive:
+        for name, file in files:
+            archive.write(file, name)
+    draft.replace(path)
+
+
+def _below(folder: Path, name: str) -> list[tuple[str, Path]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(f"{name}/{path.relative_to(folder).as_posix()}", path) for path in files]
+
+
+def _argument(name: str) -> str:
+    """Keep a file's name from being taken for an option."""
+    return f"./{name}" if name.startswith("-") else name
+
+
+def _numbers(values: Sequence[int] | None) -> str:
+    return ",".join(map(str, values or ()))

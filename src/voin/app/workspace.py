@@ -1,0 +1,351 @@
+"""What one user does on the page, without the page: choose a video, mark the object, track it, complete it, look.
+
+Every verb checks what it is given, as it comes from strangers, and leaves all as it was where it refuses.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from voin.app.limits import Limits, check_video, take_masks
+from voin.app.marks import Board, Marks, check_marks, marks_of_texts, painted_mask
+from voin.app.queue import Job, Jobs
+from voin.app.readers import Readers
+from voin.app.render import ViewKind, draw_frame, draw_pair
+from voin.app.sessions import Session, find_inside, take_upload
+from voin.app.work import Complete, Track
+from voin.core.errors import count_of
+from voin.io.images import shown
+from voin.io.video import Quality, VideoInfo
+from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
+from voin.jobs.mask import MaskOptions
+from voin.jobs.options import CompleteOptions
+
+_KEPT_PAIRS = 4  # pictures of results that stay on the disk, so that a browser which is behind finds them
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What all users share.
+
+    Attributes:
+        jobs: the queue.
+        readers: look at files.
+        limits: of what is let in.
+        uploads: the folder where Gradio puts uploads.
+        root: folder whose videos may be chosen, or None.
+    """
+
+    jobs: Jobs
+    readers: Readers
+    limits: Limits
+    uploads: Path
+    root: Path | None = None
+
+
+@dataclass(eq=False)
+class Studio:
+    """One user's work, from the video to the result.
+
+    Attributes:
+        session: the user's files.
+        desk: what all share.
+        info: the video, once it is chosen.
+        name: what its owner calls it.
+        start: first frame that is worked on.
+        end: frame after the last one.
+        frame: the one that is shown.
+        board: what is marked.
+        masks: folder with a mask a frame, once there are some.
+        tracked: what made them, if the page did.
+        jobs: all of this user's, the latest last.
+        chosen: the result that is looked at.
+    """
+
+    session: Session
+    desk: Desk
+    info: VideoInfo | None = None
+    name: str = ""
+    start: int = 0
+    end: int = 0
+    frame: int = 0
+    board: Board = field(default_factory=Board)
+    masks: Path | None = None
+    tracked: Track | None = None
+    jobs: list[Job] = field(default_factory=list)
+    chosen: Job | None = None
+    _sample: Shot | None = None
+    _collected: set[int] = field(default_factory=set)  # places in `jobs`
+    _drawn: tuple[Job | None, object, ViewKind] | None = None
+    _pairs: list[Path] = field(default_factory=list)
+
+    def plain(self, text: str) -> str:
+        """Leave out of a message where files lie on the server: that is secret, and nobody's business."""
+        for folder in (self.session.folder, self.desk.root):
+            if folder is not None:
+                text = re.sub(rf"{re.escape(str(folder))}/(?:\d{{3}}-)?", "", text)
+        return text
+
+    # --- the video
+
+    def choose_upload(self, given: object) -> None:
+        """Take an uploaded video."""
+        path = take_upload(self.session, given, self.desk.uploads)
+        try:
+            self._choose(path, Path(str(given)).name)
+        except Exception:
+            path.unlink(missing_ok=True)
+            raise
+
+    def choose_below_root(self, text: object) -> None:
+        """Take a video of the folder that the server shows."""
+        if self.desk.root is None:
+            raise ValueError("this server shows no folder; one must be named when it is started; voin serve --root DIR")
+        path = find_inside(self.desk.root, str(text))
+        self._choose(path, path.name)
+
+    def choose_sample(self, name: str) -> None:
+        """Take a shot of the demo's clip."""
+        if name not in SHOTS:
+            raise ValueError(f"there is no sample {name!r}; it must be one of {', '.join(SHOTS)}; choose one of them")
+        shot = SHOTS[name]
+        clip = find_clip()
+        self._choose(clip, clip.name)
+        self._sample = shot
+        self.trim(shot.start, shot.end)
+        self.frame = shot.start
+
+    def _choose(self, path: Path, name: str) -> None:
+        info = self.desk.readers.call(check_video, path, self.desk.limits)
+        # As its owner calls it, for the commands that are shown.
+        self.info, self.name = info, "".join(letter for letter in name if letter.isprintable())
+        self.start, self.end, self.frame = 0, info.count, 0
+        self.board, self.masks, self.tracked, self._sample = Board(), None, None, None
+
+    @property
+    def video(self) -> VideoInfo:
+        """The video.
+
+        Raises:
+            ValueError: none is chosen yet.
+        """
+        if self.info is None:
+            raise ValueError("there is no video yet; one must be chosen first; upload one, or take a sample")
+        return self.info
+
+    def about(self) -> str:
+        """Say what the video is."""
+        info = self.video
+        return f"{self.name}: {shown(info.size)}, {count_of(info.count, 'frame')}, {float(info.rate):.4g} frames/s"
+
+    def trim(self, start: object, end: object) -> None:
+        """Work on frames start..end-1 alone."""
+        first, last, count = _whole(start, "start"), _whole(end, "end"), self.video.count
+        if not 0 <= first < last <= count:
+            raise ValueError(
+                f"the part is frame {first} to {last}; it must begin before it ends, both from 0 to {count}; "
+                "correct start or end"
+            )
+        self.start, self.end = first, last
+
+    def trim_start(self, start: object) -> None:
+        """Begin the part elsewhere; where it would end before, it goes on to the video's end."""
+        first = _whole(start, "start")
+        self.trim(first, self.end if first < self.end else self.video.count)
+
+    def trim_end(self, end: object) -> None:
+        """End the part elsewhere; where it would begin after that, it begins with the video."""
+        last = _whole(end, "end")
+        self.trim(self.start if self.start < last else 0, last)
+
+    def go(self, frame: object) -> None:
+        """Show another frame; the nearest there is."""
+        self.frame = min(max(_whole(frame, "frame"), 0), self.video.count - 1)
+
+    # --- the object
+
+    @property
+    def marks(self) -> Marks:
+        """What is marked on the frame that is shown."""
+        return self.board.on(self.frame)
+
+    def draw(self, event: dict[str, Any]) -> None:
+        """Do what was drawn on the frame: {"kind": "box" | "point" | "not" | "paint", ...}, in pixels of the video."""
+        size, kind = self.video.size, event.get("kind")
+        if event.get("frame") != self.frame:
+            return  # drawn on a frame that is no longer shown
+        if kind == "paint":
+            self._put(replace(self.marks, mask=painted_mask(event.get("data"), size)))
+        elif kind == "box":
+            box = tuple(_whole(event.get(name), name) for name in ("x", "y", "w", "h"))
+            self._put(replace(self.marks, box=(box[0], box[1], box[2], box[3])))
+        elif kind in ("point", "not"):
+            at = (_whole(event.get("x"), "x"), _whole(event.get("y"), "y"))
+            check_marks(Marks(points=(at,)), size)
+            self.board.add(self.frame, at, on=kind == "point")
+
+    def type(self, box: str, points: str, negative: str) -> None:
+        """Take marks as they are typed; paint stays."""
+        self._put(marks_of_texts(str(box), str(points), str(negative), self.marks.mask, self.video.size))
+
+    def _put(self, marks: Marks) -> None:
+        check_marks(marks, self.video.size)
+        self.board.put(self.frame, marks)
+
+    def take_masks(self, given: object) -> int:
+        """Take uploaded masks; gives the number of frames that have one."""
+        info, path = self.video, take_upload(self.session, given, self.desk.uploads)
+        scratch, out = self.session.place(path.stem[4:]), self.session.place("masks")
+        try:
+            count = self.desk.readers.call(take_masks, path, info, self.desk.limits, scratch, out)
+        finally:
+            path.unlink(missing_ok=True)
+            shutil.rmtree(scratch, ignore_errors=True)
+        self.masks, self.tracked = out, None
+        return count
+
+    def is_sample(self) -> bool:
+        """Say whether voin has masks of what is worked on."""
+        return self._sample is not None and self.start >= self._sample.start and self.end <= self._sample.end
+
+    def take_sample_masks(self) -> None:
+        """Take the masks that voin has of the sample."""
+        if self._sample is None or not self.is_sample():
+            raise ValueError("there are masks for the samples alone; another video needs its own; draw or upload them")
+        self.masks, self.tracked = MASKS / self._sample.name, None
+
+    # --- jobs
+
+    def track(self, **options: Any) -> Job:
+        """Start to track what is marked through the part that is worked on."""
+        info = self.video
+        prompts = self.board.prompts(self.start, self.end)
+        chosen = MaskOptions(**self._part(), **options)
+        work = Track(info.path, prompts, self.session.place("masks"), chosen)
+        return self._begin(f"Masks of {self.name}, frames {self.start} to {self.end - 1}", work)
+
+    def complete(self, method: str, flow: str, device: str, crf: object, **options: Any) -> Job:
+        """Start to complete the object."""
+        info = self.video
+        if self.masks is None:
+            raise ValueError(
+                "there are no masks yet; each frame needs one; draw the object and track it, or upload masks"
+            )
+        quality = Quality(crf=_whole(crf, "quality"))
+        chosen = CompleteOptions(**self._part(), quality=quality, **options)
+        folder = self.session.place("job")
+        folder.mkdir()
+        work = Complete(info.path, self.name, self.masks, folder, chosen, method, flow, device, self.tracked)
+        return self._begin(f"{self.name}, frames {self.start} to {self.end - 1}, {method}", work)
+
+    def _part(self) -> dict[str, Any]:
+        return {"start": self.start, "end": self.end if self.end < self.video.count else None}
+
+    def _begin(self, title: str, work: Track | Complete) -> Job:
+        job = self.desk.jobs.put(self.session.token, f"{len(self.jobs) + 1}. {title}", work)
+        self.jobs.append(job)
+        return job
+
+    def job(self, number: object) -> Job:
+        """Give one of this user's jobs, counted from 1."""
+        at = _whole(number, "job")
+        if not 1 <= at <= len(self.jobs):
+            raise ValueError(f"there is no job {at}; this page has {len(self.jobs)}; choose one of them")
+        return self.jobs[at - 1]
+
+    def collect(self) -> list[Job]:
+        """Take over what jobs have made that ended since the last time; gives these jobs."""
+        new = [at for at, job in enumerate(self.jobs) if job.done.is_set() and at not in self._collected]
+        self._collected |= set(new)
+        ended = [self.jobs[at] for at in new]
+        for job in ended:
+            if job.state != "done":
+                continue
+            if not isinstance(job.work, Track):
+                self.chosen = job
+            elif self._is_worked_on(job.work):
+                self.masks, self.tracked = job.work.out, job.work
+        return ended
+
+    def _is_worked_on(self, work: Track) -> bool:
+        """Say whether masks are of what is worked on now; the samples are parts of one video."""
+        last = self.video.count if work.options.end is None else work.options.end
+        return self.video.path == work.video and work.options.start < self.end and self.start < last
+
+    # --- pictures
+
+    def picture(self) -> tuple[bytes, int | None]:
+        """Draw the frame that is shown, with the object: a JPEG, and the object's pixels."""
+        prompt = self.marks.prompt(self.frame)
+        return self.desk.readers.call(draw_frame, self.video, self.frame, self.masks, prompt)
+
+    def results(self) -> list[Job]:
+        """List the finished completions."""
+        return [job for job in self.jobs if job.state == "done" and isinstance(job.work, Complete)]
+
+    def look(self, number: object) -> None:
+        """Choose the result that is looked at."""
+        job = self.job(number)
+        if job not in self.results():
+            raise ValueError("this job has no result to look at; it must be a finished completion; choose another one")
+        self.chosen = job
+
+    @property
+    def result(self) -> tuple[Complete, dict[str, Any]]:
+        """The result that is looked at, and its record.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        if self.chosen is None or not isinstance(self.chosen.work, Complete):
+            raise ValueError("there is no result yet; a job must have finished; start one, or wait")
+        return self.chosen.work, self.chosen.result
+
+    def most_hidden(self) -> int:
+        """Give the frame of the result in which the most is hidden."""
+        _, record = self.result
+        counts = hidden_counts(record)
+        return record["start"] + max(range(len(counts)), key=counts.__getitem__)
+
+    def shows(self, frame: object, kind: ViewKind) -> bool:
+        """Say whether this was drawn last."""
+        return self._drawn == (self.chosen, frame, kind)
+
+    def pair(self, frame: object, kind: ViewKind) -> tuple[Path, Path]:
+        """Draw input and result of a frame, as files in the session's folder."""
+        work, record = self.result
+        self._drawn = (self.chosen, frame, kind)
+        at = min(max(_whole(frame, "frame"), record["start"]), record["end"] - 1)
+        info = self.info
+        if info is None or info.path != work.video:  # another video was chosen since
+            info = self.desk.readers.call(check_video, work.video, self.desk.limits)
+        pictures = self.desk.readers.call(draw_pair, info, work.masks, work.result, at, record["start"], kind)
+        places = [self.session.place(name) for name in ("input.jpg", "result.jpg")]
+        for place, data in zip(places, pictures, strict=True):
+            place.write_bytes(data)
+        self._pairs += places
+        for old in self._pairs[: -2 * _KEPT_PAIRS]:
+            old.unlink(missing_ok=True)
+        self._pairs = self._pairs[-2 * _KEPT_PAIRS :]
+        return places[0], places[1]
+
+
+def end_session(session: Session) -> None:
+    """Stop what a session that ends has begun."""
+    studio: Studio = session.state
+    studio.desk.jobs.forget(session.token)
+
+
+def _whole(value: object, name: str) -> int:
+    """Take a whole number that comes from a browser."""
+    try:
+        number = float(value)  # pyright: ignore[reportArgumentType]
+        if number != int(number):
+            raise ValueError
+        return int(number)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is {str(value)[:40]!r}; it must be a whole number; correct it") from None

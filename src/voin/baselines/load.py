@@ -1,0 +1,93 @@
+"""Methods by name: a baseline, one of `voin.load`, or your own as `module:attribute`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from voin.baselines.copy import Copy
+from voin.baselines.hull import HullShape
+from voin.baselines.method import Method
+from voin.baselines.telea import Telea
+from voin.baselines.visible import VisibleShape
+from voin.method.load import STAGES, load
+from voin.method.pipeline import Completion
+
+# A new baseline is a file and a line here.
+BASELINES: dict[str, Callable[[], Method]] = {
+    "telea": Telea,
+    "copy": Copy,
+    "visible": VisibleShape,
+    "hull": HullShape,
+}
+
+
+# Methods of `voin.load`: name -> the stages that do without their network, None for all; so a table can say what each
+# network is worth.
+LOADED: dict[str, tuple[str, ...] | None] = {
+    "voin": (),
+    **{f"voin-classical-{stage}": (stage,) for stage in STAGES},
+    "classical": None,
+}
+
+
+def load_method(
+    name: str,
+    *,
+    model: str | Path | None = None,
+    flow: str = "dis",
+    raft_weights: Path | None = None,
+    device: str = "auto",
+) -> Callable[..., Completion]:
+    """Make a method by name: a baseline, one of `voin.load`, or your own as `module:attribute`.
+
+    Args:
+        name: a key of `BASELINES` or of `LOADED`, or `module:attribute`, found in the working folder or where Python
+            finds modules. A class is called without arguments; anything else is the method itself.
+        model: for `voin` and its variants; see `voin.load`.
+        flow: for the methods of `voin.load`; see there.
+        raft_weights: likewise.
+        device: likewise.
+
+    Raises:
+        ValueError: no such method or model.
+        OSError: weights that are not there or cannot be read.
+        ImportError: no such module.
+    """
+    if name in BASELINES:
+        return BASELINES[name]()
+    if name in LOADED:
+        exchanged = LOADED[name]
+        if exchanged is None:
+            return load("classical", flow=flow, raft_weights=raft_weights, device=device)
+        return load("voin", model=model, classical=exchanged, flow=flow, raft_weights=raft_weights, device=device)
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        known = ", ".join([*BASELINES, *LOADED])
+        raise ValueError(f"the method is {name!r}; it must be one of {known}, or module:attribute; choose one of these")
+    return _imported(module, attribute)
+
+
+def _imported(module: str, attribute: str) -> Callable[..., Completion]:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does; the program `voin` does not
+    try:
+        found: Any = getattr(import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] and error.name != module:
+            raise  # what the module itself lacks
+        raise ImportError(
+            f"there is no module {module!r}; {module}.py must lie in this folder or be installed; "
+            "run the command where it lies"
+        ) from None
+    if not callable(found):
+        raise ValueError(
+            f"{module} has no method {attribute!r}; it must be a class or a callable with the pipeline's signature; "
+            "check its name"
+        )
+    method: Any = found() if isinstance(found, type) else found
+    return method

@@ -1,0 +1,1 @@
+"""Evaluation (paper 4): run methods, score them, tables, curves, pages."""

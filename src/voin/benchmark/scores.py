@@ -1,0 +1,326 @@
+"""The scores of one clip, frame by frame, and their averages over a set.
+
+The rules stand in `docs/metrics.md`. What decides which frames count is the truth alone, so that all methods are
+averaged over the same frames; what a method fails to give takes the value of doing nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from voin.core.metrics import (
+    PSNR_CAP,
+    crop_box,
+    iou,
+    masked_psnr,
+    pair_error,
+    pixel_flow_errors,
+    psnr,
+    ssim,
+    ssim_inside,
+)
+
+# One picture or mask a frame; None where the method gave none.
+PerFrame = np.ndarray | Sequence[np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a number means.
+
+    Attributes:
+        label: for tables and axes.
+        unit: empty where the number has none.
+        higher: whether more is better.
+        digits: after the point, in tables.
+    """
+
+    label: str
+    unit: str
+    higher: bool
+    digits: int
+
+
+METRICS: dict[str, Metric] = {
+    "psnr_frame": Metric("PSNR, frame", "dB", higher=True, digits=2),
+    "ssim_frame": Metric("SSIM, frame", "", higher=True, digits=4),
+    "lpips_frame": Metric("LPIPS, frame", "", higher=False, digits=4),
+    "psnr_hidden": Metric("PSNR, hidden", "dB", higher=True, digits=2),
+    "ssim_hidden": Metric("SSIM, hidden", "", higher=True, digits=3),
+    "lpips_crop": Metric("LPIPS, crop", "", higher=False, digits=3),
+    "flow_error": Metric("flow error, hidden", "px", higher=False, digits=2),
+    "warp_error": Metric("warp error, object", "", higher=False, digits=5),
+    "iou_amodal": Metric("mIoU, amodal", "", higher=True, digits=3),
+    "iou_occluded": Metric("mIoU, occluded", "", higher=True, digits=3),
+}
+
+COUNTS: dict[str, str] = {
+    "frames": "frames",
+    "empty": "frames without the object: no mask is judged",
+    "free": "frames in which nothing of the object is hidden: no pixel and no hidden part is judged",
+    "failed_frames": "frames the method did not give: judged as the input",
+    "failed_masks": "masks the method did not give: judged as 0",
+    "failed_flows": "clips without flow of a method that has flow: judged as no motion",
+    "perfect_frame": f"judged frames equal to the truth, PSNR {PSNR_CAP:g} dB",
+    "perfect_hidden": f"judged frames equal to the truth in the hidden part, PSNR {PSNR_CAP:g} dB",
+    "touched": "frames with nothing hidden in which the method changed the object all the same",
+    "invented": "frames without the object in which the method's mask shows one",
+}
+
+# End-point error of no motion at all: what a method's flow is judged as in clips for which it gave none.
+STILL = "flow_still"
+
+
+@runtime_checkable
+class Perceptual(Protocol):
+    """A distance between pictures: `voin.core.lpips.LPIPS`."""
+
+    def __call__(
+        self, first: UInt8[np.ndarray, "n h w 3"], second: UInt8[np.ndarray, "n h w 3"]
+    ) -> Float[np.ndarray, " n"]:
+        """Give the distance of each pair; 0 where both are equal."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """The scores of one clip.
+
+    Attributes:
+        name: of the clip.
+        video: which it is from; averages per video go by it.
+        frames: metric to one number a frame; NaN where the frame is left out. A metric that was not judged is absent.
+        counts: see `COUNTS`.
+    """
+
+    name: str
+    video: str
+    frames: dict[str, list[float]]
+    counts: dict[str, int]
+
+    def mean(self, metric: str) -> float:
+        """Average over the clip's judged frames; NaN where there are none."""
+        return _mean(self.frames.get(metric, ()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what JSON can hold; NaN becomes None."""
+        frames = {key: [None if np.isnan(x) else x for x in row] for key, row in self.frames.items()}
+        return {"name": self.name, "video": self.video, "frames": frames, "counts": dict(self.counts)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> ClipScores:
+        """Read what `to_json` gave."""
+        frames = {key: [np.nan if x is None else float(x) for x in row] for key, row in content["frames"].items()}
+        return cls(content["name"], content["video"], frames, {key: int(x) for key, x in content["counts"].items()})
+
+
+@dataclass(frozen=True)
+class Average:
+    """The averages of one metric.
+
+    Attributes:
+        per_frame: over all judged frames.
+        per_video: over the videos' own averages; those over the judged frames of all clips of a video.
+        frames: how many frames were judged.
+        videos: how many videos have a judged frame.
+    """
+
+    per_frame: float
+    per_video: float
+    frames: int
+    videos: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The averages of a method over clips: `averages` by metric (absent if no frame was judged), summed `counts`."""
+
+    averages: dict[str, Average]
+    counts: dict[str, int]
+    clips: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what JSON can hold."""
+        return asdict(self)
+
+
+def score_clip(
+    truth: UInt8[np.ndarray, "t h w 3"],
+    given: UInt8[np.ndarray, "t h w 3"],
+    result: PerFrame | None,
+    amodal: Bool[np.ndarray, "t h w"],
+    visible: Bool[np.ndarray, "t h w"],
+    predicted: PerFrame | None,
+    *,
+    forward: np.ndarray | None = None,
+    backward: np.ndarray | None = None,
+    truth_flow: tuple[np.ndarray, np.ndarray] | None = None,
+    perceptual: Perceptual | None = None,
+    content: bool = True,
+    shape: bool = True,
+    name: str = "",
+    video: str = "",
+) -> ClipScores:
+    """Score what a method gave for one clip; every metric is judged frame by frame.
+
+    Args:
+        truth: the frames without occluder.
+        given: the frames the method was given, with the occluder.
+        result: the method's frames, uint8 as `voin.core.types.to_kind` rounds; None for each frame that it did not
+            give, or None alone where it failed as a whole.
+        amodal: the true mask of the whole object.
+        visible: its true visible part, also where the method was given a damaged one.
+        predicted: the method's amodal masks, bool; None as in `result`.
+        forward: the method's completed flow (t-1, 2, h, w), pixels; None where it has none.
+        backward: the same, the other way.
+        truth_flow: flow of `truth`, forward and backward; None leaves flow and warp error out.
+        perceptual: None leaves LPIPS out.
+        content: whether pixels and flow are judged; False for methods that give masks alone.
+        shape: whether masks are judged; False where the true mask was given to the method.
+        name: of the clip.
+        video: which it is from; by default the clip is a video of its own.
+
+    Raises:
+        ValueError: something of the method's has another size, length or dtype; nothing is resized.
+    """
+    count, h, w = amodal.shape
+    pictures = _per_frame("the result", result, count, (h, w, 3), np.uint8) if content else []
+    masks = _per_frame("the amodal mask", predicted, count, (h, w), np.bool_) if shape else []
+    hidden = amodal & ~visible
+    there, covered = amodal.any(axis=(1, 2)), hidden.any(axis=(1, 2))
+    counts = {"frames": count, "empty": int((~there).sum()), "free": int((~covered).sum())}
+    rows: dict[str, list[float]] = {}
+    if content:
+        counts["failed_frames"] = sum(picture is None for picture in pictures)
+        whole = [own if own is not None else picture for own, picture in zip(pictures, given, strict=True)]
+        # Only the object is compared: outside it both pictures are the input, occluder and all.
+        reference = np.where(amodal[..., None], truth, given)
+        shown = np.where(amodal[..., None], np.stack(whole), given)
+        changed = (shown != given).any(axis=(1, 2, 3))
+        counts["touched"] = int((changed & there & ~covered).sum())
+        counts |= _score_pixels(reference, shown, hidden, perceptual, rows)
+        if truth_flow is not None:
+            _score_motion(shown, amodal, hidden, truth_flow, (forward, backward), rows)
+    if shape:
+        counts["failed_masks"] = sum(mask is None for mask in masks)
+        found = np.stack([mask if mask is not None else np.zeros((h, w), np.bool_) for mask in masks])
+        counts["invented"] = int((found.any(axis=(1, 2)) & ~there).sum())
+        rows["iou_amodal"] = [iou(f, a) for f, a in zip(found, amodal, strict=True)]
+        rows["iou_occluded"] = [iou(f & ~v, o) for f, v, o in zip(found, visible, hidden, strict=True)]
+    return ClipScores(name, video or name, rows, counts)
+
+
+def summarize(scores: Sequence[ClipScores]) -> Summary:
+    """Average a method's scores; see `Average` for the two ways.
+
+    Give one entry for each clip that was to be done, also for those that failed (`score_clip` with None): a clip that
+    is not here is not counted.
+    """
+    averages = {}
+    has_flow = any("flow_error" in clip.frames for clip in scores)
+    lacking = [clip for clip in scores if "flow_error" not in clip.frames and STILL in clip.frames]
+    for metric in METRICS:
+        rows = [(clip.video, clip.frames.get(metric, [])) for clip in scores]
+        if metric == "flow_error" and has_flow:
+            rows += [(clip.video, clip.frames[STILL]) for clip in lacking]
+        videos: dict[str, list[float]] = {}
+        for video, row in rows:
+            videos.setdefault(video, []).extend(x for x in row if not np.isnan(x))
+        judged = [row for row in videos.values() if row]
+        if judged:
+            per_video = _mean(_mean(row) for row in judged)
+            averages[metric] = Average(
+                _mean(x for row in judged for x in row), per_video, sum(map(len, judged)), len(judged)
+            )
+    counts = {key: sum(clip.counts.get(key, 0) for clip in scores) for key in COUNTS}
+    counts["failed_flows"] = len(lacking) if has_flow else 0
+    return Summary(averages, counts, len(scores))
+
+
+def _score_pixels(
+    reference: UInt8[np.ndarray, "t h w 3"],
+    shown: UInt8[np.ndarray, "t h w 3"],
+    hidden: Bool[np.ndarray, "t h w"],
+    perceptual: Perceptual | None,
+    rows: dict[str, list[float]],
+) -> dict[str, int]:
+    """Add the rows of the pixel metrics; give how many of the judged frames are perfect."""
+    names = ["psnr_frame", "ssim_frame", "psnr_hidden", "ssim_hidden"]
+    names += ["lpips_frame", "lpips_crop"] if perceptual is not None else []
+    rows.update({name: [np.nan] * len(hidden) for name in names})
+    counts = {"perfect_frame": 0, "perfect_hidden": 0}
+    for i in np.flatnonzero(hidden.any(axis=(1, 2))):
+        pair = reference[i], shown[i]
+        rows["psnr_frame"][i] = psnr(*pair)
+        rows["ssim_frame"][i] = ssim(*pair)
+        rows["psnr_hidden"][i] = masked_psnr(*pair, hidden[i])
+        rows["ssim_hidden"][i] = ssim_inside(*pair, hidden[i])
+        counts["perfect_frame"] += np.array_equal(*pair)
+        counts["perfect_hidden"] += np.array_equal(pair[0][hidden[i]], pair[1][hidden[i]])
+        if perceptual is not None:
+            box = crop_box(hidden[i])
+            rows["lpips_frame"][i] = float(perceptual(pair[0][None], pair[1][None])[0])
+            rows["lpips_crop"][i] = float(perceptual(pair[0][box][None], pair[1][box][None])[0])
+    return counts
+
+
+def _score_motion(
+    shown: UInt8[np.ndarray, "t h w 3"],
+    amodal: Bool[np.ndarray, "t h w"],
+    hidden: Bool[np.ndarray, "t h w"],
+    truth_flow: tuple[np.ndarray, np.ndarray],
+    own: tuple[np.ndarray | None, np.ndarray | None],
+    rows: dict[str, list[float]],
+) -> None:
+    """Add the rows of flow and warp error."""
+    count, h, w = hidden.shape
+    shape = (count - 1, 2, h, w)
+    for name, flow in (
+        ("truth_flow", truth_flow[0]),
+        ("truth_flow", truth_flow[1]),
+        *zip(("forward", "backward"), own, strict=True),
+    ):
+        if flow is not None and flow.shape != shape:
+            raise ValueError(
+                f"{name} has shape {flow.shape}; it must be {shape}, (t-1, 2, h, w); "
+                "give flow between neighbouring frames at the clip's size"
+            )
+    if (own[0] is None) != (own[1] is None):
+        raise ValueError("one of forward and backward is None; both are judged together; give both or neither")
+    still = np.zeros((1, 2, h, w), np.float32)
+    rows[STILL] = pixel_flow_errors((still, still), truth_flow, hidden)
+    if own[0] is not None and own[1] is not None:
+        rows["flow_error"] = pixel_flow_errors((own[0], own[1]), truth_flow, hidden)
+    forward, backward = truth_flow
+    errors = [pair_error(shown[i : i + 2], amodal[i : i + 2], forward[i], backward[i]) for i in range(count - 1)]
+    rows["warp_error"] = [np.nan, *errors]
+
+
+def _per_frame(
+    what: str, given: PerFrame | None, count: int, shape: tuple[int, ...], dtype: type
+) -> list[np.ndarray | None]:
+    """Give one array or None a frame; refuse what does not fit."""
+    if given is None:
+        return [None] * count
+    if len(given) != count:
+        raise ValueError(
+            f"{what} has {len(given)} frames for a clip of {count}; every frame needs an entry; "
+            "give None for a frame that is not there"
+        )
+    for i, array in enumerate(given):
+        if array is not None and (array.shape != shape or array.dtype != dtype):
+            raise ValueError(
+                f"{what} of frame {i} has shape {array.shape} and dtype {array.dtype}; it must be {shape} and "
+                f"{np.dtype(dtype).name}; nothing is resized or converted here, give it as the clip is"
+            )
+    return list(given)
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = np.array([x for x in values if not np.isnan(x)], np.float64)
+    return float(known.mean()) if known.size else float("nan")

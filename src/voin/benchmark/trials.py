@@ -1,0 +1,256 @@
+"""One trial of the benchmark: a method, or a folder of somebody else's results, on one clip in one setting.
+
+Whatever a method does wrong ends here: it becomes a failure with its reason, and never stops an evaluation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+
+from voin.core.types import to_kind
+from voin.io.images import list_pictures, read_picture
+from voin.method.pipeline import Completion
+
+Setting = Literal["given", "end to end"]
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
+# The folder of masks beside the clips' folders of frames, in a folder of results.
+AMODAL = "amodal"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial gave; all None where it failed.
+
+    Attributes:
+        frames: (t, h, w, 3) uint8, or one picture or None a frame; None for a method that gives no pixels.
+        amodal: (t, h, w) bool, or one mask or None a frame.
+        forward: (t-1, 2, h, w), pixels; None where the method has no flow.
+        backward: the same, the other way.
+        seconds: that the method took; None for results out of a folder.
+        error: why it failed; "" if it did not.
+        trace: where.
+    """
+
+    frames: np.ndarray | Sequence[np.ndarray | None] | None = None
+    amodal: np.ndarray | Sequence[np.ndarray | None] | None = None
+    forward: np.ndarray | None = None
+    backward: np.ndarray | None = None
+    seconds: float | None = None
+    error: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A row of the tables that is computed.
+
+    Args:
+        name: in tables and file names.
+        method: a callable with the pipeline's signature; see `voin.baselines.method.Method`.
+        source: sums up the code that it was loaded from; see `source_of`.
+    """
+
+    name: str
+    method: Callable[..., Completion]
+    source: str = ""
+
+    @property
+    def content(self) -> bool:
+        """Whether it gives pixels; a method that completes the shape alone says `content = False`."""
+        return bool(getattr(self.method, "content", True))
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings it can be tried in: where the shape is given, a shape says nothing."""
+        return SETTINGS if self.content else ("end to end",)
+
+    def identity(self, clip: str) -> dict[str, Any]:
+        """Say what its result depends on."""
+        del clip
+        settings = getattr(self.method, "settings", None)
+        return {"method": _kind(self.method), "source": self.source, "settings": settings() if settings else {}}
+
+    def run(
+        self,
+        clip: str,
+        frames: UInt8[np.ndarray, "t h w 3"],
+        visible: Bool[np.ndarray, "t h w"],
+        amodal: Bool[np.ndarray, "t h w"] | None,
+        category: str | None,
+    ) -> Outcome:
+        """Run the method on a clip; a failure is an outcome, too."""
+        del clip
+        try:
+            began = time.perf_counter()
+            done = self.method(
+                _to_frames(frames),
+                _to_masks(visible),
+                amodal=None if amodal is None else _to_masks(amodal),
+                occluder=None,
+                category=category,
+            )
+            return _outcome(done, frames.shape[:3], time.perf_counter() - began)
+        except Exception as error:
+            return _failure(error)
+
+
+@dataclass(frozen=True)
+class FolderEntry:
+    """A row of the tables that was computed elsewhere: `FOLDER/<clip>/00000.png`, PNG or JPEG, of the set's size.
+
+    With `FOLDER/amodal/<clip>/00000.png` (any value but 0 is the object) it counts as end to end, otherwise the frames
+    count as made with the true mask. A folder with `amodal` alone gives shapes and no pixels.
+
+    Args:
+        name: in tables and file names.
+        folder: as above.
+    """
+
+    name: str
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise OSError(
+                f"{self.folder} is no folder; results are FOLDER/<clip>/00000.png; check --results {self.name}=FOLDER"
+            )
+
+    @property
+    def content(self) -> bool:
+        """Whether it holds frames."""
+        return any(path.is_dir() and path.name != AMODAL and path.name[0] != "." for path in self.folder.iterdir())
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The one setting that it belongs to."""
+        return ("end to end",) if (self.folder / AMODAL).is_dir() else ("given",)
+
+    def identity(self, clip: str) -> dict[str, Any]:
+        """Say what the scores of a clip depend on: its files, with their sizes and times."""
+        files = []
+        for folder in (self.folder / clip, self.folder / AMODAL / clip):
+            if folder.is_dir():
+                stats = ((path, path.stat()) for path in list_pictures(folder))
+                files += [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+        return {"folder": str(self.folder.resolve()), "files": files}
+
+    def run(
+        self,
+        clip: str,
+        frames: UInt8[np.ndarray, "t h w 3"],
+        visible: Bool[np.ndarray, "t h w"],
+        amodal: Bool[np.ndarray, "t h w"] | None,
+        category: str | None,
+    ) -> Outcome:
+        """Read the results of a clip; absent frames are None, an absent clip is a failure."""
+        del visible, amodal, category
+        try:
+            pictures = _read_frames(self.folder / clip, frames.shape[:3]) if self.content else None
+            if self.settings == ("given",):
+                return Outcome(pictures)
+            masks = _read_frames(self.folder / AMODAL / clip, frames.shape[:3])
+            return Outcome(pictures, [None if mask is None else np.any(mask, axis=2) for mask in masks])
+        except Exception as error:
+            return _failure(error)
+
+
+Entry = MethodEntry | FolderEntry
+
+
+def check_name(name: str) -> str:
+    """Refuse names that do not fit tables and file names."""
+    if not name or not all(letter.isalnum() or letter in "-_.+" for letter in name) or name[0] == ".":
+        raise ValueError(
+            f"a method is called {name!r}; it must be letters, digits and -_.+ alone; write NAME=what to name it"
+        )
+    return name
+
+
+def _to_frames(pictures: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2)[None].float().div_(255)
+
+
+def _to_masks(masks: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(masks)[None, :, None].float()
+
+
+def _outcome(done: Any, size: tuple[int, ...], seconds: float) -> Outcome:
+    """Turn a method's completion into pictures and masks; refuse what does not fit the clip."""
+    t, h, w = size
+    expected = {"frames": (1, t, 3, h, w), "amodal": (1, t, 1, h, w)}
+    for name in ("forward", "backward"):
+        if getattr(done, name, None) is not None:
+            expected[name] = (1, t - 1, 2, h, w)
+    found = {}
+    for name, shape in expected.items():
+        tensor = getattr(done, name, None)
+        if not isinstance(tensor, torch.Tensor) or tensor.shape != shape:
+            raise ValueError(
+                f"the method's {name} is {_said(tensor)}; it must be a tensor of shape {shape}; "
+                "give a voin.method.pipeline.Completion on the clip's own grid"
+            )
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"the method's {name} has values that are NaN or infinite; all must be finite; mend it")
+        found[name] = tensor[0].detach().float().cpu().numpy()
+    return Outcome(
+        # One by one: as floats they take much memory.
+        frames=np.stack([to_kind(frame.transpose(1, 2, 0), np.dtype(np.uint8)) for frame in found["frames"]]),
+        amodal=found["amodal"][:, 0] > 0.5,
+        forward=found.get("forward"),
+        backward=found.get("backward"),
+        seconds=seconds,
+    )
+
+
+def _said(value: object) -> str:
+    return f"of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+
+
+def _failure(error: Exception) -> Outcome:
+    trace = "".join(traceback.format_exception(error, limit=-8))
+    return Outcome(error=f"{type(error).__name__}: {error}".strip(": "), trace=trace)
+
+
+def _read_frames(folder: Path, size: tuple[int, ...]) -> list[np.ndarray | None]:
+    """Read one picture a frame; the number in each name says which frame it is."""
+    t, h, w = size
+    if not folder.is_dir():
+        raise OSError(f"{folder} is not there; results are one folder a clip; add it")
+    pictures: list[np.ndarray | None] = [None] * t
+    for path in list_pictures(folder):
+        number = int(path.stem) if path.stem.isdecimal() else -1
+        if not 0 <= number < t:
+            raise ValueError(f"{path} is no frame of the clip; names must be 00000 to {t - 1:05d}; rename it")
+        picture = read_picture(path)
+        if picture.shape[:2] != (h, w):
+            found = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise ValueError(f"{path} is {found}; it must be {w}x{h} as the set is; nothing is resized, give that size")
+        pictures[number] = picture
+    return pictures
+
+
+def _kind(method: object) -> str:
+    named = method if hasattr(method, "__qualname__") else type(method)
+    return f"{named.__module__}.{named.__qualname__}"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def source_of(method: object) -> str:
+    """Sum up the source of a method's module, so that a method that was edited is evaluated anew."""
+    module = sys.modules.get(method.__module__)
+    try:
+        text = inspect.getsource(module) if module is not None else ""
+    except (OSError, TypeError):
+        text = ""  # typed in, or compiled
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,130 @@
+"""`voin demo` and `voin bench`: the main job on clips of ours. What is heavy is imported when they run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from voin.cli.console import Bars, out, told
+from voin.cli.options import (
+    INPUT,
+    OUTPUT,
+    RUN,
+    DeviceOption,
+    FlowOption,
+    MethodOption,
+    ModelOption,
+    OverwriteOption,
+    QuietOption,
+    TracebackOption,
+    WeightsOption,
+)
+from voin.core.errors import count_of
+
+DEMO_EXAMPLES = """[bold]Examples[/bold]
+
+voin demo
+
+voin demo --clip bicycle -o bicycle-demo
+
+[dim]Without trained networks:[/dim]
+[dim]With the networks, which fill the bicycle's open frame:[/dim]
+voin demo --method voin"""
+BENCH_EXAMPLES = """[bold]Examples[/bold]
+
+voin bench
+
+voin bench --method classical --size 1280x720 --frames 300 --json"""
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel=OUTPUT)
+    ] = Path("demo-out"),
+    clip: Annotated[
+        Literal["bicycle", "cyclist", "all"],
+        typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel=INPUT),
+    ] = "all",
+    # The shape network fills what is open, such as a bicycle's frame.
+    method: MethodOption = "classical",
+    model: ModelOption = None,
+    flow: FlowOption = "dis",
+    raft_weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Complete two objects of a real clip and write a page with before and after."""
+    with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
+        from voin.jobs.demo import choose_shots, find_clip, run_demo
+
+        shots = choose_shots([clip])
+        find_clip()  # before the imports that take long
+        from voin.method.load import load
+
+        inpainter = load(method, model=model, flow=flow, raft_weights=raft_weights, device=device)
+        began = time.perf_counter()
+        with Bars(quiet) as bars:
+            page = run_demo(output, inpainter, shots, overwrite=overwrite, progress=bars, begin=bars.part)
+        if not quiet:
+            frames = count_of(sum(shot.end - shot.start for shot in shots), "frame")
+            out.print(f"{frames} in {time.perf_counter() - began:.0f} s", soft_wrap=True)
+            out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after", soft_wrap=True)
+
+
+def bench(
+    size: Annotated[
+        str, typer.Option(help="Size of the clip.", metavar="WIDTHxHEIGHT", rich_help_panel=INPUT)
+    ] = "1920x1080",
+    frames: Annotated[int, typer.Option(help="Length of the clip.", rich_help_panel=INPUT)] = 100,
+    share: Annotated[
+        float, typer.Option(help="Area of the object over that of the frame.", rich_help_panel=INPUT)
+    ] = 0.1,
+    method: MethodOption = "voin",
+    model: ModelOption = None,
+    flow: FlowOption = "dis",
+    raft_weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=RUN)] = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
+    with told(show_traceback, "nothing is kept of a benchmark"):
+        import json
+
+        from voin.jobs.speed import BenchConfig, parse_size
+        from voin.jobs.speed import bench as measure
+
+        config = BenchConfig(parse_size(size), frames, flow, share, device, raft_weights, method, model)
+        with Bars(quiet) as bars:
+            found = measure(config, bars)
+        if as_json:
+            out.out(json.dumps(found, indent=2))
+        else:
+            _show_bench(found)
+
+
+def _show_bench(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for stage, seconds in found["stages"].items():
+        table.add_row(stage, f"{seconds:.2f} s", f"{1000 * seconds / found['frames']:.1f} ms a frame")
+    table.add_section()
+    table.add_row("end to end", f"{found['seconds']:.2f} s", "stages may overlap")
+    table.add_row("frames a second", f"{found['frames_per_second']:.1f}")
+    peak = found["peak_memory"]
+    table.add_row("peak memory", "unknown" if peak is None else f"{peak / 1e6:.0f} MB", "of the job's process")
+    share = f"{100 * found['share']:.3g} % of the frame"
+    what = f"{found['method']}, {found['frames']} frames of {found['size']}, object {share}"
+    out.print(f"{what}, {found['flow']}, {found['cores']} cores")
+    out.print(table)

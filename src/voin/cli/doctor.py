@@ -1,0 +1,240 @@
+"""What this machine offers to voin: versions, devices, codecs, weights, extras, room on the disk.
+
+`report()` gives it as a plain dict of JSON values, for bug reports and programs; `show` prints it for people.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from voin.cli.console import FAULT, out, told
+from voin.cli.options import TracebackOption
+from voin.core import __version__
+
+# What each codec is for. A build of FFmpeg may lack any of them.
+CODECS = {
+    "libx264": "mp4, the default",
+    "libx265": "mp4, smaller",
+    "libvpx-vp9": "webm, also with alpha",
+    "prores_ks": "mov with alpha",
+    "ffv1": "lossless mkv",
+    "aac": "sound that cannot be copied",
+}
+# What an extra installs -> what to look for, by the name that Python imports; see pyproject.toml.
+EXTRAS = {
+    "raft": ("torchvision",),
+    "eval": ("lpips", "matplotlib", "skimage"),
+    "hub": ("huggingface_hub",),
+    "sam2": ("transformers",),
+    "train": ("lightning", "tensorboard"),
+    "ray": ("ray",),
+    "web": ("gradio",),
+    "demo": ("skvideo",),
+}
+# Versions that decide how things behave, by the name of their package.
+PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "av", "pillow", "einops", "typer", "rich")
+# File names that torchvision gives to its RAFT weights: raft_small_C_T_V2-01064c6d.pth.
+RAFT_WEIGHTS = re.compile(r"(raft_(?:small|large)).*\.pth$")
+
+
+def report() -> dict[str, Any]:
+    """Look at this machine.
+
+    Returns:
+        `voin`, `python`, `platform`: versions; `packages`: name -> version or None; `ffmpeg`: library -> version;
+        `devices`: `cpu` (cores, threads of torch, whether it computes in bfloat16), `cuda` (one entry a device), `mps`;
+        `models`: those that ship, name -> kind of network -> what its checkpoint says; `codecs`: name -> bool;
+        `weights`: name -> path or None; `extras`: name -> bool; `disk`: folder -> free bytes; `problems`: what keeps
+        `voin complete` from working, empty on a sound machine.
+    """
+    found: dict[str, Any] = {
+        "voin": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {extra: all(find_spec(name) for name in names) for extra, names in EXTRAS.items()},
+        "weights": {"classical": "none needed", **_raft_weights()},
+        "disk": {str(folder): shutil.disk_usage(folder).free for folder in (Path.cwd(), Path(tempfile.gettempdir()))},
+    }
+    problems: list[str] = []
+    for key, look in (("devices", _devices), ("models", _models), ("codecs", _codecs), ("ffmpeg", _ffmpeg)):
+        try:
+            found[key] = look()
+        except Exception as error:  # a broken installation may raise anything, and this command is there to say so
+            found[key] = {}
+            problems.append(f"{key} cannot be looked at: {type(error).__name__}: {error}")
+    if found["codecs"] and not found["codecs"]["libx264"]:
+        problems.append("this FFmpeg has no libx264, the default codec; use --png, or pip install --force-reinstall av")
+    return {**found, "problems": problems}
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """Print what `report` found as a table, with what to do about each thing that is missing."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", style="dim")
+
+    def add(title: str, rows: dict[str, tuple[str, str]]) -> None:
+        table.add_section()
+        table.add_row(f"[cyan]{title}")
+        for name, (value, note) in rows.items():
+            table.add_row(f"  {name}", value, note)
+
+    versions = {"voin": found["voin"], "python": found["python"], **found["packages"]}
+    add("versions", {name: (version or "-", "") for name, version in versions.items()})
+    add("ffmpeg", {name: (version, "") for name, version in found["ffmpeg"].items()})
+    add("devices", _device_rows(found["devices"]))
+    add("models", _model_rows(found["models"]))
+    add("codecs", {name: (_mark(there), CODECS[name]) for name, there in found["codecs"].items()})
+    weights = found["weights"].items()
+    add("weights", {name: (path or "-", "" if path else "downloaded when first used") for name, path in weights})
+    extras = found["extras"].items()
+    add(
+        "extras",
+        {name: (_mark(there), "" if there else f'pip install "voin\\[{name}]"') for name, there in extras},
+    )
+    add("free disk", {folder: (f"{free / 1e9:.1f} GB", "") for folder, free in found["disk"].items()})
+    console.print(table)
+    for problem in found["problems"]:
+        console.print(f"[red]problem:[/red] {problem}", highlight=False)
+
+
+def _mark(there: bool) -> str:
+    return "[green]yes[/green]" if there else "[yellow]no[/yellow]"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> dict[str, Any]:
+    import torch
+
+    from voin.core.system import has_bfloat16
+
+    cuda = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(index)
+        cuda.append({"name": properties.name, "memory": properties.total_memory})
+    return {
+        "cpu": {
+            "cores": os.cpu_count() or 1,
+            "threads": torch.get_num_threads(),
+            "bfloat16": has_bfloat16(torch.device("cpu")),
+        },
+        "cuda": cuda,
+        "mps": torch.backends.mps.is_available(),
+    }
+
+
+def _device_rows(devices: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    if not devices:
+        return {}
+    cpu = devices["cpu"]
+    half = ", networks bfloat16" if cpu["bfloat16"] else ""
+    rows = {"cpu": (f"{cpu['cores']} cores", f"torch uses {cpu['threads']} threads{half}")}
+    if not devices["cuda"]:
+        rows["cuda"] = (_mark(False), "")
+    for index, card in enumerate(devices["cuda"]):
+        rows[f"cuda:{index}"] = (card["name"], f"{card['memory'] / 1e9:.0f} GB")
+    rows["mps"] = (_mark(devices["mps"]), "")
+    return rows
+
+
+def _models() -> dict[str, Any]:
+    from voin.weights.checkpoint import read_record
+    from voin.weights.hub import list_models, networks_of
+
+    found: dict[str, Any] = {}
+    for name, folder in list_models().items():
+        records = {kind: read_record(path) for kind, path in networks_of(folder).items()}
+        found[name] = {
+            kind: {
+                "bytes": record.size_bytes,
+                "precision": record.precision,
+                "sha256": record.sha256,
+                "classes": len(record.about.classes),
+                "minutes": record.about.recipe.minutes,
+                "device": record.about.recipe.device,
+                "scores": dict(record.about.scores),
+            }
+            for kind, record in records.items()
+        }
+    return found
+
+
+def _model_rows(models: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    if not models:
+        return {"none ships": ("-", "use --method classical, or give a model: --model FOLDER")}
+    rows = {}
+    for name, networks in models.items():
+        for kind, its in networks.items():
+            scores = ", ".join(f"{score} {value:.4g}" for score, value in its["scores"].items())
+            trained = f"trained {its['minutes']:.0f} min on {its['device']}"
+            size = f"{its['bytes'] / 1e6:.1f} MB {its['precision']}"
+            rows[f"{name} {kind}"] = (size, f"{trained}; {scores}" if scores else trained)
+    return rows
+
+
+def _codecs() -> dict[str, bool]:
+    import av.codec
+
+    found = {}
+    for name in CODECS:
+        try:
+            av.codec.Codec(name, "w")
+            found[name] = True
+        except av.codec.codec.UnknownCodecError:
+            found[name] = False
+    return found
+
+
+def _ffmpeg() -> dict[str, str]:
+    import av
+
+    return {name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}
+
+
+def _raft_weights() -> dict[str, str | None]:
+    """Find RAFT weights where torchvision keeps its downloads: $TORCH_HOME, else the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    home = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser()
+    folder = home / "hub" / "checkpoints"
+    found: dict[str, str | None] = {"raft-small": None, "raft-large": None}
+    for path in sorted(folder.glob("raft_*.pth")):
+        match = RAFT_WEIGHTS.match(path.name)
+        if match:
+            found[match[1].replace("_", "-")] = str(path)
+    return found
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for bug reports and programs.")] = False,
+    show_traceback: TracebackOption = False,
+) -> None:
+    """Show versions, devices, codecs, weights and extras of this machine."""
+    with told(show_traceback):
+        found = report()
+        if as_json:
+            out.out(json.dumps(found, indent=2))
+        else:
+            show(found, out)
+        if found["problems"]:
+            raise typer.Exit(FAULT)

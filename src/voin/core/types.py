@@ -1,0 +1,112 @@
+"""The words of the library: what a clip is made of, in which axes, units and directions.
+
+Every signature uses these names. Axes are `b` clips, `t` frames, `c` channels, `h w` rows and columns.
+
+| word | meaning |
+|---|---|
+| `visible` | the object's visible part (the paper's modal mask M) |
+| `amodal` | the whole object (the paper's M-hat) |
+| `occluded` | `amodal` without `visible` (M-hat_occ): what must be shown |
+| `missing` | the part of `occluded` that no other frame saw: what must be invented |
+| `occluder` | the thing in front, where it is known |
+| `forward`, `backward` | flow from frame i to i+1, and from i+1 to i; pixels (dx, dy), x right, y down |
+| `window` | the square around the object, moving with it, in which the stages work |
+
+Colours and masks are floats in [0, 1] inside the library and uint8 (masks: bool) at its edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Shaped, UInt8
+from torch import Tensor
+
+# Clips inside the library.
+Frames = Float[Tensor, "b t 3 h w"]
+Masks = Float[Tensor, "b t 1 h w"]
+# One flow per pair of neighbours: entry i lies between frames i and i+1.
+Flows = Float[Tensor, "b pairs 2 h w"]
+
+# Single pictures at the edges: decoded frames and masks, as files hold them.
+Picture = UInt8[np.ndarray, "h w 3"]
+Label = UInt8[np.ndarray, "h w"]  # object ids, 0 is no object
+Mask = Bool[np.ndarray, "h w"]
+# A frame as the pipeline takes it: uint8 in 0..255 or float32 in [0, 1].
+Frame = Shaped[np.ndarray, "h w 3"]
+
+
+def to_unit(colours: np.ndarray) -> np.ndarray:
+    """Turn uint8 colours into float32 in [0, 1]; float32 passes unchanged."""
+    if colours.dtype == np.uint8:
+        return colours.astype(np.float32) / 255
+    return colours
+
+
+def to_kind(colours: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Turn float colours in [0, 1] into `dtype`: uint8 (rounded, clipped) or float32 (clipped)."""
+    clipped = colours.clip(0, 1)
+    if dtype == np.uint8:
+        return (clipped * 255 + 0.5).astype(np.uint8)
+    return clipped.astype(dtype)
+
+
+def check_clip(frames: Tensor, visible: Tensor, name: str = "visible") -> None:
+    """Refuse tensors that are not a clip and its mask; `name` is what the mask is called.
+
+    Raises:
+        ValueError: wrong number of axes, channels, sizes, dtype, range, or values that are not finite.
+    """
+    _check_tensor("frames", frames, channels=3)
+    _check_tensor(name, visible, channels=1)
+    if frames.shape[:2] != visible.shape[:2] or frames.shape[-2:] != visible.shape[-2:]:
+        raise ValueError(
+            f"{name} has shape {tuple(visible.shape)} for frames of shape {tuple(frames.shape)}; "
+            "b, t, h and w must be the same; give one mask a frame, of the frame's size"
+        )
+
+
+def _check_tensor(name: str, tensor: Tensor, channels: int) -> None:
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{name} is a {type(tensor).__name__}; it must be a torch tensor; use torch.from_numpy")
+    if tensor.ndim != 5 or tensor.shape[2] != channels:
+        raise ValueError(
+            f"{name} has shape {tuple(tensor.shape)}; it must be (b, t, {channels}, h, w); "
+            "add the missing axes with tensor[None] or put them in order with einops.rearrange"
+        )
+    if 0 in tensor.shape:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; no axis may be empty; give at least one frame")
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} has dtype {tensor.dtype}; it must be float in [0, 1]; use tensor.float() / 255")
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{name} has values that are NaN or infinite; all must be finite; look at where it comes from")
+    low, high = tensor.min().item(), tensor.max().item()
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} lies in [{low:.3g}, {high:.3g}]; it must lie in [0, 1]; divide 8-bit values by 255")
+
+
+# Speeds of x264.
+_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How to encode.
+
+    Args:
+        crf: Quality of x264, 0 (best) to 51; 18 is visually near the source.
+        preset: Speed of x264; slower ones make smaller files. `veryfast` keeps up with 1080p on two cores.
+        lossless: Keep every RGB value: x264 in RGB. Plays in VLC, mpv and FFmpeg, not in browsers; `crf` is not used.
+    """
+
+    crf: int = 18
+    preset: str = "veryfast"
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.crf <= 51:
+            raise ValueError(f"crf is {self.crf}; it must lie in 0 (best) to 51 (worst); 18 is a good choice")
+        if self.preset not in _PRESETS:
+            raise ValueError(f"the preset is {self.preset!r}; it must be one of {', '.join(_PRESETS)}; take veryfast")

@@ -1,0 +1,253 @@
+"""Build a VOI set: split a source by video, give each object an occluder from another video, write clips and manifest.
+
+The paper builds YouTube-VOI from YouTube-VOS: 5,305 videos, 4,774 for training and 531 for evaluation (4.1).
+
+An unfinished build keeps `SET/.build/`: `state.json` says what is being built, and `clips/NAME.json` stands there once
+a clip is whole. The same call goes on where it stopped. The manifest is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from voin.core import __version__
+from voin.core.files import differences, write_json
+from voin.core.processes import check_workers, run_all
+from voin.core.progress import Progress, Silent
+from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of
+from voin.data.layouts import Split
+from voin.data.manifest import (
+    MANIFEST,
+    SPLITS,
+    VERSION,
+    ClipRecord,
+    Manifest,
+    Skipped,
+    read_manifest,
+    write_manifest,
+)
+from voin.data.sources import SourceClip, open_source
+
+DONORS = 8  # tried for a clip, one after the other
+_DRAWS = 64
+# Bytes a pixel of a frame's files, measured on DAVIS at 384x216: truth, masks and occluder; the composite besides.
+_BYTES, _COMPOSITE_BYTES = 1.0, 2.0
+
+
+def build(
+    source: Path,
+    out: Path,
+    config: BuildConfig,
+    *,
+    workers: int = 1,
+    ray: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Build a set, or go on with it.
+
+    Args:
+        source: folder of the data set.
+        out: the set's folder; it is made, or empty, or holds this very build.
+        config: what is built.
+        workers: processes; see `workers.run_all`.
+        ray: "local" or the address of a Ray cluster whose machines all see `source` and `out` under these paths.
+        overwrite: replace another set in `out`.
+        progress: gets a stage "build", counted in frames.
+
+    Returns:
+        The manifest, which is also written to `out`.
+
+    Raises:
+        OSError: `source` is not laid out so, `out` holds something else, has no room, or cannot be written.
+        ValueError: no clip of the source can be used.
+        ImportError: Ray is asked for and not installed.
+    """
+    check_workers(workers, ray)
+    source, out, progress = source.resolve(), out.resolve(), progress or Silent()
+    clips = open_source(source, config.layout)
+    splits = split_videos(clips, config)
+    chosen = [clip for clip in clips if config.split in (None, splits[clip.video])]
+    request = _request(source, clips, config)
+    finished = _prepare(out, request, overwrite)
+    if finished is not None:
+        shutil.rmtree(out / STATE, ignore_errors=True)
+        return finished
+    left = [clip for clip in chosen if read_record(out, clip.name) is None]
+    _check_room(out, left, config)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / STATE).mkdir(exist_ok=True)
+    write_json(out / STATE / "state.json", request)
+    progress.stage("build", sum(len(clip.first(config.most_frames)) for clip in left))
+    lengths = {clip.name: len(clip.first(config.most_frames)) for clip in left}
+    for result in run_all(build_clip, _tasks(left, clips, splits, source, out, config), workers, ray):
+        progress.advance("build", lengths[result.name])
+    manifest = _assemble(out, chosen, request)
+    if not manifest.clips:
+        raise ValueError(
+            f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)}); a set needs one at least; "
+            "give another source, or keep more with --least-frames, --least-area, --most-border, --most-jumps and "
+            "--most-pieces"
+        )
+    write_manifest(out, manifest)
+    shutil.rmtree(out / STATE)
+    return manifest
+
+
+def split_videos(clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Split]:
+    """Say to which split each video goes: as the source says, else drawn so that the shares are met.
+
+    A source with one video alone gives a training video.
+    """
+    given: dict[str, Split | None] = {clip.video: clip.split for clip in clips}
+    free = [video for video, split in given.items() if split is None]
+    # The order that the seed gives to a video does not depend on the others.
+    order = sorted(free, key=lambda video: (seed_of(config.seed, video, "split"), video))
+    count = min(max(1, round(config.share_validation * len(free))), len(free) - 1) if free else 0
+    drawn = set(order[:count])
+    return {video: split or ("validation" if video in drawn else "train") for video, split in given.items()}
+
+
+def find_donors(clip: SourceClip, pool: Sequence[SourceClip], seed: int) -> tuple[SourceClip, ...]:
+    """Draw the clips that may serve as a clip's occluder, in order of preference, at most `DONORS`.
+
+    Args:
+        clip: to be hidden.
+        pool: clips of the training split.
+        seed: of the build.
+    """
+    found: dict[str, SourceClip] = {}
+    for draw in range(_DRAWS if pool else 0):
+        donor = pool[seed_of(seed, clip.name, "donor", draw) % len(pool)]
+        if donor.video != clip.video and len(donor):
+            found.setdefault(donor.name, donor)
+        if len(found) == DONORS:
+            break
+    return tuple(found.values())
+
+
+def reasons(manifest: Manifest) -> str:
+    """Say how many clips were left out for which reason, the most frequent first."""
+    counts = Counter(each.reason.partition(":")[0] for each in manifest.skipped)
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item)))
+
+
+def _tasks(
+    left: Sequence[SourceClip],
+    clips: Sequence[SourceClip],
+    splits: dict[str, Split],
+    source: Path,
+    out: Path,
+    config: BuildConfig,
+) -> Iterator[ClipTask]:
+    pool = [clip for clip in clips if splits[clip.video] == "train"]
+    for clip in left:
+        yield ClipTask(clip, splits[clip.video], find_donors(clip, pool, config.seed), source, out, config)
+
+
+def _request(source: Path, clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Any]:
+    """Say what a build is made from: two builds with the same request give the same set."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        entry = [clip.name, clip.video, clip.object_id, clip.category, clip.split, clip.frame_names, clip.mask_names]
+        digest.update(json.dumps(entry).encode())
+    return {
+        "version": VERSION,
+        "voin": __version__,
+        "seed": config.seed,
+        "settings": config.settings(),
+        # No path: the same source in another place gives the same bytes.
+        "source": {
+            "layout": config.layout,
+            "videos": len({clip.video for clip in clips}),
+            "clips": len(clips),
+            "frames": sum(map(len, clips)),
+            "listing": digest.hexdigest(),
+        },
+    }
+
+
+def _prepare(out: Path, request: dict[str, Any], overwrite: bool) -> Manifest | None:
+    """Look at the set's folder, and clear it if that is asked for; gives the manifest if this build is finished."""
+    if out.exists() and not out.is_dir():
+        raise OSError(f"{out} is a file; a set is a folder; choose another name")
+    if not out.exists() or not any(out.iterdir()):
+        return None
+    known = _known(out)
+    if known is None:
+        raise OSError(
+            f"{out} holds {min(each.name for each in out.iterdir())}, but no set and no unfinished build; voin "
+            "replaces only what it wrote itself; choose an empty folder"
+        )
+    if known != request and not overwrite:
+        told = ", ".join(differences(known, request)[:4])
+        raise OSError(
+            f"{out} holds another set (other {told}); a set needs a folder of its own; choose another folder, or use "
+            "--overwrite to replace that set"
+        )
+    if known != request:
+        for name in (MANIFEST, STATE, *SPLITS):
+            _remove(out / name)
+        return None
+    return read_manifest(out) if (out / MANIFEST).is_file() else None
+
+
+def _known(out: Path) -> dict[str, Any] | None:
+    """Read what the folder holds, finished or not: a request; an empty one of a set that cannot be read."""
+    for path in (out / MANIFEST, out / STATE / "state.json"):
+        if path.is_file():
+            try:
+                given = json.loads(path.read_text(encoding="utf-8"))
+                return {key: given[key] for key in ("version", "voin", "seed", "settings", "source")}
+            except (ValueError, KeyError, TypeError):
+                return {}
+    # Stopped between the making of the folder and the first word in it.
+    return {} if [each.name for each in out.iterdir()] == [STATE] else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _assemble(out: Path, chosen: Sequence[SourceClip], request: dict[str, Any]) -> Manifest:
+    results = [read_record(out, clip.name) for clip in chosen]
+    return Manifest(
+        version=request["version"],
+        voin=request["voin"],
+        seed=request["seed"],
+        settings=request["settings"],
+        source=request["source"],
+        clips=tuple(result for result in results if isinstance(result, ClipRecord)),
+        skipped=tuple(result for result in results if isinstance(result, Skipped)),
+    )
+
+
+def _check_room(out: Path, left: Sequence[SourceClip], config: BuildConfig) -> None:
+    """Refuse a folder without room for what is still to be written.
+
+    Raises:
+        OSError: too little room, or it cannot be written there.
+    """
+    place = out
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OSError(f"{place} cannot be written to; a set needs a folder that can; choose another one")
+    pixels = config.size[0] * config.size[1] * sum(len(clip.first(config.most_frames)) for clip in left)
+    needed = pixels * (_BYTES + (_COMPOSITE_BYTES if config.composites else 0))
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OSError(
+            f"{place} has room for {free / 1e9:.2f} GB; the set needs about {needed / 1e9:.2f} GB; "
+            "make room, choose another folder, a smaller --size, or one --split"
+        )

@@ -1,0 +1,248 @@
+"""One clip of a VOI set: read a whole object, put an occluder before it, write what came out.
+
+What comes out depends on the source's files, the settings and the clip's name alone, not on what else is built where.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from voin.core.files import write_whole
+from voin.core.processes import one_thread
+from voin.data.layouts import Layout, Split
+from voin.data.manifest import (
+    AMODAL,
+    COMPOSITE,
+    KINDS,
+    OCCLUDER,
+    TRUTH,
+    VISIBLE,
+    ClipRecord,
+    Skipped,
+    clip_folder,
+    mean_rate,
+    rates_of,
+    record_of,
+    sum_of,
+)
+from voin.data.occluders.occlude import Material, OccluderConfig, Occlusion, occlude
+from voin.data.quality import FilterConfig, reason_to_skip
+from voin.data.sets import write_composites, write_masks, write_occluder, write_truth
+from voin.data.sources import SourceClip, check_sizes, load_frames, load_masks, resize_masks, working_size
+from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
+
+STATE = ".build"
+UNREADABLE = "missing or broken files"
+# Not the files' fault: the disk, or what the system grants to a process.
+_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What a set is made of; two builds with the same settings give the same bytes.
+
+    Args:
+        layout: of the source.
+        seed: of everything that is drawn.
+        size: (h, w) that all clips are scaled to.
+        share_validation: share of the videos for validation, where the source has no split of its own.
+        split: build this one only; None builds both. Occluders come from the training videos all the same.
+        composites: also write the input frames as PNGs, for other programs.
+        most_frames: longer clips end after so many.
+        filters: which objects are kept.
+        occluder: what hides them.
+        donor: how the objects that serve as occluders are cut out.
+    """
+
+    layout: Layout
+    seed: int = 0
+    size: tuple[int, int] = (216, 384)
+    share_validation: float = 0.1
+    split: Split | None = None
+    composites: bool = False
+    most_frames: int = 200
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    occluder: OccluderConfig = field(default_factory=OccluderConfig)
+    donor: WindowConfig = field(default_factory=lambda: WindowConfig(size=192, enlarge=1.1))
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 32:
+            raise ValueError(f"size is {self.size[1]}x{self.size[0]}; it must be at least 32x32; use 384x216")
+        if not 0 < self.share_validation < 1:
+            raise ValueError(
+                f"share_validation is {self.share_validation}; it must lie between 0 and 1; use 0.1, as the paper"
+            )
+        if self.most_frames < self.filters.least_frames:
+            raise ValueError(
+                f"most_frames is {self.most_frames}; it must be at least least_frames, {self.filters.least_frames}; "
+                "leave it out for 200"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Give all but the seed, as JSON has it."""
+        return json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "seed"}))
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """A clip to be built.
+
+    Attributes:
+        clip: the source's.
+        split: that it goes to.
+        donors: clips of other videos, all of the training split; the first that passes the filter serves.
+        source: the source's folder, left out of messages.
+        out: the set's folder.
+        config: of the build.
+    """
+
+    clip: SourceClip
+    split: Split
+    donors: tuple[SourceClip, ...]
+    source: Path
+    out: Path
+    config: BuildConfig
+
+
+def seed_of(*words: object) -> int:
+    """Make a seed of 48 bits out of words: the same on every machine and in every version of Python."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, words)).encode()).digest()[:6], "big")
+
+
+def record_path(out: Path, name: str) -> Path:
+    """Give the file that says that a clip is finished, and what it is."""
+    return out / STATE / "clips" / f"{name}.json"
+
+
+def read_record(out: Path, name: str) -> ClipRecord | Skipped | None:
+    """Read what became of a clip; None if it is not finished."""
+    try:
+        given = json.loads(record_path(out, name).read_text(encoding="utf-8"))
+        return Skipped(**given) if "reason" in given else record_of(given)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def build_clip(task: ClipTask) -> ClipRecord | Skipped:
+    """Build one clip, whole or not at all, and note it as finished.
+
+    Raises:
+        OSError: it cannot be written. What cannot be read is no error: the clip is skipped.
+    """
+    with one_thread():
+        result = _built(task)
+    path = record_path(task.out, task.clip.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(asdict(result)).encode())
+    return result
+
+
+def _built(task: ClipTask) -> ClipRecord | Skipped:
+    clip, config = task.clip, task.config
+    clip = clip.first(config.most_frames)
+    try:
+        check_sizes(clip)
+        amodal = load_masks(clip, config.size)
+        reason = reason_to_skip(amodal, config.filters, clip.stride_frames)
+        if reason is not None:
+            return Skipped(clip.name, reason)
+        truth = load_frames(clip, config.size)
+    except OSError as error:
+        if error.errno in _OURS:
+            raise
+        told = str(error).replace(f"{task.source}/", "")
+        return Skipped(clip.name, f"{UNREADABLE}: {told}")
+    donor, material = _find_donor(task, len(clip))
+    hidden = occlude(
+        torch.from_numpy(truth).permute(0, 3, 1, 2)[None].contiguous().float().div_(255),
+        torch.from_numpy(amodal)[None, :, None].float(),
+        material,
+        config.occluder,
+        seed=[seed_of(config.seed, clip.name, "occluder")],
+    )
+    del material
+    return _write(task, clip, truth, amodal, hidden, donor)
+
+
+def _find_donor(task: ClipTask, count: int) -> tuple[SourceClip | None, Material | None]:
+    """Cut the first donor that will do out of its video, `count` frames of it at most."""
+    filters = task.config.filters
+    filters = replace(filters, least_frames=min(filters.least_frames, count))
+    for donor in task.donors:
+        part = donor.first(count)
+        try:
+            check_sizes(part)
+            masks = load_masks(part, working_size(part, task.config.size))
+            if reason_to_skip(resize_masks(masks, task.config.size), filters, donor.stride_frames) is None:
+                return donor, _material(part, masks, task.config.donor)
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
+    return None, None
+
+
+def _material(donor: SourceClip, masks: np.ndarray, config: WindowConfig) -> Material:
+    """Cut an object's windows out of its video at the resolution of the masks, frame by frame."""
+    size = (masks.shape[1], masks.shape[2])
+    windows = fit_windows(np.array([box_of(mask) for mask in masks]), config)
+    pictures = [cut(load_frames(donor, size, [i])[0], windows, i) for i in range(len(donor))]
+    shapes = [cut(mask, windows, i) for i, mask in enumerate(masks)]
+    return Material(to_working(pictures, config.size)[None], to_working(shapes, config.size)[None])
+
+
+def _write(
+    task: ClipTask,
+    clip: SourceClip,
+    truth: np.ndarray,
+    amodal: np.ndarray,
+    hidden: Occlusion,
+    donor: SourceClip | None,
+) -> ClipRecord:
+    """Write a clip's files to one side, and move them into their places when all are there."""
+    occluder = hidden.occluder[0, :, 0].numpy() > 0.5
+    pixels = (hidden.pixels[0].permute(0, 2, 3, 1) * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy()
+    draft = task.out / STATE / "draft" / clip.name
+    kinds = (*KINDS, COMPOSITE) if task.config.composites else KINDS
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        for kind in kinds:
+            (draft / kind).mkdir(parents=True)
+        write_truth(draft / TRUTH, truth, clip.frames)
+        write_masks(draft / AMODAL, AMODAL, amodal)
+        write_masks(draft / VISIBLE, VISIBLE, amodal & ~occluder)
+        write_occluder(draft / OCCLUDER, occluder, pixels)
+        if task.config.composites:
+            write_composites(draft / COMPOSITE, draft / TRUTH, occluder, pixels)
+        sums = {kind: sum_of(draft / kind) for kind in kinds}
+        for kind in kinds:
+            place = clip_folder(task.out, task.split, kind, clip.name)
+            shutil.rmtree(place, ignore_errors=True)  # of a build that was stopped just here
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (draft / kind).rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    rates = rates_of(amodal, occluder)
+    return ClipRecord(
+        name=clip.name,
+        video=clip.video,
+        object_id=clip.object_id,
+        category=clip.category,
+        split=task.split,
+        count=len(clip),
+        size=task.config.size,
+        kind=hidden.kinds[0],
+        donor=donor.name if donor else None,
+        donor_video=donor.video if donor else None,
+        rates=rates,
+        rate=mean_rate(rates),
+        sums=sums,
+    )

@@ -1,0 +1,73 @@
+"""Read photos of single objects (folders `img/NAME.jpg` and `mask/NAME.png`) into a pack whose clips have one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from voin.data.categories import known_category
+from voin.data.pack import Pack, Progress, lay_out, open_pack, write_pack
+
+ENLARGE = 1.125  # side of a cutout's picture over the object's longer side
+# What is shown in folders of one kind of thing; others are unknown.
+_CATEGORIES = {"cats": "cat", "people": "person", "pedestrians": "person"}
+
+
+def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: Progress | None = None) -> Pack:
+    """Cut the objects out of photos into a pack; each is a clip of one frame and a video of its own.
+
+    Args:
+        folders: each with `img` and `mask`; its name may tell the category.
+        out: the file to write; it stands there only when it is whole.
+        size: side of the pictures, pixels.
+        progress: told after each photo.
+
+    Raises:
+        ValueError: there is no photo.
+        OSError: a photo has no mask, cannot be read, or shows nothing; or the pack cannot be written.
+    """
+    photos = [photo for folder in folders for photo in sorted((folder / "img").glob("*.jpg"))]
+    if not photos:
+        raise ValueError(f"{[str(each) for each in folders]} have no img/*.jpg; give folders with img and mask")
+    names = [f"{photo.parent.parent.name}/{photo.stem}" for photo in photos]
+    categories = [known_category(_CATEGORIES.get(name.split("/")[0])) for name in names]
+    places = lay_out([(name, name, category, 1) for name, category in zip(names, categories, strict=True)], size)
+    source = sha256("\n".join(names).encode()).hexdigest()
+
+    def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for done, photo in enumerate(photos, 1):
+            yield _read_cutout(photo, size)
+            if progress is not None:
+                progress(done, len(photos))
+
+    write_pack(out, {"size": size, "split": "train", "enlarge": ENLARGE, "source": source}, places, windows())
+    return open_pack(out)
+
+
+def _read_cutout(photo: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read one object's square, (1, s, s, 3) RGB and (1, s, s)."""
+    picture = cv2.imread(str(photo), cv2.IMREAD_COLOR)
+    file = photo.parent.parent / "mask" / f"{photo.stem}.png"
+    mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    if picture is None or mask is None or picture.shape[:2] != mask.shape:
+        raise OSError(f"{photo} or {file} cannot be read, or they differ in size; each photo needs a mask; copy both")
+    inside = (mask > 127).astype(np.uint8)
+    if not inside.any():
+        raise OSError(f"{file} is empty; it must show the object; take the photo away")
+    x, y, w, h = cv2.boundingRect(inside)
+    scale = size / (ENLARGE * max(w, h))
+    # The object's middle to the picture's; shrunk first by areas, as nothing else leaves no alias.
+    if scale < 1:
+        sides = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+        picture = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
+        inside = (cv2.resize(inside * 255, sides, interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(inside)
+        scale = 1.0
+    move = np.array([[scale, 0, size / 2 - scale * (x + w / 2)], [0, scale, size / 2 - scale * (y + h / 2)]])
+    picture = cv2.warpAffine(picture, move, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(inside * 255, move, (size, size)) > 127
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)[None], inside.astype(np.uint8)[None]

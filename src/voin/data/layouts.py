@@ -1,0 +1,188 @@
+"""Where data sets keep their videos: the folders of YouTube-VOS and DAVIS, and plain folders.
+
+| layout | folders | objects |
+|---|---|---|
+| `youtube-vos` | `[train,valid]/JPEGImages/VIDEO`, `Annotations/VIDEO`, `meta.json` | ids, as in `meta.json` |
+| `davis` | `JPEGImages/480p/VIDEO`, `Annotations/480p/VIDEO`, `ImageSets/2017/train.txt` | ids; 2016: one |
+| `folder` | `VIDEO/frames`, `VIDEO/masks` for many videos, or one such folder | ids, or white on black |
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voin.data.categories import known_category
+from voin.io.images import list_pictures
+
+Layout = Literal["youtube-vos", "davis", "folder"]
+Split = Literal["train", "validation"]
+
+EXPECTED: dict[str, str] = {
+    "youtube-vos": "train/JPEGImages/VIDEO/00000.jpg, train/Annotations/VIDEO/00000.png and train/meta.json",
+    "davis": "JPEGImages/480p/VIDEO/00000.jpg, Annotations/480p/VIDEO/00000.png and ImageSets/2017/train.txt",
+    "folder": "VIDEO/frames/00000.jpg and VIDEO/masks/00000.png",
+}
+# YouTube-VOS publishes the validation masks only where an object appears first; more a video are real masks.
+_FEWEST_MASKS = 5
+
+
+@dataclass(frozen=True)
+class SourceVideo:
+    """A video's folders, which may be missing, and what the source says about it.
+
+    Attributes:
+        name: of the video.
+        frames: folder of the frames.
+        masks: folder of the masks.
+        split: as the source says, or None if it does not.
+        merged: all that is marked in a mask is one object.
+        objects: category of each object, and the stems of frames that show it; None if the source does not say it.
+    """
+
+    name: str
+    frames: Path
+    masks: Path
+    split: Split | None = None
+    merged: bool = False
+    objects: dict[int, tuple[str | None, tuple[str, ...]]] | None = None
+
+
+def list_videos(root: Path, layout: Layout) -> list[SourceVideo]:
+    """List the videos of a source, in no order.
+
+    Raises:
+        OSError: it does not exist, or it is laid out otherwise.
+        ValueError: the layout is unknown, or a video is in two splits.
+    """
+    readers = {"youtube-vos": _youtube_vos, "davis": _davis, "folder": _folder}
+    if layout not in readers:
+        raise ValueError(f"the layout is {layout!r}; it must be one of {', '.join(readers)}; choose the source's")
+    if not root.is_dir():
+        raise OSError(f"{root} is not a folder; a source is the folder of the data set; check the path")
+    videos = list(readers[layout](root))
+    if not videos:
+        raise _wrong_layout(root, layout, "no video")
+    return videos
+
+
+def _youtube_vos(root: Path) -> Iterator[SourceVideo]:
+    parts = {"train": root / "train", "valid": root / "valid"}
+    if (root / "JPEGImages").is_dir() or (root / "Annotations").is_dir():
+        parts = {"valid" if root.name == "valid" else "train": root}
+    parts = {name: folder for name, folder in parts.items() if folder.is_dir()}
+    if not parts:
+        raise _wrong_layout(root, "youtube-vos", "neither train/ nor valid/ nor JPEGImages/")
+    names = {part: _videos(folder / "JPEGImages", folder / "Annotations", root) for part, folder in parts.items()}
+    # The source has a split of its own only where both parts show objects over time.
+    own = len(parts) == 2 and _is_annotated(parts["valid"] / "Annotations", names["valid"])
+    for part, folder in parts.items():
+        objects = _youtube_objects(folder / "meta.json")
+        split: Split | None = None if part == "train" and not own else "train" if part == "train" else "validation"
+        for name in names[part]:
+            yield SourceVideo(
+                name, folder / "JPEGImages" / name, folder / "Annotations" / name, split, objects=objects.get(name)
+            )
+
+
+def _is_annotated(annotations: Path, videos: list[str]) -> bool:
+    counts = [len(list_pictures(annotations / name)) for name in videos if (annotations / name).is_dir()]
+    return bool(counts) and statistics.median(counts) >= _FEWEST_MASKS
+
+
+def _youtube_objects(path: Path) -> dict[str, dict[int, tuple[str | None, tuple[str, ...]]]]:
+    if not path.is_file():
+        raise _wrong_layout(path.parent, "youtube-vos", f"no {path.name}")
+    try:
+        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {
+            name: {
+                int(number): (known_category(entry.get("category")), tuple(entry.get("frames", ())))
+                for number, entry in video["objects"].items()
+            }
+            for name, video in videos.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OSError(
+            f"{path} is not the meta.json of YouTube-VOS ({type(error).__name__}: {error}); it must have "
+            "videos: {NAME: {objects: {ID: {category, frames}}}}; restore it"
+        ) from error
+
+
+def _davis(root: Path) -> Iterator[SourceVideo]:
+    lists = _davis_lists(root)
+    frames, masks = _resolution(root, "JPEGImages"), _resolution(root, "Annotations")
+    if frames.name != masks.name:
+        masks = root / "Annotations" / frames.name if (root / "Annotations" / frames.name).is_dir() else masks
+    seen: set[str] = set()
+    files: tuple[tuple[str, Split], ...] = (("train.txt", "train"), ("val.txt", "validation"))
+    for file, split in files:
+        if (lists / file).is_file():
+            for name in _listed(lists / file):
+                if name in seen:
+                    raise ValueError(
+                        f"{lists / file} lists {name}, which is listed before; a video is in one split, once; remove it"
+                    )
+                seen.add(name)
+                yield SourceVideo(name, frames / name, masks / name, split, merged=lists.name != "2017")
+
+
+def _davis_lists(root: Path) -> Path:
+    folders = [root / "ImageSets" / name for name in ("2017", "2016", "480p", "1080p", "Full-Resolution")]
+    for folder in folders:
+        if (folder / "train.txt").is_file() or (folder / "val.txt").is_file():
+            return folder
+    raise _wrong_layout(root, "davis", "no ImageSets/2017/ or ImageSets/2016/ with train.txt or val.txt")
+
+
+def _listed(path: Path) -> list[str]:
+    """Read the sequences of a list; the lists of DAVIS 2016 name each frame's file instead."""
+    lines = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return list(dict.fromkeys(Path(line).parent.name if "/" in line else line for line in lines))
+
+
+def _resolution(root: Path, kind: str) -> Path:
+    """Find the folder of one resolution, the smallest if there are several: 480p is large enough."""
+    folder = root / kind
+    if not folder.is_dir():
+        raise _wrong_layout(root, "davis", f"no {kind}/")
+    found = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    if not found:
+        raise _wrong_layout(root, "davis", f"nothing in {kind}/")
+    return folder / ("480p" if "480p" in found else found[0])
+
+
+def _folder(root: Path) -> Iterator[SourceVideo]:
+    if (root / "frames").is_dir() or (root / "masks").is_dir():
+        yield _plain(root, root.resolve().name)
+        return
+    for folder in sorted(each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")):
+        if (folder / "frames").is_dir() or (folder / "masks").is_dir():
+            yield _plain(folder, folder.name)
+
+
+def _plain(folder: Path, name: str) -> SourceVideo:
+    for kind in ("frames", "masks"):
+        if not (folder / kind).is_dir():
+            raise _wrong_layout(folder, "folder", f"no {kind}/")
+    return SourceVideo(name, folder / "frames", folder / "masks")
+
+
+def _videos(frames: Path, masks: Path, root: Path) -> list[str]:
+    for folder in (frames, masks):
+        if not folder.is_dir():
+            raise _wrong_layout(root, "youtube-vos", f"no {folder.relative_to(root)}/")
+    return sorted(each.name for each in masks.iterdir() if each.is_dir() and not each.name.startswith("."))
+
+
+def _wrong_layout(root: Path, layout: str, lack: str) -> OSError:
+    holds = sorted(each.name + ("/" if each.is_dir() else "") for each in root.iterdir())
+    told = ", ".join(holds[:6]) + (" ..." if len(holds) > 6 else "") or "nothing"
+    return OSError(
+        f"{root} has {lack} (it holds {told}); the layout {layout} has {EXPECTED[layout]}; "
+        "give the folder that holds these, or another --layout"
+    )

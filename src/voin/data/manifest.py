@@ -1,0 +1,196 @@
+"""The manifest of a VOI set, `manifest.json`: what the set was made from, what each clip is, and what was left out.
+
+    SET/manifest.json
+    SET/<split>/JPEGImages/<clip>/00000.jpg   the true frames
+    SET/<split>/Amodal/<clip>/00000.png       the whole object: indexed PNG, 0 or 1
+    SET/<split>/Visible/<clip>/00000.png      its visible part: indexed PNG, 0 or 1
+    SET/<split>/Occluder/<clip>/00000.png     RGBA: the occluder's pixels where alpha is 255, 0 elsewhere
+    SET/<split>/Occluded/<clip>/00000.png     the input frames, for other programs; only if asked for
+
+`<split>` is `train` or `validation`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from voin.core.files import write_whole
+
+VERSION = 1
+MANIFEST = "manifest.json"
+SPLITS = ("train", "validation")
+TRUTH, AMODAL, VISIBLE, OCCLUDER, COMPOSITE = "JPEGImages", "Amodal", "Visible", "Occluder", "Occluded"
+KINDS = (TRUTH, AMODAL, VISIBLE, OCCLUDER)  # in every set; COMPOSITE besides where it was asked for
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """What the manifest says about a clip.
+
+    Attributes:
+        name: of the clip, and of its folders.
+        video: that it was cut from; splits go by it.
+        object_id: the object's value in the source's masks; 0 for all that is marked.
+        category: one of `categories.CATEGORIES`, or None.
+        split: "train" or "validation".
+        count: number of frames.
+        size: (h, w) of the frames.
+        kind: of the occluder: "object", "strokes" or "blob".
+        donor: the clip that the occluder's pixels come from, or None.
+        donor_video: the video of that clip, or None.
+        rates: share of the object that is hidden, for each frame, to 4 decimals; None where there is no object.
+        rate: their mean over the frames that have an object, to 4 decimals.
+        sums: for each folder of files `sum_of` it.
+    """
+
+    name: str
+    video: str
+    object_id: int
+    category: str | None
+    split: Literal["train", "validation"]
+    count: int
+    size: tuple[int, int]
+    kind: str
+    donor: str | None
+    donor_video: str | None
+    rates: tuple[float | None, ...]
+    rate: float
+    sums: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A clip of the source that is not in the set, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known about a set.
+
+    Attributes:
+        version: of the set's layout.
+        voin: version of the program that made it.
+        seed: that it was made with.
+        settings: what else it was made with, as JSON has it.
+        source: what it was made from, as JSON has it.
+        clips: sorted by name.
+        skipped: sorted by name.
+    """
+
+    version: int
+    voin: str
+    seed: int
+    settings: dict[str, Any]
+    source: dict[str, Any]
+    clips: tuple[ClipRecord, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def clip_folder(root: Path, split: str, kind: str, name: str) -> Path:
+    """Give the folder of one kind of a clip's files."""
+    return root / split / kind / name
+
+
+def file_name(kind: str, index: int) -> str:
+    """Give the name of a frame's file."""
+    return f"{index:05d}.jpg" if kind == TRUTH else f"{index:05d}.png"
+
+
+def sum_of(folder: Path) -> str:
+    """Sum up the files of a folder in the order of their names: SHA-256 over each one's name, length and bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        digest.update(f"{path.name} {len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def rates_of(amodal: Bool[np.ndarray, "t h w"], occluder: Bool[np.ndarray, "t h w"]) -> tuple[float | None, ...]:
+    """Give the share of the object that is hidden in each frame, to 4 decimals; None where there is no object."""
+    whole, hidden = amodal.sum(axis=(1, 2)), (amodal & occluder).sum(axis=(1, 2))
+    return tuple(round(float(part / all_), 4) if all_ else None for part, all_ in zip(hidden, whole, strict=True))
+
+
+def mean_rate(rates: Sequence[float | None]) -> float:
+    """Give the mean of the rates of frames that have an object, to 4 decimals; 0 if none has."""
+    known = [rate for rate in rates if rate is not None]
+    return round(sum(known) / len(known), 4) if known else 0.0
+
+
+def record_of(given: Mapping[str, Any]) -> ClipRecord:
+    """Make a record out of what JSON holds of one."""
+    own = {**given, "size": tuple(given["size"]), "rates": tuple(given["rates"])}
+    record = ClipRecord(**own)
+    if (
+        not record.name
+        or Path(record.name).name != record.name
+        or record.name in (".", "..")
+        or record.split not in SPLITS
+    ):
+        raise ValueError(
+            f"{record.name!r} in {record.split!r} is no clip; names are those of folders, and splits are "
+            f"{' and '.join(SPLITS)}; build the set again"
+        )
+    return record
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Read the manifest of a set.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is of another version, or damaged.
+    """
+    path = root / MANIFEST
+    if not path.is_file():
+        state = "a build there is not finished" if (root / ".build").is_dir() else "it is no VOI set"
+        raise OSError(
+            f"{root} has no {MANIFEST}: {state}; a set is made by `voin data build`; run it, or check the path"
+        )
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        version = given["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    if version != VERSION:
+        raise ValueError(
+            f"{path} is of version {version}; this voin reads version {VERSION}; "
+            "build the set again, or install the voin that made it"
+        )
+    try:
+        clips = tuple(record_of(each) for each in given["clips"])
+        skipped = tuple(Skipped(**each) for each in given["skipped"])
+        return Manifest(version, given["voin"], given["seed"], given["settings"], given["source"], clips, skipped)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    told = f"{type(error).__name__}: {error}".replace("; ", ", ")
+    return ValueError(f"{path} is damaged ({told}); it must be as voin wrote it; restore it, or build the set again")
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write the manifest as a whole file; the same manifest gives the same bytes. A clip is a line."""
+    head = {key: getattr(manifest, key) for key in ("version", "voin", "seed", "settings", "source")}
+    entries = [f"{json.dumps(key)}: {_line(value)}" for key, value in head.items()]
+    for key in ("skipped", "clips"):
+        rows = ",\n    ".join(_line(asdict(each)) for each in getattr(manifest, key))
+        entries.append(f'"{key}": [' + (f"\n    {rows}\n  " if rows else "") + "]")
+    write_whole(root / MANIFEST, ("{\n  " + ",\n  ".join(entries) + "\n}\n").encode())
+
+
+def _line(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,1 @@
+"""The occluder simulator (paper 4.1, Figure 6): pure, seeded, batched."""

@@ -1,0 +1,296 @@
+"""Hide an object behind a moving occluder, as YouTube-VOI does (paper 4.1, Figure 6): pure, seeded, batched.
+
+    shapes (an object, strokes, a blob)  ->  paths (several tries)  ->  search for the rate  ->  compose
+
+The paper gives the range of rates (10 % to 70 %), "various object-like occlusion patterns, occluder movements and
+shape deformations", and free-form masks [25, 1]; the numbers are ours. The same code makes benchmarks and training
+data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from voin.core.types import Frames, Masks, check_clip
+from voin.data.occluders.paths import PATH_NUMBERS, PathConfig, draw_paths, find_track
+from voin.data.occluders.search import Choice, Motion, Wishes, points_of, search
+from voin.data.occluders.shapes import (
+    SHAPE_NUMBERS,
+    Kind,
+    Material,
+    ShapeConfig,
+    draw_shapes,
+    shapes_of_objects,
+    usable,
+)
+
+_MOST_TRIES = 16  # so many paths are drawn for each clip, of which `tries` are looked at
+_CELL = 8  # the deformation is computed on every eighth pixel and is linear in between
+
+
+@dataclass(frozen=True)
+class OccluderConfig:
+    """What occlusions look like.
+
+    Args:
+        rates: least and most occlusion rate of a clip: the mean over the frames in which the object is there of the
+            share of it that is hidden. Drawn uniformly.
+        tolerance: how near the rate must come; a clip that no try brings so near keeps the nearest.
+        objects: share of clips whose occluder is an object, where there is material; the others are `strokes` and
+            blobs, and so are clips whose object is too ragged for their rate.
+        strokes: share of strokes among the occluders that are drawn.
+        free_clips: share of clips in which the occluder is sent away for a time, so that in at least `free_frames` of
+            the frames nothing is hidden; more clips have such frames because of how their occluder moves.
+        free_frames: see `free_clips`; share of the clip's frames.
+        hidden_clips: share of clips in which the occluder is brought right before the object, so that in at least
+            `hidden_frames` of the frames (in one, in short clips) none of it is seen. Where the rate is too low for it
+            or the occluder too ragged, no frame is wholly hidden: the rate comes first.
+        hidden_frames: see `hidden_clips`.
+        tries: paths tried for each clip.
+        points: points of the object at which rates are estimated in the search, in each frame.
+        shape: how occluders look.
+        path: how they move.
+    """
+
+    rates: tuple[float, float] = (0.1, 0.7)
+    tolerance: float = 0.03
+    objects: float = 0.5
+    strokes: float = 0.5
+    free_clips: float = 0.4
+    free_frames: float = 0.12
+    hidden_clips: float = 0.2
+    hidden_frames: float = 0.04
+    tries: int = 10
+    points: int = 128
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    path: PathConfig = field(default_factory=PathConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rates[0] <= self.rates[1] <= 0.9:
+            raise ValueError(f"rates are {self.rates}; they must be 0 <= least <= most <= 0.9; use (0.1, 0.7)")
+        for name in ("objects", "strokes", "free_clips", "free_frames", "hidden_clips", "hidden_frames"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+        if self.tries > _MOST_TRIES:
+            raise ValueError(f"tries is {self.tries}; it must be at most {_MOST_TRIES}; use 10")
+        if self.tries < 1 or self.tolerance <= 0:
+            raise ValueError(
+                f"tries and tolerance are {self.tries}, {self.tolerance}; both must be positive; use 10 and 0.03"
+            )
+        if self.points < 16 or self.points & (self.points - 1):
+            raise ValueError(f"points is {self.points}; it must be a power of two, at least 16; use 128")
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """A clip with its occluder, on the clip's device.
+
+    Attributes:
+        frames: (b, t, 3, h, w), the input: `pixels` where `occluder`, else the true frames.
+        visible: (b, t, 1, h, w), 0 or 1; the amodal mask without the occluder.
+        occluder: (b, t, 1, h, w), 0 or 1.
+        pixels: (b, t, 3, h, w), the occluder's colours; 0 where there is none.
+        rates: (b, t), share of the object that is hidden; nan where there is no object.
+        kinds: for each clip what hides it.
+        aims: (b,), the rates that were aimed at.
+    """
+
+    frames: Frames
+    visible: Masks
+    occluder: Masks
+    pixels: Frames
+    rates: Float[Tensor, "b t"]
+    kinds: tuple[Kind, ...]
+    aims: Float[Tensor, " b"]
+
+
+@torch.no_grad()
+def occlude(
+    frames: Frames,
+    amodal: Masks,
+    material: Material | None = None,
+    config: OccluderConfig = OccluderConfig(),
+    *,
+    seed: int | Sequence[int],
+) -> Occlusion:
+    """Put a moving occluder before each clip's object.
+
+    Args:
+        frames: the true frames, (b, t, 3, h, w) in [0, 1].
+        amodal: the whole object, (b, t, 1, h, w); above 0.5 is object.
+        material: one donor for each clip, on the same device; None: strokes and blobs only.
+        config: see there.
+        seed: one for each clip, or one from which those are drawn. A clip depends on its own seed alone, not on its
+            neighbours in the batch; the same seed gives the same bytes on CPUs.
+
+    Raises:
+        ValueError: frames and mask are no clip, or material or seeds are not one for each clip.
+    """
+    b = len(frames)
+    if material is not None and len(material.frames) != b:
+        raise ValueError(f"material has {len(material.frames)} donors for {b} clips; give one for each clip")
+    if frames.shape[:2] != amodal.shape[:2] or frames.shape[-2:] != amodal.shape[-2:] or 0 in frames.shape:
+        check_clip(frames, amodal, "amodal")  # says what is wrong
+    for each in (frames, amodal):
+        low, high = torch.aminmax(each)
+        if not (low >= 0 and high <= 1):  # also where they are NaN; one pass, where `check_clip` takes several
+            check_clip(frames, amodal, "amodal")
+    drawn = _draw_numbers(seed, b)
+    plan = _make_plan(drawn[:, :4], material, config)
+    object_ = amodal[:, :, 0] > 0.5
+    alpha = torch.empty_like(amodal, dtype=torch.bool)
+    pixels = torch.empty_like(frames)
+    # Two groups: shapes that move by themselves, and such as do not.
+    for objects in (True, False):
+        group = [i for i, kind in enumerate(plan.kinds) if (kind == "object") == objects]
+        if not group:
+            continue
+        # No copies where the group is the whole batch.
+        index = torch.tensor(group) if len(group) < b else slice(None)
+        own = material if material is None else Material(material.frames[index], material.masks[index])
+        own_alpha, own_pixels, missed = _occlude_group(
+            object_[index], own, drawn[index], plan.at(group), objects, config
+        )
+        if len(group) == b:
+            alpha, pixels = own_alpha, own_pixels
+        else:
+            alpha[index], pixels[index] = own_alpha, own_pixels
+        if objects and missed.any():
+            # Too ragged an object for its rate: a stroke or a blob instead.
+            plan = plan.without_objects([i for i, miss in zip(group, missed.tolist(), strict=True) if miss])
+    occluder = alpha.to(frames.dtype)
+    visible = object_[:, :, None].to(frames.dtype) * (1 - occluder)
+    whole = object_.flatten(2).view(torch.uint8).sum(dim=2, dtype=torch.float32)
+    hidden = whole - visible.flatten(2).sum(dim=2, dtype=torch.float32)  # whole numbers, so exact in any order
+    return Occlusion(
+        # A true pixel times 1 plus 0, or times 0 plus the occluder's: exact, and quicker than a choice.
+        frames=torch.addcmul(pixels, frames, 1 - occluder),
+        visible=visible,
+        occluder=occluder,
+        pixels=pixels,
+        rates=torch.where(whole > 0, hidden / whole.clamp(min=1), torch.nan).to(frames.dtype),
+        kinds=plan.kinds,
+        aims=plan.wishes.rates.to(frames),
+    )
+
+
+def _draw_numbers(seed: int | Sequence[int], count: int) -> Float[Tensor, "b numbers"]:
+    """Draw each clip's uniform numbers from its own seed."""
+    if isinstance(seed, int):
+        spread = torch.Generator().manual_seed(seed % 2**63)
+        seeds = torch.randint(2**62, (count,), generator=spread).tolist()
+    else:
+        seeds = [int(each) for each in seed]
+        if len(seeds) != count:
+            raise ValueError(f"there are {len(seeds)} seeds for {count} clips; give one for each clip, or one number")
+    return torch.stack([_numbers_of(each) for each in seeds])
+
+
+def _numbers_of(seed: int) -> Float[Tensor, " numbers"]:
+    total = 4 + SHAPE_NUMBERS + _MOST_TRIES * PATH_NUMBERS
+    return torch.rand(total, generator=torch.Generator().manual_seed(seed % 2**63), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What each clip is to get."""
+
+    kinds: tuple[Kind, ...]
+    others: tuple[Kind, ...]  # what takes the place of an object
+    wishes: Wishes
+
+    def at(self, group: list[int]) -> _Plan:
+        kinds: tuple[Kind, ...] = tuple(self.kinds[i] for i in group)
+        others: tuple[Kind, ...] = tuple(self.others[i] for i in group)
+        wishes = self.wishes
+        return _Plan(kinds, others, Wishes(wishes.rates[group], wishes.free[group], wishes.hidden[group]))
+
+    def without_objects(self, clips: list[int]) -> _Plan:
+        kinds = tuple(self.others[i] if i in clips else kind for i, kind in enumerate(self.kinds))
+        return replace(self, kinds=kinds)
+
+
+def _make_plan(numbers: Float[Tensor, "b 4"], material: Material | None, config: OccluderConfig) -> _Plan:
+    ready = usable(material, len(numbers)).tolist()
+    kinds: list[Kind] = []
+    others: list[Kind] = []
+    for number, can in zip(numbers[:, 0].tolist(), ready, strict=True):
+        left = (number - config.objects) / max(1 - config.objects, 1e-9)
+        if number < config.objects:
+            # The same number says what a clip gets whose donor does not serve.
+            left = number / max(config.objects, 1e-9)
+        other: Kind = "strokes" if left < config.strokes else "blob"
+        others.append(other)
+        kinds.append("object" if can and number < config.objects else other)
+    low, high = config.rates
+    rates = low + (high - low) * numbers[:, 1]
+    free = torch.where(numbers[:, 2] < config.free_clips, config.free_frames, 0.0).double()
+    hidden = torch.where(numbers[:, 3] < config.hidden_clips, config.hidden_frames, 0.0).double()
+    return _Plan(tuple(kinds), tuple(others), Wishes(rates, free, hidden))
+
+
+def _occlude_group(
+    object_: Bool[Tensor, "b t h w"],
+    material: Material | None,
+    numbers: Float[Tensor, "b numbers"],
+    plan: _Plan,
+    objects: bool,
+    config: OccluderConfig,
+) -> tuple[Bool[Tensor, "b t 1 h w"], Frames, Bool[Tensor, " b"]]:
+    """Give occluders and pixels of clips of one sort, and which missed their rate."""
+    device = object_.device
+    shape_numbers = numbers[:, 4 : 4 + SHAPE_NUMBERS]
+    path_numbers = numbers[:, 4 + SHAPE_NUMBERS :].unflatten(1, (-1, PATH_NUMBERS))[:, : config.tries]
+    if objects:
+        assert material is not None
+        shapes = shapes_of_objects(material, object_.shape[1], shape_numbers)
+    else:
+        shapes = draw_shapes(plan.kinds, material, shape_numbers, config.shape, device)
+    track = find_track(object_, config.path)
+    paths = draw_paths(path_numbers, track, plan.wishes.free, plan.wishes.hidden, objects, config.path)
+    motion = Motion(track, paths, shapes, objects, device)
+    choice = search(motion, points_of(object_, config.points), plan.wishes, config.tolerance)
+    if objects and choice.missed.all():  # none of them will be shown
+        b, t, h, w = object_.shape
+        return object_.new_zeros(b, t, 1, h, w), torch.zeros(b, t, 3, h, w, device=device), choice.missed
+    return *_render(motion, choice, (object_.shape[2], object_.shape[3])), choice.missed
+
+
+def _render(motion: Motion, choice: Choice, shape: tuple[int, int]) -> tuple[Bool[Tensor, "b t 1 h w"], Frames]:
+    """Draw the occluders on the clip's grid."""
+    h, w = shape
+    b, t = motion.half.shape[0], motion.half.shape[2]
+    rows, columns = -(-(h - 1) // _CELL) + 1, -(-(w - 1) // _CELL) + 1
+    # A grid of at least two cells each way, between which pixels lie.
+    rows, columns = max(rows, 2), max(columns, 2)
+    y, x = torch.meshgrid(torch.arange(rows) * _CELL, torch.arange(columns) * _CELL, indexing="ij")
+    cells = torch.stack([x, y], dim=-1).reshape(1, 1, -1, 2).to(choice.size)
+    down = torch.arange(h, device=cells.device) * (2 / (_CELL * (rows - 1))) - 1
+    across = torch.arange(w, device=cells.device) * (2 / (_CELL * (columns - 1))) - 1
+    between = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1)  # (h, w, 2), in [-1, 1]
+    occluder = torch.empty(b, t, 1, h, w, dtype=torch.bool, device=cells.device)
+    pixels = torch.empty(b, t, 3, h, w, device=cells.device)
+    # On a CPU few frames at a time, which stay in its cache; on other devices all at once, within 2 GB.
+    step = max((2**17 if cells.device.type == "cpu" else 2**26) // (b * h * w), 1)
+    for start in range(0, t, step):
+        part = slice(start, start + step)
+        places = motion.locate(cells, choice.k, choice.size, choice.distance, part)[:, :, 0]  # (b, frames, cells, 2)
+        count = places.shape[1]
+        fine = places.reshape(b * count, rows, columns, 2).permute(0, 3, 1, 2)
+        # Not by `interpolate`, which rounds otherwise with another number of threads.
+        fine = F.grid_sample(fine, between.expand(b * count, -1, -1, -1), align_corners=True).permute(0, 2, 3, 1)
+        pictures = motion.pictures if motion.pictures.shape[1] == 1 else motion.pictures[:, part]
+        found = motion.look_up(pictures, fine.reshape(b, count, h, w, 2))  # (b, frames, 4, h, w)
+        alpha = found[:, :, 3:]
+        inside = alpha > 0.5
+        occluder[:, part] = inside
+        # The colours were weighted by alpha, so that nothing of the donor's background is mixed in.
+        weight = inside.to(alpha).div_(alpha.clamp_(min=0.5))
+        pixels[:, part] = found[:, :, :3].mul_(weight).clamp_(0, 1)
+    return occluder, pixels

@@ -1,0 +1,320 @@
+"""Packs: the object windows of a VOI set in one memory-mapped file, ready for training.
+
+    "VOINPACK" | length of the header, 8 bytes | header, JSON | for each clip: frames (t, s, s, 3), masks (t, s, s)
+
+The windows are those of the true video, cut around the whole object: occluders are drawn anew in training
+(`voin.data.occluders.occlude`), so that one pack serves any number of occlusions. Masks are 0 or 1. All is uint8.
+
+A pack of many clips is large; `write_transport` gives it a small form (JPEG and PNG in one zip file) to be sent.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from voin.data.manifest import MANIFEST
+from voin.data.sets import VoiSet
+from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
+
+PACK_VERSION = 1
+_MARK = b"VOINPACK"
+_ALIGN = 4096  # clips start on pages
+_INDEX = "index.json"
+ENLARGE = 1.5  # as `WindowConfig` has it
+
+Progress = Callable[[int, int], None]  # clips done, clips in all
+_Frames = UInt8[np.ndarray, "t s s 3"]
+_Masks = UInt8[np.ndarray, "t s s"]
+
+
+@dataclass(frozen=True)
+class PackClip:
+    """What a pack says about a clip.
+
+    Attributes:
+        name: of the clip in the set.
+        video: that it was cut from.
+        category: one of `categories.CATEGORIES`, or None.
+        count: number of frames.
+        start: where its frames begin, in bytes from the end of the header; its masks follow them.
+    """
+
+    name: str
+    video: str
+    category: str | None
+    count: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A pack, opened for reading; pixels are read from the disk when they are looked at.
+
+    Attributes:
+        path: of the file.
+        size: side of the windows.
+        split: of the set.
+        enlarge: side of the windows over the object's longer side.
+        source: SHA-256 of the manifest of the set that it was made from.
+        clips: sorted by name.
+        data: what follows the header, (bytes,) uint8, read-only.
+    """
+
+    path: Path
+    size: int
+    split: str
+    enlarge: float
+    source: str
+    clips: tuple[PackClip, ...]
+    data: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def categories(self) -> tuple[str | None, ...]:
+        """The clips' categories."""
+        return tuple(clip.category for clip in self.clips)
+
+    def clip(self, index: int) -> tuple[_Frames, _Masks]:
+        """Give views of a clip's frames (t, s, s, 3), RGB, and amodal masks (t, s, s), 0 or 1."""
+        clip, side = self.clips[index], self.size
+        frames = clip.count * side * side * 3
+        part = self.data[clip.start : clip.start + frames + clip.count * side * side]
+        return part[:frames].reshape(-1, side, side, 3), part[frames:].reshape(-1, side, side)
+
+
+def make_pack(
+    voi_set: VoiSet,
+    out: Path,
+    size: int = 192,
+    split: str = "train",
+    enlarge: float = ENLARGE,
+    progress: Progress | None = None,
+) -> Pack:
+    """Cut the object windows of a set into a pack.
+
+    Args:
+        voi_set: that they are cut from.
+        out: the file to write; it stands there only when it is whole.
+        size: side of the windows, pixels.
+        split: "train" or "validation".
+        enlarge: side of a window over the object's longer side.
+        progress: told after each clip.
+
+    Raises:
+        ValueError: the set has no clip in that split, or the window is none.
+        OSError: a file of the set cannot be read, or the pack cannot be written.
+    """
+    config = WindowConfig(size=size, enlarge=enlarge)
+    records = voi_set.records(split)
+    if not records:
+        raise ValueError(f"{voi_set.root} has no clips in {split!r}; a pack needs at least one; give another split")
+    places = lay_out([(record.name, record.video, record.category, record.count) for record in records], size)
+    header = {
+        "size": size,
+        "split": split,
+        "enlarge": enlarge,
+        "source": sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest(),
+    }
+
+    def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for done, record in enumerate(records, 1):
+            clip = voi_set.load(record)
+            yield _cut_clip(clip.truth, clip.amodal, config)
+            if progress is not None:
+                progress(done, len(records))
+
+    write_pack(out, header, places, windows())
+    return open_pack(out)
+
+
+def _cut_clip(frames: np.ndarray, amodal: np.ndarray, config: WindowConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Cut one clip's windows, (t, s, s, 3) and (t, s, s), with the same windows as the pipeline."""
+    windows = fit_windows(np.array([box_of(mask) for mask in amodal]), config)
+    colours = to_working([cut(frame, windows, i) for i, frame in enumerate(frames)], config.size)
+    shares = to_working([cut(mask, windows, i) for i, mask in enumerate(amodal)], config.size)
+    pictures = (colours.permute(0, 2, 3, 1).numpy() * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    return pictures, (shares[:, 0].numpy() > 0.5).astype(np.uint8)
+
+
+def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tuple[PackClip, ...]:
+    """Give each clip (name, video, category, count) its place."""
+    placed, start = [], 0
+    for name, video, category, count in clips:
+        placed.append(PackClip(name, video, category, count, start))
+        start += -(-count * size * size * 4 // _ALIGN) * _ALIGN
+    return tuple(placed)
+
+
+def write_pack(
+    out: Path,
+    header: dict[str, Any],
+    clips: Sequence[PackClip],
+    windows: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Write a pack; it stands there only when it is whole.
+
+    Args:
+        out: the file.
+        header: what `Pack` says besides the clips: size, split, enlarge, source.
+        clips: as `lay_out` gives them.
+        windows: frames (t, s, s, 3) and masks (t, s, s) of each clip, uint8.
+    """
+    about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in clips]}
+    text = json.dumps(about, sort_keys=True).encode()
+    # Spaces, which JSON allows, up to the next page.
+    text += b" " * (-(len(_MARK) + 8 + len(text)) % _ALIGN)
+    with _drafted(out) as file:
+        file.write(_MARK + len(text).to_bytes(8, "little") + text)
+        for frames, masks in windows:
+            written = file.write(frames.tobytes()) + file.write(masks.tobytes())
+            file.write(bytes(-written % _ALIGN))
+
+
+@contextmanager
+def _drafted(out: Path) -> Iterator[BinaryIO]:
+    """Open a file that stands at `out` only when all is written."""
+    draft = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def open_pack(path: Path) -> Pack:
+    """Open a pack.
+
+    Raises:
+        OSError: there is none, or it is not whole.
+        ValueError: it is no pack, or one of another version.
+    """
+    if not path.is_file():
+        raise OSError(f"{path} is no file; it must be a pack; make one with `voin data pack` or `voin data cutouts`")
+    with path.open("rb") as file:
+        if file.read(len(_MARK)) != _MARK:
+            raise ValueError(f"{path} is no pack; packs are made by `voin data pack`; give such a file")
+        length = int.from_bytes(file.read(8), "little")
+        about = _parse(path, file.read(min(length, 2**30)))
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(whole, np.uint8)[len(_MARK) + 8 + length :]
+    clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
+    needed = clips[-1].start + clips[-1].count * about["size"] ** 2 * 4 if clips else 0
+    if len(data) < needed:
+        raise OSError(f"{path} ends {needed - len(data)} bytes too early; it must be whole; copy or make it again")
+    return Pack(path=path, clips=clips, data=data, **about)
+
+
+def _parse(path: Path, text: bytes) -> dict[str, Any]:
+    """Read a header; its version is checked and taken out."""
+    try:
+        about = json.loads(text)
+        version = about.pop("version")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise OSError(f"{path} has a broken header; it must be a whole pack; copy or make it again") from error
+    if version != PACK_VERSION:
+        raise ValueError(f"{path} is a pack of version {version}; this voin reads {PACK_VERSION}; make the pack again")
+    return about
+
+
+def write_transport(pack: Pack, out: Path, quality: int = 95, progress: Progress | None = None) -> None:
+    """Write a pack in its small form: a zip file of JPEG frames and PNG masks.
+
+    Args:
+        pack: to be sent.
+        out: the file to write; it stands there only when it is whole.
+        quality: of the JPEG files, 1 to 100.
+        progress: told after each clip.
+
+    Raises:
+        ValueError: the quality is none.
+        OSError: the file cannot be written.
+    """
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality is {quality}; JPEG knows 1 to 100; use 95")
+    header = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
+    about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in pack.clips]}
+    with _drafted(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        _store(archive, _INDEX, json.dumps(about, sort_keys=True).encode())
+        for number, clip in enumerate(pack.clips):
+            frames, masks = pack.clip(number)
+            for i in range(clip.count):
+                bgr = cv2.cvtColor(frames[i], cv2.COLOR_RGB2BGR)
+                _store(archive, f"{number:05d}/{i:05d}.jpg", _encode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]))
+                png = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9]
+                _store(archive, f"{number:05d}/{i:05d}.png", _encode(".png", masks[i] * 255, png))
+            if progress is not None:
+                progress(number + 1, len(pack))
+
+
+def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    # With a fixed date, so that the same pack gives the same file.
+    archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def _encode(kind: str, picture: np.ndarray, settings: list[int]) -> bytes:
+    good, data = cv2.imencode(kind, picture, settings)
+    if not good:
+        raise OSError(f"a picture of shape {picture.shape} cannot be encoded; OpenCV must write {kind}; reinstall it")
+    return data.tobytes()
+
+
+def read_transport(file: Path, out: Path, progress: Progress | None = None) -> Pack:
+    """Unpack the small form to a pack with the same index; masks are exact, frames as JPEG has them.
+
+    Raises:
+        OSError: the file is broken, or the pack cannot be written.
+        ValueError: it is not such a file, or one of another version.
+    """
+    if not zipfile.is_zipfile(file):
+        file.open("rb").close()  # says if it is absent
+        raise ValueError(f"{file} is no packed pack; such are made by `voin data pack`; give such a file")
+    with zipfile.ZipFile(file) as archive:
+        if _INDEX not in archive.namelist():
+            raise ValueError(f"{file} is a zip file of something else; it must hold {_INDEX}; give a packed pack")
+        about = _parse(file, _read(archive, file, _INDEX))
+        clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
+        write_pack(out, about, clips, _decoded(archive, file, clips, progress))
+    return open_pack(out)
+
+
+def _read(archive: zipfile.ZipFile, file: Path, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise OSError(f"{name} in {file} is broken or absent; the file must be whole; copy it again") from error
+
+
+def _decoded(
+    archive: zipfile.ZipFile, file: Path, clips: Sequence[PackClip], progress: Progress | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for number, clip in enumerate(clips):
+        names = [f"{number:05d}/{i:05d}" for i in range(clip.count)]
+        frames = [_decode(_read(archive, file, f"{name}.jpg"), cv2.IMREAD_COLOR, file, name) for name in names]
+        masks = [_decode(_read(archive, file, f"{name}.png"), cv2.IMREAD_GRAYSCALE, file, name) for name in names]
+        pictures = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames])
+        yield pictures, (np.stack(masks) > 127).astype(np.uint8)
+        if progress is not None:
+            progress(number + 1, len(clips))
+
+
+def _decode(data: bytes, flags: int, file: Path, name: str) -> np.ndarray:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if picture is None:
+        raise OSError(f"{name} in {file} cannot be decoded; the file must be whole; copy it again")
+    return picture

@@ -1,0 +1,286 @@
+"""Videos with masks of whole objects, as other data sets lay them out: YouTube-VOS, DAVIS, plain folders.
+
+One clip is one object of one video, over the frames from its first to its last appearance that have a mask. Looking at
+a source reads folders, `meta.json` and, where nothing else says it, which ids the masks hold; pictures are read clip
+by clip.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from voin.data.categories import davis_category
+from voin.data.layouts import Layout, SourceVideo, Split, list_videos
+from voin.io.images import check_whole, header_size, list_pictures, read_picture, shown
+from voin.io.mask_values import Reader
+
+_VOID = 255  # marks what is not to be judged, in masks with object ids
+_MOST_GREY_IDS = 63  # grey values up to here are ids, larger ones are white on black
+_HALVED = 3  # frames this many times as large are decoded at half size
+
+
+@dataclass(frozen=True)
+class SourceClip:
+    """One object of one video, in the frames that have a mask.
+
+    Attributes:
+        name: unique and safe as a file name: the video's, with `_ID` behind it if the video has several objects.
+        video: what splits go by.
+        object_id: the value in the masks; 0 for all that is marked.
+        category: one of `categories.CATEGORIES`, or None.
+        split: as the source says, or None if it does not.
+        frame_folder: holds the frames.
+        mask_folder: holds the masks.
+        frame_names: file names of the frames, in natural order.
+        mask_names: file names of the masks, one a frame.
+    """
+
+    name: str
+    video: str
+    object_id: int
+    category: str | None
+    split: Split | None
+    # Folders and names, not whole paths: a source of thousands of clips has a million of them.
+    frame_folder: Path
+    mask_folder: Path
+    frame_names: tuple[str, ...]
+    mask_names: tuple[str, ...]
+
+    @property
+    def frames(self) -> tuple[Path, ...]:
+        """The files of the frames; one may be missing, which loading tells."""
+        return tuple(self.frame_folder / name for name in self.frame_names)
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """The files of the masks, one a frame."""
+        return tuple(self.mask_folder / name for name in self.mask_names)
+
+    @property
+    def stride_frames(self) -> int:
+        """Frames of the video from a mask to the next, as their names count them: 5 where every fifth has one."""
+        numbers = [int(digits[-1]) for name in self.mask_names if (digits := re.findall(r"\d+", Path(name).stem))]
+        steps = sorted(second - first for first, second in pairwise(numbers) if second > first)
+        return steps[len(steps) // 2] if steps else 1
+
+    def first(self, count: int) -> SourceClip:
+        """Give the clip's first frames, `count` at most."""
+        return replace(self, frame_names=self.frame_names[:count], mask_names=self.mask_names[:count])
+
+    def __len__(self) -> int:
+        return len(self.frame_names)
+
+
+def open_source(root: Path, layout: Layout) -> tuple[SourceClip, ...]:
+    """List the clips of a source, sorted by name.
+
+    Args:
+        root: the folder of the data set; for YouTube-VOS also its `train` folder alone, for `folder` also one video.
+        layout: how the folder is laid out.
+
+    Raises:
+        OSError: it does not exist, or it is laid out otherwise.
+        ValueError: the layout is unknown, or two clips would have one name.
+    """
+    found = [clip for video in list_videos(root, layout) for clip in _clips(video, layout)]
+    clips = sorted(found, key=lambda clip: clip.name)
+    for first, second in pairwise(clips):
+        if first.name == second.name:
+            raise ValueError(
+                f"{root} has two clips called {first.name} (videos {first.video} and {second.video}); a video with "
+                "several objects gives clips called VIDEO_ID; rename one of the videos"
+            )
+    return tuple(clips)
+
+
+def load_clip(
+    clip: SourceClip, size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t h w"]]:
+    """Read a clip's frames and masks and scale them to `size` (h, w), whatever their shape was.
+
+    Raises:
+        OSError: a file is missing or broken, or a mask is not of its frame's size.
+    """
+    check_sizes(clip)
+    return load_frames(clip, size), load_masks(clip, size)
+
+
+def load_frames(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] | None = None) -> np.ndarray:
+    """Read frames alone, all of them or those of `indices`: uint8 (t, h, w, 3).
+
+    Frames are shrunk by the mean over each pixel's area (INTER_AREA) and enlarged by cubic curves (INTER_CUBIC). JPEGs
+    of at least three times the size, or exactly twice, are decoded at half size first: faster, and nearly the same.
+
+    Raises:
+        OSError: a file is missing or broken.
+    """
+    frames = []
+    for index in range(len(clip)) if indices is None else indices:
+        path = _there(clip, clip.frame_folder / clip.frame_names[index])
+        frames.append(_resized(_read_frame(path, size), size))
+    return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
+
+
+def load_masks(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] | None = None) -> np.ndarray:
+    """Read masks alone: bool (t, h, w), True where more than half of a pixel's area is the object's.
+
+    Raises:
+        OSError: a file is missing or broken.
+    """
+    masks = []
+    for index in range(len(clip)) if indices is None else indices:
+        path = _there(clip, clip.mask_folder / clip.mask_names[index])
+        values, ids = _read_mask(path)
+        marked = values > 0 if ids else values > 127
+        mask = marked if clip.object_id == 0 else values == clip.object_id
+        masks.append(_resized(mask.astype(np.float32), size) > 0.5)
+    return np.stack(masks) if masks else np.zeros((0, *size), bool)
+
+
+def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale masks, bool (t, h, w), as `load_masks` does."""
+    return np.stack([_resized(mask.astype(np.float32), size) > 0.5 for mask in masks])
+
+
+def check_sizes(clip: SourceClip) -> None:
+    """Refuse a clip whose first mask is not of its frame's size.
+
+    Raises:
+        OSError: it is not; or one of them is missing or broken.
+    """
+    for frame_path, mask_path in zip(clip.frames[:1], clip.masks[:1], strict=True):
+        frame, mask = header_size(_there(clip, frame_path)), header_size(_there(clip, mask_path))
+        if frame != mask:
+            raise OSError(
+                f"{mask_path} is {shown(mask)} for a frame of {shown(frame)}; masks must have the size of their "
+                "frames; scale the masks"
+            )
+
+
+def _there(clip: SourceClip, path: Path) -> Path:
+    if not path.is_file():
+        kind = "mask" if path.parent == clip.mask_folder else "frame"
+        raise OSError(f"{path} is missing; each mask needs its frame; restore the {kind}")
+    return path
+
+
+def working_size(clip: SourceClip, size: tuple[int, int]) -> tuple[int, int]:
+    """Give the (h, w) at which a clip is best read where it will be shown at about `size`: its own, or half of it."""
+    h, w = header_size(_there(clip, clip.frames[0]))
+    return _half((h, w)) if h >= _HALVED * size[0] and w >= _HALVED * size[1] else (h, w)
+
+
+def _half(size: tuple[int, int]) -> tuple[int, int]:
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def _read_frame(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read a frame, at half size where it is a JPEG that is to become much smaller still."""
+    h, w = header_size(path)
+    much_smaller = h >= _HALVED * size[0] and w >= _HALVED * size[1]
+    if path.suffix.lower() == ".png" or not (much_smaller or size == _half((h, w))):
+        return read_picture(path)
+    data = np.fromfile(path, np.uint8)
+    check_whole(path, data)
+    picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)
+    if picture is None:
+        raise OSError(f"{path} cannot be decoded; it must be a whole JPEG; restore it")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    h, w = picture.shape[:2]
+    if (h, w) == size:
+        return picture
+    shrinks = size[0] <= h and size[1] <= w
+    grown = cv2.INTER_CUBIC if picture.ndim == 3 else cv2.INTER_LINEAR
+    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else grown)
+
+
+def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
+    """Read a mask: uint8 (h, w), and whether the values are object ids (else it is white on black)."""
+    try:
+        values, kind = Reader().picture(path)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    return values, kind != "grey" or int(values.max(initial=0)) <= _MOST_GREY_IDS
+
+
+def _clips(video: SourceVideo, layout: Layout) -> list[SourceClip]:
+    """Cut a video into clips: an object each, from its first to its last appearance."""
+    masks = [path.name for path in list_pictures(video.masks)] if video.masks.is_dir() else []
+    there = {path.stem: path.name for path in list_pictures(video.frames)} if video.frames.is_dir() else {}
+    stems = [Path(name).stem for name in masks]
+    # A frame that is not there keeps its place, so that loading the clip names it.
+    frames = [there.get(stem, f"{stem}.jpg") for stem in stems]
+    spans = _spans(video, stems, [video.masks / name for name in masks])
+    found = []
+    for number, (category, first, last) in spans.items():
+        if layout == "davis":
+            category = davis_category(video.name, number)
+        found.append(
+            SourceClip(
+                name=video.name if len(spans) == 1 else f"{video.name}_{number}",
+                video=video.name,
+                object_id=number,
+                category=category,
+                split=video.split,
+                frame_folder=video.frames,
+                mask_folder=video.masks,
+                # The names repeat from video to video; one copy of each is kept.
+                frame_names=tuple(sys.intern(name) for name in frames[first:last]),
+                mask_names=tuple(sys.intern(name) for name in masks[first:last]),
+            )
+        )
+    return found
+
+
+def _spans(video: SourceVideo, stems: list[str], masks: list[Path]) -> dict[int, tuple[str | None, int, int]]:
+    """Find each object's category, first frame and frame after the last."""
+    spans: dict[int, tuple[str | None, int, int]] = {}
+    if video.objects:
+        index = {stem: i for i, stem in enumerate(stems)}
+        for number, (category, named) in video.objects.items():
+            seen = [index[stem] for stem in named if stem in index]
+            # Where meta.json names no frame, the object may be in all.
+            spans[number] = (category, min(seen), max(seen) + 1) if seen else (category, 0, len(stems))
+        return spans
+    if video.merged:
+        # From both ends, since all that is asked for is where anything is marked.
+        first = next((i for i, path in enumerate(masks) if _marks(path)), None)
+        if first is None:
+            return {0: (None, 0, len(masks))}
+        return {0: (None, first, next(i for i in range(len(masks), 0, -1) if _marks(masks[i - 1])))}
+    values = [_values(path) for path in masks]
+    ids = {number for each in values if each is not None for number in each[0]}
+    white = any(each is not None and not each[1] for each in values)
+    for number in [0] if white or not ids else sorted(ids - {_VOID} or ids):
+        # A mask that cannot be read may show anything; loading the clip tells.
+        seen = [i for i, each in enumerate(values) if each is None or (number in each[0] if number else bool(each[0]))]
+        spans[number] = (None, seen[0], seen[-1] + 1) if seen else (None, 0, len(values))
+    return spans
+
+
+def _marks(path: Path) -> bool:
+    """Say whether a mask marks anything; one that cannot be read may."""
+    found = _values(path)
+    return found is None or bool(found[0])
+
+
+def _values(path: Path) -> tuple[frozenset[int], bool] | None:
+    """Say which values but 0 a mask has, and whether they are ids; None if it cannot be read."""
+    try:
+        values, ids = _read_mask(path)
+    except OSError:
+        return None
+    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
+    return frozenset(int(value) for value in np.flatnonzero(counts) if value), ids

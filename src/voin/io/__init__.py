@@ -1,0 +1,1 @@
+"""Files of users: videos, pictures, masks, cuts. Nothing here knows the method."""

@@ -1,0 +1,138 @@
+"""Masks in .npz files, read one by one: a whole array of full HD masks would fill the memory."""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from voin.io.mask_values import Kind
+
+_MOST_IDS = 255
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The masks in an .npz file: (t, h, w) arrays, one for all objects or one for each."""
+
+    path: Path
+    count: int
+    size: tuple[int, int]
+    objects: dict[str, int]  # name in the file -> object id; 0 where the values themselves say it
+    dtypes: dict[str, np.dtype]
+
+    def masks(self) -> Iterator[tuple[np.ndarray, Kind]]:
+        """Read one mask after the other, never the whole array; where objects overlap, the higher id is seen."""
+        with ExitStack() as stack:
+            with _readable(self.path):
+                archive = stack.enter_context(zipfile.ZipFile(self.path))
+                streams = {name: stack.enter_context(_open(archive, name)) for name in self.objects}
+                for stream in streams.values():
+                    _header(stream)
+            for _ in range(self.count):
+                yield self._next(streams)
+            with _readable(self.path):
+                for stream in streams.values():
+                    stream.read(1)  # reaches the end, where the checksum is looked at
+
+    def _next(self, streams: dict[str, BufferedIOBase]) -> tuple[np.ndarray, Kind]:
+        planes = {name: self._plane(name, stream) for name, stream in streams.items()}
+        if len(planes) == 1 and 0 in self.objects.values():
+            (name,) = planes
+            dtype = self.dtypes[name]
+            if dtype.kind in "bf":
+                return planes[name].astype(np.uint8) * 255, "grey"
+            return planes[name], "grey"
+        label = np.zeros(self.size, np.uint8)
+        for name, number in sorted(self.objects.items(), key=lambda item: item[1]):
+            label[planes[name] > 0] = number
+        return label, "ids"
+
+    def _plane(self, name: str, stream: BufferedIOBase) -> np.ndarray:
+        dtype = self.dtypes[name]
+        with _readable(self.path):
+            data = stream.read(math.prod(self.size) * dtype.itemsize)
+        if len(data) < math.prod(self.size) * dtype.itemsize:
+            raise OSError(f"{self.path} ends within {name}; it must be a whole .npz; copy it again from its source")
+        plane = np.frombuffer(data, dtype).reshape(self.size)
+        if dtype.kind == "f":
+            if not np.isfinite(plane).all():
+                raise ValueError(f"{self.path}: {name} has values that are NaN or infinite; give bool or object ids")
+            return (plane >= 0.5).astype(np.uint8)
+        if dtype.kind != "b" and (plane.min() < 0 or plane.max() > _MOST_IDS):
+            raise ValueError(
+                f"{self.path}: {name} has values from {plane.min()} to {plane.max()}; object ids are 0 to {_MOST_IDS}; "
+                "number the objects anew"
+            )
+        return plane.astype(np.uint8)
+
+
+def open_arrays(path: Path) -> Arrays:
+    """Look at the headers of an .npz with masks.
+
+    Raises:
+        OSError: it is not a whole .npz.
+        ValueError: its arrays are not masks.
+    """
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        headers = {}
+        for name in names:
+            with _open(archive, name) as stream:
+                headers[name] = _header(stream)
+    advice = "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id"
+    if not names:
+        raise ValueError(f"{path} has no arrays; {advice}")
+    shapes = {shape for shape, _, _ in headers.values()}
+    said = ", ".join(f"{name}: {shape} {dtype}" for name, (shape, dtype, _) in headers.items())
+    (shape, *others) = shapes
+    if others or len(shape) != 3 or 0 in shape or any(dtype.kind not in "biuf" for _, dtype, _ in headers.values()):
+        raise ValueError(f"{path} has {said}; {advice}")
+    if any(by_columns for _, _, by_columns in headers.values()):
+        raise ValueError(f"{path} is stored column by column; it must be row by row; use numpy.ascontiguousarray")
+    objects = {names[0]: 0} if len(names) == 1 else _object_ids(path, names)
+    return Arrays(
+        path, shape[0], (shape[1], shape[2]), objects, {name: dtype for name, (_, dtype, _) in headers.items()}
+    )
+
+
+def _object_ids(path: Path, names: Sequence[str]) -> dict[str, int]:
+    numbers = [re.findall(r"\d+", name) for name in names]
+    ids = [int(number[-1]) for number in numbers if number]
+    if len(ids) < len(names) or len(set(ids)) < len(ids):
+        ids = list(range(1, len(names) + 1))
+    if min(ids) < 1 or max(ids) > _MOST_IDS:
+        raise ValueError(
+            f"{path} names objects {min(ids)} to {max(ids)}; object ids are 1 to {_MOST_IDS}; rename the arrays"
+        )
+    return dict(zip(names, ids, strict=True))
+
+
+def _open(archive: zipfile.ZipFile, name: str) -> BufferedIOBase:
+    return cast(BufferedIOBase, archive.open(f"{name}.npy"))
+
+
+def _header(stream: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Read an array's header: (shape, dtype, whether it is stored column by column)."""
+    version = np.lib.format.read_magic(stream)
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_columns, dtype = reader(stream)
+    return shape, dtype, by_columns and len(shape) > 1
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # zipfile and numpy raise zlib.error, BadZipFile, SyntaxError and more on garbage.
+        raise OSError(
+            f"{path} cannot be read ({error}); it must be a whole .npz with masks; save it with numpy.savez_compressed"
+        ) from error

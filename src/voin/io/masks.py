@@ -1,0 +1,245 @@
+"""Masks in files: the label map of any frame, whatever the masks were stored as, and label maps as indexed PNGs.
+
+All masks are read once, on opening: that finds every mistake before work starts. They are kept as packed cut-outs of a
+few kilobytes each, so that memory hardly grows with the length of the video.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from voin.core.files import write_whole
+from voin.io.images import FRAME_SUFFIXES, list_pictures
+from voin.io.mask_frames import frames_of
+from voin.io.mask_npz import open_arrays
+from voin.io.mask_values import Kind, Reader, ids_of_values, size_error, video_masks
+from voin.io.video import probe
+from voin.io.video_info import VideoInfo
+
+
+def davis_palette() -> np.ndarray:
+    """Give the colours of object ids in the DAVIS and Pascal VOC data sets: uint8 (256, 3) RGB, 0 is black."""
+    palette = np.zeros((256, 3), np.uint8)
+    for number in range(256):
+        for bit in range(8):
+            for channel in range(3):
+                palette[number, channel] |= ((number >> (3 * bit + channel)) & 1) << (7 - bit)
+    return palette
+
+
+@cache
+def _palette_bytes() -> bytes:
+    return davis_palette().tobytes()
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """A mask, packed: the part that is not 0."""
+
+    kind: Kind
+    top: int
+    left: int
+    size: tuple[int, int]
+    data: bytes
+
+    @staticmethod
+    def of(values: np.ndarray, kind: Kind) -> _Plane:
+        x, y, w, h = cv2.boundingRect(values) if values.any() else (0, 0, 0, 0)
+        return _Plane(kind, y, x, (h, w), zlib.compress(values[y : y + h, x : x + w].tobytes(), 1))
+
+    def values(self) -> np.ndarray:
+        return np.frombuffer(zlib.decompress(self.data), np.uint8).reshape(self.size)
+
+
+class MaskSource:
+    """The masks of a video's objects, from `open_masks`.
+
+    Args:
+        ids: Object ids, rising: all that occur, or those asked for.
+        found: All ids that occur.
+        boxes: (objects, frames, 4) of x0, y0, x1, y1, the latter exclusive; zeros where the object is not seen.
+        areas: (objects, frames), pixels.
+    """
+
+    ids: tuple[int, ...]
+    found: tuple[int, ...]
+    boxes: np.ndarray
+    areas: np.ndarray
+
+    def __init__(
+        self, info: VideoInfo, planes: dict[int, _Plane], tables: dict[Kind, np.ndarray], ids: Iterable[int] | None
+    ) -> None:
+        self._size = info.size
+        self._planes = planes
+        self._tables = tables
+        found = self._measure()
+        self.found = tuple(sorted(found))
+        self.ids = tuple(sorted(found if ids is None else set(ids)))
+        for table in tables.values():
+            table[~np.isin(table, self.ids)] = 0
+        self.boxes = np.zeros((len(self.ids), info.count, 4), np.int64)
+        self.areas = np.zeros((len(self.ids), info.count), np.int64)
+        for place, number in enumerate(self.ids):
+            for frame, (box, area) in found.get(number, {}).items():
+                self.boxes[place, frame] = box
+                self.areas[place, frame] = area
+
+    def given(self, frame: int) -> bool:
+        """Say whether there is a mask for this frame, be it an empty one."""
+        return frame in self._planes
+
+    def label(self, frame: int) -> np.ndarray:
+        """Give the object ids of a frame: uint8 (h, w), 0 where no object is seen or no mask is given."""
+        label = np.zeros(self._size, np.uint8)
+        plane = self._planes.get(frame)
+        if plane is not None:
+            (h, w), top, left = plane.size, plane.top, plane.left
+            label[top : top + h, left : left + w] = self._tables[plane.kind][plane.values()]
+        return label
+
+    def _measure(self) -> dict[int, dict[int, tuple[tuple[int, int, int, int], int]]]:
+        found: dict[int, dict[int, tuple[tuple[int, int, int, int], int]]] = {}
+        for frame, plane in self._planes.items():
+            label = self._tables[plane.kind][plane.values()]
+            for number in np.flatnonzero(np.bincount(label.ravel(), minlength=1)[1:]) + 1:
+                mask = (label == number).view(np.uint8)
+                x, y, w, h = cv2.boundingRect(mask)
+                box = (plane.left + x, plane.top + y, plane.left + x + w, plane.top + y + h)
+                found.setdefault(int(number), {})[frame] = (box, cv2.countNonZero(mask))
+        return found
+
+
+def open_masks(
+    path: str | Path,
+    info: VideoInfo,
+    *,
+    resize: bool = False,
+    frames: str | Sequence[int] | None = None,
+    absent: Literal["invisible", "error"] = "invisible",
+    ids: Sequence[int] | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> MaskSource:
+    """Read masks of the objects in a video, and check that they fit it.
+
+    Masks are a folder of PNGs (indexed: object ids; grey: see `ids_of_values`; or coloured), a single such PNG, a mask
+    video (white on black), or an .npz (one array (t, h, w) of bool or ids, or one bool array an object).
+
+    Args:
+        path: The masks.
+        info: The video.
+        resize: Scale masks of another size to the video's (nearest pixel).
+        frames: Frames that the masks belong to, such as "0,5,10" or "0-70:5"; otherwise the file names say it.
+        absent: What a frame without a mask means: the object is not visible there, or it is an error.
+        ids: Objects to take; each must occur. None for all.
+        progress: Called with (masks read, masks in all).
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: number, sizes, names or values of the masks do not fit.
+    """
+    path = Path(path)
+    where, masks = _masks(path, info, frames, resize)
+    if absent == "error" and len(where) < info.count:
+        missing = next(frame for frame in range(info.count) if frame not in set(where))
+        raise ValueError(
+            f"{path} has {len(where)} masks for a video of {info.count} frames, and none for frame {missing}; "
+            "every frame must have one; add it, empty if the object is not visible there"
+        )
+    colours: dict[int, int] = {}
+    counts: dict[Kind, np.ndarray] = {}
+    planes: dict[int, _Plane] = {}
+    reader = Reader(colours)
+    for done, (frame, (values, kind)) in enumerate(zip(where, masks(reader), strict=True), start=1):
+        if values.shape != info.size:
+            h, w = info.size
+            values = cv2.resize(values, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
+        plane = _Plane.of(np.ascontiguousarray(values), kind)
+        counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
+        planes[frame] = plane
+        if progress is not None:
+            progress(done, len(where))
+    tables = ids_of_values(path, counts, colours, davis_palette())
+    return _checked(path, MaskSource(info, planes, tables, ids), ids)
+
+
+def _checked(path: Path, source: MaskSource, ids: Sequence[int] | None) -> MaskSource:
+    seen = [number for number, areas in zip(source.ids, source.areas, strict=True) if areas.any()]
+    lost = sorted(set(source.ids) - set(seen))
+    if ids is not None and lost:
+        raise ValueError(
+            f"{path} has no object {', '.join(map(str, lost))} in any frame, of those asked for; each must occur; "
+            f"ask for some of {', '.join(map(str, source.found))}"
+        )
+    if not seen:
+        raise ValueError(
+            f"{path} has no object in any frame: all masks are empty; at least one must show the object; check that "
+            "the object is white or has an id above 0"
+        )
+    return source
+
+
+_Masks = Callable[[Reader], Iterator[tuple[np.ndarray, Kind]]]
+
+
+def _masks(path: Path, info: VideoInfo, frames: str | Sequence[int] | None, resize: bool) -> tuple[list[int], _Masks]:
+    """Find out, before any decoding, which frames there are masks for, and how to read them."""
+    if not path.exists():
+        raise OSError(
+            f"{path} does not exist; it must be a folder of PNGs, a mask video or an .npz; check the spelling"
+        )
+    if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
+        return _picture_masks(path, info, frames, resize)
+    if path.suffix.lower() == ".npz":
+        arrays = open_arrays(path)
+        where = frames_of(path, arrays.count, info, frames)
+        _check_size(str(path), arrays.size, info, resize)
+        return where, lambda reader: arrays.masks()
+    video = probe(path)
+    where = frames_of(path, video.count, info, frames)
+    _check_size(str(path), video.size, info, resize)
+    return where, lambda reader: ((mask, "grey") for mask in video_masks(video))
+
+
+def _picture_masks(
+    path: Path, info: VideoInfo, frames: str | Sequence[int] | None, resize: bool
+) -> tuple[list[int], _Masks]:
+    paths = list_pictures(path) if path.is_dir() else [path]
+    if not paths:
+        raise OSError(f"{path} has no masks; it must be a folder of .png files; give the folder that holds them")
+    where = frames_of(path, [each.stem for each in paths], info, frames)
+
+    def masks(reader: Reader) -> Iterator[tuple[np.ndarray, Kind]]:
+        for each in paths:
+            values, kind = reader.picture(each)
+            _check_size(str(each), values.shape, info, resize)
+            yield values, kind
+
+    return where, masks
+
+
+def _check_size(where: str, size: tuple[int, ...], info: VideoInfo, resize: bool) -> None:
+    if size != info.size and not resize:
+        raise size_error(where, (size[0], size[1]), info)
+
+
+def write_label(path: str | Path, label: np.ndarray) -> None:
+    """Write object ids, uint8 (h, w), as an indexed PNG in the colours of DAVIS; never leaves half a file."""
+    if label.dtype != np.uint8 or label.ndim != 2:
+        raise ValueError(
+            f"a label map has shape {label.shape} and dtype {label.dtype}; it must be uint8 (h, w); convert it"
+        )
+    picture = Image.fromarray(label)
+    picture.putpalette(_palette_bytes())  # makes it an indexed picture
+    data = io.BytesIO()
+    picture.save(data, "PNG", compress_level=1)
+    write_whole(Path(path), data.getvalue())

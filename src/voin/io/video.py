@@ -1,0 +1,119 @@
+"""Read and write video: files (mp4, mov, mkv, webm), folders of pictures, single GIFs.
+
+`probe` says what a video is, `read` gives its frames, `VideoWriter` and `LayerWriter` write some of them as a segment,
+and `join` makes one file of the segments. Frames are always upright uint8 RGB arrays (h, w, 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from voin.core.types import Quality
+from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
+from voin.io.video_info import Colour, VideoInfo
+from voin.io.video_join import join
+from voin.io.video_read import probe_video, read_video
+from voin.io.video_write import LayerWriter, VideoWriter
+
+__all__ = ["Colour", "LayerWriter", "Quality", "VideoInfo", "VideoWriter", "join", "probe", "read", "write_image"]
+
+_LOOK_BACK = 300  # frames in which to look for a sound one before a broken one
+
+
+def probe(path: str | Path, rate: Fraction | float | int | None = None) -> VideoInfo:
+    """Find out what a video file, a GIF or a folder of pictures holds, without decoding all of it.
+
+    Args:
+        path: A video file or a folder of PNG or JPEG files.
+        rate: Frames a second of a folder (default 25); other files know their own.
+
+    Raises:
+        OSError: the path is missing, unreadable or empty, or holds no video.
+        ValueError: `rate` is not positive.
+    """
+    path = Path(path)
+    if rate is not None and not 0 < rate <= 1000:
+        raise ValueError(f"the rate is {rate} frames a second; it must lie in (0, 1000]; give 25, for example")
+    if path.is_dir():
+        return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000))
+    if path.suffix.lower() in FRAME_SUFFIXES and path.exists():
+        raise OSError(f"{path} is a single picture; a video is a file or a folder of pictures; give {path.parent}")
+    return probe_video(path)
+
+
+def read(
+    info: VideoInfo,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    skip_broken: bool = False,
+    broken: Callable[[int], object] | None = None,
+) -> Iterator[np.ndarray]:
+    """Decode frames start..end-1: exactly that many upright uint8 (h, w, 3) RGB arrays, each one's own.
+
+    Args:
+        info: From `probe`.
+        start: First frame.
+        end: Frame after the last one; None for all.
+        skip_broken: Show the last good frame (at the start: the next one) in place of a frame that does not decode.
+        broken: Called with the index of each frame so replaced; `list.append` fits.
+
+    Raises:
+        ValueError: `start` and `end` do not lie in the video.
+        OSError: a frame does not decode, or the file ends early; with `skip_broken` only if none decodes at all.
+    """
+    end = info.count if end is None else end
+    if not 0 <= start <= end <= info.count:
+        raise ValueError(
+            f"frames {start} to {end} are asked of {info.path}; it has frames 0 to {info.count}; ask for some of these"
+        )
+    return _read(info, start, end, skip_broken, broken or (lambda index: None))
+
+
+def _read(
+    info: VideoInfo, start: int, end: int, skip_broken: bool, broken: Callable[[int], object]
+) -> Iterator[np.ndarray]:
+    good: np.ndarray | None = None
+    waiting = 0  # broken frames before the first good one
+    for index, picture, wrong in _source(info, start, end):
+        if picture is None:
+            if not skip_broken:
+                raise OSError(
+                    f"{info.path}: frame {index} of {info.count} cannot be read ({wrong}); every frame must decode; "
+                    "repair the file, or use --skip-broken to show the frame before in its place"
+                )
+            broken(index)
+            if good is None:
+                good = _last_good(info, index) if waiting == 0 else None
+            if good is None:
+                waiting += 1
+            else:
+                yield good.copy()
+            continue
+        for _ in range(waiting):
+            yield picture.copy()
+        waiting = 0
+        good = picture.copy() if skip_broken else None  # the caller may write into what it gets
+        yield picture
+    if waiting:
+        raise OSError(
+            f"{info.path}: none of the frames {start} to {end - 1} can be read; one at least must be; repair the file"
+        )
+
+
+def _source(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
+    if start == end:
+        return iter(())
+    return read_folder(info, start, end) if info.kind == "folder" else read_video(info, start, end)
+
+
+def _last_good(info: VideoInfo, index: int) -> np.ndarray | None:
+    """Find the last frame before `index` that decodes."""
+    found = None
+    for _, picture, _ in _source(info, max(0, index - _LOOK_BACK), index):
+        found = picture if picture is not None else found
+    return found

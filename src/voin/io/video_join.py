@@ -1,0 +1,246 @@
+"""Join segments into one video without encoding anew, with the source's sound."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from voin.io.video_info import FFMPEG_ERRORS, VideoInfo
+from voin.io.video_write import ALPHA, container_options, set_time
+
+# Sound that a container takes as it is, and what the rest becomes.
+_MP4_SOUND = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "flac", "alac"}
+_SOUND = {
+    ".mp4": (_MP4_SOUND, "aac"),
+    ".m4v": (_MP4_SOUND, "aac"),
+    ".mov": ({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be"}, "aac"),
+    ".webm": ({"opus", "libopus", "vorbis"}, "libopus"),
+    ".mkv": (_MP4_SOUND | {"vorbis", "dca", "truehd", "pcm_s16le", "pcm_s24le"}, "aac"),
+}
+
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+_MOST_ERRORS = 64  # read errors after which the sound is taken to have ended
+
+
+def join(
+    segments: Sequence[Path],
+    out: str | Path,
+    info: VideoInfo,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    audio: bool = True,
+) -> None:
+    """Join `segments`, which hold frames start..end-1 of `info`, into the file `out`; it is whole or absent.
+
+    The frames get the source's times; if `start` is not 0 they begin at time 0. Sound is copied packet by packet and
+    cut likewise; sound that the container cannot hold is encoded anew.
+
+    Args:
+        segments: Files of one `VideoWriter` or `LayerWriter` setting, in order.
+        out: Same suffix as the segments.
+        info: The source.
+        start: Its first frame in the segments.
+        end: The frame after the last one; None for the last of the source.
+        audio: Take the source's sound along, if it has any.
+
+    Raises:
+        OSError: a segment cannot be read, the segments hold too few or too many frames or do not fit together, or `out`
+            cannot be written.
+    """
+    out = Path(out)
+    end = info.count if end is None else end
+    if not segments or not 0 <= start < end <= info.count:
+        raise ValueError(
+            f"{out}: {len(segments)} segments for frames {start} to {end}; there must be one or more, for some of "
+            f"the {info.count} frames of {info.path}; write some first"
+        )
+    draft = out.with_name(f".{out.stem}.part{out.suffix}")
+    times = _times(info, start, end)
+    try:
+        with ExitStack() as stack:
+            first = stack.enter_context(_opened(segments[0]))
+            options = container_options(info) | {"movflags": "faststart"}  # browsers can begin before they have it all
+            container = stack.enter_context(av.open(str(draft.resolve()), "w", container_options=options))
+            # The template brings the rotation tag along.
+            picture = container.add_stream_from_template(first.streams.video[0], opaque=True)
+            picture.time_base = info.time_base
+            if ALPHA in map(str.lower, first.streams.video[0].metadata):
+                picture.metadata[ALPHA] = "1"
+            flows = [_pictures(segments, picture, info, times)]
+            if audio and info.audio:
+                source = stack.enter_context(_opened(info.path))
+                tracks = {s.index: _Track(container, s, out) for s in source.streams.audio if s.codec_context}
+                if tracks:  # with no stream named, FFmpeg would read them all
+                    flows.append(_sound(source, tracks, info, start, end))
+            for packet in heapq.merge(*flows, key=_moment):
+                container.mux(packet)
+        draft.replace(out)
+    except FFmpegError as error:
+        raise OSError(
+            f"{out} cannot be written ({error.strerror}); the disk must have room and the folder be writable; "
+            "make room or choose another folder"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _moment(packet: Packet) -> Fraction:
+    return (packet.dts or 0) * packet.time_base
+
+
+def _times(info: VideoInfo, start: int, end: int) -> tuple[int, ...]:
+    """Give the times of frames start..end-1 in the joined file."""
+    zero = _zero(info, start)
+    return tuple(time - zero for time in info.times[start:end])
+
+
+def _zero(info: VideoInfo, start: int) -> int:
+    """Give the time in the source that becomes 0: a whole video keeps its times, a cut one starts at 0."""
+    return info.times[start] if start > 0 or info.times[0] < 0 else 0
+
+
+def _opened(path: Path) -> InputContainer:
+    try:
+        return av.open(str(Path(path).resolve()), metadata_errors="replace")
+    except FFMPEG_ERRORS as error:
+        raise OSError(f"{path} cannot be read ({error}); it must be a whole video; remove it and run again") from error
+
+
+def _pictures(
+    segments: Sequence[Path], stream: VideoStream, info: VideoInfo, times: tuple[int, ...]
+) -> Iterator[Packet]:
+    """Give the packets of all segments, with the source's times."""
+    count, header = 0, None
+    for path in segments:
+        with _opened(path) as segment:
+            codec = segment.streams.video[0].codec_context
+            own = (codec.name, codec.width, codec.height, codec.pix_fmt, codec.extradata)
+            if header is not None and own != header:
+                raise OSError(
+                    f"{path} was written with other settings than {segments[0]}; all segments must agree; "
+                    "remove them and run again"
+                )
+            header = own
+            for packet in segment.demux(segment.streams.video[0]):
+                if packet.size == 0:
+                    continue
+                if count < len(times):
+                    packet.stream = stream
+                    set_time(packet, info, times, count)
+                    yield packet
+                count += 1
+    if count != len(times):
+        raise OSError(
+            f"the {len(segments)} segments hold {count} frames, not {len(times)}; each must be there once; "
+            "remove them and run again"
+        )
+
+
+class _Track:
+    """A sound track of the joined file: copied, or encoded anew where the container cannot hold the source's codec."""
+
+    def __init__(self, container: OutputContainer, source: AudioStream, out: Path) -> None:
+        taken, encoder = _SOUND.get(out.suffix.lower(), _SOUND[".mp4"])
+        self._copied = source.codec_context.name in taken
+        self._keeps_negative = out.suffix.lower() in (".mp4", ".mov", ".m4v")
+        self._last: int | None = None
+        if self._copied:
+            self._stream = container.add_stream_from_template(source, opaque=True)
+        else:
+            layout = source.layout.name if source.channels in (1, 2, 6) else "stereo"
+            rate = source.rate if encoder == "aac" and source.rate in _AAC_RATES else 48000
+            self._stream = cast(AudioStream, container.add_stream(encoder, rate=rate, layout=layout))
+            self._stream.codec_context.open()
+            self._resampler = av.AudioResampler(
+                format=self._stream.format, layout=layout, rate=rate, frame_size=self._stream.frame_size or None
+            )
+        if source.language:
+            self._stream.metadata["language"] = source.language
+
+    def add(self, packet: Packet | None, zero: Fraction) -> list[Packet]:
+        """Turn a packet of the source (None: there are no more) into packets of the track, `zero` seconds earlier."""
+        if self._copied:
+            ready = [] if packet is None else [self._moved(packet, zero)]
+        else:
+            ready = self._encoded(packet, zero)
+        kept = []
+        for each in ready:
+            moment = each.dts if each.dts is not None else each.pts
+            # Players bear a gap in the sound of a damaged source; containers refuse time that stands still.
+            if moment is None or (self._last is not None and moment <= self._last):
+                continue
+            if moment < 0 and not self._keeps_negative:  # the container would move the pictures instead
+                continue
+            self._last = each.dts = moment
+            each.stream = self._stream
+            kept.append(each)
+        return kept
+
+    def _moved(self, packet: Packet, zero: Fraction) -> Packet:
+        offset = round(zero / packet.time_base)
+        packet.dts = None if packet.dts is None else packet.dts - offset
+        packet.pts = None if packet.pts is None else packet.pts - offset
+        return packet
+
+    def _encoded(self, packet: Packet | None, zero: Fraction) -> list[Packet]:
+        try:
+            frames = [] if packet is None else packet.decode()
+        except FFMPEG_ERRORS:
+            return []
+        for frame in frames:
+            if frame.pts is not None and frame.time_base:
+                frame.pts -= round(zero / frame.time_base)
+        blocks = [
+            block
+            for frame in [*frames, *([None] if packet is None else [])]
+            for block in self._resampler.resample(frame)
+        ]
+        packets = [out for block in blocks for out in self._stream.encode(block)]
+        return packets + (self._stream.encode(None) if packet is None else [])
+
+
+def _sound(
+    source: InputContainer, tracks: dict[int, _Track], info: VideoInfo, start: int, end: int
+) -> Iterator[Packet]:
+    """Give the packets of all sound tracks that belong to frames start..end-1."""
+    zero = _zero(info, start) * info.time_base
+    stop = info.times[end] * info.time_base if end < info.count else None
+    if start > 0:
+        # Some seconds early, as sound may lie before its picture in the file.
+        try:
+            source.seek(max(0, int((zero - 5) * av.time_base)))
+        except FFMPEG_ERRORS:
+            source.seek(0)
+    packets = source.demux([source.streams[index] for index in tracks])
+    errors = 0
+    while errors < _MOST_ERRORS:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            break
+        except FFMPEG_ERRORS:
+            errors += 1
+            packets = source.demux([source.streams[index] for index in tracks])
+            continue
+        if packet.size == 0 or packet.pts is None:
+            continue
+        begin = packet.pts * packet.time_base
+        if stop is not None and begin >= stop:
+            continue
+        if start > 0 and begin + (packet.duration or 0) * packet.time_base <= zero:
+            continue
+        yield from tracks[packet.stream_index].add(packet, zero)
+    for track in tracks.values():
+        yield from track.add(None, zero)

@@ -1,0 +1,308 @@
+"""Read video files: count and time their frames without decoding them, and decode any range of them, exactly."""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo, to_rgb, turn_upright
+
+# Only real containers: FFmpeg would also "play" text files, playlists that name other files, and single pictures.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,gif,flv,ogg,asf,mxf,nut,ivf,h264,hevc,m4v,obu,av1"
+_MOST_PIXELS = 2**27  # 16384 x 8192; more is a garbled header
+_MOST_ERRORS = 64  # read errors after which a file is taken to have ended
+_MOST_THREADS = 8  # each holds some frames, so memory grows with them
+_FIRST = 8  # frames to look at; frames out of order show within a few
+_LOOK_BACK = 300  # frames to go back where seeking went too far
+_COMMON_RATE = 1001 * 1000  # denominators up to here hold every usual frame rate
+
+
+@dataclass
+class _Found:
+    """What a file's video packets say."""
+
+    times: list[int]
+    duration: int
+    timed: bool = True
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video file, set up to decode in threads.
+
+    Raises:
+        OSError: it cannot be read, or it holds no video.
+    """
+    if not path.exists():
+        raise OSError(f"{path} does not exist; it must be a video or a folder of pictures; check the spelling")
+    if path.stat().st_size == 0:
+        raise OSError(f"{path} is empty; it must be a video; copy it again from its source")
+    try:
+        # An absolute path, as FFmpeg would take "data:x" or "http:x" for something else than a file.
+        options = {"format_whitelist": _FORMATS}
+        container = av.open(str(path.resolve()), container_options=options, metadata_errors="replace")
+    except FFMPEG_ERRORS as error:
+        raise OSError(
+            f"{path} cannot be read as a video ({_reason(error)}); it must be a whole mp4, mov, mkv, webm or gif; "
+            "copy it again from its source, or convert it with ffmpeg"
+        ) from error
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams or streams[0].codec_context is None:
+            raise OSError(f"{path} has no video that can be decoded; it must hold one; convert it with ffmpeg")
+        stream = streams[0]
+        stream.thread_type = "AUTO"
+        stream.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
+        yield container, stream
+
+
+def probe_video(path: Path) -> VideoInfo:
+    """Find out what a video file holds: its packets are counted, and one frame is decoded.
+
+    Raises:
+        OSError: it cannot be read, holds no video, or none of its frames can be decoded.
+    """
+    with open_video(path) as (container, stream):
+        gif = "gif" in container.format.name
+        audio = bool(container.streams.audio)
+        base = stream.time_base or Fraction(1, 1000)
+        given_rate = stream.average_rate
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        found = _count_packets(container, stream)
+    first, colour, ordered = _first_frames(path)
+    if not found.timed:
+        found = _count_frames(path, base, given_rate)
+    h, w = first.height, first.width
+    rotation, mirrored = _orientation(first)
+    rate = _rate(found, base, given_rate)
+    return VideoInfo(
+        path=path,
+        kind="gif" if gif else "video",
+        size=(w, h) if rotation in (90, 270) else (h, w),
+        count=len(found.times),
+        rate=rate,
+        time_base=base,
+        times=tuple(found.times),
+        duration=max(found.duration, found.times[-1] - found.times[0] + 1),
+        rotation=rotation,
+        colour=colour,
+        audio=audio,
+        names=tuple(f"{i:05d}" for i in range(len(found.times))),
+        mirrored=mirrored,
+        aspect=aspect,
+        timed=found.timed and ordered and not gif,  # GIFs cannot be sought
+    )
+
+
+def read_video(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
+    """Decode frames start..end-1; yields (index, upright RGB or None, what is wrong), each index once, in order."""
+    reformatter = VideoReformatter()
+    index, wrong = start, "does not decode"
+    for found, frame in _frames_from(info, start):
+        if found >= end:
+            break
+        if frame is None or found < index:
+            continue
+        if (frame.height, frame.width) != info.stored_size:
+            wrong = f"has {frame.width}x{frame.height} pixels, unlike the first one"
+            continue
+        for missing in range(index, found):
+            yield missing, None, wrong
+        yield found, turn_upright(to_rgb(frame, info.colour, reformatter), info), ""
+        index = found + 1
+        if index == end:
+            return
+    for missing in range(index, end):
+        yield missing, None, wrong
+
+
+def _frames_from(info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    """Decode from the key frame before `start` to the file's end; yields (index, frame or None where it is damaged)."""
+    # Seeking may land behind the wanted frame (open groups of pictures, files without an index): then go back further.
+    places = sorted({start, max(0, start - _LOOK_BACK), 0} if info.timed else {0}, reverse=True)
+    for place in places:
+        with open_video(info.path) as (container, stream):
+            if place > 0:
+                try:
+                    container.seek(info.times[place], stream=stream)
+                except FFMPEG_ERRORS:
+                    continue
+            arrived = place == 0
+            for index, frame in _numbered(info, container, stream):
+                if not arrived:
+                    if frame is None:
+                        continue
+                    if index > start:
+                        break
+                    arrived = True
+                yield index, frame
+            if arrived:
+                return
+
+
+def _numbered(
+    info: VideoInfo, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[int, av.VideoFrame | None]]:
+    for count, frame in enumerate(_decoded(container, stream)):
+        index = count
+        if info.timed:
+            index = bisect_left(info.times, frame.pts) if frame.pts is not None else info.count
+            if index == info.count or info.times[index] != frame.pts:
+                continue
+        yield index, None if frame.is_corrupt else frame
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Decode all that can be decoded, in display order; what cannot is left out."""
+    for packet in _packets(container, stream):
+        try:
+            frames = stream.decode(packet)
+        except FFMPEG_ERRORS:
+            continue
+        yield from frames
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """Give all packets that can be read, the last one empty (it flushes the decoder)."""
+    errors = 0
+    packets = container.demux(stream)
+    while errors < _MOST_ERRORS:
+        try:
+            yield next(packets)
+        except StopIteration:
+            return
+        except FFMPEG_ERRORS:
+            errors += 1
+            packets = container.demux(stream)
+
+
+def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
+    """Time the frames by their packets."""
+    shown: list[tuple[int | None, int]] = []  # (time, duration)
+    start, read = None, 0
+    for packet in _packets(container, stream):
+        if packet.size == 0:
+            continue
+        read += 1
+        if packet.is_discard:  # outside the file's edit list: decoded, never shown
+            continue
+        shown.append((packet.pts, packet.duration or 0))
+        if packet.is_keyframe and start is None:
+            start = packet.pts
+    timed = [(time, duration) for time, duration in shown if time is not None]
+    # What comes before the first key frame cannot be decoded, and no viewer shows it.
+    spans = sorted((time, duration) for time, duration in timed if start is None or time >= start)
+    times = [time for time, _ in spans]
+    if not spans or len(timed) < len(shown) or len(set(times)) < len(times):
+        return _Found([], 0, timed=False)
+    step = (times[-1] - times[0]) // (len(times) - 1) if len(times) > 1 else spans[-1][1]
+    last = spans[-1][1] or step
+    # Where frames are lost at the end, keep their places, so that reading says which ones are missing.
+    for _ in range(_promised(container, stream, spans[0][0]) - read):
+        times.append(times[-1] + max(step, 1))
+    return _Found(times, times[-1] - times[0] + max(last, 1))
+
+
+def _promised(container: InputContainer, stream: VideoStream, first: int) -> int:
+    """Say how many frames a file should hold by its own words, if it is known to be cut short; otherwise 0 or less."""
+    kind = container.format.name
+    if "mov" in kind:
+        return len(stream.index_entries)
+    with Path(container.name).open("rb") as file:
+        head = file.read(4096)
+        size = file.seek(0, os.SEEK_END)
+    if "avi" in kind:
+        return stream.frames if int.from_bytes(head[4:8], "little") + 8 > size else 0
+    if "matroska" in kind:
+        return _promised_matroska(head, size, stream, first)
+    return 0
+
+
+def _promised_matroska(head: bytes, size: int, stream: VideoStream, first: int) -> int:
+    at = head.find(b"\x18\x53\x80\x67")  # the segment, which holds everything; its size follows
+    if at < 0 or at + 12 > len(head) or head[at + 4] != 1:
+        return 0
+    length = int.from_bytes(head[at + 5 : at + 12], "big")
+    if length == 2**56 - 1 or at + 12 + length <= size:  # all ones: unknown, as in live recordings
+        return 0
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\D*", stream.metadata.get("DURATION", ""))
+    if match is None or not stream.average_rate:
+        return 0
+    seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) - float(first * (stream.time_base or 0))
+    return min(round(seconds * float(stream.average_rate)), 10_000_000)
+
+
+def _count_frames(path: Path, base: Fraction, rate: Fraction | None) -> _Found:
+    """Count the frames by decoding them all, for files whose packets have no usable times."""
+    with open_video(path) as (container, stream):
+        times = [frame.pts for frame in _decoded(container, stream)]
+    known = [time for time in times if time is not None]
+    if len(known) < len(times) or known != sorted(set(known)):
+        step = max(1, round(1 / (rate or 25) / base))
+        known = [index * step for index in range(len(times))]
+    step = (known[-1] - known[0]) // (len(known) - 1) if len(known) > 1 else 1
+    return _Found(known, known[-1] - known[0] + max(step, 1), timed=False)
+
+
+def _first_frames(path: Path) -> tuple[av.VideoFrame, Colour, bool]:
+    """Decode the first frame; gives it, the file's colour tags, and whether frames come in the order of their times."""
+    with open_video(path) as (container, stream):
+        frames = [frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt]
+        if not frames:
+            raise OSError(f"{path} has no frame that decodes; it must be a whole video; copy it again from its source")
+        first = frames[0]
+        if first.height * first.width > _MOST_PIXELS:
+            raise OSError(f"{path} claims {first.width}x{first.height} pixels; at most {_MOST_PIXELS} can be; scale it")
+        times = [-1 if frame.pts is None else frame.pts for frame in frames]
+        ordered = all(a < b for a, b in pairwise(times))  # not so for H.264 in AVI, which has no frame times
+        pairs = (
+            (first.color_primaries, stream.color_primaries),
+            (first.color_trc, stream.color_trc),
+            (first.colorspace, stream.colorspace),
+        )
+        tags = [next((int(tag) for tag in pair if tag not in (UNSPECIFIED, None)), UNSPECIFIED) for pair in pairs]
+        full = first.format.name.startswith("yuvj")
+        return first, Colour(*tags, range=2 if full else first.color_range or stream.color_range or 0), ordered
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+    """Read the display matrix: (degrees clockwise, flipped left to right afterwards)."""
+    try:
+        matrix = np.frombuffer(bytes(cast(Any, frame.side_data)["DISPLAYMATRIX"]), np.int32).astype(float)
+    except (KeyError, ValueError):
+        return 0, False
+    # (x, y) is shown at (a x + c y, b x + d y), y down.
+    a, b, _, c, d = matrix[:5]
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, c = -a, -c
+    return round(np.degrees(np.arctan2(b, a)) / 90) * 90 % 360, bool(mirrored)
+
+
+def _rate(found: _Found, base: Fraction, given: Fraction | None) -> Fraction:
+    """Give the average frame rate: the file's own word where its frame times bear it out, as that is exact."""
+    span = (found.times[-1] - found.times[0]) * base
+    measured = (len(found.times) - 1) / span if span else given or Fraction(25)
+    if given and abs(given / measured - 1) < 0.005:
+        return given
+    return Fraction(measured).limit_denominator(_COMMON_RATE)
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Files in, files out: `voin.complete` and `voin.mask`, in chunks, resumable."""

@@ -1,0 +1,186 @@
+"""Look at everything a job is given before it starts: a mistake is refused here, while nothing is written yet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voin.core.progress import Progress
+from voin.io.images import shown
+from voin.io.masks import MaskSource, open_masks
+from voin.io.shots import read_cuts
+from voin.io.video import VideoInfo, probe
+from voin.jobs.options import CompleteOptions
+
+_SMALLEST = 32  # pixels; nothing can be tracked in less
+
+# Bytes for a pixel in each kind of file, on the safe side.
+_PNG_BYTES, _VIDEO_BYTES, _LOSSLESS_BYTES, _LAYER_BYTES, _FLOW_BYTES = 2.5, 0.15, 2.0, 1.5, 10.0
+_EMPTY_BYTES = 0.02  # transparent pixels and label maps
+_HIDDEN_SHARE = 2.0  # the whole object over its visible part
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The checked input of a job.
+
+    Attributes:
+        info: the video.
+        masks: visible masks of the objects `ids`.
+        amodal: masks of the whole objects, where given.
+        occluder: masks of what is in front, where given.
+        ids: objects that are seen in the range, from front to back.
+        start: first frame.
+        end: frame after the last one.
+        cuts: frames that begin a shot, where the user says so; None where they are to be found.
+    """
+
+    info: VideoInfo
+    masks: MaskSource
+    amodal: MaskSource | None
+    occluder: MaskSource | None
+    ids: tuple[int, ...]
+    start: int
+    end: int
+    cuts: tuple[int, ...] | None
+
+    @property
+    def count(self) -> int:
+        """Frames in the range."""
+        return self.end - self.start
+
+    def boxes(self, number: int) -> np.ndarray:
+        """Give the boxes of an object in all frames of the video, (t, 4): of all that is known of its place."""
+        boxes = self.masks.boxes[self.masks.ids.index(number)]
+        if self.amodal is None:
+            return boxes
+        whole = self.amodal.boxes[self.amodal.ids.index(number)]
+        both = np.concatenate([np.minimum(boxes[:, :2], whole[:, :2]), np.maximum(boxes[:, 2:], whole[:, 2:])], axis=1)
+        return np.where(_some(whole), np.where(_some(boxes), both, whole), boxes)
+
+    def areas(self, number: int) -> np.ndarray:
+        """Give the visible pixels of an object in all frames of the video, (t,)."""
+        return self.masks.areas[self.masks.ids.index(number)]
+
+
+def _some(boxes: np.ndarray) -> np.ndarray:
+    return np.all(boxes[:, 2:] > boxes[:, :2], axis=1, keepdims=True)
+
+
+def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: Progress) -> Inputs:
+    """Open the video and all masks, and check that they fit each other and the options.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: something does not fit.
+    """
+    info = probe(video)
+    if min(info.size) < _SMALLEST:
+        raise ValueError(
+            f"{video} is {shown(info.size)}; frames must be at least {_SMALLEST}x{_SMALLEST}; give a larger video"
+        )
+    start, end = _range(info, options)
+    if options.cuts == "auto":
+        cuts = None
+    elif options.cuts == "none":
+        cuts = ()
+    else:
+        cuts = tuple(cut for cut in read_cuts(Path(options.cuts), info.count) if start < cut < end)
+    shared: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "progress": _steps(progress)}
+    visible = open_masks(masks, info, frames=options.mask_frames, ids=options.ids or None, **shared)
+    ids = _seen(visible, masks, start, end, options)
+    amodal = open_masks(options.amodal, info, ids=ids, **shared) if options.amodal else None
+    occluder = open_masks(options.occluder, info, **shared) if options.occluder else None
+    return Inputs(info, visible, amodal, occluder, _ordered(ids, options), start, end, cuts)
+
+
+def _range(info: VideoInfo, options: CompleteOptions) -> tuple[int, int]:
+    end = info.count if options.end is None else options.end
+    if not 0 <= options.start < end <= info.count:
+        raise ValueError(
+            f"frames {options.start} to {end} are asked of {info.path}; it has the frames 0 to {info.count} (the last "
+            "number is not included); choose a start below the end, both within these"
+        )
+    return options.start, end
+
+
+def _steps(progress: Progress) -> Callable[[int, int], None]:
+    def step(done: int, total: int) -> None:
+        if done == 1:
+            progress.stage("masks", total)
+        progress.advance("masks")
+
+    return step
+
+
+def _seen(source: MaskSource, path: Path, start: int, end: int, options: CompleteOptions) -> tuple[int, ...]:
+    """Give the objects that are visible in the range."""
+    seen = tuple(number for number, areas in zip(source.ids, source.areas, strict=True) if areas[start:end].any())
+    lost = sorted(set(options.ids) - set(seen))
+    if lost or not seen:
+        what = f"no object {', '.join(map(str, lost))}" if lost else "no object"
+        raise ValueError(
+            f"{path} has {what} in the frames {start} to {end}; what is to be completed must be seen there; "
+            "choose other frames or other objects"
+        )
+    return seen
+
+
+def _ordered(ids: tuple[int, ...], options: CompleteOptions) -> tuple[int, ...]:
+    if options.order and sorted(options.order) != sorted(ids):
+        raise ValueError(
+            f"the order is {', '.join(map(str, options.order))} for the objects {', '.join(map(str, sorted(ids)))}; "
+            "it must name each of them once, the front-most first; correct it"
+        )
+    return options.order or tuple(sorted(ids))
+
+
+def check_room(inputs: Inputs, out: Path, options: CompleteOptions, png: bool, share: float = 1.0) -> None:
+    """Refuse a folder without room for the output, of which `share` is still to be written.
+
+    Raises:
+        OSError: too little room, or it cannot be written there.
+    """
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise OSError(f"{place} is a file; the output must be a folder; choose another name")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OSError(f"{place} cannot be written to; the output needs a folder that can; choose another one")
+    needed = share * _output_bytes(inputs, options, png)
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OSError(
+            f"{place} has room for {_size(free)}; the output needs about {_size(needed)}; "
+            "make room, choose another folder, or fewer frames with --start and --end"
+        )
+
+
+def _output_bytes(inputs: Inputs, options: CompleteOptions, png: bool) -> float:
+    """Estimate the size of all output, with what is needed on the way to it."""
+    h, w = inputs.info.size
+    pixels = h * w * inputs.count
+    span = slice(inputs.start, inputs.end)
+    shown_pixels = sum(float(inputs.areas(number)[span].sum()) for number in inputs.ids)
+    objects = min(pixels * len(inputs.ids), _HIDDEN_SHARE * shown_pixels)
+    video = _LOSSLESS_BYTES if options.quality.lossless else _VIDEO_BYTES
+    # Videos are there twice when their segments are joined.
+    total = pixels * (_PNG_BYTES if png else 2 * video) + pixels * _EMPTY_BYTES + inputs.count * 4096
+    if options.layer == "png":
+        total += objects * _PNG_BYTES + pixels * len(inputs.ids) * _EMPTY_BYTES
+    elif options.layer != "none":
+        total += 2 * (objects * _LAYER_BYTES + pixels * len(inputs.ids) * _EMPTY_BYTES)
+    if options.save_confidence:
+        total += objects + pixels * _EMPTY_BYTES
+    return total + (objects * _FLOW_BYTES if options.save_flow else 0)
+
+
+def _size(count: float | int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

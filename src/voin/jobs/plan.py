@@ -1,0 +1,122 @@
+"""Divide the work: shots between cuts, a window for each object in each shot, and chunks that fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from voin.core.progress import Progress
+from voin.io.shots import CutDetector
+from voin.io.video import read
+from voin.jobs.check import Inputs
+from voin.jobs.options import CompleteOptions
+from voin.method.window import WindowConfig, Windows, fit_windows
+
+# What the windows in memory may take: those of a chunk with its context, and those read ahead for the next one.
+_MOST_BYTES = 150 * 2**20
+_LEAST_CORE, _LEAST_CONTEXT, _LEAST_AHEAD = 8, 4, 2  # frames, however large they are
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """Frames start..end-1, without a cut, and the windows of the objects that occur in them."""
+
+    start: int
+    end: int
+    windows: dict[int, Windows]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames completed at once.
+
+    Attributes:
+        number: 0, 1, ... over the whole job.
+        shot: the shot it lies in.
+        start: first frame to complete.
+        end: frame after the last one to complete.
+        first: first frame to look at, the context included.
+        last: frame after the last one to look at.
+    """
+
+    number: int
+    shot: Shot
+    start: int
+    end: int
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        """Frames to complete."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All chunks of a job in order, and how many frames to read ahead of them."""
+
+    shots: tuple[Shot, ...]
+    chunks: tuple[Chunk, ...]
+    ahead: int
+
+
+def find_cuts(inputs: Inputs, options: CompleteOptions, progress: Progress) -> tuple[int, ...]:
+    """Find the frames that begin a new shot by reading all frames of the range once."""
+    progress.stage("cuts", inputs.count)
+    detector = CutDetector()
+    found = []
+    frames = read(inputs.info, inputs.start, inputs.end, skip_broken=options.skip_broken)
+    for index, frame in enumerate(frames, start=inputs.start):
+        if detector.is_cut(frame):
+            found.append(index)
+        progress.advance("cuts")
+    return tuple(found)
+
+
+def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig, options: CompleteOptions) -> Plan:
+    """Divide the range into shots at `cuts`, and these into chunks."""
+    edges = [inputs.start, *cuts, inputs.end]
+    shots = tuple(_shot(inputs, start, end, window) for start, end in pairwise(edges))
+    span = options.chunk_frames + 2 * options.context_frames
+    core, context, ahead = _lengths(max(_frame_bytes(inputs, shot, span) for shot in shots), options)
+    chunks = [chunk for shot in shots for chunk in _divide(shot, core, context)]
+    return Plan(shots, tuple(Chunk(number, *each) for number, each in enumerate(chunks)), ahead)
+
+
+def _shot(inputs: Inputs, start: int, end: int, window: WindowConfig) -> Shot:
+    boxes = {number: inputs.boxes(number)[start:end] for number in inputs.ids}
+    return Shot(start, end, {number: fit_windows(each, window) for number, each in boxes.items() if each.any()})
+
+
+def _frame_bytes(inputs: Inputs, shot: Shot, span: int) -> int:
+    """Say what the windows of a frame take, on average over the `span` frames in a row in which they are largest."""
+    planes = 3 + 1 + (inputs.amodal is not None) + (inputs.occluder is not None)
+    each = planes * sum((windows.side**2 for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
+    return int(np.lib.stride_tricks.sliding_window_view(each, min(span, len(each))).mean(axis=1).max())
+
+
+def _lengths(frame_bytes: int, options: CompleteOptions) -> tuple[int, int, int]:
+    """Choose (frames of a chunk, frames of context, frames read ahead) so that the windows fit into memory."""
+    core, context = options.chunk_frames, options.context_frames
+    room = _MOST_BYTES // max(frame_bytes, 1)
+    # Reading ahead costs least to do without; with a quarter of it left, everything shrinks alike.
+    share = min(1.0, room / (core + 2 * context + core / 4))
+    if share < 1:
+        core, context = (
+            max(min(core, _LEAST_CORE), int(share * core)),
+            max(min(context, _LEAST_CONTEXT), int(share * context)),
+        )
+    return core, context, min(core // 2 + 1, max(_LEAST_AHEAD, room - core - 2 * context))
+
+
+def _divide(shot: Shot, core: int, context: int) -> Iterator[tuple[Shot, int, int, int, int]]:
+    """Divide a shot into chunks of nearly the same length."""
+    length = shot.end - shot.start
+    parts = -(-length // core)
+    edges = [shot.start + length * part // parts for part in range(parts + 1)]
+    for start, end in pairwise(edges):
+        yield shot, start, end, max(shot.start, start - context), min(shot.end, end + context)

@@ -1,0 +1,111 @@
+"""Read frames in a thread and keep of each only the objects' windows; the whole frames are dropped at once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voin.core.overlap import Feed
+from voin.io.video import read
+from voin.jobs.check import Inputs
+from voin.jobs.options import CompleteOptions
+from voin.jobs.plan import Chunk, Plan, Shot
+from voin.method.window import ObjectClip, cut
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """One object's window in one frame, native pixels; see ObjectClip."""
+
+    frame: np.ndarray
+    visible: np.ndarray
+    amodal: np.ndarray | None
+    occluder: np.ndarray | None
+
+
+class CropReader:
+    """Gives the clips of each chunk, in one pass over the frames; frames that two chunks share are decoded once.
+
+    Attributes:
+        seconds: spent on reading so far.
+    """
+
+    def __init__(self, inputs: Inputs, plan: Plan, todo: Sequence[Chunk], options: CompleteOptions) -> None:
+        self.seconds = 0.0
+        self._inputs = inputs
+        self._skip_broken = options.skip_broken
+        self._held: deque[tuple[int, dict[int, Crop]]] = deque()
+        self._feed = Feed(self._read(todo), plan.ahead, "read")
+
+    def clips(self, chunk: Chunk) -> dict[int, ObjectClip]:
+        """Give a clip, context included, for each object that is to be seen in it; the chunks must come in order."""
+        self.release(chunk)
+        while not self._held or self._held[-1][0] < chunk.last - 1:
+            index, crops = next(self._feed)
+            if index >= chunk.first:
+                self._held.append((index, crops))
+            del crops
+        held = [crops for index, crops in self._held if index < chunk.last]
+        clips = {number: self._clip(number, chunk, held) for number in chunk.shot.windows}
+        return {number: clip for number, clip in clips.items() if _anything(clip)}
+
+    def release(self, following: Chunk) -> None:
+        """Drop the frames that neither `following` nor a later chunk needs."""
+        while self._held and self._held[0][0] < following.first:
+            self._held.popleft()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._feed.close()
+        self._held.clear()
+
+    def _clip(self, number: int, chunk: Chunk, held: list[dict[int, Crop]]) -> ObjectClip:
+        crops = [each[number] for each in held]
+        windows = chunk.shot.windows[number][chunk.first - chunk.shot.start : chunk.last - chunk.shot.start]
+        return ObjectClip(
+            windows=windows,
+            size=self._inputs.info.size,
+            frames=[crop.frame for crop in crops],
+            visible=[crop.visible for crop in crops],
+            amodal=[crop.amodal for crop in crops if crop.amodal is not None] or None,
+            occluder=[crop.occluder for crop in crops if crop.occluder is not None] or None,
+        )
+
+    def _read(self, todo: Sequence[Chunk]) -> Iterator[tuple[int, dict[int, Crop]]]:
+        shots = iter(dict.fromkeys(chunk.shot for chunk in todo))
+        shot = next(shots)
+        index, end = todo[0].first, todo[-1].last
+        frames = read(self._inputs.info, index, end, skip_broken=self._skip_broken)
+        while index < end:
+            if index == shot.end:
+                shot = next(shots)
+            began = time.perf_counter()
+            crops = self._cut(next(frames), index, shot)
+            self.seconds += time.perf_counter() - began
+            yield index, crops
+            index += 1
+
+    def _cut(self, frame: np.ndarray, index: int, shot: Shot) -> dict[int, Crop]:
+        inputs, at = self._inputs, index - shot.start
+        label = inputs.masks.label(index)
+        whole = inputs.amodal.label(index) if inputs.amodal else None
+        front = inputs.occluder.label(index) > 0 if inputs.occluder else None
+        crops = {}
+        for number, windows in shot.windows.items():
+            visible = cut(label, windows, at) == number
+            crops[number] = Crop(
+                frame=cut(frame, windows, at),
+                visible=visible,
+                amodal=None if whole is None else (cut(whole, windows, at) == number) | visible,
+                occluder=None if front is None else cut(front, windows, at),
+            )
+        return crops
+
+
+def _anything(clip: ObjectClip) -> bool:
+    """Say whether anything is known of the object in a clip; where it is hidden throughout, nothing can be done."""
+    return any(mask.any() for mask in clip.visible) or any(mask.any() for mask in clip.amodal or ())

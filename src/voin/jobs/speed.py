@@ -1,0 +1,290 @@
+"""How fast the main job is here: `voin bench` runs it on a synthetic clip and measures it.
+
+The clip: a textured ellipse moves to and fro behind a bar, before a textured ground that drifts. It is made outside the
+measured time, and the job runs in a process of its own, so that the peak of memory is the job's alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import re
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from voin.core import __version__
+from voin.io.images import write_image
+from voin.io.video import Colour, VideoInfo, VideoWriter
+
+if TYPE_CHECKING:
+    from voin.core.progress import Progress
+
+BAR_WIDTH = 0.35  # of the object's width
+STEP = 1 / 240  # of the frame's width, between two frames
+DRIFT = 2  # pixels of the ground between two frames
+NOISE = 2.0  # levels, new in every frame, as from a camera
+TINT = 0.4  # of the colours in the textures' grey
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What to measure.
+
+    Args:
+        size: (h, w) of the clip.
+        frames: its length.
+        flow: name of the optical flow, see `voin.method.load.load`.
+        share: area of the object over that of the frame.
+        device: where to compute.
+        raft_weights: a file for RAFT, see `voin.method.load.load`.
+        method: likewise.
+        model: likewise.
+    """
+
+    size: tuple[int, int] = (1080, 1920)
+    frames: int = 100
+    flow: str = "dis"
+    share: float = 0.1
+    device: str = "auto"
+    raft_weights: Path | None = None
+    method: str = "voin"
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        h, w = self.size
+        if not (64 <= h <= 8192 and 64 <= w <= 8192):
+            raise ValueError(f"the size is {w}x{h}; both sides must lie in 64 to 8192; give 1920x1080")
+        if not 2 <= self.frames <= 1_000_000:
+            raise ValueError(f"the clip has {self.frames} frames; it must have 2 to 1000000; give 100")
+        if not 0.001 <= self.share <= 0.2:
+            raise ValueError(f"the object's share is {self.share}; it must lie in 0.001 to 0.2; give 0.1")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Turn "1920x1080" into (h, w)."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
+    if match is None:
+        raise ValueError(f"the size is {text!r}; it must be width x height in pixels; write 1920x1080")
+    return int(match[2]), int(match[1])
+
+
+def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, Any]:
+    """Make the clip, run the main job on it in a fresh process, and measure.
+
+    Returns:
+        `method`, `model`, `size`, `frames`, `flow`, `share`, `device` of the config; `seconds` from the job's start to
+        its end, without the start of Python; `frames_per_second` end to end; `stages`: name -> seconds;
+        `startup_seconds`: imports and models; `peak_memory`: bytes, None where the system does not tell; `voin`,
+        `python`, `platform`, `cores`.
+    """
+    with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
+        make_clip(Path(folder), config, progress)
+        measured = _run_apart(Path(folder), config, progress)
+    h, w = config.size
+    return {
+        "method": config.method,
+        "model": config.model,
+        "size": f"{w}x{h}",
+        "frames": config.frames,
+        "flow": config.flow,
+        "share": config.share,
+        "device": config.device,
+        **measured,
+        "voin": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+    }
+
+
+def make_clip(folder: Path, config: BenchConfig, progress: Progress | None = None) -> None:
+    """Write `video.mp4` and `masks/00000.png`... into `folder`, a frame at a time."""
+    (folder / "masks").mkdir()
+    times = tuple(range(config.frames))
+    info = VideoInfo(
+        path=folder / "video.mp4",
+        kind="video",
+        size=config.size,
+        count=config.frames,
+        rate=Fraction(25),
+        time_base=Fraction(1, 25),
+        times=times,
+        rotation=0,
+        colour=Colour(),
+        audio=False,
+        names=tuple(f"{index:05d}" for index in times),
+        duration=config.frames,
+    )
+    if progress is not None:
+        progress.stage("clip", config.frames)
+    with VideoWriter(info.path, info, times) as writer:
+        for index, (frame, visible) in enumerate(synthetic_frames(config)):
+            writer.write(frame)
+            write_image(folder / "masks" / f"{index:05d}.png", visible.astype(np.uint8) * 255)
+            if progress is not None:
+                progress.advance("clip")
+
+
+def synthetic_frames(config: BenchConfig) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]]:
+    """Yield each frame and the visible mask of its object; the same for the same config.
+
+    The motion repeats, so that every stretch of the clip costs the same however long it is.
+    """
+    h, w = config.size
+    area = 4 / np.pi * config.share * h * w  # of the ellipse's box; a circle where that fits in
+    object_w = min(round(area**0.5), round(0.42 * w))
+    object_h = min(round(area / object_w), round(0.9 * h))
+    object_w = round(area / object_h)
+    radii = (object_w // 2, object_h // 2)
+    shape = cv2.ellipse(np.zeros((object_h, object_w), np.uint8), radii, radii, 0, 0, 360, 1, -1).astype(bool)
+    texture = _texture(object_h, object_w, (90, 255), seed=1)
+    reach = max(1, w // 8)  # columns of ground beyond the frame
+    ground = _texture(h, w + reach, (20, 170), seed=2)
+    bar_w = max(8, round(object_w * BAR_WIDTH))
+    bar = slice((w - bar_w) // 2, (w - bar_w) // 2 + bar_w)
+    bar_texture = _texture(h, bar_w, (150, 190), seed=3)
+    travel = min(w - object_w, object_w + bar_w)  # from wholly seen to wholly seen
+    top, first = (h - object_h) // 2, (w - object_w - travel) // 2
+    step = max(1.0, w * STEP)
+    random = np.random.default_rng(4)
+    grain = (NOISE * random.standard_normal((h + 32, w + 32, 3), np.float32)).round().astype(np.int16)
+    for index in range(config.frames):
+        drift = round(_to_and_fro(index * DRIFT, reach))
+        left = first + round(_to_and_fro(index * step, travel))
+        frame = ground[:, drift : drift + w].copy()
+        visible = np.zeros((h, w), bool)
+        box = (slice(top, top + object_h), slice(left, left + object_w))
+        frame[box][shape] = texture[shape]
+        visible[box] = shape
+        frame[:, bar] = bar_texture
+        y, x = random.integers(0, 33, 2)
+        frame = cv2.add(frame, grain[y : y + h, x : x + w], dtype=cv2.CV_8U)
+        visible[:, bar] = False
+        yield frame, visible
+
+
+def _texture(h: int, w: int, levels: tuple[int, int], seed: int) -> np.ndarray:
+    """Make noise with the spectrum of photographs (every octave as strong), mostly grey."""
+    random = np.random.default_rng(seed)
+    picture = np.zeros((h, w, 3), np.float32)
+    for octave in range(1, 8):
+        coarse = (h // 2**octave + 4, w // 2**octave + 4)
+        noise = random.standard_normal((*coarse, 1), np.float32) + TINT * random.standard_normal(
+            (*coarse, 3), np.float32
+        )
+        scaled = (coarse[1] * 2**octave, coarse[0] * 2**octave)
+        picture += cv2.resize(noise, scaled, interpolation=cv2.INTER_CUBIC)[:h, :w]
+    low, high = np.percentile(picture[::4, ::4], [1, 99])
+    unit = ((picture - low) / max(high - low, 1e-6)).clip(0, 1)
+    return (levels[0] + unit * (levels[1] - levels[0])).astype(np.uint8)
+
+
+def _to_and_fro(distance: float | int, span: int) -> float | int:
+    """Fold a distance into 0..span, back and forth."""
+    at = distance % (2 * max(span, 1))
+    return min(at, 2 * max(span, 1) - at)
+
+
+def _run_apart(folder: Path, config: BenchConfig, progress: Progress | None) -> dict[str, Any]:
+    # Not forked: the job shall start with nothing but what it imports itself.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, folder, config), name="voin bench", daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            try:
+                kind, *values = ours.recv()
+            except EOFError:
+                process.join()
+                raise RuntimeError(
+                    f"the measured process ended with exit code {process.exitcode}; "
+                    "if it was killed for its memory, give a smaller --size"
+                ) from None
+            if kind == "done":
+                return values[0]
+            if kind == "failed":
+                error, trace = values
+                raise error from RuntimeError(trace)
+            if progress is not None:
+                getattr(progress, kind)(*values)
+    finally:
+        if process.is_alive():
+            process.join(timeout=2)
+        if process.is_alive():
+            process.terminate()
+        process.join()
+
+
+class _Sender:
+    """Sends a job's progress to the process that shows it, at most some times a second."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: dict[str, int] = {}
+        self._sent = 0.0
+
+    def stage(self, name: str, total: int) -> None:
+        self._connection.send(("stage", name, total))
+
+    def advance(self, name: str, count: int = 1) -> None:
+        self._waiting[name] = self._waiting.get(name, 0) + count
+        if time.monotonic() - self._sent > 0.1:
+            self.flush()
+
+    def flush(self) -> None:
+        for name, count in self._waiting.items():
+            self._connection.send(("advance", name, count))
+        self._waiting.clear()
+        self._sent = time.monotonic()
+
+
+def _work(connection: Connection, folder: Path, config: BenchConfig) -> None:
+    """Run the job; this is the measured process."""
+    try:
+        connection.send(("done", _measure(connection, folder, config)))
+    except KeyboardInterrupt:
+        pass  # the other process says so
+    except Exception as error:
+        connection.send(("failed", _sendable(error), traceback.format_exc()))
+
+
+def _measure(connection: Connection, folder: Path, config: BenchConfig) -> dict[str, Any]:
+    began = time.perf_counter()
+    from voin.jobs.complete import complete
+    from voin.method.load import load
+
+    inpainter = load(
+        config.method, model=config.model, flow=config.flow, raft_weights=config.raft_weights, device=config.device
+    )
+    ready = time.perf_counter()
+    sender = _Sender(connection)
+    record = complete(folder / "video.mp4", folder / "masks", folder / "out", inpainter=inpainter, progress=sender)
+    done = time.perf_counter()
+    sender.flush()
+    return {
+        "seconds": done - ready,
+        "frames_per_second": config.frames / (done - ready),
+        "stages": {stage: seconds for stage, seconds in record["seconds"].items() if stage != "total"},
+        "startup_seconds": ready - began,
+        "peak_memory": record["peak_memory_bytes"],
+    }
+
+
+def _sendable(error: Exception) -> Exception:
+    """Give an exception that survives the way to another process, with its message."""
+    kind = next((kind for kind in (ImportError, OSError, ValueError) if isinstance(error, kind)), RuntimeError)
+    return kind(str(error) if kind is not RuntimeError else f"{type(error).__name__}: {error}")

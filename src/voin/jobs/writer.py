@@ -1,0 +1,267 @@
+"""Write completed chunks: frames, label maps, layers, flow; a chunk is marked as finished once all of it is there."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from voin.core import draw as viz
+from voin.core.files import write_json, write_whole
+from voin.core.progress import Progress
+from voin.core.system import give_back
+from voin.core.types import Label, Picture
+from voin.io.images import write_image
+from voin.io.masks import write_label
+from voin.io.video import LayerWriter, VideoWriter, read
+from voin.jobs import preview
+from voin.jobs.check import Inputs
+from voin.jobs.layout import Folder
+from voin.jobs.options import CompleteOptions
+from voin.jobs.plan import Chunk, Plan
+from voin.method.window import Patch, paste
+
+_WORKERS = 2  # threads that compress pictures
+_PENDING = 4  # pictures that wait for them; memory grows with them
+_TRIM_FRAMES = 16  # how often freed memory is given back
+_FLOW_SHARE = 40  # the frame's longer side over the flow that is drawn in full colour
+
+
+@dataclass(frozen=True, eq=False)
+class CompletedChunk:
+    """What was completed in a chunk.
+
+    Attributes:
+        chunk: the chunk.
+        patches: for each object that is to be seen in it, front-most first, one patch a frame.
+        seconds: what it took, by stage.
+    """
+
+    chunk: Chunk
+    patches: dict[int, list[Patch]]
+    seconds: dict[str, float]
+
+
+def with_half_flow(patch: Patch) -> Patch:
+    """Give a patch with its flow in the 16 bits in which it is written: patches wait in memory."""
+    halves = [None if flow is None else flow.astype(np.float16) for flow in (patch.forward, patch.backward)]
+    return replace(patch, forward=halves[0], backward=halves[1])
+
+
+class ChunkWriter:
+    """Writes chunks in order; it reads the whole frames a second time, so that nobody has to keep them.
+
+    Args:
+        inputs: of the job.
+        plan: of the job.
+        first: first frame that will come.
+        folder: where to write.
+        options: how to write.
+        progress: told of each frame.
+        wall: gives the seconds that the run has taken so far.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        plan: Plan,
+        first: int,
+        folder: Folder,
+        options: CompleteOptions,
+        progress: Progress,
+        wall: Callable[[], float],
+    ) -> None:
+        self._inputs, self._plan, self._folder, self._options = inputs, plan, folder, options
+        self._layout = folder.layout
+        self._progress, self._wall = progress, wall
+        self._view = preview.View.around(inputs, plan)
+        self._next = first
+        self._broken: list[int] = []
+        self._frames: Iterator[np.ndarray] | None = None
+
+    def write(self, done: CompletedChunk, stopped: threading.Event) -> None:
+        """Write a chunk; if `stopped` is set meanwhile, it stays unfinished."""
+        began = time.perf_counter()
+        chunk = done.chunk
+        counts = {number: [_count(patch) for patch in patches] for number, patches in done.patches.items()}
+        hidden = [sum(each[i]["occluded"] for each in counts.values()) for i in range(chunk.count)]
+        shown = preview.candidates(hidden, chunk, len(self._plan.chunks))
+        columns = []
+        with ExitStack() as stack:
+            pool = stack.enter_context(_Pool())
+            videos = self._open_videos(chunk, stack)
+            for index in range(chunk.start, chunk.end):
+                if stopped.is_set():
+                    raise InterruptedError("stopped")
+                patches = {number: each[index - chunk.start] for number, each in done.patches.items()}
+                frame, result = self._frame(patches)
+                if index in shown:
+                    columns.append(preview.column(frame, result, list(patches.values()), self._view))
+                self._put(index, result, patches, videos, pool)
+                self._progress.advance("write")
+                if index % _TRIM_FRAMES == 0:
+                    give_back()
+            pool.finish()
+        worth = [hidden[index - chunk.start] for index in shown]
+        preview.save_candidates(self._folder.previews_of(chunk), shown, worth, columns)
+        seconds = done.seconds | {"write": time.perf_counter() - began}
+        record = {"count": chunk.count, "objects": {number: _lists(each) for number, each in counts.items()}}
+        broken = sorted({i for i in self._broken if chunk.start <= i < chunk.end})
+        write_json(self._folder.record_of(chunk), record | {"broken": broken, "seconds": seconds, "wall": self._wall()})
+
+    def close(self) -> None:
+        """Stop reading."""
+        close = getattr(self._frames, "close", None)
+        if close is not None:
+            close()
+
+    def _frame(self, patches: dict[int, Patch]) -> tuple[Picture, Picture]:
+        """Read the next frame; gives it, and the completed one."""
+        if self._frames is None:
+            inputs = self._inputs
+            self._frames = read(
+                inputs.info,
+                self._next,
+                inputs.end,
+                skip_broken=self._options.skip_broken,
+                broken=self._broken.append,
+            )
+        frame = next(self._frames)
+        changed = [patch for patch in patches.values() if patch.amodal.size]
+        return frame, paste(frame, changed) if any(patch.occluded.any() for patch in changed) else frame
+
+    def _open_videos(self, chunk: Chunk, stack: ExitStack) -> dict[Path, VideoWriter | LayerWriter]:
+        info, writers = self._inputs.info, {}
+        for video in self._layout.videos():
+            path, times = self._folder.part_of(chunk, video), info.times[chunk.start : chunk.end]
+            if video.suffix == ".mp4":
+                writers[video] = stack.enter_context(VideoWriter(path, info, times, self._options.quality))
+            else:
+                writers[video] = stack.enter_context(LayerWriter(path, info, times))
+        return writers
+
+    def _put(
+        self,
+        index: int,
+        result: Picture,
+        patches: dict[int, Patch],
+        videos: dict[Path, VideoWriter | LayerWriter],
+        pool: _Pool,
+    ) -> None:
+        """Hand all output of one frame to those who write it."""
+        layout, root = self._layout, self._folder.path
+        name, size = self._inputs.info.names[index], self._inputs.info.size
+        if layout.png:
+            pool.put(write_image, root / layout.completed(name), result)
+        else:
+            videos[Path("completed.mp4")].write(result)
+        pool.put(_write_label, root / layout.amodal(name), size, patches)
+        if layout.confidence:
+            pool.put(_write_confidence, root / layout.confidence_picture(name), size, patches)
+        for number in layout.ids:
+            patch = patches.get(number)
+            if layout.layer == "png":
+                pool.put(_write_layer, root / layout.layer_picture(number, name), size, patch)
+            elif layout.layer != "none":
+                videos[layout.layer_video(number)].write(draw_layer(size, patch))
+            if layout.flow:
+                paths = root / layout.flow_arrays(number, name), root / layout.flow_picture(number, name)
+                pool.put(_write_flow, *paths, patch, max(size) / _FLOW_SHARE)
+
+
+class _Pool:
+    """Runs functions in a few threads; only so many calls wait, and an error surfaces at the next call."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pictures")
+        self._pending: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def put(self, function: Callable[..., object], *arguments: object) -> None:
+        while len(self._pending) >= _PENDING:
+            self._pending.popleft().result()
+        self._pending.append(self._threads.submit(function, *arguments))
+
+    def finish(self) -> None:
+        while self._pending:
+            self._pending.popleft().result()
+
+
+def draw_label(size: tuple[int, int], patches: dict[int, Patch]) -> Label:
+    """Draw the whole objects, front-most first in `patches`, as object ids; what lies in front is seen."""
+    label = np.zeros(size, np.uint8)
+    for number, patch in reversed(patches.items()):
+        label[patch.rows, patch.columns][patch.amodal] = number
+    return label
+
+
+def draw_confidence(size: tuple[int, int], patches: dict[int, Patch]) -> UInt8[np.ndarray, "h w"]:
+    """Draw how sure the objects' pixels are, 0 (invented) to 255 (seen), 0 outside; what lies in front is seen."""
+    confidence = np.zeros(size, np.uint8)
+    for patch in reversed(patches.values()):
+        box = confidence[patch.rows, patch.columns]
+        box[patch.amodal] = patch.confidence[patch.amodal]
+    return confidence
+
+
+def draw_layer(size: tuple[int, int], patch: Patch | None) -> np.ndarray:
+    """Draw an object alone: uint8 (h, w, 4), its completed colours and alpha 255 inside it, all 0 outside."""
+    layer = np.zeros((*size, 4), np.uint8)
+    if patch is not None and patch.amodal.size:
+        box = layer[patch.rows, patch.columns]
+        box[..., :3] = patch.colours
+        box[..., 3] = 255
+        box[~patch.amodal] = 0
+    return layer
+
+
+def _write_label(path: Path, size: tuple[int, int], patches: dict[int, Patch]) -> None:
+    write_label(path, draw_label(size, patches))
+
+
+def _write_confidence(path: Path, size: tuple[int, int], patches: dict[int, Patch]) -> None:
+    write_image(path, draw_confidence(size, patches))
+
+
+def _write_layer(path: Path, size: tuple[int, int], patch: Patch | None) -> None:
+    write_image(path, draw_layer(size, patch))
+
+
+def _write_flow(arrays: Path, picture: Path, patch: Patch | None, longest: float) -> None:
+    flows = {}
+    for name in ("forward", "backward"):
+        flow = None if patch is None else getattr(patch, name)
+        if flow is not None:
+            flows[name] = flow.astype(np.float16, copy=False)
+    data = io.BytesIO()
+    np.savez(data, left=patch.left if patch else 0, top=patch.top if patch else 0, **flows)
+    write_whole(arrays, data.getvalue())
+    flow = next(iter(flows.values()), None)
+    if flow is not None and flow.size:
+        write_image(picture, viz.flow_colours(flow.astype(np.float32), longest))
+
+
+def _count(patch: Patch) -> dict[str, Any]:
+    """Count the pixels of a patch by where they come from."""
+    occluded, invented = int(np.count_nonzero(patch.occluded)), int(np.count_nonzero(patch.missing))
+    mean = round(float(patch.confidence[patch.occluded].mean()) / 255, 4) if occluded else None
+    return {"occluded": occluded, "propagated": occluded - invented, "invented": invented, "confidence": mean}
+
+
+def _lists(counts: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {key: [each[key] for each in counts] for key in counts[0]}

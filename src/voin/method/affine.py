@@ -1,0 +1,195 @@
+"""Carry maps between distant frames along chains of affine motions: the object's own, or the background's.
+
+A chain of flows gets lost at the first occlusion; a chain of motions that were fitted to a whole region does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from voin.core.morphology import grow
+from voin.core.warp import cycle_error
+
+Flow = Float[Tensor, "s 2 h w"]
+Region = Float[Tensor, "t 1 h w"]
+Chain = Float[Tensor, "t 3 3"]
+
+# Frames ahead and back in which to look for what is here: the farther away, the fewer.
+OFFSETS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
+
+
+def find_calm(forward: Flow, backward: Flow) -> tuple[Float[Tensor, "s 1 h w"], Float[Tensor, "s 1 h w"]]:
+    """Say how far each flow, forward and backward, leads back to where it came from: 1 where it does, down to 0."""
+    unit = 2 * forward.shape[-1] / 256
+    there, back = (cycle_error(*pair) / unit for pair in ((forward, backward), (backward, forward)))
+    return torch.exp(-(there**2)), torch.exp(-(back**2))
+
+
+def fit_motions(
+    forward: Flow, backward: Flow, trust: Region, calm: tuple[Tensor, Tensor]
+) -> tuple[Float[Tensor, "s 3 2"], Float[Tensor, "s 3 2"]]:
+    """Fit one affine motion to each flow where `trust` is high and the flow is `calm`."""
+    config = MotionFitConfig()
+    return (
+        fit_motion(forward, trust[:-1] * calm[0], 1, config),
+        fit_motion(backward, trust[1:] * calm[1], 1, config),
+    )
+
+
+def chain_motions(there: Float[Tensor, "s 3 2"], back: Float[Tensor, "s 3 2"], width: int) -> Chain:
+    """Chain motions: maps from the first frame to each, in coordinates from -1 to 1 across a square window."""
+    links = (_matrices(there, width) + torch.linalg.inv(_matrices(back, width))) / 2
+    chain = [torch.eye(3).to(links)]
+    for link in links:
+        chain.append(link @ chain[-1])
+    return torch.stack(chain)
+
+
+def chain_scene(forward: Flow, backward: Flow, visible: Region, calm: tuple[Tensor, Tensor]) -> Chain:
+    """Chain the background's motion: it is fitted to all that is not the visible part of the object."""
+    outside = (~grow(visible[:, 0] >= 0.5, 2))[:, None].to(visible)
+    return chain_motions(*fit_motions(forward, backward, outside, calm), visible.shape[-1])
+
+
+def pair_frames(
+    count: int, offsets: tuple[int, ...], device: torch.device
+) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"]]]:
+    """Give each offset in time, ahead and back: the offset, frames here, and the frames there."""
+    for offset in [sign * each for each in offsets if each < count for sign in (1, -1)]:
+        here = torch.arange(max(-offset, 0), min(count - offset, count), device=device)
+        yield offset, here, here + offset
+
+
+def carry(
+    maps: Float[Tensor, "t c h w"], chain: Chain, offsets: tuple[int, ...]
+) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, "n c h w"]]]:
+    """For each offset in time, ahead and back, carry the maps of other frames here.
+
+    Yields:
+        Offset, frames here, frames there, and the maps from there, 0 where they come from outside the picture.
+    """
+    back = torch.linalg.inv(chain)
+    for offset, here, there in pair_frames(len(maps), offsets, maps.device):
+        grid = F.affine_grid((chain[there] @ back[here])[:, :2], [len(here), *maps.shape[1:]], align_corners=True)
+        yield offset, here, there, F.grid_sample(maps[there], grid, align_corners=True)
+
+
+def _matrices(coefficients: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor, "n 3 3"]:
+    shift = coefficients.transpose(1, 2)[:, :, [1, 2, 0]] * 2 / (width - 1)  # columns x, y, 1
+    matrix = torch.eye(3).to(shift).repeat(len(shift), 1, 1)
+    matrix[:, :2] += shift
+    return matrix
+
+
+def rim_trust(visible: Float[Tensor, "n 1 h w"], rim: float) -> Float[Tensor, "n 1 h w"]:
+    """Rate visible pixels by their distance to the visible region's edge: 0 outside, 1 from `rim` pixels on."""
+    inside = (visible[:, 0] > 0.5).to(torch.uint8).cpu().numpy()
+    distance = np.stack([cv2.distanceTransform(mask, cv2.DIST_L2, 3) for mask in inside])
+    return (torch.from_numpy(distance[:, None]).to(visible) / rim).clamp(max=1) ** 2
+
+
+@dataclass(frozen=True)
+class MotionFitConfig:
+    """How one affine motion is fitted to an object's flow.
+
+    Args:
+        affine_ridge: how strongly the affine part is held to zero against the translation (share of the evidence).
+        neighbours: weight of the neighbouring frames' evidence for the object's motion.
+        outline: weight of a pixel of the amodal mask's outline, against a point of the visible flow.
+        still_points: weight, in pixels of the fit, of standing still in the window.
+    """
+
+    affine_ridge: float = 0.05
+    neighbours: float = 0.3
+    outline: float = 0.3
+    still_points: float = 0.3
+
+
+@runtime_checkable
+class OutlineEvidence(Protocol):
+    """Outlines of the object in both frames of each pair, which are to fall on each other."""
+
+    def compare(
+        self, motion: Float[Tensor, "n 3 2"]
+    ) -> tuple[Float[Tensor, "n 6 6"], Float[Tensor, "n 6 1"], Float[Tensor, "n 1 1"]]:
+        """Return what the outlines add to the normal equations of the fit: matrix, right-hand side, evidence."""
+        ...
+
+
+def fit_motion(
+    flow: Float[Tensor, "n 2 h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    clips: int,
+    config: MotionFitConfig,
+    outlines: OutlineEvidence | None = None,
+) -> Float[Tensor, "n 3 2"]:
+    """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares).
+
+    Args:
+        flow: of pairs of frames, those of a clip in their order.
+        weight: how far it is trusted.
+        clips: how many clips these are.
+        config: weights of the evidence.
+        outlines: of the object, where they are to fall on each other, too.
+
+    Returns:
+        (n, 3, 2): what 1, x and y contribute to (dx, dy), with x and y from -1 to 1 across the picture.
+    """
+    step = max(flow.shape[-1] // 64, 1)
+    points = rearrange(_basis(flow)[::step, ::step], "h w k -> (h w) k")
+    target = rearrange(flow[..., ::step, ::step], "n c h w -> n (h w) c")
+    base = rearrange(weight[..., ::step, ::step], "n 1 h w -> n (h w) 1")
+    robust = base
+    coefficients = flow.new_zeros(flow.shape[0], 3, 2)
+    both = torch.eye(2).to(flow)
+    for i in range(6 if outlines is None else 8):
+        weighted = points * robust  # (n, points, 3)
+        gram = torch.einsum("ij,nkm->nikjm", both, weighted.transpose(1, 2) @ points).reshape(-1, 6, 6)
+        moment = rearrange(weighted.transpose(1, 2) @ target, "n k c -> n (c k) 1")
+        count = gram[:, :1, :1]
+        # The visible flow alone says first where about to look for the outline.
+        if outlines is not None and i >= 2:
+            more = [config.outline * each for each in outlines.compare(coefficients)]
+            # A point of an outline holds one of the two directions.
+            gram, moment, count = gram + more[0], moment + more[1], count + more[2] / 2
+        gram, moment, count = (_share(each, clips, config.neighbours) for each in (gram, moment, count))
+        # The affine part is held to a plain shift in proportion to the evidence.
+        ridge = torch.diag(flow.new_tensor([0.0, config.affine_ridge, config.affine_ridge] * 2)) * count.clamp(min=1e-6)
+        # Without any evidence the object stays where it is in its window, which already follows it.
+        ridge = ridge + config.still_points * torch.eye(6).to(flow)
+        coefficients = rearrange(torch.linalg.solve(gram + ridge, moment), "n (c k) 1 -> n k c", c=2)
+        error = (target - points @ coefficients).norm(dim=2, keepdim=True)
+        spread = (base * error).sum(1, keepdim=True) / base.sum(1, keepdim=True).clamp(min=1e-6)
+        robust = base / (1 + (error / spread.clamp(min=0.1)) ** 2)
+    return coefficients
+
+
+def draw_motion(coefficients: Float[Tensor, "n 3 2"], like: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2 h w"]:
+    """Draw fitted motions as flows on the grid of `like`."""
+    return torch.einsum("hwk,nkc->nchw", _basis(like), coefficients)
+
+
+def _basis(like: Float[Tensor, "n c h w"]) -> Float[Tensor, "h w 3"]:
+    h, w = like.shape[-2:]
+    y, x = torch.meshgrid(torch.linspace(-1, 1, h), torch.linspace(-1, 1, w), indexing="ij")
+    return torch.stack([torch.ones_like(x), x, y], dim=-1).to(like)
+
+
+def _share(evidence: Float[Tensor, "n k m"], clips: int, amount: float) -> Float[Tensor, "n k m"]:
+    """Add neighbouring frames' evidence, fading with time, so that frames without any take their neighbours' motion."""
+    clip = rearrange(evidence, "(b t) k m -> b k m t", b=clips)
+    t = clip.shape[-1]
+    gap = (torch.arange(t)[:, None] - torch.arange(t)[None]).abs().to(evidence)
+    kernel = amount * torch.exp(-gap) + 1e-4 * amount * torch.exp(-gap / 8)
+    kernel.fill_diagonal_(1.0)
+    return rearrange(clip @ kernel, "b k m t -> (b t) k m")

@@ -1,0 +1,1 @@
+"""The generator (paper 3.3.1): what no frame saw is invented."""

@@ -1,0 +1,156 @@
+"""The generator in the pipeline: a clip in overlapping groups of frames, each looked at around the object alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from voin.core.resample import box_around, enlarge, reduce
+from voin.core.types import Frames, Masks
+from voin.method.fill.generator import Generator, over_frames, part_hidden
+
+# Pixels around the object that the stage looks at, too.
+_MARGIN = 16
+
+
+@dataclass(frozen=True)
+class FillGroups:
+    """How long clips are cut into groups for the network.
+
+    Args:
+        frames: in a group; what bounds the memory.
+        overlap: frames that two groups share; there one fades into the other.
+        neighbours: frames before and after the hidden ones that the network sees too.
+    """
+
+    frames: int = 16
+    overlap: int = 3
+    neighbours: int = 6
+
+    def __post_init__(self) -> None:
+        if not 0 <= 2 * self.overlap < self.frames or self.neighbours < 0:
+            raise ValueError(
+                f"groups of {self.frames} frames overlap by {self.overlap} with {self.neighbours} neighbours; "
+                "the overlap must be 0 or more and less than half a group, neighbours 0 or more; "
+                "for instance 16, 3 and 6"
+            )
+
+    def cut(self, touched: list[bool]) -> list[tuple[range, list[float]]]:
+        """Give groups of consecutive frames and the weight of each frame in them; over all groups these sum to 1.
+
+        Args:
+            touched: which frames are needed; their neighbours are added here.
+        """
+        near = [any(touched[max(i - self.neighbours, 0) : i + self.neighbours + 1]) for i in range(len(touched))]
+        groups = [
+            group for there, run in groupby(range(len(near)), near.__getitem__) if there for group in self._part([*run])
+        ]
+        # A group counts less towards its ends, where it sees less of what lies around.
+        raw = [[min(i + 1, len(group) - i, self.overlap + 1) for i in range(len(group))] for group in groups]
+        total = [0] * len(near)
+        for group, weights in zip(groups, raw, strict=True):
+            for i, weight in zip(group, weights, strict=True):
+                total[i] += weight
+        return [
+            (group, [weight / total[i] for i, weight in zip(group, weights, strict=True)])
+            for group, weights in zip(groups, raw, strict=True)
+        ]
+
+    def _part(self, run: list[int]) -> list[range]:
+        """Part a run of frames into groups; the last is moved back to be as long as the others."""
+        start, stop = run[0], run[-1] + 1
+        last = max(stop - self.frames, start)
+        starts = [*range(start, last, self.frames - self.overlap), last]
+        return [range(first, min(first + self.frames, stop)) for first in starts]
+
+
+class NetworkFill:
+    """The pipeline's `Fill` by a generator.
+
+    Args:
+        generator: trained; used as it is, on its own device.
+        categories: the names of its classes 1, 2, ...; all others are "an object".
+        groups: how long clips are cut.
+        half: compute in bfloat16; fast where the processor has it.
+        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
+    """
+
+    sha256 = ""  # of the file that the weights came from, its first digits
+
+    def __init__(
+        self,
+        generator: Generator,
+        categories: tuple[str, ...] = (),
+        groups: FillGroups = FillGroups(),
+        half: bool = False,
+        size: int | None = None,
+    ) -> None:
+        if len(categories) > generator.config.classes:
+            raise ValueError(
+                f"there are {len(categories)} categories for a generator of {generator.config.classes} classes; "
+                "there must not be more; give those it was trained with"
+            )
+        self.generator, self.categories, self.groups, self.half = generator.eval(), categories, groups, half
+        self.config, self.size = generator.config, size
+
+    @torch.no_grad()
+    def __call__(
+        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None = None
+    ) -> Frames:
+        """Give the frames with the object's hidden part filled; all other pixels come back as they are.
+
+        Args:
+            frames: (b, t, 3, h, w), propagated pixels already in place; any size.
+            visible: (b, t, 1, h, w) in [0, 1].
+            amodal: (b, t, 1, h, w) in [0, 1].
+            confidence: (b, t, 1, h, w) in [0, 1]; a hidden pixel of 0 is missing and comes from the network, of 1 it
+                stays as it was propagated, and what lies between is mixed as the network weighs it.
+            category: of the object, where it is known.
+        """
+        filled = frames.clone()
+        for i in range(len(frames)):
+            clip = [x[i : i + 1] for x in (frames, visible, amodal, confidence)]
+            hidden, _ = part_hidden(*clip[1:])
+            # Nothing is asked of the network where propagation is believed in full.
+            touched = (hidden & (clip[3] < 1))[0].flatten(1).any(dim=1).tolist()
+            made, trust = torch.zeros_like(clip[0]), torch.zeros_like(clip[3])
+            for part, weights in self.groups.cut(touched):
+                weight = torch.tensor(weights).to(frames).view(1, -1, 1, 1, 1)
+                both = self._generate([x[:, part.start : part.stop] for x in clip], category)
+                for total, each in zip((made, trust), both, strict=True):
+                    total[:, part.start : part.stop] += weight * each.to(frames)
+            mixed = (trust * clip[0] + (1 - trust) * made).clamp(0, 1)
+            filled[i : i + 1] = torch.where(hidden & (clip[3] < 1), mixed, clip[0])
+        return filled
+
+    def _generate(self, clip: list[Tensor], category: str | None) -> tuple[Tensor, Tensor]:
+        """Run the network on a group, at `size`, padded to what it takes."""
+        full, (occluded, absent) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
+        # What is missing has the occluder's colours, and what is not hidden no confidence: they must not count.
+        shown = (~absent, None, None, occluded)
+        clip = [reduce(x, self.size, inside) for x, inside in zip(clip, shown, strict=True)]
+        canvas = [torch.zeros_like(clip[0]), torch.zeros_like(clip[3])]
+        hidden, missing = part_hidden(*clip[1:])
+        # What lies farther from the object tells nothing of it, and takes half of the time.
+        rows, columns = box_around(clip[2] > 0.5, _MARGIN, self.config.factor)
+        clip = [x[..., rows, columns] for x in clip]
+        h, w = clip[0].shape[-2:]
+        factor = self.config.factor
+        pad = (0, -w % factor, 0, -h % factor)
+        padded = [
+            over_frames(lambda x: F.pad(x, pad, mode="replicate"), clip[0]),
+            *(F.pad(mask, pad) for mask in clip[1:]),
+        ]
+        place = self.generator.colours.weight.device
+        index = torch.tensor([self.categories.index(category) + 1 if category in self.categories else 0])
+        with torch.autocast(place.type, torch.bfloat16, enabled=self.half):
+            both = self.generator(*(x.float().to(place) for x in padded), index.to(place))
+        for whole, part in zip(canvas, both, strict=True):
+            whole[..., rows, columns] = part[..., :h, :w].to(whole)
+        # Between hidden pixels alone, so that no background comes in at the object's outline.
+        colours, weight = enlarge(canvas[0], full, hidden), enlarge(canvas[1], full, hidden & ~missing)
+        return colours, torch.where(absent, 0.0, weight)

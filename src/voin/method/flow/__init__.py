@@ -1,0 +1,1 @@
+"""Flow completion (paper 3.2): the motion of what is hidden."""

@@ -1,0 +1,175 @@
+"""The methods that come with the package, by name: `voin.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voin.core.system import choose_device, has_bfloat16
+from voin.method.fill.generator import Generator, GeneratorConfig
+from voin.method.fill.inpaint import InpaintFill
+from voin.method.fill.stage import NetworkFill
+from voin.method.flow.network import FlowConfig, FlowNetwork, NetworkFlow
+from voin.method.flow.smooth import SmoothFlow, SmoothFlowConfig
+from voin.method.motion import DIS, load_motion
+from voin.method.pipeline import Inpainter, PipelineConfig
+from voin.method.shape.network import NetworkShape, ShapeConfig, ShapeNetwork
+from voin.method.shape.voting import VotedShape
+from voin.method.window import WindowConfig
+from voin.weights.checkpoint import TENSORS, load_checkpoint, read_record
+from voin.weights.hub import find_model, list_models, networks_of
+
+PRESETS = ("small", "paper")
+SMALL = "small"  # the model of `voin` where none is named
+# Pixels of the square that each network looks at, as in training; None: the window as it is. With `paper` all are None.
+SHAPE_SIZE: int | None = 128
+FLOW_SIZE: int | None = 128
+FILL_SIZE: int | None = None
+# Chosen on the ten validation clips of VOI-DAVIS: surer gives better whole masks, and less of the hidden part.
+SHAPE_CERTAINTY = 0.6
+# Pixels, chosen on four of them: where the flow is smooth, the network's own noise is of this size.
+FLOW_LEAST = 0.12
+PAPER_SIZE = 320  # the longer side of the paper's frames
+
+STAGES = {"shape": "shape", "flow": "flow", "fill": "generator"}  # of the pipeline -> the kind of network
+# What makes a network of its config, for `voin.weights.checkpoint`.
+NETWORKS = {
+    "shape": (ShapeConfig, ShapeNetwork),
+    "flow": (FlowConfig, FlowNetwork),
+    "generator": (GeneratorConfig, Generator),
+}
+
+
+def load(
+    method: str | Path = "voin",
+    *,
+    model: str | Path | None = None,
+    classical: Collection[str] = (),
+    preset: str = "small",
+    flow: str = "dis",
+    raft_weights: Path | None = None,
+    device: str = "auto",
+) -> Inpainter:
+    """Make an inpainter.
+
+    Args:
+        method: `voin` has trained networks, `classical` needs no weights; anything else is a model, and means `voin`
+            with that model.
+        model: what the networks of `voin` are read from: a model that ships with the package, a folder, or "owner/name"
+            on the Hugging Face hub; None takes `small`, which ships.
+        classical: of `shape`, `flow` and `fill`, the stages that do without their network.
+        preset: `small` works in a window that follows the object, `paper` on the whole frame, 320 pixels wide; the
+            networks for the latter do not ship, so it needs a `model`.
+        flow: `dis`, `raft-small` or `raft-large`.
+        raft_weights: a state-dict file for RAFT; None takes torchvision's own.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ValueError: an unknown method, model, stage, preset, flow or device, or some that do not go together.
+        ImportError: RAFT without torchvision, or a model on the hub without huggingface-hub.
+        OSError: weights that are not there or cannot be read.
+    """
+    _check(preset, classical)
+    place = choose_device(device)
+    # Before RAFT's weights: what is refused is refused at once.
+    folder, model = (None, _no_model(model)) if method == "classical" else _find(method, model, preset)
+    # Measured on two DAVIS training clips: at twice the size RAFT's flow is worth 0.5 and 1.0 dB more.
+    motion = load_motion(flow, raft_weights, place, enlarge=2)
+    # Measured on DAVIS training clips: RAFT's flow is good up to the occluder's rim, and needs no painting over.
+    raft = flow != "dis"
+    smooth = SmoothFlow(SmoothFlowConfig(rim=3.0) if raft else SmoothFlowConfig())
+    stages: dict[str, Any] = {"shape": VotedShape(), "flow": smooth, "fill": InpaintFill()}
+    name = "classical"
+    if folder is not None:
+        exchanged = [stage for stage in STAGES if stage in classical]
+        name = "-".join(["voin", *(["classical", *exchanged] if exchanged else [])])
+        stages |= _load_stages(folder, [stage for stage in STAGES if stage not in exchanged], smooth, preset, place)
+    paper = preset == "paper"
+    window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
+    config = PipelineConfig(window=window, paint=not raft, whole_frame=paper)
+    scout = DIS(finest=2)
+    return Inpainter(**stages, motion=motion, scout=scout, config=config, device=place, name=name, model=model)
+
+
+def _check(preset: str, classical: Collection[str]) -> None:
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}; it must be small or paper; choose it with --preset")
+    unknown = [stage for stage in classical if stage not in STAGES]
+    if unknown:
+        raise ValueError(f"classical has {unknown[0]!r}; it must name stages, shape, flow or fill; correct it")
+
+
+def _no_model(model: str | Path | None) -> None:
+    if model is not None:
+        raise ValueError(
+            f"the model is {str(model)!r} and the method classical; that one has no networks, so it must be alone; "
+            "leave one of them out"
+        )
+
+
+def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Path, str]:
+    """Find the folder of the model that the words name, and what to call it."""
+    if method != "voin":
+        if model is not None:
+            raise ValueError(
+                f"method is {str(method)!r} and the model {str(model)!r}; a model must be named once; "
+                f"write --method voin --model {model}"
+            )
+        model = method
+    if preset == "paper" and model in (None, SMALL):
+        raise ValueError(
+            "preset is paper, and its weights do not ship; networks for whole frames must come from a model; "
+            "train them and give --model FOLDER, or use --preset small"
+        )
+    if model is None or (model == SMALL and model not in list_models()):
+        if SMALL not in list_models():
+            raise OSError(
+                "no weights ship with this voin; the method voin must have those of its networks; "
+                "use --method classical, or give a model: --model FOLDER"
+            )
+        model = SMALL
+    try:
+        return find_model(model), str(model)
+    except ValueError as error:
+        if model != method:
+            raise
+        raise ValueError(
+            f"method is {str(method)!r}; it must be voin, classical or a model (a folder, or owner/name on the hub); "
+            "choose it with --method"
+        ) from error
+
+
+def _load_stages(
+    folder: Path, stages: list[str], prior: SmoothFlow, preset: str, place: torch.device
+) -> dict[str, NetworkShape | NetworkFlow | NetworkFill]:
+    """Make the stages that have a network."""
+    found, sizes = networks_of(folder), dict.fromkeys(STAGES, None)
+    if preset == "small":
+        sizes = {"shape": SHAPE_SIZE, "flow": FLOW_SIZE, "fill": FILL_SIZE}
+    lacking = [stage for stage in stages if STAGES[stage] not in found]
+    if lacking:
+        raise OSError(
+            f"{folder} lacks {' and '.join(STAGES[stage] + TENSORS for stage in lacking)}; a model must have a network "
+            f"for each stage that is not exchanged; train it, or load with classical={tuple(lacking)!r}"
+        )
+    return {stage: _load_stage(found[STAGES[stage]], sizes[stage], prior, place) for stage in stages}
+
+
+def _load_stage(
+    path: Path, size: int | None, prior: SmoothFlow, place: torch.device
+) -> NetworkShape | NetworkFlow | NetworkFill:
+    kind, record, half = path.stem, read_record(path), has_bfloat16(place)
+    network: Any = load_checkpoint(path, {kind: NETWORKS[kind]}, place).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    # A network that is told no class knows none, whatever it was trained on.
+    classes = record.about.classes if getattr(network.config, "classes", 0) else ()
+    if kind == "shape":
+        stage = NetworkShape(network, classes, size=size, half=half, certainty=SHAPE_CERTAINTY)
+    elif kind == "flow":
+        stage = NetworkFlow(network, prior, size=size, half=half, least=FLOW_LEAST)
+    else:
+        stage = NetworkFill(network, classes, size=size, half=half)
+    stage.sha256 = record.sha256[:12]
+    return stage

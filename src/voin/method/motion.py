@@ -1,0 +1,167 @@
+"""Estimate optical flow between neighbouring frames: OpenCV's DIS or torchvision's RAFT behind one signature."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from voin.core.types import Flows, Frames
+
+_BATCH = 4  # pairs that a GPU works on at once
+
+
+@runtime_checkable
+class Motion(Protocol):
+    """A flow estimator."""
+
+    def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
+        """Estimate `forward` and `backward` flow, each (b, t-1, 2, h, w), of frames (b, t, 3, h, w)."""
+        ...
+
+
+class DIS:
+    """Dense inverse search (Kroeger et al. 2016) of OpenCV: no weights, fast on a CPU.
+
+    Args:
+        finest: finest scale; 0 goes down to single pixels, 1 stops at half the size and is three times as fast.
+    """
+
+    def __init__(self, finest: int = 1) -> None:
+        self.finest = finest
+
+    def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
+        """Estimate `forward` and `backward`, as every `Motion` does."""
+        b, t = frames.shape[:2]
+        luma = (frames * frames.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=2)
+        pictures = (luma * 255).round().clamp(0, 255).byte().cpu().numpy()  # (b, t, h, w)
+        pairs = [(clip[i], clip[i + 1]) for clip in pictures for i in range(t - 1)]
+        # OpenCV leaves Python's lock, so pairs run side by side.
+        with ThreadPoolExecutor(max_workers=max(torch.get_num_threads(), 1)) as pool:
+            both = list(pool.map(self._pair, pairs))
+        h, w = luma.shape[-2:]
+        flows = torch.from_numpy(np.array(both, np.float32).reshape(b, t - 1, 2, h, w, 2)).to(frames)
+        return rearrange(flows[:, :, 0], "b t h w c -> b t c h w"), rearrange(flows[:, :, 1], "b t h w c -> b t c h w")
+
+    def _pair(self, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        first, second = pair
+        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        estimator.setFinestScale(self.finest)
+        # OpenCV's stubs leave out that the flow to start from may be None.
+        there = estimator.calc(first, second, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        back = estimator.calc(second, first, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return there, back
+
+
+class RAFT:
+    """RAFT (Teed and Deng 2020) of torchvision.
+
+    Args:
+        size: `small` or `large`.
+        weights: a state-dict file; None takes torchvision's own weights (downloaded at first use).
+        device: where the network runs.
+        enlarge: frames are enlarged so many times before they are looked at. RAFT works at an eighth of their size:
+            finer flow has to be paid for, with the square of it.
+
+    Raises:
+        ImportError: torchvision is missing.
+        OSError: the weights cannot be read or downloaded.
+        ValueError: the file holds another network's weights.
+    """
+
+    def __init__(
+        self,
+        size: str = "small",
+        weights: Path | None = None,
+        device: torch.device | str = "cpu",
+        enlarge: int = 1,
+    ) -> None:
+        if size not in ("small", "large"):
+            raise ValueError(f"RAFT size is {size!r}; it must be small or large; choose one of them")
+        try:
+            from torchvision.models import optical_flow
+        except (ImportError, RuntimeError) as error:
+            raise ImportError(
+                f"RAFT needs torchvision, which does not import ({error}); install it with: pip install 'voin[raft]', "
+                "or use --flow dis"
+            ) from error
+        build = optical_flow.raft_small if size == "small" else optical_flow.raft_large
+        if weights is None:
+            try:
+                network = build(weights="DEFAULT")
+            except OSError as error:
+                raise OSError(
+                    f"the weights of RAFT {size} could not be downloaded ({error}); they come from torchvision's "
+                    "server; go online once, or give a file with --raft-weights FILE"
+                ) from error
+        else:
+            network = build()
+            network.load_state_dict(_read_state(weights, size, network.state_dict()))
+        self.size, self.weights, self.enlarge = size, str(weights or "torchvision"), enlarge
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.device = torch.device(device)
+
+    @torch.inference_mode()
+    def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
+        """Estimate `forward` and `backward`, as every `Motion` does; frames of at least 128x128."""
+        h, w = (self.enlarge * side for side in frames.shape[-2:])
+        if h < 128 or w < 128:
+            raise ValueError(f"RAFT was given {w}x{h}; it must be at least 128x128; use --flow dis or a larger window")
+        b = frames.shape[0]
+        first, second = (rearrange(each, "b t c h w -> (b t) c h w") for each in (frames[:, :-1], frames[:, 1:]))
+        forward, backward = torch.empty_like(first[:, :2]), torch.empty_like(first[:, :2])
+        # A pair's correlations alone take 180 MB at 512x512.
+        step = 1 if self.device.type == "cpu" else _BATCH
+        for start in range(0, len(first), step):
+            part = slice(start, start + step)
+            forward[part], backward[part] = self._pairs(first[part].to(self.device), second[part].to(self.device))
+        return rearrange(forward, "(b t) c h w -> b t c h w", b=b), rearrange(backward, "(b t) c h w -> b t c h w", b=b)
+
+    def _pairs(
+        self, first: Float[Tensor, "n 3 h w"], second: Float[Tensor, "n 3 h w"]
+    ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 2 h w"]]:
+        """Give the flow there and back of some pairs of frames."""
+        pictures = torch.cat([first, second])
+        if self.enlarge > 1:
+            pictures = F.interpolate(pictures, scale_factor=self.enlarge, mode="bicubic").clamp(0, 1)
+        h, w = pictures.shape[-2:]
+        pictures = F.pad(pictures, (0, -w % 8, 0, -h % 8), mode="replicate") * 2 - 1
+        flow = self.network(pictures, pictures.roll(len(first), dims=0))[-1][..., :h, :w]
+        if self.enlarge > 1:
+            flow = F.avg_pool2d(flow, self.enlarge) / self.enlarge
+        there, back = flow.chunk(2)
+        return there, back
+
+
+def _read_state(path: Path, size: str, expected: dict) -> dict:
+    if not path.is_file():
+        raise OSError(
+            f"{path} is no file; it must hold the state dict of torchvision's raft_{size}; check --raft-weights"
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise OSError(
+            f"{path} cannot be read as weights ({error}); it must be a state dict saved with torch.save; "
+            "download it again"
+        ) from error
+    if not isinstance(state, dict) or set(state) != set(expected):
+        raise ValueError(f"{path} does not fit raft_{size}; its keys must be torchvision's; try the other size")
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def load_motion(name: str, weights: Path | None = None, device: torch.device | str = "cpu", enlarge: int = 1) -> Motion:
+    """Give the estimator called `dis`, `raft-small` or `raft-large`; `enlarge` is for RAFT, see there."""
+    if name == "dis":
+        return DIS()
+    if name in ("raft-small", "raft-large"):
+        return RAFT(name.removeprefix("raft-"), weights, device, enlarge)
+    raise ValueError(f"flow is {name!r}; it must be dis, raft-small or raft-large; choose one with --flow")

@@ -1,0 +1,217 @@
+"""From the working grid back to native pixels: each frame's patch, and nothing outside the hidden region touched.
+
+Tracked pixels are fetched from their source frames: one sample each, at native resolution, all directions merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from voin.core.morphology import grow
+from voin.core.types import Flows, Frame, Frames, Mask, Masks, to_kind, to_unit
+from voin.core.warp import sample_points
+from voin.method.propagation.tracks import Tracks
+from voin.method.window import ObjectClip, Patch, box_of
+
+
+def native_masks(
+    clip: ObjectClip, amodal: Masks, hidden: Masks, frame: int
+) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
+    """Give a frame's `amodal` and `occluded` masks in its native window.
+
+    A mask the user gave is taken as it is. A completed one is drawn at native size around the hidden region only, so
+    that the visible object's outline, which the working grid knows only roughly, does not count as hidden.
+    """
+    visible = clip.visible[frame]
+    if clip.amodal is not None:
+        occluded = clip.amodal[frame] & ~visible
+    elif not (hidden[0, frame] > 0.5).any():
+        return visible, np.zeros_like(visible)
+    else:
+        near = grow(hidden[0, frame] > 0.5, 2).to(amodal)
+        maps = torch.stack([near, amodal[0, frame].maximum(hidden[0, frame])], dim=1)
+        drawn = F.interpolate(maps, size=visible.shape, mode="bilinear", align_corners=False)[0].cpu().numpy()
+        occluded = (drawn[0] > 0.5) & (drawn[1] > 0.5) & ~visible
+        occluded &= _inside_frame(clip, frame)
+    if clip.occluder is not None:
+        occluded = occluded & clip.occluder[frame]
+    return visible | occluded, occluded
+
+
+def _inside_frame(clip: ObjectClip, frame: int) -> Mask:
+    side = int(clip.windows.side[frame])
+    y = np.arange(side) + int(clip.windows.top[frame])
+    x = np.arange(side) + int(clip.windows.left[frame])
+    return ((y >= 0) & (y < clip.size[0]))[:, None] & ((x >= 0) & (x < clip.size[1]))[None]
+
+
+def make_patch(
+    clip: ObjectClip,
+    frame: int,
+    amodal: Mask,
+    occluded: Mask,
+    tracks: Sequence[Tracks] = (),
+    maps: Float[Tensor, "9 size size"] | None = None,
+) -> Patch:
+    """Make one frame's patch: fetched pixels with their correction, invented pixels where nothing was found.
+
+    Args:
+        clip: the object's native pixels.
+        frame: of the clip.
+        amodal: (side, side).
+        occluded: (side, side).
+        tracks: in all directions; not needed where nothing is occluded.
+        maps: `correction_maps` of the frame; likewise.
+    """
+    x0, y0, x1, y1 = box_of(amodal)
+    box = np.s_[y0:y1, x0:x1]
+    colours = clip.frames[frame][box].copy()
+    missing = np.zeros((y1 - y0, x1 - x0), bool)
+    confidence = np.where(clip.visible[frame][box], 255, 0).astype(np.uint8)
+    rows, columns = np.nonzero(occluded)
+    if len(rows):
+        assert maps is not None
+        fetched = fetch(clip, tracks, frame, rows, columns)
+        scale = clip.windows.scale[frame]
+        x, y = (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
+        values = sample_maps(maps.numpy(), x, y)
+        change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
+        mended = fetched.colours + change / np.maximum(found_share, 1e-6)
+        result = np.where(fetched.found[:, None], mended, invented / np.maximum(share, 1e-6))
+        colours[rows - y0, columns - x0] = to_kind(result, colours.dtype)
+        missing[rows - y0, columns - x0] = ~fetched.found
+        sure = np.clip(np.rint(trust[:, 0] / np.maximum(found_share[:, 0], 1e-6) * 255), 1, 255)
+        confidence[rows - y0, columns - x0] = np.where(fetched.found, sure, 0)
+    left, top = int(clip.windows.left[frame]), int(clip.windows.top[frame])
+    return Patch(left + x0, top + y0, amodal[box], occluded[box], missing, colours, confidence)
+
+
+def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: Masks) -> Float[Tensor, "n 9 h w"]:
+    """Lay out what native pixels need from the working grid, each map weighted so that it can be interpolated.
+
+    Channels: what the fill changed of the propagated picture (3) and where it has one (1); the filled picture (3) and
+    where it is the object (1); confidence (1).
+    """
+    found = (confidence > 0).to(filled)
+    inside = (amodal > 0.5).to(filled)
+    maps = torch.cat([(filled - picture) * found, found, filled * inside, inside, confidence], dim=2)
+    return maps[0].cpu()
+
+
+def add_flow(patch: Patch, clip: ObjectClip, frame: int, forward: Flows, backward: Flows) -> Patch:
+    """Add the completed flow, turned into native pixels, to a patch."""
+    h, w = patch.amodal.shape
+    scale = clip.windows.scale
+    left, top = clip.windows.left, clip.windows.top
+    row, column = np.mgrid[0:h, 0:w].reshape(2, -1)
+    native_x, native_y = column + patch.left, row + patch.top
+    x = torch.from_numpy((native_x + 0.5 - left[frame]) / scale[frame] - 0.5).float()
+    y = torch.from_numpy((native_y + 0.5 - top[frame]) / scale[frame] - 0.5).float()
+
+    def native(flow: Flows, link: int, other: int) -> np.ndarray | None:
+        if not 0 <= link < flow.shape[1]:
+            return None
+        shift = sample_points(flow[0].cpu(), torch.full((len(x),), link), x, y)
+        to_x = left[other] + (x + shift[:, 0] + 0.5).numpy() * scale[other] - 0.5
+        to_y = top[other] + (y + shift[:, 1] + 0.5).numpy() * scale[other] - 0.5
+        return np.stack([to_x - native_x, to_y - native_y], axis=-1).reshape(h, w, 2).astype(np.float32)
+
+    there, back = native(forward, frame, frame + 1), native(backward, frame - 1, frame - 1)
+    return Patch(**{**patch.__dict__, "forward": there, "backward": back})
+
+
+# OpenCV maps pictures, not lists, and none wider than 32767.
+_WIDTH = 4096
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Colours of one frame's wanted native pixels, in the order they were asked for.
+
+    Attributes:
+        colours: (n, 3) in [0, 1]; 0 where not found.
+        found: (n,).
+    """
+
+    colours: Float[np.ndarray, "n 3"]
+    found: Bool[np.ndarray, " n"]
+
+
+def fetch(
+    clip: ObjectClip, tracks: Sequence[Tracks], frame: int, rows: Int[np.ndarray, " n"], columns: Int[np.ndarray, " n"]
+) -> Fetched:
+    """Fetch native pixels of one frame along their tracks and merge the directions by confidence.
+
+    Args:
+        clip: the object's native pixels.
+        tracks: of the clip, ahead and back in time and from afar; their maps hold the wanted frames only, `frame`
+            among them.
+        frame: the frame whose pixels are wanted.
+        rows: (n,) rows in the frame's window, native.
+        columns: (n,) columns in the frame's window, native.
+    """
+    scale = clip.windows.scale
+    x, y = (columns + 0.5) / scale[frame] - 0.5, (rows + 0.5) / scale[frame] - 0.5
+    total = np.zeros((len(rows), 3), np.float32)
+    weight = np.zeros(len(rows), np.float32)
+    for each in tracks:
+        source, dx, dy, confidence = _look_up(each, frame, x, y)
+        for other in np.unique(source[source >= 0]):
+            at = np.nonzero(source == other)[0]
+            native_x = (x[at] + dx[at] + 0.5) * scale[other] - 0.5
+            native_y = (y[at] + dy[at] + 0.5) * scale[other] - 0.5
+            # Squared, so that of two directions the clearly better one decides and nothing is blurred without need.
+            share = confidence[at] ** 2 + 1e-9
+            total[at] += share[:, None] * sample_picture(clip.frames[other], native_x, native_y)
+            weight[at] += share
+    return Fetched(total / np.maximum(weight, 1e-12)[:, None], weight > 0)
+
+
+def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
+    """Read the track maps between working pixels: the nearest one's source, and a mean over those that share it."""
+    i = frame - tracks.first
+    origin, shift, trust = tracks.source[i].numpy(), tracks.displacement[i].numpy(), tracks.confidence[i].numpy()
+    h, w = origin.shape
+    near_x = np.clip(np.rint(x), 0, w - 1).astype(int)
+    near_y = np.clip(np.rint(y), 0, h - 1).astype(int)
+    source = origin[near_y, near_x]
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    dx, dy, total = (np.zeros(len(x), np.float32) for _ in range(3))
+    for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
+        share = np.maximum(1 - np.abs(x - column), 0) * np.maximum(1 - np.abs(y - row), 0)
+        column, row = np.clip(column, 0, w - 1), np.clip(row, 0, h - 1)
+        # Displacements of different sources have nothing to do with each other.
+        share = share * (origin[row, column] == source)
+        dx += share * shift[0, row, column]
+        dy += share * shift[1, row, column]
+        total += share
+    total = np.maximum(total, 1e-9)
+    return source, dx / total, dy / total, np.where(source >= 0, trust[near_y, near_x], 0)
+
+
+def sample_picture(frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+    """Sample single points of a picture bicubically; result in [0, 1]; outside, the border repeats."""
+    return to_unit(_remap(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)
+
+
+def sample_maps(
+    maps: Float[np.ndarray, "9 h w"], x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n 9"]:
+    """Sample single points of nine maps bilinearly; outside, the border repeats."""
+    # OpenCV takes pictures of up to four channels.
+    threes = [np.ascontiguousarray(maps[i : i + 3].transpose(1, 2, 0)) for i in (0, 3, 6)]
+    return np.concatenate([_remap(each, x, y, cv2.INTER_LINEAR) for each in threes], axis=1)
+
+
+def _remap(picture: np.ndarray, x: np.ndarray, y: np.ndarray, method: int) -> np.ndarray:
+    fill = -len(x) % _WIDTH
+    map_x, map_y = (np.pad(each.astype(np.float32), (0, fill)).reshape(-1, _WIDTH) for each in (x, y))
+    return cv2.remap(picture, map_x, map_y, method, borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)[: len(x)]

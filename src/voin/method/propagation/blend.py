@@ -1,0 +1,182 @@
+"""Fit propagated pixels into their frame: how far to believe them, and a correction that leaves no seam.
+
+Not in the paper: it hands propagated pixels on as they are; but exposure differs between frames, and flow inside a
+large hidden region may be wrong. Both can be measured: a band of visible pixels around the hidden region is predicted
+from the same sources as the hidden pixels beside it, and compared with what is really there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from voin.core.diffuse import diffuse
+from voin.core.warp import sample_points
+from voin.method.propagation.tracks import Tracks
+
+
+@dataclass(frozen=True)
+class BlendConfig:
+    """How propagated pixels are checked against their surroundings, in working pixels of a 256-pixel window.
+
+    Args:
+        band: width of the band of visible pixels that is predicted.
+        detail: standard deviation that parts detail (compared for trust) from shade (corrected at the seam).
+        limit: largest correction of shade.
+        patience_frames: distance in time over which trust drops to 1/e where nothing could be measured.
+        prior_pixels: weight of that expectation against the measured trust.
+    """
+
+    band: int = 6
+    detail: float = 4.0
+    limit: float = 0.1
+    patience_frames: float = 6.0
+    prior_pixels: float = 1000.0
+
+
+@dataclass(frozen=True)
+class Band:
+    """Visible pixels beside found ones, with what their neighbours' sources say they should look like.
+
+    Attributes:
+        frame: (n,) entry of the tracks.
+        row: (n,).
+        column: (n,).
+        length: (n,) frames between the pixel and its source.
+        shade: (n, 3) smooth part of the colour: real minus predicted.
+        real: (n, 3) detail that is there.
+        predicted: (n, 3) detail that the source shows.
+    """
+
+    frame: Int[Tensor, " n"]
+    row: Int[Tensor, " n"]
+    column: Int[Tensor, " n"]
+    length: Int[Tensor, " n"]
+    shade: Float[Tensor, "n 3"]
+    real: Float[Tensor, "n 3"]
+    predicted: Float[Tensor, "n 3"]
+
+
+def split_detail(
+    frames: Float[Tensor, "t 3 h w"], seen: Bool[Tensor, "t h w"], width: float
+) -> tuple[Float[Tensor, "t 3 h w"], Float[Tensor, "t 3 h w"]]:
+    """Part pictures into shade (blurred over seen pixels only, so that nothing else bleeds in) and detail."""
+    pictures = (frames * seen[:, None]).permute(0, 2, 3, 1).numpy()
+    shades = []
+    for picture, mask in zip(pictures, seen.numpy(), strict=True):
+        share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), width)
+        shades.append(cv2.GaussianBlur(picture, (0, 0), width) / np.maximum(share, 1e-4)[..., None])
+    shade = torch.from_numpy(np.stack(shades)).permute(0, 3, 1, 2)
+    return shade, (frames - shade) * seen[:, None]
+
+
+def compare_band(
+    shade: Float[Tensor, "t 3 h w"],
+    detail: Float[Tensor, "t 3 h w"],
+    seen: Bool[Tensor, "t h w"],
+    tracks: Tracks,
+    width: int,
+) -> Band | None:
+    """Predict the band of seen pixels around each frame's found pixels; None where there is none."""
+    found = (tracks.source >= 0).numpy()
+    parts = []
+    for i in range(len(found)):
+        if not found[i].any():
+            continue
+        distance, label = cv2.distanceTransformWithLabels(
+            (~found[i]).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        band = (distance > 0) & (distance <= width) & seen[tracks.first + i].cpu().numpy()
+        row, column = np.nonzero(band)
+        if len(row) == 0:
+            continue
+        own_row, own_column = np.nonzero(found[i])
+        nearest = np.empty(label.max() + 1, int)  # labels run from 1 over the found pixels
+        nearest[label[own_row, own_column]] = np.arange(len(own_row))
+        chosen = nearest[label[row, column]]
+        parts.append((np.full(len(row), i), row, column, own_row[chosen], own_column[chosen]))
+    if not parts:
+        return None
+    frame, row, column, own_row, own_column = (
+        torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True)
+    )
+    source = tracks.source[frame, own_row, own_column].long()
+    shift = tracks.displacement[frame, :, own_row, own_column]
+    x, y = column + shift[:, 0], row + shift[:, 1]
+    h, w = seen.shape[-2:]
+    inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
+    good = inside & seen[source, y.round().long().clamp(0, h - 1), x.round().long().clamp(0, w - 1)]
+    frame, row, column, source, x, y = (each[good] for each in (frame, row, column, source, x, y))
+    at = frame + tracks.first
+    return Band(
+        frame,
+        row,
+        column,
+        (source - at).abs(),
+        shade[at, :, row, column] - sample_points(shade, source, x, y),
+        detail[at, :, row, column],
+        sample_points(detail, source, x, y),
+    )
+
+
+def calibrate(bands: Sequence[Band | None], reach_frames: int, config: BlendConfig) -> Float[Tensor, " distances"]:
+    """Measure how much of a propagated pixel's detail is right, by the number of frames it comes from.
+
+    The share a that minimises |real - a predicted|^2 over the band: near 1 for a rigid object, near 0 where the flow
+    is off.
+
+    Returns:
+        (reach_frames + 1,) in [0, 1], falling with distance in time.
+    """
+    distance = torch.arange(reach_frames + 1)
+    agree, power = torch.zeros(len(distance)), torch.zeros(len(distance))
+    for band in bands:
+        if band is not None:
+            agree.index_add_(0, band.length, (band.real * band.predicted).sum(dim=1))
+            power.index_add_(0, band.length, (band.predicted**2).sum(dim=1))
+    near = torch.exp(-(distance[:, None] - distance[None]).abs() / 2.0)
+    # A pixel's detail has a power of about a hundredth (0.1 squared).
+    prior = 0.01 * config.prior_pixels
+    expected = torch.exp(-distance / config.patience_frames)
+    share = (near @ agree + prior * expected) / (near @ power + prior)
+    return torch.cummin(share.clamp(0, 1), dim=0).values
+
+
+def correct_shade(band: Band | None, tracks: Tracks, limit: float) -> Float[Tensor, "n 3 h w"]:
+    """Spread the band's difference in shade smoothly over the found pixels: what to add to them to leave no seam."""
+    n, h, w = tracks.source.shape
+    values, weight = torch.zeros(n, 3, h, w), torch.zeros(n, 1, h, w)
+    found = (tracks.source >= 0)[:, None]
+    if band is None:
+        return values
+    values[band.frame, :, band.row, band.column] = band.shade.clamp(-limit, limit)
+    weight[band.frame, :, band.row, band.column] = 1.0
+    some = band.frame.unique()
+    region = found[some] | (weight[some] > 0)
+    values[some] = diffuse(values[some], weight[some], region, smooth=1.0, fade=1e-3, finest=2)
+    return values * found
+
+
+def rate(tracks: Tracks, share: Float[Tensor, " distances"]) -> Tracks:
+    """Multiply the tracks' confidence by the measured share for their distance in time."""
+    here = torch.arange(len(tracks.source)).view(-1, 1, 1) + tracks.first
+    distance = (tracks.source - here).abs().clamp(max=len(share) - 1)
+    # A found pixel keeps a little confidence: 0 means missing.
+    rated = (tracks.confidence * share[distance]).clamp(min=0.004) * (tracks.source >= 0)
+    return Tracks(tracks.first, tracks.source, tracks.displacement, rated)
+
+
+def draw(tracks: Tracks, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Draw the propagated picture on the working grid; 0 where there is no source."""
+    result = frames.new_zeros(len(tracks.source), 3, *frames.shape[-2:])
+    frame, row, column = (tracks.source >= 0).nonzero(as_tuple=True)
+    shift = tracks.displacement[frame, :, row, column]
+    source = tracks.source[frame, row, column].long()
+    result[frame, :, row, column] = sample_points(frames, source, column + shift[:, 0], row + shift[:, 1])
+    return result

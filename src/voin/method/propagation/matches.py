@@ -1,0 +1,118 @@
+"""Sources from afar: where no track leads, a frame in which the whole object has the same outline.
+
+Flow cannot be followed through a long occlusion, nor when an object comes near and grows. But where two amodal masks,
+laid upon each other, are alike, the object is most often seen from the same side, and what is hidden here may be seen
+there, at the same place of the object. It is less exact than a track, and looks better than what is invented. Not in
+the paper, whose generator sees a few neighbouring frames only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from voin.method.propagation.tracks import Tracks
+
+_SIDE = 48  # points, each way, at which masks are compared
+_WIDE = 2.6  # standard deviations of the mask that these points reach from its centre
+_LEAST_AREA = 30  # pixels; a smaller mask has no outline to speak of
+_LEAST_SHARE = 0.02  # of the pixels looked for; a frame that shows less is passed over
+
+
+@dataclass(frozen=True)
+class AfarConfig:
+    """When a frame from afar is taken.
+
+    Args:
+        alike: least intersection over union of the two masks, laid upon each other.
+        patience_frames: a frame so much farther away must be alike by 0.1 more.
+        confidence: of all that is found so.
+    """
+
+    alike: float = 0.7
+    patience_frames: float = 32.0
+    confidence: float = 0.05
+
+
+def look_afar(
+    lost: Bool[Tensor, "n h w"],
+    first: int,
+    sources: Bool[Tensor, "t h w"],
+    amodal: Bool[Tensor, "t h w"],
+    reach_frames: int,
+    config: AfarConfig = AfarConfig(),
+) -> Tracks:
+    """Look for `lost` pixels at the same place of the object in frames in which it has the same outline.
+
+    Args:
+        lost: pixels to look for, in frames `first` to `first + n - 1`.
+        first: see there.
+        sources: pixels that may be taken.
+        amodal: the whole object.
+        reach_frames: how many frames away a source may lie.
+        config: see there.
+
+    Returns:
+        On the CPU; the frame most alike is asked first, then the next for what it does not show.
+    """
+    n, h, w = lost.shape
+    lost, sources, amodal = lost.cpu(), sources.cpu(), amodal.cpu()
+    source = torch.full((n, h, w), -1, dtype=torch.int16)
+    displacement, confidence = torch.zeros(n, 2, h, w), torch.zeros(n, h, w)
+    centre, spread = _moments(amodal)
+    alike = compare_masks(amodal, centre, spread)
+    time = torch.arange(len(amodal))
+    for i in lost.flatten(1).any(dim=1).nonzero()[:, 0].tolist():
+        here = i + first
+        gap = (time - here).abs()
+        fit = (alike[here] >= config.alike) & (gap > 0) & (gap <= reach_frames)
+        if not fit.any():
+            continue
+        score = torch.where(fit, alike[here] - 0.1 * gap / config.patience_frames, -torch.inf)
+        others = score.argsort(descending=True)[: int(fit.sum())]
+        row, column = lost[i].nonzero(as_tuple=True)
+        place = torch.stack([column, row], dim=1)
+        larger = (spread[others] / spread[here])[:, None]
+        there = centre[others, None] + (place - centre[here]) * larger  # (k, pixels, 2)
+        x, y = there.round().long().unbind(dim=2)
+        inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        shown = inside & sources[others[:, None], y.clamp(0, h - 1), x.clamp(0, w - 1)]
+        shown &= shown.float().mean(dim=1, keepdim=True) >= _LEAST_SHARE
+        pixel = shown.any(dim=0).nonzero()[:, 0]
+        best = shown[:, pixel].int().argmax(dim=0)  # the first that shows it
+        at = (row[pixel], column[pixel])
+        source[i][at] = others[best].to(source.dtype)
+        displacement[i][:, at[0], at[1]] = (there[best, pixel] - place[pixel]).T
+        confidence[i][at] = config.confidence
+    return Tracks(first, source, displacement, confidence)
+
+
+def compare_masks(
+    masks: Bool[Tensor, "t h w"], centre: Float[Tensor, "t 2"], spread: Float[Tensor, "t 2"]
+) -> Float[Tensor, "t t"]:
+    """Give the intersection over union of any two masks, laid upon each other by centre and spread; 0 for tiny ones."""
+    t, h, w = masks.shape
+    line = torch.linspace(-_WIDE, _WIDE, _SIDE)
+    x, y = ((centre[:, i, None] + line * spread[:, i, None]).round().long() for i in (0, 1))
+    inside = ((x >= 0) & (x < w))[:, None] & ((y >= 0) & (y < h))[:, :, None]
+    frame = torch.arange(t)[:, None, None]
+    drawn = masks[frame, y.clamp(0, h - 1)[:, :, None], x.clamp(0, w - 1)[:, None]] & inside
+    drawn = drawn & (masks.flatten(1).sum(dim=1) >= _LEAST_AREA)[:, None, None]
+    flat = drawn.flatten(1).float()
+    both, size = flat @ flat.T, flat.sum(dim=1)
+    return both / (size[:, None] + size[None] - both).clamp(min=1)
+
+
+def _moments(masks: Bool[Tensor, "t h w"]) -> tuple[Float[Tensor, "t 2"], Float[Tensor, "t 2"]]:
+    """Give the centre (x, y) of masks and their standard deviations along x and y, at least half a pixel."""
+    found = []
+    for axis in (1, 2):  # sums over rows tell of x
+        count = masks.sum(dim=axis).float()
+        place, total = torch.arange(count.shape[1]).float(), count.sum(dim=1).clamp(min=1)
+        mean = (count * place).sum(dim=1) / total
+        variance = (count * (place - mean[:, None]) ** 2).sum(dim=1) / total
+        found.append((mean, variance.sqrt().clamp(min=0.5)))
+    return torch.stack([found[0][0], found[1][0]], dim=1), torch.stack([found[0][1], found[1][1]], dim=1)

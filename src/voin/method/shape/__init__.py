@@ -1,0 +1,1 @@
+"""Shape completion (paper 3.1): the amodal mask."""

@@ -1,0 +1,329 @@
+"""The window: a square that follows the object, in which all stages work.
+
+Not in the paper: it works on whole 320x180 frames; we follow the object, because then the cost does not depend on the
+video's resolution, the object is roughly stabilised, and small objects get all the pixels they have.
+
+`ObjectClip` is what the pipeline takes: an object's windows cut out of a run of frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
+
+from voin.core.types import Frame, Mask
+
+Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
+Spans = Float[np.ndarray, " t"]
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """How windows follow boxes.
+
+    Args:
+        size: side of the working picture, in working pixels.
+        enlarge: side of the window over the object's longer side: room for the part that is hidden.
+        smooth_frames: standard deviation of the smoothing over time.
+        reach_frames: an object is taken to be as large as it was seen within so many frames.
+    """
+
+    size: int = 256
+    enlarge: float = 1.5
+    smooth_frames: float = 6.0
+    reach_frames: int = 24
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 8:
+            raise ValueError(f"window size is {self.size}; it must be a multiple of 8, at least 32; use 192 or 256")
+        if self.enlarge < 1:
+            raise ValueError(f"enlarge is {self.enlarge}; it must be at least 1; use 1.5")
+
+
+@dataclass(frozen=True)
+class WholeFrame(WindowConfig):
+    """Windows that do not follow boxes: one square over the whole frame, as the paper has it.
+
+    A class of its own, because sets and packs say in their manifests what a `WindowConfig` holds.
+
+    Args:
+        frame: (h, w) of the frames; the square is as long as the longer side, and centred.
+    """
+
+    frame: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.frame) < 1:
+            raise ValueError(f"frame is {self.frame}; it must be the (h, w) of the frames, in pixels; use (180, 320)")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One square a frame: its upper left corner and its side, in native pixels, and the working size."""
+
+    left: Spans
+    top: Spans
+    side: Spans
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+    def __getitem__(self, part: slice) -> Windows:
+        return Windows(self.left[part], self.top[part], self.side[part], self.size)
+
+    @property
+    def scale(self) -> Spans:
+        """Native pixels in one working pixel, (t,)."""
+        return self.side / self.size
+
+
+def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
+    """Fit smooth squares around the boxes of an object's visible part.
+
+    The object's size is the largest seen nearby in time, since occlusion only shrinks boxes; frames in which little
+    of it is seen count little for the centre; each window holds its own box whatever the smoothing says.
+
+    Args:
+        boxes: (t, 4) x0 y0 x1 y1, end exclusive; all 0 where nothing is visible.
+        config: see there; with `WholeFrame` the windows follow nothing.
+
+    Raises:
+        ValueError: no frame has a box.
+    """
+    there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not there.any():
+        raise ValueError(
+            "the mask has no object in any frame; a visible part must be marked in at least one; check the id"
+        )
+    if isinstance(config, WholeFrame):
+        return _cover(len(boxes), config)
+    x0, y0, x1, y1 = boxes.astype(float).T
+    longer = np.where(there, np.maximum(x1 - x0, y1 - y0), 0)
+    seen = _running_max(longer, config.reach_frames)
+    seen = np.interp(np.arange(len(boxes)), np.nonzero(seen)[0], seen[seen > 0])
+    area = np.where(there, (x1 - x0) * (y1 - y0), 0) / seen**2
+    weight = area**4 + 1e-9 * there
+    centre_x = _smooth((x0 + x1) / 2, weight, config.smooth_frames)
+    centre_y = _smooth((y0 + y1) / 2, weight, config.smooth_frames)
+    object_size = _smooth(seen, np.ones(len(boxes)), config.smooth_frames)
+    side = config.enlarge * object_size
+    # The box itself plus a rim of a twelfth must fit, also where the object jumps.
+    reach = np.stack([centre_x - x0, x1 - centre_x, centre_y - y0, y1 - centre_y]).max(axis=0)
+    side = np.maximum(np.maximum(side, np.where(there, 2 * reach * 7 / 6, 0)), 32)
+    side = np.ceil(_running_max(side, 1))
+    return Windows(np.round(centre_x - side / 2), np.round(centre_y - side / 2), side, config.size)
+
+
+def _cover(count: int, config: WholeFrame) -> Windows:
+    h, w = config.frame
+    side = max(h, w)
+    every = np.ones(count)
+    return Windows((w - side) // 2 * every, (h - side) // 2 * every, side * every, config.size)
+
+
+def _running_max(values: Spans, reach: int) -> Spans:
+    padded = np.pad(values, reach, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=-1)
+
+
+def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
+    """Smooth by straight lines fitted around each frame (Gaussian weights), so that steady motion is kept as it is."""
+    # Where nothing is seen nearby, the span widens until something is.
+    result = np.empty(len(values))
+    for i in range(len(values)):
+        spread = width
+        while True:
+            # Farther frames weigh less than a millionth, and a shot may be hours long.
+            first, last = max(i - int(6 * spread), 0), i + int(6 * spread) + 1
+            t = np.arange(first, min(last, len(values)))
+            local = weight[first:last] * np.exp(-0.5 * ((t - i) / spread) ** 2)
+            if local.sum() > 0.5 or spread > 4 * len(values):
+                break
+            spread *= 2
+        near = values[first:last]
+        local = local / max(local.sum(), 1e-30)
+        mean_t, mean_v = (local * t).sum(), (local * near).sum()
+        variance = (local * (t - mean_t) ** 2).sum()
+        slope = (local * (t - mean_t) * (near - mean_v)).sum() / (variance + 1)
+        result[i] = mean_v + slope * np.clip(i - mean_t, -spread, spread)
+    return result
+
+
+def window_box(windows: Windows, frame: int) -> tuple[int, int, int, int]:
+    """Give the window's square as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
+    x0, y0, side = int(windows.left[frame]), int(windows.top[frame]), int(windows.side[frame])
+    return x0, y0, x0 + side, y0 + side
+
+
+def cut(picture: np.ndarray, windows: Windows, frame: int) -> np.ndarray:
+    """Copy one frame's window out of a picture (h, w, 3) or a mask (h, w) at native resolution, (side, side, ...).
+
+    Outside the frame a picture repeats its border and a mask is False.
+    """
+    h, w = picture.shape[:2]
+    x0, y0, x1, y1 = window_box(windows, frame)
+    inner = picture[min(max(y0, 0), h) : max(y1, 0), min(max(x0, 0), w) : max(x1, 0)]
+    above, left = max(min(-y0, y1 - y0), 0), max(min(-x0, x1 - x0), 0)
+    pads = [(above, y1 - y0 - above - inner.shape[0]), (left, x1 - x0 - left - inner.shape[1])]
+    if not any(a or b for a, b in pads):
+        return inner.copy()
+    mode = "edge" if picture.ndim == 3 and inner.size else "constant"
+    return np.pad(inner, pads + [(0, 0)] * (picture.ndim - 2), mode=mode)
+
+
+def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t c h w"]:
+    """Resample cut windows to the working size, with anti-aliasing.
+
+    Pictures become colours in [0, 1]; masks the covered share of each working pixel, one channel.
+    """
+    return torch.stack([_resample(each if each.ndim == 3 else each[..., None], size) for each in cuts])
+
+
+def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
+    # Resampled as floats, so that 8-bit and float input give the same; brought to [0, 1] when it has become small.
+    most = 255 if picture.dtype == np.uint8 else 1
+    picture = picture.astype(np.float32)
+    if picture.shape[0] != size:
+        # The mean over each working pixel's area where it shrinks, which leaves no alias.
+        method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
+        picture = cv2.resize(picture, (size, size), interpolation=method)
+    return torch.from_numpy(picture.reshape(size, size, -1).transpose(2, 0, 1) / np.float32(most))
+
+
+def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    """Give the box x0 y0 x1 y1 (end exclusive) around a mask; all 0 for an empty one."""
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+# Windows have sizes of their own, so their sides bind no axis.
+_Cut = Shaped[np.ndarray, "_ _ 3"]
+
+
+_CutMask = Bool[np.ndarray, "_ _"]
+
+
+@dataclass(frozen=True)
+class ObjectClip:
+    """One object, in a run of frames without a cut: the native pixels of its windows.
+
+    Attributes:
+        windows: t squares; they may reach outside the frame.
+        size: (h, w) of the whole frames.
+        frames: t pictures (side, side, 3), uint8 or float32 in [0, 1]; outside the frame the border repeats.
+        visible: t masks (side, side); outside the frame False, as all masks.
+        amodal: t masks of the whole object where the user gives them, else None.
+        occluder: t masks of what is in front where the user gives them, else None.
+    """
+
+    windows: Windows
+    size: tuple[int, int]
+    frames: Sequence[_Cut]
+    visible: Sequence[_CutMask]
+    amodal: Sequence[_CutMask] | None = None
+    occluder: Sequence[_CutMask] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The completed object in one frame: a box of native pixels that lies wholly inside the frame.
+
+    The box holds all of the amodal mask; it has no pixels (shape (0, 0)) where the object is not there.
+
+    Attributes:
+        left: column of the box in the frame.
+        top: row of the box in the frame.
+        amodal: (h, w); the whole object.
+        occluded: (h, w); `amodal` without `visible`: the only pixels that a paste may change.
+        missing: (h, w); the part of `occluded` that was invented.
+        colours: (h, w, 3), of the frames' dtype: the input with the occluded pixels replaced.
+        confidence: (h, w), 0..255: 255 where visible, 0 where missing, between where propagated.
+        forward: (h, w, 2) completed flow to the next frame, native pixels, where it was asked for and there is a next.
+        backward: (h, w, 2) completed flow to the frame before, likewise.
+    """
+
+    left: int
+    top: int
+    amodal: Mask
+    occluded: Mask
+    missing: Mask
+    colours: Frame
+    confidence: UInt8[np.ndarray, "h w"]
+    forward: Float[np.ndarray, "h w 2"] | None = None
+    backward: Float[np.ndarray, "h w 2"] | None = None
+
+    @property
+    def rows(self) -> slice:
+        """The box's rows in the frame."""
+        return slice(self.top, self.top + self.amodal.shape[0])
+
+    @property
+    def columns(self) -> slice:
+        """The box's columns in the frame."""
+        return slice(self.left, self.left + self.amodal.shape[1])
+
+
+def paste(frame: Frame, patches: Sequence[Patch]) -> Frame:
+    """Compose completed objects into a copy of a frame; only pixels occluded in some patch can change.
+
+    Args:
+        frame: (h, w, 3).
+        patches: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a patch before it
+            in the order covers it: what lies in front stays in front.
+    """
+    result = frame.copy()
+    taken = np.zeros(frame.shape[:2], bool)
+    for patch in patches:
+        free = taken[patch.rows, patch.columns]
+        show = patch.occluded & ~free
+        result[patch.rows, patch.columns][show] = patch.colours[show]
+        free |= patch.amodal
+    return result
+
+
+def cut_clip(
+    frames: Sequence[Frame],
+    visible: Sequence[Mask],
+    amodal: Sequence[Mask] | None = None,
+    occluder: Sequence[Mask] | None = None,
+    config: WindowConfig = WindowConfig(),
+) -> ObjectClip:
+    """Fit windows to an object and cut them out of whole frames.
+
+    Args:
+        frames: t frames (h, w, 3).
+        visible: t masks (h, w).
+        amodal: t masks of the whole object; windows are fitted to them where they are given.
+        occluder: t masks of what is in front.
+        config: of the windows.
+
+    Raises:
+        ValueError: nothing is visible in any frame, or the frames are smaller than 32 pixels.
+    """
+    h, w = frames[0].shape[:2]
+    if min(h, w) < 32:
+        raise ValueError(f"the frames are {w}x{h}; they must be at least 32x32; enlarge them first")
+    whole = visible if amodal is None else [a | v for a, v in zip(amodal, visible, strict=True)]
+    if not any(mask.any() for mask in visible):
+        raise ValueError("visible marks no pixel in any frame; it must mark the object in at least one; check the mask")
+    windows = fit_windows(np.array([box_of(mask) for mask in whole]), config)
+
+    def every(pictures: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
+        return None if pictures is None else [cut(picture, windows, i) for i, picture in enumerate(pictures)]
+
+    pictures, seen = every(frames), every(visible)
+    assert pictures is not None
+    assert seen is not None
+    return ObjectClip(windows, (h, w), pictures, seen, every(amodal), every(occluder))

@@ -1,0 +1,245 @@
+"""Prompts: what a user marks of an object on a frame: a box, clicks, or a painted mask."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from voin.core.types import Mask
+from voin.io.images import read_picture, shown
+
+Point = tuple[int, int]
+Box = tuple[int, int, int, int]
+
+_LEAST_SIDE = 4  # pixels; in a smaller box object and surroundings cannot be told apart
+_FORM = "FRAME: box X,Y,W,H point X,Y not X,Y mask FILE"
+_WORD = re.compile(r"(box|point|not|mask)\s+", re.ASCII)
+_KEYS = ("frame", "box", "points", "negative", "mask")
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What is marked on one frame. With a mask the object is known there, and the rest corrects it.
+
+    Args:
+        frame: number of the frame, from 0.
+        box: x, y, w, h in pixels, around the whole visible object; (x, y) is its upper left pixel.
+        points: x, y of pixels on the object.
+        negative: x, y of pixels that do not belong to it.
+        mask: the object, painted by hand.
+    """
+
+    frame: int
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+    negative: tuple[Point, ...] = ()
+    mask: Mask | None = None
+
+    def __post_init__(self) -> None:
+        if self.frame < 0:
+            raise ValueError(f"the prompt is for frame {self.frame}; frames are numbered from 0; name one of these")
+        where = f"the prompt on frame {self.frame}"
+        if self.box is None and not self.points and self.mask is None:
+            raise ValueError(
+                f"{where} marks nothing of the object; it must have a box, a point on the object or a painted mask; "
+                "add one of them"
+            )
+        if self.box is not None and min(self.box[2:]) < _LEAST_SIDE:
+            raise ValueError(
+                f"{where} has a box of {self.box[2]}x{self.box[3]} pixels; it must be at least {_LEAST_SIDE}x"
+                f"{_LEAST_SIDE}; draw it around the whole object"
+            )
+        if self.mask is not None and not self.mask.any():
+            raise ValueError(f"{where} has an empty mask; some of the object must be painted; paint it")
+        both = sorted(set(self.points) & set(self.negative))
+        if both:
+            raise ValueError(
+                f"{where} says that {both[0][0]},{both[0][1]} is on the object, and that it is not; a pixel must be "
+                "one of both; leave one of them out"
+            )
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse a prompt that does not lie in a frame of `size` (h, w).
+
+        Raises:
+            ValueError: something lies outside, or the mask has another size.
+        """
+        h, w = size
+        where = f"the prompt on frame {self.frame}"
+        for x, y in (*self.points, *self.negative):
+            if not (0 <= x < w and 0 <= y < h):
+                raise ValueError(
+                    f"{where} has the point {x},{y}, outside the frame; it must lie in 0,0 to {w - 1},{h - 1}; correct "
+                    "it"
+                )
+        if self.box is not None:
+            left, top, box_w, box_h = self.box
+            if left < 0 or top < 0 or left + box_w > w or top + box_h > h:
+                raise ValueError(
+                    f"{where} has the box {left},{top},{box_w},{box_h} (x, y, width, height), which leaves the frame; "
+                    f"it must lie within {shown(size)}; make it smaller"
+                )
+        if self.mask is not None and self.mask.shape != size:
+            found = (self.mask.shape[0], self.mask.shape[1])
+            raise ValueError(
+                f"{where} has a mask of {shown(found)} for frames of {shown(size)}; both must have one size; scale it"
+            )
+
+
+def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int], start: int, end: int) -> tuple[Prompt, ...]:
+    """Refuse prompts that do not fit a video.
+
+    Args:
+        prompts: at most one a frame.
+        size: (h, w) of its frames.
+        start: first frame that is to be tracked.
+        end: frame after the last one.
+
+    Returns:
+        The prompts, by frame.
+
+    Raises:
+        ValueError: there is none, two are on one frame, or one lies outside.
+    """
+    if not prompts:
+        raise ValueError(
+            "nothing says what the object is; one frame at least must have a prompt; give --box, --point, --prompt or "
+            "--prompts"
+        )
+    given = sorted(prompts, key=lambda prompt: prompt.frame)
+    for first, second in pairwise(given):
+        if first.frame == second.frame:
+            raise ValueError(
+                f"frame {first.frame} has two prompts; each frame must have one; write all that is marked on a frame "
+                "into one prompt"
+            )
+    for prompt in given:
+        if not start <= prompt.frame < end:
+            raise ValueError(
+                f"a prompt is on frame {prompt.frame}; frames {start} to {end - 1} are tracked; name one of these"
+            )
+        prompt.check(size)
+    return tuple(given)
+
+
+def parse_box(text: str) -> Box:
+    """Read "x,y,w,h".
+
+    Raises:
+        ValueError: it is something else.
+    """
+    x, y, w, h = _numbers(text, 4, "box", "x,y,width,height, such as 120,40,80,160")
+    return x, y, w, h
+
+
+def parse_point(text: str) -> Point:
+    """Read "x,y".
+
+    Raises:
+        ValueError: it is something else.
+    """
+    x, y = _numbers(text, 2, "point", "x,y, such as 160,90")
+    return x, y
+
+
+def parse_prompt(text: str) -> Prompt:
+    """Read "40: box 120,40,80,160 point 160,90 not 130,50"; everything but the frame may be left out or repeated.
+
+    Raises:
+        ValueError: it is something else.
+        OSError: the file of a painted mask cannot be read.
+    """
+    head, colon, rest = text.partition(":")
+    parts = _WORD.split(rest.strip())
+    if not colon or not head.strip().isdecimal() or parts[0].strip() or len(parts) < 3:
+        raise ValueError(f"the prompt is {text!r}; it must be like {_FORM!r}; write it so")
+    box, points, negative, mask = None, [], [], None
+    for word, value in zip(parts[1::2], (each.strip(" ;") for each in parts[2::2]), strict=True):
+        if word == "point":
+            points += [parse_point(each) for each in value.split()]
+        elif word == "not":
+            negative += [parse_point(each) for each in value.split()]
+        elif (box if word == "box" else mask) is not None:
+            raise ValueError(f"the prompt is {text!r}, with two {word}s; a frame must have one; leave one of them out")
+        elif word == "box":
+            box = parse_box(value)
+        else:
+            mask = read_mask(Path(value))
+    return Prompt(int(head), box, tuple(points), tuple(negative), mask)
+
+
+def read_prompts(path: Path) -> tuple[Prompt, ...]:
+    """Read prompts from a JSON file: a list of objects with `frame` and some of `box`, `points`, `negative`, `mask`.
+
+    `box` is [x, y, w, h], `points` and `negative` are lists of [x, y], `mask` is the path of a picture, from the file.
+
+    Raises:
+        OSError: the file, or a mask that it names, cannot be read.
+        ValueError: it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be read ({error.strerror or error}); it must be a JSON file of prompts; check the path"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({_plain(error)}); it must be a list of prompts; correct it") from error
+    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
+        raise ValueError(
+            f'{path} holds something else; it must be a list such as [{{"frame": 0, "box": [120, 40, 80, '
+            "160]}]; correct it"
+        )
+    return tuple(_prompt(path, each) for each in content)
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a painted mask: what is brighter than mid grey in any colour is the object.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return read_picture(path).max(axis=2) > 127
+
+
+def _prompt(path: Path, given: dict[str, Any]) -> Prompt:
+    strange = next((key for key in given if key not in _KEYS), None)
+    if strange is not None:
+        raise ValueError(f"{path} has a prompt with {strange!r}; it may have {', '.join(_KEYS)}; correct it")
+    frame, box, mask = given.get("frame"), given.get("box"), given.get("mask")
+    points, negative = given.get("points", []), given.get("negative", [])
+    fits = _is_numbers([frame], 1) and (box is None or _is_numbers(box, 4)) and (mask is None or isinstance(mask, str))
+    if not fits or not all(
+        isinstance(each, list) and all(_is_numbers(at, 2) for at in each) for each in (points, negative)
+    ):
+        raise ValueError(
+            f"{path} has the prompt {json.dumps(given)[:100]}; frame must be a whole number, box [x, y, w, h], points "
+            "and negative lists of [x, y], mask a path; correct it"
+        )
+    return Prompt(
+        int(given["frame"]),
+        tuple(box) if box else None,
+        tuple((x, y) for x, y in points),
+        tuple((x, y) for x, y in negative),
+        read_mask(path.parent / mask) if mask else None,
+    )
+
+
+def _is_numbers(value: object, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(type(each) is int for each in value)
+
+
+def _numbers(text: str, count: int, what: str, form: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != count or not all(re.fullmatch(r"-?\d{1,6}", word, re.ASCII) for word in words):
+        raise ValueError(f"the {what} is {text!r}; it must be whole pixels, {form}; write it so")
+    return [int(word) for word in words]
+
+
+def _plain(error: Exception) -> str:
+    return str(error).replace(";", ",")

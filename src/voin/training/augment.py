@@ -1,0 +1,229 @@
+"""Make one clip many: looked at from elsewhere, in other colours, with imperfect masks; batched, on the clip's device.
+
+All is drawn from uniform numbers, one row a clip, so that a clip depends on its own numbers alone. Not in the paper,
+which says nothing about augmentation; the numbers are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from voin.core.types import Frames, Masks
+
+Numbers = Float[Tensor, "b numbers"]  # uniform in [0, 1), float64, on the CPU
+Places = Float[Tensor, "b t h w 2"]  # x y in [-1, 1], from edge to edge of a square picture
+
+_BENDS = 5  # side of the grid on which a bend is drawn
+_PIECES = 7  # side of the grid on which lost pieces are drawn
+PLACE_NUMBERS, COLOUR_NUMBERS, DAMAGE_NUMBERS = 13 + 2 * _BENDS**2, 7, 6 + 2 * _PIECES**2
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far clips are changed.
+
+    Args:
+        scale: least and most side of the part of the window that is shown, over the window's side.
+        turn: most rotation, radians.
+        shift: most way of the shown part from the window's middle, over the window's side.
+        drift: share of scale, turn and shift that changes within the clip, smoothly.
+        bend: most smooth deformation, over the window's side; it does not change within the clip.
+        mirrored: share of clips with left and right exchanged.
+        light: most change of brightness, of [0, 1].
+        contrast: most change of contrast, share of it.
+        saturation: most change of saturation, share of it.
+        tint: most change of one colour against the others, share of it.
+    """
+
+    scale: tuple[float, float] = (0.75, 1.05)
+    turn: float = 0.15
+    shift: float = 0.07
+    drift: float = 0.35
+    bend: float = 0.025
+    mirrored: float = 0.5
+    light: float = 0.12
+    contrast: float = 0.25
+    saturation: float = 0.4
+    tint: float = 0.06
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale is {self.scale}; it must be 0 < least <= most; use (0.75, 1.05)")
+        for name in ("turn", "shift", "light"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative; use 0 for none")
+        for name in ("drift", "mirrored", "contrast", "saturation", "tint"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+        if not 0 <= self.bend <= 0.05:
+            raise ValueError(f"bend is {self.bend}; beyond 0.05 a picture would fold; use 0.025")
+
+
+@dataclass(frozen=True)
+class DamageConfig:
+    """How imperfect the visible masks are that users give.
+
+    Args:
+        clips: share of clips whose visible masks are damaged; each damage is done to half of those.
+        grown: most pixels by which a mask is too large or too small.
+        shift: most pixels by which a mask lies beside its object, each way.
+        pieces: most share of the window in which pieces of the mask are lost.
+    """
+
+    clips: float = 0.0
+    grown: int = 2
+    shift: int = 2
+    pieces: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("clips", "pieces"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+        for name in ("grown", "shift"):
+            if not 0 <= getattr(self, name) <= 8:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 to 8 pixels; use 2")
+
+
+def sway(phase: Float[Tensor, " b"], turns: Float[Tensor, " b"], count: int) -> Float[Tensor, "b t"]:
+    """Draw a smooth curve over `count` frames in [-1, 1]: a tenth to seven tenths of a wave."""
+    times = torch.arange(count) / max(count - 1, 1)
+    return torch.sin(6.2831853 * (phase[:, None] + (0.1 + 0.6 * turns[:, None]) * times))
+
+
+def draw_places(
+    numbers: Numbers, count: int, shape: tuple[int, int], config: AugmentConfig, device: torch.device
+) -> Places:
+    """Draw where in a clip's window each pixel of `count` frames of `shape` (h, w) is looked up."""
+    u = numbers[:, :PLACE_NUMBERS]
+    # Scale, turn, x and y: each a base and a drift about it.
+    base, drift = 2 * u[:, 1:5] - 1, config.drift * u[:, 12:13]
+    curve = torch.stack([sway(u[:, 5 + i], u[:, 8 + i], count) for i in range(4)], dim=-1)  # b t 4
+    value = (1 - drift)[:, None] * base[:, None] + drift[:, None] * curve
+    middle, reach = sum(config.scale) / 2, (config.scale[1] - config.scale[0]) / 2
+    scale, angle = middle + reach * value[..., 0], config.turn * value[..., 1]
+    mirror = torch.where(u[:, :1] < config.mirrored, -1.0, 1.0)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = [
+        torch.stack([mirror * cos, -sin, 2 * config.shift * value[..., 2]], dim=-1),
+        torch.stack([mirror * sin, cos, 2 * config.shift * value[..., 3]], dim=-1),
+    ]
+    affine = torch.stack(rows, dim=-2).flatten(0, 1).to(device, torch.float32)  # (b t) 2 3
+    places = F.affine_grid(affine, [len(affine), 1, *shape], align_corners=False).unflatten(0, (-1, count))
+    if config.bend == 0:
+        return places
+    grid = (2 * u[:, 13:] - 1).reshape(-1, 2, _BENDS, _BENDS).to(device, torch.float32)
+    return places + 2 * config.bend * _spread(grid, shape).permute(0, 2, 3, 1)[:, None]
+
+
+def _spread(grid: Float[Tensor, "b c n n"], shape: tuple[int, int]) -> Float[Tensor, "b c h w"]:
+    """Interpolate a grid smoothly; its outer values lie on the picture's edges."""
+    # Not by `interpolate`, which rounds otherwise with another number of threads.
+    lines = [torch.linspace(-1, 1, side, device=grid.device) for side in shape]
+    y, x = torch.meshgrid(*lines, indexing="ij")
+    between = torch.stack([x, y], dim=-1).expand(len(grid), -1, -1, -1)
+    return F.grid_sample(grid, between, mode="bicubic", padding_mode="border", align_corners=True)
+
+
+def look_up(
+    frames: UInt8[Tensor, "b t s s 3"], masks: UInt8[Tensor, "b t s s"], places: Places, mirrored: bool = False
+) -> tuple[Frames, Masks]:
+    """Look frames and their masks up at the same places.
+
+    Outside the window frames repeat their border (or are `mirrored` there), and masks are 0.
+
+    Returns:
+        Frames (b, t, 3, h, w) in [0, 1] and masks (b, t, 1, h, w), 0 or 1.
+    """
+    b, t = masks.shape[:2]
+    own = torch.cat([frames, masks[..., None] * 255], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
+    outside = "reflection" if mirrored else "border"
+    found = F.grid_sample(own.float() / 255, places.flatten(0, 1), padding_mode=outside, align_corners=False)
+    found = found.clamp(0, 1).unflatten(0, (b, t))
+    inside = (places.abs() <= 1).all(dim=-1)[:, :, None]
+    return found[:, :, :3], ((found[:, :, 3:] > 0.5) & inside).float()
+
+
+def jitter(frames: Frames, numbers: Numbers, config: AugmentConfig) -> Frames:
+    """Change light, contrast, saturation and tint, in each clip otherwise."""
+    u = 2 * numbers[:, :COLOUR_NUMBERS] - 1
+    luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64).expand(3, 3)
+    saturation = (1 + config.saturation * u[:, 0])[:, None, None]
+    gain = 1 + config.tint * u[:, 1:4] - config.tint * u[:, 1:4].mean(dim=1, keepdim=True)
+    contrast = (1 + config.contrast * u[:, 4])[:, None, None]
+    matrix = contrast * gain[:, :, None] * (saturation * torch.eye(3) + (1 - saturation) * luma)  # b 3 3
+    offset = 0.5 + config.light * u[:, 5] - 0.5 * contrast[:, 0, 0]
+    matrix, offset = matrix.to(frames), offset.to(frames)
+    changed = torch.matmul(matrix[:, None], frames.flatten(3)) + offset[:, None, None, None]
+    return changed.clamp(0, 1).view_as(frames)
+
+
+def damage(visible: Masks, numbers: Numbers, config: DamageConfig) -> Masks:
+    """Make some clips' visible masks as imperfect as users' are: too large or small, shifted, with pieces lost.
+
+    No frame loses all of its mask by that.
+    """
+    u = numbers[:, :DAMAGE_NUMBERS]
+    chosen = u[:, 0] < config.clips
+    # Half of the chosen clips get each damage.
+    grown = _whole(u[:, 1], config.grown) * chosen
+    shift = torch.stack([_whole(u[:, 2], config.shift), _whole(u[:, 3], config.shift)], dim=1) * chosen[:, None]
+    lost = config.pieces * (2 * u[:, 4] - 1).clamp(min=0) * chosen
+    result = visible
+    if grown.any():
+        result = _grow(result, grown)
+    if shift.any():
+        result = _shift(result, shift)
+    if lost.any():
+        result = result * ~_pieces(u[:, 6:], lost, visible)
+    there = result.flatten(2).any(dim=2)[:, :, None, None, None]
+    return torch.where(there, result, visible)
+
+
+def _whole(number: Float[Tensor, " b"], most: int) -> Tensor:
+    """Turn half of the numbers into whole ones from -`most` to `most`, and half into 0."""
+    return (((2 * number - 1.5) * 2) * (most + 0.5)).round().clamp(-most, most).long() * (number > 0.5)
+
+
+def _grow(masks: Masks, by: Tensor) -> Masks:
+    """Grow (or, where `by` is negative, shrink) each clip's masks by that many pixels."""
+    most = int(by.abs().max())
+    by = by.to(masks.device)[:, None, None, None, None]
+    # Shrinking a mask is growing what is outside it.
+    turned = torch.where(by < 0, 1 - masks, masks).flatten(0, 1)
+    radius_of = by.abs().expand(*masks.shape[:2], 1, 1, 1).flatten(0, 1)
+    result, step = turned, turned
+    for radius in range(1, most + 1):
+        step = F.max_pool2d(step, 3, stride=1, padding=1)
+        result = torch.where(radius_of == radius, step, result)
+    result = result.view_as(masks)
+    return torch.where(by < 0, 1 - result, result)
+
+
+def _shift(masks: Masks, by: Tensor) -> Masks:
+    """Shift each clip's masks by whole pixels x y; what comes in from outside is 0."""
+    h, w = masks.shape[-2:]
+    by = by.to(masks.device)
+    rows = torch.arange(h, device=masks.device) - by[:, 1:]  # b h
+    columns = torch.arange(w, device=masks.device) - by[:, :1]  # b w
+    clip = torch.arange(len(masks), device=masks.device)[:, None, None]
+    moved = masks[:, :, 0].transpose(0, 1)[:, clip, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None]]
+    inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
+    return (moved * inside).transpose(0, 1)[:, :, None]
+
+
+def _pieces(numbers: Tensor, share: Float[Tensor, " b"], like: Masks) -> Bool[Tensor, "b t 1 h w"]:
+    """Draw pieces that move a little with time and cover about `share` of each clip's frames."""
+    t, (h, w) = like.shape[1], like.shape[-2:]
+    # From one noise to another within the clip.
+    noise = _spread(numbers.reshape(-1, 2, _PIECES, _PIECES).to(like), (h, w))
+    times = torch.linspace(0, 1, t, device=like.device)[:, None, None]
+    mixed = noise[:, :1] * (1 - times) + noise[:, 1:] * times  # b t h w
+    ordered = mixed[:, :, ::8, ::8].flatten(1).sort(dim=1).values
+    at = ((1 - share) * (ordered.shape[1] - 1)).long().to(like.device)
+    least = ordered.gather(1, at[:, None])[:, :, None, None]
+    return ((mixed > least) & (share > 0).to(like.device)[:, None, None, None])[:, :, None]

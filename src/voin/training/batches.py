@@ -1,0 +1,196 @@
+"""Batches made ahead of the steps that take them: in a thread, or in processes of their own where one is too slow.
+
+A batch is a pure function of the seed and its number, so it does not matter who makes it: process k of n makes every
+n-th, and they are taken in turn. Where making is dearer than learning, each batch can be learned from several times,
+with others in between.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voin.data.pack import Pack, open_pack
+from voin.method.motion import load_motion
+from voin.training.config import TrainConfig, TrainOptions
+from voin.training.sampler import Sampler, mix_seed
+from voin.training.tasks import ESTIMATORS, TASKS, Estimators, Inputs, Task
+
+Make = Callable[[int], Inputs]  # gives the batch of a number
+_APART = 3  # so many batches lie between two visits to one
+
+
+def make_here(make: Make, first: int) -> Iterator[Inputs]:
+    """Make batch `first` and those after it in this process."""
+    return map(make, count(first))
+
+
+def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: int, workers: int) -> Iterator[Inputs]:
+    """Make batch `first` and those after it in processes; each has one batch in its hands, and one ready.
+
+    Args:
+        build: called in each process, with `arguments`; both must be picklable. It gives what makes batches.
+        arguments: see there.
+        first: see there.
+        workers: how many processes.
+
+    Raises:
+        RuntimeError: a process failed or is gone.
+    """
+    context = multiprocessing.get_context("spawn")
+    threads = max(torch.get_num_threads() // workers, 1)
+    ends: list[Connection] = []
+    processes = []
+    try:
+        for k in range(workers):
+            ours, theirs = context.Pipe(duplex=False)
+            job = (theirs, build, arguments, first + k, workers, threads)
+            processes.append(context.Process(target=_work, args=job, daemon=True))
+            processes[-1].start()
+            theirs.close()
+            ends.append(ours)
+        for number in count(first):
+            yield _receive(ends[(number - first) % workers])
+    finally:
+        for end in ends:
+            end.close()
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def revisit(start: Callable[[int], Generator[Inputs, None, None]], step: int, visits: int) -> Iterator[Inputs]:
+    """Give the inputs of `step` and those after it, where each batch is learned from `visits` times.
+
+    Visit k to batch n is at step `visits * (n + k * _APART) + k`; every other visit is to its mirror image. So what a
+    step is given depends on the step alone, wherever a run goes on.
+
+    Args:
+        start: makes batches from a number on.
+        step: see there.
+        visits: see there.
+    """
+    first = step // visits
+    oldest = max(first - (visits - 1) * _APART, 0)
+    made = start(oldest)
+    kept = {number: next(made) for number in range(oldest, first)}
+    try:
+        for at in count(step):
+            newest, visit = divmod(at, visits)
+            if newest not in kept:
+                kept[newest] = next(made)
+                kept.pop(newest - (visits - 1) * _APART - 1, None)
+            # In the beginning nothing is old.
+            number = max(newest - visit * _APART, 0)
+            yield mirror(kept[number]) if visit % 2 else kept[number]
+    finally:
+        made.close()
+
+
+def mirror(x: Inputs) -> Inputs:
+    """Exchange left and right in all maps (..., c, h, w); those of two channels are flows."""
+    result = {}
+    for name, value in x.items():
+        if value.ndim < 5:
+            result[name] = value
+            continue
+        result[name] = value.flip(-1)
+        if value.shape[-3] == 2:
+            result[name] = result[name] * value.new_tensor([-1.0, 1.0]).view(2, 1, 1)
+    return result
+
+
+def _work(end: Connection, build: Callable[..., Make], arguments: tuple, first: int, stride: int, threads: int) -> None:
+    """Make every `stride`-th batch and send it, until nobody listens."""
+    # Ctrl-C is for the process that trains: it takes the step at hand to its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    try:
+        make = build(*arguments)
+        for number in count(first, stride):
+            end.send_bytes(pickle.dumps({name: _pack(x) for name, x in make(number).items()}, protocol=5))
+    except (BrokenPipeError, ConnectionResetError):
+        os._exit(0)
+    except Exception:
+        end.send_bytes(pickle.dumps(traceback.format_exc()))
+
+
+def _receive(end: Connection) -> Inputs:
+    try:
+        found = pickle.loads(end.recv_bytes())
+    except EOFError as error:
+        raise RuntimeError(
+            "a process that makes batches is gone, perhaps for want of memory; use fewer of them: --workers"
+        ) from error
+    if isinstance(found, str):
+        raise RuntimeError(f"a process that makes batches failed:\n{found}")
+    return {name: _unpack(*x) for name, x in found.items()}
+
+
+def _pack(x: Tensor) -> tuple[np.ndarray, bool]:
+    """Make a tensor small: masks of 0 and 1 take a byte a pixel."""
+    array = x.cpu().numpy()
+    mask = array.dtype == np.float32 and bool(((array == 0) | (array == 1)).all())
+    return (array.astype(np.uint8), True) if mask else (array, False)
+
+
+def _unpack(array: np.ndarray, mask: bool) -> Tensor:
+    x = torch.from_numpy(array)
+    return x.float() if mask else x
+
+
+def make_batches(
+    options: TrainOptions, config: TrainConfig, device: str, rank: int, ranks: int, task: Task | None = None
+) -> Make:
+    """Give what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
+
+    Args:
+        options: see there.
+        config: see there.
+        device: where they are made.
+        rank: see there.
+        ranks: see there.
+        task: knows how; None: one is made.
+    """
+    place = torch.device(device)
+    if task is None:
+        task = TASKS[options.stage](config, estimators_of(config, options.raft_weights, place))
+    clips, cutouts = open_packs(options)
+    assert clips is not None
+    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts)
+    share = config.sampler.batch // ranks
+    places = range(rank * share, (rank + 1) * share)
+
+    def make(step: int) -> Inputs:
+        seeds = [mix_seed(config.seed, step, each, "imitation") for each in places]
+        return task.prepare(sampler.batch(step, rank, ranks), seeds)
+
+    return make
+
+
+def open_packs(options: TrainOptions) -> list[Pack | None]:
+    """Open the clips, and the photographed objects or None."""
+    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts)]
+
+
+def estimators_of(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:
+    """Give what finds motion, as the config asks; `weights` are those of RAFT."""
+    paint = config.estimator == "dis"  # as in `voin.method.load`
+    if (config.estimator, config.truth) == ("dis", "dis"):
+        return ESTIMATORS
+    names = (config.estimator, config.truth)
+    # At twice their size, as in `voin.method.load`: RAFT takes pictures of at least 128 pixels.
+    motion, truth = (load_motion(name, weights, device, enlarge=2) for name in names)
+    return Estimators(motion, truth, paint)

@@ -1,0 +1,85 @@
+"""A pack in the memory of a device: windows are gathered and frames chosen without going through the CPU's."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from voin.data.pack import Pack
+
+
+class DevicePack:
+    """The clips of a pack, in a device's memory as they are.
+
+    Args:
+        pack: on the CPU it stays a memory-mapped file.
+        device: where the clips lie.
+    """
+
+    def __init__(self, pack: Pack, device: torch.device) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            # Only read; on the CPU this is the file itself.
+            self.data = torch.from_numpy(pack.data).to(device)
+        self.size, self.clips, self.device = pack.size, pack.clips, device
+        self.videos = tuple(clip.video for clip in pack.clips)
+        self.categories = pack.categories
+        # In which frames there is something of the object, (count,) on the CPU.
+        self.present = [self._views(i)[1].flatten(1).any(dim=1).cpu() for i in range(len(self))]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def _views(self, index: int) -> tuple[UInt8[Tensor, "t s s 3"], UInt8[Tensor, "t s s"]]:
+        clip, area = self.clips[index], self.size**2
+        part = self.data[clip.start : clip.start + clip.count * area * 4]
+        frames, masks = part[: clip.count * area * 3], part[clip.count * area * 3 :]
+        return frames.view(-1, self.size, self.size, 3), masks.view(-1, self.size, self.size)
+
+    def gather(self, clips: list[tuple[int, Tensor]]) -> tuple[UInt8[Tensor, "b t s s 3"], UInt8[Tensor, "b t s s"]]:
+        """Stack frames and masks of clips, each given as its index and the indices of its frames."""
+        found = []
+        for clip, indices in clips:
+            at = indices.to(self.device)
+            found.append([each.index_select(0, at) for each in self._views(clip)])
+        frames, masks = zip(*found, strict=True)
+        return torch.stack(frames), torch.stack(masks)
+
+    def other(self, videos: set[str], number: float) -> int | None:
+        """Draw a clip of none of these videos."""
+        able = [i for i, video in enumerate(self.videos) if video not in videos]
+        return able[int(number * len(able))] if able else None
+
+    def draw_frames(
+        self, clip: int, numbers: list[float], count: int, strides: tuple[int, int]
+    ) -> tuple[Int[Tensor, " t"], int]:
+        """Draw `count` frames of a clip, in most of which its object is, and their stride.
+
+        Where the object is seen for a short time only, strides are smaller; a clip that is too short even for stride 1
+        is played to and fro.
+        """
+        present, (low, high) = self.present[clip], strides
+        length = len(present)
+        longest = max((length - 1) // max(count - 1, 1), 1)
+        stride, need = min(low + int(numbers[0] * (high - low + 1)), longest), (3 * count + 3) // 4
+        while True:
+            steps = torch.arange(count) * stride
+            starts = torch.arange(max(length - int(steps[-1]), 1))
+            at = (starts[:, None] + steps) % max(2 * length - 2, 1)  # starts t
+            at = torch.minimum(at, 2 * length - 2 - at).clamp(min=0)
+            seen = present[at].sum(dim=1)
+            if stride == 1 or seen.max() >= need:
+                break
+            stride -= 1
+        good = torch.nonzero(seen >= seen.max().clamp(max=need))[:, 0]
+        return at[good[int(numbers[1] * len(good))]], stride
+
+
+def to_unit(
+    frames: UInt8[Tensor, "b t s s 3"], masks: UInt8[Tensor, "b t s s"]
+) -> tuple[Float[Tensor, "b t 3 s s"], Float[Tensor, "b t 1 s s"]]:
+    """Make frames (b, t, 3, s, s) in [0, 1] and masks (b, t, 1, s, s), 0 or 1, of uint8."""
+    return frames.permute(0, 1, 4, 2, 3).float() / 255, masks[:, :, None].float()

@@ -1,0 +1,106 @@
+"""Flow for training: what estimators find where the object is partly hidden, and what they find where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from voin.core.types import Flows, Frames, Masks
+from voin.core.warp import cycle_error
+from voin.method.flow.paint_over import paint_over
+from voin.method.flow.smooth import SmoothFlow
+from voin.method.motion import Motion
+
+# Forward-backward error up to which flow of the unoccluded frames is taken for true (pixels, windows of 128 pixels).
+_TRUSTED = 1.0
+
+
+@dataclass(frozen=True)
+class HiddenMotion:
+    """Both directions at once: the second half of the clips is the first half in reverse order.
+
+    Attributes:
+        frames: (2b, t, 3, h, w) in [0, 1], the input.
+        visible: (2b, t, 1, h, w).
+        amodal: (2b, t, 1, h, w).
+        initial: (2b, t-1, 2, h, w), pixels, as estimated.
+        prior: (2b, t-1, 2, h, w), pixels, completed smoothly.
+    """
+
+    frames: Frames
+    visible: Masks
+    amodal: Masks
+    initial: Flows
+    prior: Flows
+
+
+@torch.no_grad()
+def find_hidden_motion(
+    frames: Frames,
+    visible: Masks,
+    amodal: Masks,
+    motion: Motion,
+    prior: SmoothFlow,
+    paint: bool = True,
+    given: Bool[Tensor, " b"] | None = None,
+) -> HiddenMotion:
+    """Do what the pipeline does before flow is completed.
+
+    Args:
+        frames: (b, t, 3, h, w) in [0, 1].
+        visible: (b, t, 1, h, w), 0 or 1.
+        amodal: (b, t, 1, h, w), 0 or 1.
+        motion: the estimator.
+        prior: completes smoothly.
+        paint: paint the hidden part over before motion is estimated; see `PipelineConfig`.
+        given: (b,) whose amodal masks are known, not completed; see `SmoothFlow`.
+    """
+    seen = frames
+    if paint:
+        flat = (rearrange(x, "b t c h w -> (b t) c h w") for x in (frames, visible, amodal))
+        seen = rearrange(paint_over(*flat), "(b t) c h w -> b t c h w", b=len(frames))
+    forward, backward = motion(seen)
+    there, back = prior(frames, forward, backward, visible, amodal, given)
+    return HiddenMotion(*(both_ways(x) for x in (frames, visible, amodal)), *(
+        torch.cat([first, second.flip(1)]) for first, second in ((forward, backward), (there, back))
+    ))  # fmt: skip
+
+
+@torch.no_grad()
+def find_true_motion(
+    truth: Frames, amodal: Masks, forward: Flows, backward: Flows, known: Tensor, motion: Motion
+) -> tuple[Float[Tensor, "2*b pairs 2 h w"], Float[Tensor, "2*b pairs 1 h w"]]:
+    """Give the flow that completed flow is compared with.
+
+    Args:
+        truth: (b, t, 3, h, w) in [0, 1], without the occluder.
+        amodal: (b, t, 1, h, w), 0 or 1.
+        forward: (b, t-1, 2, h, w), pixels, where it is known.
+        backward: likewise.
+        known: (b,), which clips' flow that is.
+        motion: estimates the other clips' flow.
+
+    Returns:
+        Flow (2b, t-1, 2, h, w), as in `HiddenMotion`, and where in the object it is trusted (2b, t-1, 1, h, w), 0 or 1.
+    """
+    flows = torch.cat([forward, backward.flip(1)])
+    trust = both_ways(amodal)[:, :-1].clone()
+    guess = ~known
+    if guess.any():
+        there, back = motion(truth[guess])
+        found = torch.cat([there, back.flip(1)])
+        pairs = [rearrange(x, "b t c h w -> (b t) c h w") for x in (found, torch.cat([back, there.flip(1)]))]
+        returned = cycle_error(pairs[0], pairs[1]) < _TRUSTED * truth.shape[-1] / 128
+        both = guess.repeat(2)
+        flows[both] = found
+        trust[both] *= rearrange(returned.to(trust), "(b t) 1 h w -> b t 1 h w", b=len(found))
+    return flows, trust
+
+
+def both_ways(clips: Float[Tensor, "b t c h w"]) -> Float[Tensor, "2*b t c h w"]:
+    """Add each clip in reverse order."""
+    return torch.cat([clips, clips.flip(1)])

@@ -1,0 +1,344 @@
+"""One process of a training run: its steps, its log, its validations and its checkpoints: `voin.train` starts it."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from voin.core.config import to_json
+from voin.core.lpips import LPIPS
+from voin.core.overlap import Feed
+from voin.core.system import has_bfloat16
+from voin.data.categories import CATEGORIES
+from voin.data.pack import Pack, open_pack
+from voin.method.fill.generator import GeneratorConfig
+from voin.method.load import NETWORKS
+from voin.method.shape.network import ShapeConfig
+from voin.training.batches import estimators_of, make_batches, make_beside, make_here, open_packs, revisit
+from voin.training.config import TrainConfig, TrainOptions
+from voin.training.state import load_state, optimizer_tensors, restore_optimizer, save_state
+from voin.training.tasks import TASKS, Critics, Inputs, Task, Terms
+from voin.training.validate import Scores, Validator
+from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
+from voin.weights.hub import find_model, networks_of
+
+SCORES = "scores.jsonl"
+# Batches that are made before they are asked for.
+_AHEAD = 2
+# So many steps in a row may fail (gradients that are not finite) before the run is given up.
+_MOST_FAILURES = 20
+Say = Callable[[str], None]
+
+
+class Run:
+    """One process of a run.
+
+    Args:
+        fabric: launched.
+        options: see there.
+        config: see there.
+        say: told a line at each entry of the log and each validation.
+    """
+
+    def __init__(self, fabric: Any, options: TrainOptions, config: TrainConfig, say: Say | None) -> None:
+        self.fabric, self.options, self.config = fabric, options, config
+        self.chief = fabric.is_global_zero
+        self.say: Say = say if say is not None and self.chief else lambda text: None
+        torch.manual_seed(config.seed)
+        estimators = estimators_of(config, options.raft_weights, fabric.device)
+        if config.loss.perceptual and options.stage in ("inpaint", "joint"):
+            estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
+        self.task = TASKS[options.stage](config, estimators)
+        self.origin = _start_from(options.init, self.task) if options.init else 0.0
+        self.averaged = TASKS[options.stage](config, estimators).to(fabric.device).requires_grad_(False)
+        self.averaged.load_state_dict(self.task.state_dict())
+        self.optimizer = _adam(config, self.task)
+        self.model, self.optimizer = fabric.setup(self.task, self.optimizer)
+        self.critics: Critics | None = None
+        if options.stage in ("inpaint", "joint") and (config.loss.patch or config.loss.category):
+            self.critics = Critics(config)
+            critic_optimizer = _adam(config, self.critics)
+            self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
+        self.data = _describe(open_packs(options))
+        self.validator: Validator | None = None
+        if self.chief:
+            kept = open_pack(options.validation or options.pack)
+            self.validator = Validator(options.stage, self.averaged, config, kept, fabric.device)
+        if fabric.device.type == "cuda":
+            # Sizes stay the same over a run.
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")
+        self.step, self.seconds, self.waited = 0, 0.0, 0.0
+        self.best: float | None = None
+        self.failures = 0
+        self._resume()
+
+    def go(self, stopped: threading.Event) -> None:
+        """Train until the end, the pause, or the stop."""
+        config, began = self.config, self.seconds
+        writer = self._writer()
+        feed = Feed(self._inputs(), _AHEAD, "batches")
+        validated = saved = self.seconds
+        mark = time.perf_counter()
+        try:
+            while not (share := self._share()) >= 1:
+                x = next(feed)
+                self.waited += time.perf_counter() - mark
+                terms = self._learn(x, share)
+                self.step += 1
+                if self.step % config.log_steps == 0 and self.chief:
+                    self._log(writer, terms)
+                now = time.perf_counter()
+                self.seconds, mark = self.seconds + now - mark, now
+                paused = 0 < self.options.pause_minutes * 60 <= self.seconds - began
+                judge, stop, save = self._agree(
+                    self.seconds - validated >= config.validate_minutes * 60,
+                    stopped.is_set() or paused,
+                    self.seconds - saved >= config.save_minutes * 60,
+                )
+                if judge and self._share() < 1:
+                    self._validate(writer)
+                    validated = self.seconds
+                if stop:
+                    break
+                if save:
+                    self._save()
+                    saved = self.seconds
+                mark = time.perf_counter()  # what is saved and validated is no time of training
+            if self._share() >= 1:
+                self._validate(writer)
+            self._save()
+        finally:
+            feed.close()
+            if writer is not None:
+                writer.close()
+
+    def _inputs(self) -> Iterator[Inputs]:
+        options, fabric = self.options, self.fabric
+        place = (str(fabric.device), fabric.global_rank, fabric.world_size)
+
+        def start(number: int) -> Generator[Inputs, None, None]:
+            if options.workers:
+                made = make_beside(make_batches, (options, self.config, *place), number, options.workers)
+            else:
+                made = make_here(make_batches(options, self.config, *place, self.task), number)
+            for inputs in made:
+                yield {name: x.to(fabric.device) for name, x in inputs.items()}
+
+        return revisit(start, self.step, self.config.visits)
+
+    def _share(self) -> float:
+        """Say how much of the run is over."""
+        config = self.config
+        if not config.minutes:
+            return self.step / config.steps
+        share = self.seconds / (60 * config.minutes)
+        return self.fabric.broadcast(share) if self.fabric.world_size > 1 else share
+
+    def _agree(self, *wishes: bool) -> list[bool]:
+        """Do in all processes what one of them wishes: their clocks differ, and they wait for each other in it."""
+        if self.fabric.world_size == 1:
+            return list(wishes)
+        found = torch.tensor([float(wish) for wish in wishes], device=self.fabric.device)
+        return [count > 0 for count in self.fabric.all_reduce(found, reduce_op="sum").tolist()]
+
+    def _learn(self, x: Inputs, share: float) -> Terms:
+        """Take one step; gives the terms."""
+        config, fabric = self.config, self.fabric
+        rate = learning_rate(config, self.step, share)
+        with self._half():
+            terms, y = self.model(x)
+        critics = self.critics if share >= config.loss.adversarial_from else None
+        if critics is not None:
+            critics.requires_grad_(False)
+            with self._half():
+                terms |= critics.judge(y["shown"], x)
+        weights = self.task.weights()
+        fabric.backward(torch.stack([weights[name] * value for name, value in terms.items()]).sum())
+        self._change(self.model, self.optimizer, rate)
+        average = min(config.optimizer.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            old, new = (list(task.networks.parameters()) for task in (self.averaged, self.task))
+            for weight, latest in zip(old, new, strict=True):
+                weight.lerp_(latest, 1 - average)
+        if critics is not None:
+            critics.requires_grad_(True)
+            with self._half():
+                against = self.critic_model(y["shown"].detach(), x)
+            fabric.backward(torch.stack(list(against.values())).sum())
+            self._change(self.critic_model, self.critic_optimizer, rate)
+            terms |= against
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _half(self) -> torch.autocast:
+        device = self.fabric.device
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.config.half and has_bfloat16(device))
+
+    def _change(self, model: nn.Module, optimizer: torch.optim.Optimizer, rate: float) -> None:
+        """Change weights by their gradients; gradients that are not finite change nothing."""
+        norm = self.fabric.clip_gradients(
+            model, optimizer, max_norm=self.config.optimizer.clip, error_if_nonfinite=False
+        )
+        if math.isfinite(float(norm)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            self.failures = 0
+        else:
+            self.failures += 1
+            if self.failures > _MOST_FAILURES:
+                raise RuntimeError(f"gradients were not finite in {self.failures} steps in a row, at step {self.step}")
+        optimizer.zero_grad()
+
+    def _log(self, writer: Any, terms: Terms) -> None:
+        values = {name: value.item() for name, value in terms.items()}
+        for name, value in values.items():
+            writer.add_scalar(f"loss/{name}", value, self.step)
+        waiting = self.waited / max(self.seconds, self.waited, 1e-9)
+        writer.add_scalar("time/waiting for data", waiting, self.step)
+        writer.add_scalar("rate", self.optimizer.param_groups[0]["lr"], self.step)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        self.say(f"step {self.step}  {self.seconds / 60:.1f} min  {self._share():.0%}  {shown}  waiting {waiting:.0%}")
+
+    def _validate(self, writer: Any) -> None:
+        """Score the averaged weights; keep them if they are the best so far."""
+        if self.validator is not None:
+            scores, sheet = self.validator(self.averaged, self._predict)
+            minutes = self.seconds / 60
+            for name, value in scores.items():
+                writer.add_scalar(f"validation/{name}", value, self.step)
+            writer.add_image("validation", sheet, self.step, dataformats="HWC")
+            folder = self.options.out / "pictures"
+            folder.mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / f"{self.step:07}.png"), np.ascontiguousarray(sheet[..., ::-1]))
+            row = {"step": self.step, "minutes": round(minutes, 2), "scores": scores}
+            with (self.options.out / SCORES).open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            self.say(f"validation at step {self.step}: " + "  ".join(f"{n} {v:.4f}" for n, v in scores.items()))
+            self._keep("last", scores)
+            value = scores[self.validator.metric]
+            if self.validator.better(value, self.best):
+                self.best = value
+                self._keep("best", scores)
+        self.fabric.barrier()
+
+    def _predict(self, x: Inputs) -> Inputs:
+        device = self.fabric.device
+        with torch.no_grad(), self._half():
+            return self.averaged.predict({name: value.to(device) for name, value in x.items()})
+
+    def _keep(self, name: str, scores: Scores) -> None:
+        """Save the averaged networks as a model."""
+        minutes = self.origin + self.seconds / 60
+        recipe = Recipe(self.options.command, round(minutes, 1), _name_device(self.fabric))
+        known = {f"{name}, validation windows": value for name, value in scores.items() if math.isfinite(value)}
+        for kind, network in self.averaged.networks.items():
+            about = About(kind, _classes(network), recipe, self.data, known)
+            save_checkpoint(self.options.out / name / f"{kind}.safetensors", network, about, "fp16")
+
+    def _save(self) -> None:
+        if self.chief:
+            tensors = {
+                **{f"networks.{name}": x for name, x in self.task.state_dict().items()},
+                **{f"averaged.{name}": x for name, x in self.averaged.state_dict().items()},
+                **optimizer_tensors(self.optimizer, self.task, "optimizer"),
+                "random": torch.get_rng_state(),
+            }
+            if self.critics is not None:
+                tensors |= {f"critics.{name}": x for name, x in self.critics.state_dict().items()}
+                tensors |= optimizer_tensors(self.critic_optimizer, self.critics, "critic_optimizer")
+            numbers = {"step": self.step, "seconds": self.seconds, "waited": self.waited, "best": self.best}
+            save_state(self.options.out, self.step, tensors, numbers)
+        self.fabric.barrier()
+
+    def _resume(self) -> None:
+        found = load_state(self.options.out)
+        if found is None:
+            return
+        tensors, numbers = found
+        for prefix, module in (("networks", self.task), ("averaged", self.averaged), ("critics", self.critics)):
+            if module is not None:
+                part = f"{prefix}."
+                own = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
+                module.load_state_dict(own)
+        restore_optimizer(self.optimizer, self.task, "optimizer", tensors)
+        if self.critics is not None:
+            restore_optimizer(self.critic_optimizer, self.critics, "critic_optimizer", tensors)
+        torch.set_rng_state(tensors["random"])
+        self.step, self.seconds, self.waited = numbers["step"], numbers["seconds"], numbers["waited"]
+        self.best = numbers["best"]
+        self.say(f"going on at step {self.step}, after {self.seconds / 60:.1f} min")
+
+    def _writer(self) -> Any:
+        if not self.chief:
+            return None
+        from torch.utils.tensorboard import SummaryWriter
+
+        # What was logged after the state that is gone on from is taken back.
+        return SummaryWriter(str(self.options.out / "events"), purge_step=self.step or None)
+
+
+def _start_from(name: str, task: Task) -> float:
+    """Load networks of a model; gives the minutes that they were trained."""
+    folder = find_model(name)
+    minutes = 0.0
+    for kind in task.networks:
+        if kind not in networks_of(folder):
+            continue
+        network: Any = load_checkpoint(networks_of(folder)[kind], {kind: NETWORKS[kind]})
+        mine = task.networks[kind]
+        if network.config != mine.config:
+            raise ValueError(
+                f"{folder} has a {kind} network of another config; to start from it the settings must be its own; "
+                f"give the same preset and --set, or leave --init out; its config is {to_json(network.config)}"
+            )
+        mine.load_state_dict(network.state_dict())
+        minutes = max(minutes, read_record(networks_of(folder)[kind]).about.recipe.minutes)
+    return minutes
+
+
+def _adam(config: TrainConfig, module: nn.Module) -> torch.optim.Optimizer:
+    c = config.optimizer
+    return torch.optim.AdamW(module.parameters(), c.rate, (c.beta1, c.beta2), weight_decay=c.decay)
+
+
+def learning_rate(config: TrainConfig, step: int, share: float) -> float:
+    """Give the rate of a step: a rise, then a cosine over the `share` of the run that is over."""
+    c = config.optimizer
+    wave = c.last + (1 - c.last) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+    return c.rate * wave * min((step + 1) / max(c.warmup_steps, 1), 1.0)
+
+
+def _classes(network: nn.Module) -> tuple[str, ...]:
+    config: Any = network.config
+    told = (isinstance(config, ShapeConfig) and config.semantics) or isinstance(config, GeneratorConfig)
+    return CATEGORIES[: config.classes] if told else ()
+
+
+def _describe(packs: list[Pack | None]) -> tuple[str, ...]:
+    """Say what a network is trained on."""
+    clips, cutouts = packs
+    assert clips is not None
+    videos = sorted({clip.video for clip in clips.clips})
+    lines = [f"{len(videos)} videos: {', '.join(videos)}"]
+    if cutouts is not None:
+        kinds = sorted({clip.video.split("/")[0] for clip in cutouts.clips})
+        lines.append(f"{len(cutouts)} photographed objects in motion: {', '.join(kinds)}")
+    return tuple(lines)
+
+
+def _name_device(fabric: Any) -> str:
+    if fabric.device.type == "cuda":
+        return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
+    count = fabric.world_size * (torch.get_num_threads() if fabric.device.type == "cpu" else 1)
+    return f"{count} {fabric.device.type.upper()}{'' if count == 1 else 's'}"

@@ -1,0 +1,123 @@
+"""Train a network, or all three: the loop, its checkpoints, its log.
+
+RUN/train.json          what was asked for
+RUN/best, RUN/last      models as `voin.load` and `--init` take them: averaged weights, fp16
+RUN/scores.jsonl        a line each validation
+RUN/events              losses, scores and pictures for TensorBoard
+RUN/pictures            the pictures as files
+RUN/state.json ...      what a resumed run goes on from, exactly (`voin.training.state`)
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voin.core.config import to_json
+from voin.core.files import write_whole
+from voin.core.system import choose_device
+from voin.data.pack import open_pack
+from voin.training.config import TrainConfig, TrainOptions
+from voin.training.run import SCORES, Run, Say
+from voin.training.state import STATE
+
+RECORD = "train.json"
+# What a run writes before its first checkpoint.
+_FIRST = (RECORD, "events", "pictures", "best", "last", SCORES)
+
+
+def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) -> Path:
+    """Train until the config's steps or minutes are over.
+
+    Args:
+        options: see there.
+        config: see there.
+        say: told a line at each entry of the log and each validation.
+
+    Returns:
+        The folder of the best model.
+
+    Raises:
+        ImportError: lightning or tensorboard is missing.
+        OSError: a pack or a model cannot be read, or `out` holds a run and `resume` was not asked for.
+        ValueError: the run in `out` has another config, or the packs or the model do not fit.
+        KeyboardInterrupt: the run was stopped; its state is kept.
+    """
+    fabric = _fabric(options, config)
+    for pack in (options.pack, options.cutouts, options.validation):
+        if pack is not None:
+            open_pack(pack)  # refused before processes are started
+    _claim(options, config)
+    # Not as arguments of `launch`, which would take them apart.
+    fabric.launch(partial(_work, options=options, config=config, say=say))
+    return options.out / "best"
+
+
+def _fabric(options: TrainOptions, config: TrainConfig) -> Any:
+    try:
+        from lightning.fabric import Fabric
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            f"training needs lightning and tensorboard, which do not import ({error}); "
+            "install them with: pip install 'voin[train]'"
+        ) from error
+    del SummaryWriter
+    return Fabric(
+        accelerator=choose_device(options.device).type,
+        devices=options.devices,
+        strategy="ddp_spawn" if options.devices > 1 else "auto",
+        # Fabric's "bf16-mixed" would round the inputs too, flow among them; so `_half` asks for bfloat16.
+        precision="32-true",
+    )
+
+
+def _claim(options: TrainOptions, config: TrainConfig) -> None:
+    """Make the run's folder, or make sure that it holds this run."""
+    path = options.out / RECORD
+    asked = {"stage": options.stage, "config": to_json(config)}
+    # A run that was refused before its first checkpoint leaves nothing else.
+    if not path.is_file() or not (options.out / STATE).is_file():
+        if options.out.is_dir() and any(each.name not in _FIRST for each in options.out.iterdir()):
+            raise OSError(f"{options.out} holds something else; it must be empty or not there; name another folder")
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps({**asked, "command": options.command}, indent=2).encode())
+        return
+    if not options.resume:
+        raise OSError(f"{options.out} holds a run; it must be empty or not there; use --resume to go on with it")
+    there = json.loads(path.read_text())
+    if {name: there.get(name) for name in asked} != asked:
+        raise ValueError(
+            f"{path} is a run of {there.get('stage')} with other settings; to go on they must be the same; "
+            "repeat its command with --resume, or name another folder"
+        )
+
+
+def _work(fabric: Any, options: TrainOptions, config: TrainConfig, say: Say | None) -> None:
+    """Train in one process."""
+    run = Run(fabric, options, config, say)
+    with _stoppable() as stopped:
+        run.go(stopped)
+    if stopped.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """Let Ctrl-C and SIGTERM ask for a stop after the step at hand: weights are never left half changed."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fakes.tiny_model import save_model
+from voin.cli import doctor
+from voin.weights import hub as models
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def shown(found: dict) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    doctor.show(found, console)
+    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_report_is_plain_json_of_a_sound_machine() -> None:
+    found = doctor.report()
+    assert json.loads(json.dumps(found)) == found
+    assert found["problems"] == []
+    assert found["packages"]["torch"]
+    assert found["devices"]["cpu"]["cores"] >= 1
+    assert found["codecs"].keys() == doctor.CODECS.keys()
+    assert found["codecs"]["libx264"]
+    assert "libavcodec" in found["ffmpeg"]
+    assert min(found["disk"].values()) > 0
+
+
+def test_the_extras_are_those_of_the_project() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"dev"}
+
+
+def test_raft_weights_are_found_where_torchvision_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert doctor.report()["weights"] == {"classical": "none needed", "raft-small": None, "raft-large": None}
+    path = tmp_path / "hub" / "checkpoints" / "raft_small_C_T_V2-01064c6d.pth"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert doctor.report()["weights"]["raft-small"] == str(path)
+
+
+def test_the_models_that_ship_are_told_with_their_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "WEIGHTS", tmp_path)
+    found = doctor.report()
+    assert found["models"] == {}
+    assert "use --method classical, or give a model: --model FOLDER" in shown(found)
+    folder = save_model(tmp_path / "small")
+    found = doctor.report()
+    assert json.loads(json.dumps(found)) == found
+    assert list(found["models"]["small"]) == ["shape", "flow", "generator"]
+    shape = found["models"]["small"]["shape"]
+    assert shape["bytes"] == (folder / "shape.safetensors").stat().st_size
+    assert (shape["minutes"], shape["scores"]) == (12, {"iou, DAVIS": 0.5})
+    text = " ".join(shown(found).split())
+    assert re.search(r"small generator 0\.\d MB fp16 trained 12 min on 2 CPU cores; iou, DAVIS 0\.5", text)
+    (folder / "flow.json").write_text("{")
+    assert "models cannot be looked at: OSError" in doctor.report()["problems"][0]
+
+
+def test_what_is_broken_is_told_and_the_rest_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("libtorch.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "_devices", broken)
+    monkeypatch.setattr(doctor, "_codecs", lambda: dict.fromkeys(doctor.CODECS, False))
+    found = doctor.report()
+    assert len(found["problems"]) == 2
+    text = shown(found)
+    assert "devices cannot be looked at: OSError: libtorch.so" in text
+    assert "no libx264, the default codec; use --png" in text
+    assert found["voin"] in text
+
+
+def test_a_missing_extra_is_shown_with_the_command_that_adds_it() -> None:
+    found = doctor.report()
+    found["extras"] = {"raft": False, "web": True}
+    text = shown(found)
+    assert 'pip install "voin[raft]"' in text
+    assert "voin[web]" not in text

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes.fake_method import Fake, contents, listing, run
+from scenes.video_clips import COUNT
+from voin.io.video import probe
+from voin.jobs import writer as chunk_writer
+
+
+def test_a_failed_run_goes_on_with_the_first_unfinished_chunk(tmp_path: Path, masks: Path, video: Path) -> None:
+    options: dict[str, Any] = {"png": True, "chunk_frames": 3, "context_frames": 2, "save_flow": True, "layer": "mov"}
+    run(video, masks, tmp_path / "whole", **options)
+    for fail_at in range(4):
+        out = tmp_path / f"out{fail_at}"
+        with pytest.raises(RuntimeError, match="on purpose"):
+            run(video, masks, out, Fake(fail_at), **options)
+        finished = len(list((out / ".voin" / "parts").glob("*.json")))
+        assert finished <= fail_at
+        method = Fake()
+        record = run(video, masks, out, method, **options)
+        assert len(method.clips) == 4 - finished
+        assert not (out / ".voin").exists()
+        assert record["seconds"]["motion"] == pytest.approx(1.0)
+        whole, parts = contents(tmp_path / "whole"), contents(out)
+        assert [name for name in whole | parts if whole.get(name) != parts.get(name) and name != "object.mov"] == []
+        assert probe(out / "object.mov").count == COUNT
+
+
+def test_chunks_whose_files_were_lost_are_made_again(tmp_path: Path, masks: Path, folder: Path) -> None:
+    options: dict[str, Any] = {"chunk_frames": 3, "context_frames": 2}
+    with pytest.raises(RuntimeError):
+        run(folder, masks, tmp_path / "out", Fake(3), **options)
+    _wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name in ("read", "write")])
+    (tmp_path / "out" / "completed" / "00001.png").unlink(missing_ok=True)
+    run(folder, masks, tmp_path / "out", **options)
+    run(folder, masks, tmp_path / "whole", **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def _wait_for(condition: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from fakes.fake_method import Fake, run
+class Slow(Fake):
+    def complete_object(self, *arguments, **options):
+        time.sleep(0.3)
+        return super().complete_object(*arguments, **options)
+run(*map(Path, sys.argv[1:4]), Slow(), chunk_frames=2, context_frames=1)
+"""
+
+
+def _slow_run(video: Path, masks: Path, out: Path) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(chunk_writer.__file__).parents[2])])
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW_RUN, str(video), str(masks), str(out)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
+    tmp_path: Path, masks: Path, folder: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    with _slow_run(folder, masks, out) as process:
+        _wait_for(lambda: (out / ".voin" / "parts" / "00001.json").exists())
+        process.send_signal(number)
+        began = time.monotonic()
+        process.wait(timeout=10)
+        assert time.monotonic() - began < 3
+        assert process.returncode != 0
+    assert (out / ".voin" / "parts" / "00001.json").exists()
+    method = Fake()
+    record = run(folder, masks, out, method, chunk_frames=2, context_frames=1)
+    assert 1 <= len(method.clips) <= 4
+    run(folder, masks, tmp_path / "whole", chunk_frames=2, context_frames=1)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert len(record["objects"]["1"]["occluded"]) == COUNT
+
+
+def test_an_interrupt_stops_all_threads(tmp_path: Path, masks: Path, folder: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, masks, tmp_path / "out", Fake(2, KeyboardInterrupt()), chunk_frames=3, context_frames=0)
+    assert threading.active_count() == before
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path, masks: Path, folder: Path) -> None:
+    first = run(folder, masks, tmp_path / "out")
+    before, method = listing(tmp_path / "out"), Fake()
+    again = run(folder, masks, tmp_path / "out", method)
+    assert method.clips == []
+    assert again == first | {"finished_before": True}
+    assert listing(tmp_path / "out") == before
+    assert run(folder, masks, tmp_path / "out", method, overwrite=True)["finished_before"] is False
+    assert len(method.clips) == 1
+
+
+def test_a_finished_run_that_lost_a_file_is_made_again(tmp_path: Path, masks: Path, folder: Path) -> None:
+    run(folder, masks, tmp_path / "out")
+    (tmp_path / "out" / "amodal" / "00003.png").unlink()
+    assert run(folder, masks, tmp_path / "out")["finished_before"] is False
+    assert (tmp_path / "out" / "amodal" / "00003.png").exists()
+
+
+def test_errors_while_reading_and_writing_surface(
+    tmp_path: Path, masks: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (folder / "00006.png").read_bytes()
+    (folder / "00006.png").write_bytes(data[: len(data) // 2])
+    before = threading.active_count()
+    with pytest.raises(OSError, match="frame 6"):
+        run(folder, masks, tmp_path / "a", cuts="none", chunk_frames=2, context_frames=0)
+    (folder / "00006.png").write_bytes(data)
+    os.utime(folder / "00006.png", (1, 1))
+
+    def full(path: Path, array: np.ndarray) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(chunk_writer, "write_image", full)
+    with pytest.raises(OSError, match="No space"):
+        run(folder, masks, tmp_path / "b", chunk_frames=2, context_frames=0)
+    assert threading.active_count() == before
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path: Path, folder: Path, masks: Path) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    class Slow(Fake):
+        def complete_object(self, *arguments: Any, **options: Any) -> Any:
+            began.set()
+            assert go_on.wait(60)
+            return super().complete_object(*arguments, **options)
+
+    out = tmp_path / "out"
+    first = threading.Thread(target=run, args=(folder, masks, out, Slow()))
+    first.start()
+    try:
+        assert began.wait(60)
+        for overwrite in (False, True):
+            with pytest.raises(OSError, match="is being written by another run"):
+                run(folder, masks, out, overwrite=overwrite)
+    finally:
+        go_on.set()
+        first.join()
+    assert (out / "run.json").is_file()
+    assert not (out / ".voin").exists()
+    assert run(folder, masks, out)["finished_before"]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fakes.tiny_model import save_model
+from voin.cli import app as cli
+from voin.io.masks import open_masks
+from voin.io.video import probe, read
+from voin.jobs import speed as bench
+from voin.jobs.speed import BenchConfig, make_clip, parse_size, synthetic_frames
+
+SMALL = BenchConfig(size=(96, 128), frames=10)
+
+
+def test_the_clip_has_a_video_and_a_mask_a_frame(tmp_path: Path) -> None:
+    make_clip(tmp_path, SMALL)
+    info = probe(tmp_path / "video.mp4")
+    assert (info.size, info.count) == (SMALL.size, SMALL.frames)
+    masks = open_masks(tmp_path / "masks", info)
+    expected = list(synthetic_frames(SMALL))
+    for index, (frame, (picture, visible)) in enumerate(zip(read(info), expected, strict=True)):
+        assert np.array_equal(masks.label(index) > 0, visible)
+        assert np.abs(frame.astype(int) - picture.astype(int)).mean() < 12
+
+
+@pytest.mark.parametrize(
+    ("size", "share"), [((270, 480), 0.1), ((480, 270), 0.1), ((96, 128), 0.2), ((480, 160), 0.2), ((97, 65), 0.01)]
+)
+def test_the_object_has_its_share_and_passes_behind_the_bar(size: tuple[int, int], share: float) -> None:
+    config = BenchConfig(size=size, frames=round(4 * size[1]), share=share)
+    areas = [visible.mean() for _, visible in synthetic_frames(config)]
+    assert max(areas) == pytest.approx(share, rel=0.15)
+    assert min(areas) < 0.75 * max(areas)
+
+
+def test_the_clip_is_the_same_each_time_and_moves() -> None:
+    first, second = list(synthetic_frames(SMALL)), list(synthetic_frames(SMALL))
+    assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))
+    assert not np.array_equal(first[0][1], first[-1][1])
+
+
+def test_longer_clips_begin_as_shorter_ones() -> None:
+    longer = BenchConfig(size=SMALL.size, frames=20)
+    for (a, _), (b, _) in zip(synthetic_frames(SMALL), synthetic_frames(longer), strict=False):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(("text", "size"), [("1920x1080", (1080, 1920)), (" 640X360 ", (360, 640))])
+def test_sizes_are_width_by_height(text: str, size: tuple[int, int]) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "1920", "1920*1080", "x1080", "-3x4", "1920x1080x3"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write 1920x1080"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"size": (32, 64)}, "64x32"), ({"frames": 1}, "1 frames"), ({"share": 0.9}, "0.9"), ({"share": 0.0}, "0.0")],
+)
+def test_a_clip_that_cannot_be_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BenchConfig(**values)
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(
+        cli.app, ["bench", "--method", "classical", *words]
+    )
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_it_measures_the_job_in_a_process_of_its_own() -> None:
+    code, text, errors = call("--size", "128x96", "--frames", "10", "--json")
+    assert code == 0, errors
+    found = json.loads(text)
+    assert (found["size"], found["frames"], found["flow"], found["share"]) == ("128x96", 10, "dis", 0.1)
+    assert (found["method"], found["model"]) == ("classical", None)
+    assert found["frames_per_second"] == pytest.approx(10 / found["seconds"])
+    assert found["startup_seconds"] > 0
+    assert {"masks", "motion", "propagation", "write"} <= set(found["stages"])
+    assert all(seconds >= 0 for seconds in found["stages"].values())
+    assert 50e6 < found["peak_memory"] < 4e9
+    assert found["cores"] == os.cpu_count()
+    assert found["voin"]
+
+
+def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {
+        **{"method": "voin", "size": "128x96", "frames": 10, "flow": "dis", "share": 0.1, "device": "auto"},
+        **{"seconds": 2.0, "cores": 2},
+        **{"frames_per_second": 5.0, "stages": {"motion": 1.5, "write": 0.25}, "peak_memory": 800_000_000},
+    }
+    monkeypatch.setattr(bench, "bench", lambda config, progress: found)
+    code, text, _ = call("--size", "128x96", "--frames", "10")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "motion 1.50 s 150.0 ms a frame" in lines
+    assert "frames a second 5.0" in lines
+    assert "peak memory 800 MB of the job's process" in lines
+
+
+@pytest.mark.parametrize("words", [("--size", "big"), ("--frames", "0"), ("--share", "2"), ("--flow", "none")])
+def test_wrong_options_are_refused(words: tuple[str, ...]) -> None:
+    code, text, errors = call(*words)
+    assert (code, text) == (2, "")
+    assert errors
+
+
+def test_it_measures_a_model(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    code, text, errors = call("--size", "128x96", "--frames", "6", "--json", "--method", "voin", "--model", str(folder))
+    assert code == 0, errors
+    found = json.loads(text)
+    assert (found["method"], found["model"]) == ("voin", str(folder))
+    assert {"shape", "flow", "fill"} <= set(found["stages"])
+
+
+def test_what_goes_wrong_in_the_measured_process_is_told_here() -> None:
+    code, _, errors = call("--size", "128x96", "--frames", "4", "--flow", "raft-small", "--raft-weights", "absent.pt")
+    assert code == 2
+    assert "absent.pt" in errors

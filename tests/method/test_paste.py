@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from voin.method.paste import make_patch, native_masks
+from voin.method.propagation.tracks import Tracks
+from voin.method.window import ObjectClip, Windows, cut, paste
+
+
+def clip_at(left: int, top: int, side: int, h: int = 47, w: int = 61) -> tuple[np.ndarray, ObjectClip]:
+    frame = np.random.default_rng(0).integers(0, 256, (h, w, 3)).astype(np.uint8)
+    windows = Windows(np.array([float(left)]), np.array([float(top)]), np.array([float(side)]), 32)
+    visible = np.zeros((h, w), bool)
+    visible[5:20, 5:20] = True
+    return frame, ObjectClip(windows, (h, w), [cut(frame, windows, 0)], [cut(visible, windows, 0)])
+
+
+@pytest.mark.parametrize(("left", "top", "side"), [(2, 3, 33), (-9, -7, 45), (30, 20, 41), (-5, -5, 77)])
+def test_nothing_outside_occluded_changes_whatever_the_window(left: int, top: int, side: int) -> None:
+    frame, clip = clip_at(left, top, side)
+    amodal = torch.zeros(1, 1, 1, 32, 32)
+    amodal[..., 2:30, 2:30] = 1
+    whole, occluded = native_masks(clip, amodal, amodal, 0)
+    assert not (occluded & clip.visible[0]).any()
+    assert np.array_equal(whole, occluded | clip.visible[0])
+    nothing = torch.zeros(1, 32, 32)
+    tracks = Tracks(0, nothing.to(torch.int16) - 1, torch.zeros(1, 2, 32, 32), nothing)
+    maps = torch.zeros(9, 32, 32)
+    maps[4:8] = 0.5  # invented colours, weighted by the share of the object
+    patch = make_patch(clip, 0, whole, occluded, [tracks], maps)
+    assert np.array_equal(patch.missing, patch.occluded)
+    result = paste(frame, [patch])
+    changed = np.zeros(frame.shape[:2], bool)
+    changed[patch.rows, patch.columns] = patch.occluded
+    assert changed.sum() == occluded.sum() > 0
+    assert np.array_equal(result[~changed], frame[~changed])
+    assert (result[changed] == 255).all()
+
+
+def test_an_object_wholly_seen_gives_a_patch_that_changes_nothing() -> None:
+    frame, clip = clip_at(0, 0, 40)
+    whole, occluded = native_masks(clip, torch.zeros(1, 1, 1, 32, 32), torch.zeros(1, 1, 1, 32, 32), 0)
+    patch = make_patch(clip, 0, whole, occluded)
+    assert (patch.left, patch.top, patch.amodal.shape) == (5, 5, (15, 15))
+    assert (patch.confidence == 255).all()
+    assert np.array_equal(paste(frame, [patch]), frame)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from sets.packs import cutouts_of, pack_of
+from voin.data.categories import CATEGORIES
+from voin.data.occluders.occlude import OccluderConfig
+from voin.data.occluders.shapes import ShapeConfig
+from voin.training.augment import AugmentConfig, DamageConfig
+from voin.training.sampler import Batch, Sampler, SamplerConfig, category_index
+
+PLAIN = AugmentConfig(light=0.0, contrast=0.0, saturation=0.0, tint=0.0)
+STILL = replace(PLAIN, scale=(1.0, 1.0), turn=0.0, shift=0.0, bend=0.0, mirrored=0.0)
+CONFIG = SamplerConfig(
+    batch=4, frames=5, size=32, augment=PLAIN, occluder=OccluderConfig(tries=2, points=32, shape=ShapeConfig(size=32))
+)
+NAMES = ("a", "b", "b", "c", "d")
+CATEGORY_NAMES = ("dog", "cat", None, "zebra", "airplane")
+
+
+def sampler(config: SamplerConfig = CONFIG, seed: int = 3, **about) -> Sampler:
+    return Sampler(pack_of(NAMES, CATEGORY_NAMES, **about), config, "cpu", seed, cutouts_of(3))
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(Batch))
+
+
+def test_a_batch_depends_on_seed_and_step_alone() -> None:
+    config = replace(CONFIG, damage=DamageConfig(clips=0.5))
+    one, other = sampler(config), sampler(config)
+    for step in range(3):
+        one.batch(step)
+    torch.manual_seed(9)
+    assert same(one.batch(7), other.batch(7))
+    assert not same(one.batch(7), one.batch(8))
+    assert not same(one.batch(7), sampler(config, seed=4).batch(7))
+
+
+def test_processes_that_share_a_batch_make_its_parts() -> None:
+    one = sampler()
+    whole, parts = one.batch(2), [one.batch(2, rank, 2) for rank in range(2)]
+    for each in fields(Batch):
+        joined = torch.cat([getattr(part, each.name) for part in parts])
+        torch.testing.assert_close(getattr(whole, each.name), joined, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("rank", "ranks"), [(0, 3), (2, 2), (-1, 2)])
+def test_a_batch_that_cannot_be_shared_is_refused(rank: int, ranks: int) -> None:
+    with pytest.raises(ValueError, match="must be a multiple"):
+        sampler().batch(0, rank, ranks)
+
+
+def test_visible_is_the_object_without_the_occluder_and_the_input_is_the_truth_outside_it() -> None:
+    one = sampler()
+    for step in range(2):
+        batch = one.batch(step)
+        assert torch.equal(batch.visible, batch.amodal * (1 - batch.occluder))
+        behind = (batch.occluder > 0).expand_as(batch.frames)
+        assert torch.equal(batch.frames[~behind], batch.truth[~behind])
+        assert not torch.equal(batch.frames[behind], batch.truth[behind])
+        assert torch.equal(batch.present, batch.amodal.flatten(2).sum(dim=2) > 0)
+        for each in (batch.frames, batch.truth):
+            assert each.min() >= 0
+            assert each.max() <= 1
+
+
+@pytest.mark.parametrize("config", [replace(CONFIG, cutouts=0.0, pasted=0.0), replace(CONFIG, cutouts=1.0, pasted=0.0)])
+@pytest.mark.parametrize("size", [32, 64])
+def test_objects_stay_under_their_masks(config: SamplerConfig, size: int) -> None:
+    one = sampler(config, size=size)
+    for step in range(2):
+        batch = one.batch(step)
+        inside = batch.amodal > 0
+        near = torch.nn.functional.max_pool2d(batch.amodal.flatten(0, 1), 3, 1, 1).view_as(inside) > 0
+        core = torch.nn.functional.max_pool2d(1 - batch.amodal.flatten(0, 1), 3, 1, 1).view_as(inside) == 0
+        red = batch.truth[:, :, :1]
+        assert core.any()
+        assert red[core].min() > 0.5
+        if config.cutouts == 0:  # else the background has a bright object of its own
+            assert red[~near].max() < 0.5
+
+
+def test_pasted_objects_stand_before_another_video() -> None:
+    one = sampler(replace(CONFIG, cutouts=0.0, pasted=1.0, augment=STILL))
+    for step in range(2):
+        batch = one.batch(step)
+        for i, choice in enumerate(one.choose(step)):
+            assert choice.other is not None
+            inside = batch.amodal[i] > 0
+            for index, where in ((choice.clip, inside), (choice.other, ~inside)):
+                green = int(255 * index / len(NAMES)) / 255
+                assert (batch.truth[i, :, 1:2][where] - green).abs().max() < 0.01
+
+
+def test_donors_and_backgrounds_are_of_other_videos() -> None:
+    one = sampler(replace(CONFIG, pasted=0.5))
+    donors = set()
+    for step in range(30):
+        for choice in one.choose(step):
+            assert choice.donor is not None
+            used = [each for each in (choice.clip, choice.other, choice.donor) if each is not None]
+            assert len({NAMES[each] for each in used}) == len(used)
+            donors.add(choice.donor)
+    assert donors == set(range(len(NAMES)))
+
+
+def test_a_pack_of_one_video_has_occluders_without_donors() -> None:
+    one = Sampler(pack_of(("a", "a")), CONFIG)
+    assert all(choice.donor is None for choice in one.choose(0))
+    assert one.batch(0).occluder.any()
+
+
+def test_every_clip_comes_once_before_any_comes_again() -> None:
+    one = sampler(replace(CONFIG, cutouts=0.0))
+    drawn = [choice.clip for step in range(5) for choice in one.choose(step)]
+    for turn in range(4):
+        assert sorted(drawn[5 * turn : 5 * turn + 5]) == list(range(5))
+
+
+def test_objects_that_are_hidden_in_part_are_no_targets() -> None:
+    one = sampler(replace(CONFIG, partial=("b", "d")))
+    choices = [choice for step in range(20) for choice in one.choose(step)]
+    assert {NAMES[choice.clip] for choice in choices if choice.cutout is None} == {"a", "c"}
+    assert "b" in {NAMES[choice.donor] for choice in choices if choice.donor is not None}
+
+
+def test_categories_are_those_of_the_clips_or_dropped() -> None:
+    known = sampler(replace(CONFIG, cutouts=0.0, unknown=0.0))
+    for step in range(2):
+        for index, choice in zip(known.batch(step).category.tolist(), known.choose(step), strict=True):
+            name = CATEGORY_NAMES[choice.clip]
+            assert index == (0 if name is None else CATEGORIES.index(name) + 1)
+    assert not sampler(replace(CONFIG, unknown=1.0)).batch(0).category.any()
+    assert sampler(replace(CONFIG, cutouts=1.0, pasted=0.0, unknown=0.0)).batch(0).category[0] == category_index("cat")
+    assert (category_index("airplane"), category_index("zebra"), category_index(None)) == (1, len(CATEGORIES), 0)
+
+
+def test_frames_follow_the_stride_in_both_directions() -> None:
+    one = sampler(replace(CONFIG, cutouts=0.0, pasted=0.0, augment=STILL))
+    for step in range(2):
+        batch = one.batch(step)
+        # Blue is 4 times the number of the frame.
+        frames = (batch.truth[:, :, 2].mean(dim=(-1, -2)) * 255 / 4).round().long()
+        assert torch.equal(frames.diff(dim=1), batch.strides[:, None].expand(-1, CONFIG.frames - 1))
+    assert {choice.stride for step in range(12) for choice in one.choose(step)} == {-3, -2, -1, 1, 2, 3}
+
+
+def test_a_short_video_is_played_to_and_fro() -> None:
+    one = sampler(replace(CONFIG, cutouts=0.0, reversed=0.0), count=3)
+    for choice in one.choose(0):
+        assert choice.frames.diff().abs().tolist() == [1, 1, 1, 1]
+        assert choice.frames.max() <= 2
+
+
+def test_clips_are_chosen_where_the_object_is() -> None:
+    one = sampler(replace(CONFIG, cutouts=0.0, augment=STILL), empty=7)
+    for step in range(2):
+        assert (one.batch(step).present.sum(dim=1) >= 4).all()
+
+
+def test_flow_is_known_of_cutouts_alone() -> None:
+    one = sampler(replace(CONFIG, cutouts=0.5))
+    batches = [one.batch(step) for step in range(2)]
+    known = torch.cat([batch.flow_known for batch in batches])
+    moving = torch.cat(
+        [batch.forward.flatten(1).any(dim=1) & batch.backward.flatten(1).any(dim=1) for batch in batches]
+    )
+    assert torch.equal(known, moving)
+    assert 0 < known.sum() < len(known)
+    assert torch.equal(known, torch.cat([batch.strides == 0 for batch in batches]))
+
+
+def test_damage_changes_the_visible_masks_alone() -> None:
+    plain, damaged = sampler().batch(5), sampler(replace(CONFIG, damage=DamageConfig(clips=1.0))).batch(5)
+    assert not torch.equal(plain.visible, damaged.visible)
+    assert same(plain, replace(damaged, visible=plain.visible))
+    assert set(damaged.visible.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"batch": 0}, "at least 1 and 2"),
+        ({"frames": 1}, "at least 1 and 2"),
+        ({"size": 50}, "multiple of 8"),
+        ({"strides": (0, 2)}, "1 <= least"),
+        ({"unknown": 2.0}, "share"),
+        ({"pasted": 0.6, "cutouts": 0.6}, "together"),
+    ],
+)
+def test_bad_configurations_are_refused(change: dict, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        replace(CONFIG, **change)
+
+
+@pytest.mark.parametrize("partial", [("x",), ("a", "b", "c", "d")])
+def test_partial_must_name_some_of_the_videos(partial: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="it must name some of"):
+        sampler(replace(CONFIG, partial=partial))
+
+
+def test_a_pack_without_clips_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no clips"):
+        Sampler(replace(pack_of(("a",)), clips=()))
+
+
+@pytest.mark.gpu
+def test_batches_are_made_on_a_gpu() -> None:
+    one = Sampler(pack_of(NAMES), replace(CONFIG, damage=DamageConfig(clips=1.0)), "cuda", 3, cutouts_of(3))
+    batch, other = one.batch(4), sampler(replace(CONFIG, damage=DamageConfig(clips=1.0))).batch(4)
+    tensors: list[Tensor] = [getattr(batch, each.name) for each in fields(Batch)]
+    assert all(each.device.type == "cuda" for each in tensors)
+    assert (batch.truth.cpu() - other.truth).abs().mean() < 1e-3

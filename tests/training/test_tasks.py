@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from fakes.tiny_training import TINY
+from sets.packs import cutouts_of, pack_of
+from voin.training.sampler import Sampler
+from voin.training.tasks import TASKS, TERMS, Critics, Inputs, Task, fill
+
+SEEDS = (1, 2)
+
+
+def made(stage: str, step: int = 0) -> tuple[Task, Inputs]:
+    torch.manual_seed(0)
+    task = TASKS[stage](TINY)  # pyright: ignore[reportArgumentType]
+    sampler = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0, cutouts_of(3))
+    return task, task.prepare(sampler.batch(step), SEEDS)
+
+
+def total(task: Task, terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack([task.weights()[name] * value for name, value in terms.items()]).sum()
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_every_weight_is_learned_by_some_term(stage: str) -> None:
+    task, x = made(stage)
+    # A fresh flow network adds nothing, and so passes nothing on.
+    with torch.no_grad():
+        for weight in task.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    terms, _ = task(x)
+    total(task, terms).backward()
+    idle = [name for name, weight in task.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not idle
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_terms_of_a_batch_are_the_mean_over_its_clips(stage: str) -> None:
+    task, x = made(stage)
+    whole, _ = task(x)
+    ways = 2 if stage == "flow" else 1  # both directions lie on the first axis
+    clips = len(x["visible"]) // ways
+    parts = [
+        task({name: torch.cat([value[i + way * clips][None] for way in range(ways)]) for name, value in x.items()})[0]
+        for i in range(clips)
+    ]
+    for name, value in whole.items():
+        assert value.item() == pytest.approx(sum(part[name].item() for part in parts) / clips, rel=1e-3, abs=1e-6), name
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_every_term_has_a_weight(stage: str) -> None:
+    task, x = made(stage)
+    terms, _ = task(x)
+    known = {name for names in TERMS.values() for name in names}
+    assert terms.keys() <= known
+    assert terms.keys() <= task.weights().keys()
+
+
+def test_joint_training_weighs_the_stages() -> None:
+    config = replace(TINY, loss=replace(TINY.loss, flow=0.5, inpaint=2.0))
+    weights = TASKS["joint"](config).weights()
+    assert weights["dice_occluded"] == config.loss.dice_occluded
+    assert weights["flow_l1"] == 0.5 * config.loss.flow_l1
+    assert weights["patch"] == 2.0 * config.loss.patch
+
+
+def test_a_perfect_shape_network_has_no_loss() -> None:
+    task, x = made("shape")
+    terms = task.terms({"logits": 40 * x["amodal"] - 20}, x)
+    assert max(value.item() for value in terms.values()) < 1e-3
+
+
+def test_perfect_flow_costs_little() -> None:
+    task, x = made("flow")
+    terms = task.terms({"flow": x["true_flow"]}, x)
+    assert terms["flow_l1"].item() == terms["laplacian_pyramid"].item() == terms["flow_gradient"].item() == 0
+
+
+def test_flow_that_is_not_trusted_is_not_learned() -> None:
+    task, x = made("flow")
+    x["trusted"] = torch.zeros_like(x["trusted"])
+    terms = task.terms({"flow": torch.randn_like(x["true_flow"])}, x)
+    assert terms["flow_l1"].item() == 0
+    assert terms["flow_warp"].item() > 0
+
+
+def test_the_generator_changes_hidden_pixels_as_far_as_it_weighs_them() -> None:
+    _, x = made("inpaint")
+    weight = torch.where((x["amodal"] > 0) & (x["visible"] == 0), 0.25, 1.0)
+    y = fill(lambda *_: (torch.full_like(x["frames"], 9.0), weight), x)
+    hidden = (y["hidden"] > 0).expand_as(x["frames"])
+    assert torch.equal(y["completed"][~hidden], x["frames"][~hidden])
+    assert torch.allclose(y["completed"][hidden], 0.25 * x["frames"][hidden] + 0.75 * 9)
+    # Critics see the truth elsewhere.
+    assert torch.equal(y["shown"][~hidden], x["truth"][~hidden])
+    assert torch.equal(y["shown"][hidden], y["completed"][hidden])
+
+
+def test_propagation_is_imitated_or_carried_out() -> None:
+    imitated, carried = (
+        TASKS["inpaint"](replace(TINY, imitation=replace(TINY.imitation, share=share))) for share in (1.0, 0.0)
+    )
+    batch = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0, cutouts_of(3)).batch(0)
+    x, y = (task.prepare(batch, SEEDS) for task in (imitated, carried))
+    hidden = (batch.amodal > 0) & (batch.visible == 0)
+    for each in (x, y):
+        outside = (~hidden).expand_as(batch.frames)
+        assert torch.equal(each["frames"][outside], batch.frames[outside])
+        assert (each["confidence"][~hidden] == 0).all()
+    assert not torch.equal(x["confidence"], y["confidence"])
+    assert (y["confidence"] > 0).any()
+
+
+def test_the_perceptual_term_asks_for_its_network() -> None:
+    config = replace(TINY, loss=replace(TINY.loss, perceptual=1.0))
+    task = TASKS["inpaint"](config)
+    batch = Sampler(pack_of(("a", "b", "c")), config.sampler, "cpu", 0, cutouts_of(3)).batch(0)
+    with pytest.raises(ValueError, match="there is no LPIPS; give it to the task"):
+        task(task.prepare(batch, SEEDS))
+
+
+def test_joint_inputs_come_from_the_networks_before() -> None:
+    task, x = made("joint")
+    with torch.no_grad():
+        task.networks["shape"].fusion[-1].bias.fill_(50.0)  # pyright: ignore
+        y = task.predict(x)
+    assert (y["found"] == 1).all()
+    hidden = (x["visible"] == 0).expand_as(x["frames"])
+    assert not torch.equal(y["completed"][hidden], x["frames"][hidden])
+
+
+def test_critics_learn_from_real_and_made_clips_and_judge_made_ones() -> None:
+    task, x = made("inpaint")
+    config = replace(TINY, sampler=replace(TINY.sampler, size=32))
+    critics = Critics(config)
+    y = task.predict(x)
+    against, judged = critics(y["shown"].detach(), x), critics.judge(y["shown"], x)
+    assert set(against) == {"patch_real_fake", "category_real_fake"}
+    assert set(judged) == {"patch", "category"}
+    total(task, judged).backward()
+    assert any(weight.grad is not None and weight.grad.any() for weight in task.parameters())
+
+
+def test_critics_that_count_nothing_do_not_exist() -> None:
+    critics = Critics(replace(TINY, loss=replace(TINY.loss, patch=0.0, category=0.0)))
+    assert not list(critics.parameters())

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from fakes.tiny_training import TINY, longer, options
+from voin.core.config import edit, to_json
+from voin.method.load import NETWORKS
+from voin.training.config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, TrainOptions
+from voin.training.run import learning_rate
+from voin.training.state import load_state, save_state
+from voin.training.train import train
+from voin.weights.checkpoint import load_checkpoint, read_record
+
+pytest.importorskip("lightning", reason="lightning not installed; run pip install 'voin[train]'")
+pytest.importorskip("tensorboard", reason="tensorboard not installed; run pip install 'voin[train]'")
+
+STAGES = ("shape", "flow", "inpaint", "joint")
+
+
+def lines(said: list[str], start: str) -> list[str]:
+    return [line for line in said if line.startswith(start)]
+
+
+def states_of(folder: Path) -> dict[str, torch.Tensor]:
+    found = load_state(folder)
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_trains_validates_and_leaves_a_model(tmp_path: Path, stage: str) -> None:
+    said: list[str] = []
+    best = train(options(tmp_path, stage, command="voin train"), TINY, said.append)
+    kinds = {"inpaint": ["generator"], "joint": ["flow", "generator", "shape"]}.get(stage, [stage])
+    assert sorted(path.stem for path in best.glob("*.safetensors")) == kinds
+    for kind in kinds:
+        network = load_checkpoint(best / f"{kind}.safetensors", NETWORKS)
+        record = read_record(best / f"{kind}.safetensors")
+        assert network.config == getattr(TINY, kind)
+        assert record.about.recipe.command == "voin train"
+        assert "3 videos: a, b, c" in record.about.data
+        assert record.about.scores
+        assert record.precision == "fp16"
+    assert len(lines(said, "step")) == 3
+    assert len(lines(said, "validation")) == 1
+    row = json.loads((tmp_path / "run" / "scores.jsonl").read_text())
+    assert row["step"] == 6
+    assert list((tmp_path / "run" / "pictures").glob("*.png"))
+    assert list((tmp_path / "run" / "events").glob("events.*"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_resumed_run_gives_the_same_weights_bit_for_bit(tmp_path: Path, stage: str) -> None:
+    config = longer(7)
+    train(options(tmp_path, stage, "whole"), config)
+    # Stopped after its first step, and again after its fourth.
+    for name in ("first", "second"):
+        stop_at = {"first": 1, "second": 4}[name]
+        _train_and_stop(options(tmp_path, stage, "parts", resume=True), config, stop_at)
+        found = load_state(tmp_path / "parts")
+        assert found is not None
+        assert found[1]["step"] == stop_at
+    train(options(tmp_path, stage, "parts", resume=True), config)
+    one, other = states_of(tmp_path / "whole"), states_of(tmp_path / "parts")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_processes_that_make_batches_do_not_change_what_is_learned(tmp_path: Path) -> None:
+    config = longer(5, visits=2)
+    train(options(tmp_path, "inpaint", "one"), config)
+    train(options(tmp_path, "inpaint", "three", workers=2), config)
+    one, other = states_of(tmp_path / "one"), states_of(tmp_path / "three")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_that_visits_batches_again_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    config = longer(9, visits=3)
+    train(options(tmp_path, "flow", "whole"), config)
+    _train_and_stop(options(tmp_path, "flow", "parts", resume=True), config, 5)
+    train(options(tmp_path, "flow", "parts", resume=True), config)
+    one, other = states_of(tmp_path / "whole"), states_of(tmp_path / "parts")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _train_and_stop(given: TrainOptions, config: TrainConfig, step: int) -> None:
+    """Train, and ask for a stop by a signal when step `step` is logged."""
+    from voin.training import run as train_run
+
+    learn = train_run.Run._learn
+
+    def learn_and_stop(self, x, share):
+        terms = learn(self, x, share)
+        if self.step + 1 == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return terms
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_run.Run, "_learn", learn_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(given, config)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_bfloat16_is_used_where_the_device_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr("voin.training.run.has_bfloat16", lambda device: there)
+    for name, half in (("half", True), ("full", False)):
+        train(options(tmp_path, "shape", name), longer(2, half=half))
+    half, full = states_of(tmp_path / "half"), states_of(tmp_path / "full")
+    names = [name for name in full if name.startswith("networks.")]
+    assert names
+    assert all(torch.equal(half[name], full[name]) for name in names) != there
+
+
+def test_training_lowers_the_loss_of_the_shape_network(tmp_path: Path) -> None:
+    said: list[str] = []
+    train(options(tmp_path, "shape"), longer(60, log_steps=1), said.append)
+    losses = [float(line.split("bce_occluded")[1].split()[0]) for line in lines(said, "step")]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_the_saved_model_has_the_averaged_weights(tmp_path: Path) -> None:
+    config = longer(3, optimizer=OptimizerConfig(rate=1e-2, warmup_steps=0, average=0.5))
+    train(options(tmp_path, "flow"), config)
+    tensors = states_of(tmp_path / "run")
+    saved = safetensors.torch.load_file(tmp_path / "run" / "last" / "flow.safetensors")
+    name = "stem.weight"
+    averaged, latest = (tensors[f"{prefix}.networks.flow.{name}"] for prefix in ("averaged", "networks"))
+    assert torch.equal(saved[name], averaged.half())
+    assert not torch.equal(averaged, latest)
+
+
+def test_init_starts_from_a_models_weights(tmp_path: Path) -> None:
+    first = train(options(tmp_path, "shape", "first"), TINY)
+    config = longer(1, optimizer=OptimizerConfig(rate=1e-12, warmup_steps=0, decay=0.0))
+    second = train(options(tmp_path, "shape", "second", init=str(first)), config)
+    one, other = (load_checkpoint(each / "shape.safetensors", NETWORKS).state_dict() for each in (first, second))
+    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+    bigger = replace(TINY, shape=replace(TINY.shape, depth=2))
+    with pytest.raises(ValueError, match="another config"):
+        train(options(tmp_path, "shape", "third", init=str(first)), bigger)
+
+
+def test_a_pause_ends_the_run_early_and_resume_goes_on(tmp_path: Path) -> None:
+    config = longer(40)
+    train(options(tmp_path, "shape", pause_minutes=1e-6), config)
+    found = load_state(tmp_path / "run")
+    assert found is not None
+    assert found[1]["step"] == 1
+    assert not (tmp_path / "run" / "best").exists()
+
+
+def test_minutes_end_a_run(tmp_path: Path) -> None:
+    said: list[str] = []
+    train(options(tmp_path, "shape"), replace(TINY, minutes=0.02, steps=10**6, log_steps=1), said.append)
+    found = load_state(tmp_path / "run")
+    assert found is not None
+    assert 1.2 <= found[1]["seconds"] < 10
+    assert 1 <= found[1]["step"] < 10**5
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
+    train(options(tmp_path, "shape"), TINY)
+    with pytest.raises(OSError, match="use --resume"):
+        train(options(tmp_path, "shape"), TINY)
+    with pytest.raises(ValueError, match="other settings"):
+        train(options(tmp_path, "shape", resume=True), longer(9))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "holiday.jpg").touch()
+    with pytest.raises(OSError, match="holds something else"):
+        train(options(tmp_path, "shape", "other"), TINY)
+
+
+def test_a_pack_that_is_not_there_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    given = replace(options(tmp_path, "shape"), pack=tmp_path / "none.pack")
+    with pytest.raises(OSError, match=r"none\.pack"):
+        train(given, TINY)
+    assert not (tmp_path / "run").exists()
+
+
+def test_terms_that_count_nothing_are_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    loss = LossConfig(dice_occluded=0.0)
+    train(options(tmp_path, "shape"), longer(2, loss=loss), said.append)
+    assert "bce_occluded" in said[0]
+    assert "dice" not in said[0]
+    said.clear()
+    loss = LossConfig(category=0.0, adversarial_from=0.0)
+    train(options(tmp_path, "inpaint", "second"), longer(2, loss=loss), said.append)
+    assert "patch_real_fake" in said[0]
+    assert "category" not in said[0]
+
+
+def test_the_rate_rises_and_falls() -> None:
+    config = longer(100, optimizer=OptimizerConfig(rate=1.0, warmup_steps=10, last=0.1))
+    rates = [learning_rate(config, step, step / 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == max(rates[8:12])
+    assert all(a > b for a, b in pairwise(rates[10:]))
+    assert rates[-1] == pytest.approx(0.1)
+
+
+def test_presets_go_to_json_and_take_changes() -> None:
+    for config in PRESETS.values():
+        assert to_json(config)
+    changed = edit(PRESETS["small"], ["shape.depth=8", "loss.dice_occluded=0", "sampler.size=192"])
+    assert (changed.shape.depth, changed.loss.dice_occluded, changed.sampler.size) == (8, 0.0, 192)
+    with pytest.raises(ValueError, match="must not be negative"):
+        edit(PRESETS["small"], ["loss.patch=-1"])
+
+
+def test_state_is_saved_in_files_that_can_be_carried(tmp_path: Path) -> None:
+    tensors = {f"x{i}": torch.full((2**20,), float(i)) for i in range(9)}  # 4 MiB each
+    save_state(tmp_path, 3, tensors, {"step": 3})
+    files = sorted((tmp_path / "state-0000003").glob("*.safetensors"))
+    assert len(files) > 1
+    assert max(path.stat().st_size for path in files) < 16 * 2**20
+    found = load_state(tmp_path)
+    assert found is not None
+    assert all(torch.equal(found[0][name], tensors[name]) for name in tensors)
+
+
+def test_a_kill_while_state_is_saved_leaves_the_one_before(tmp_path: Path) -> None:
+    save_state(tmp_path, 1, {"x": torch.ones(3)}, {"step": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voin.training.state.write_whole", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            save_state(tmp_path, 2, {"x": torch.zeros(3)}, {"step": 2})
+    found = load_state(tmp_path)
+    assert found is not None
+    assert found[1] == {"step": 1}
+    save_state(tmp_path, 2, {"x": torch.zeros(3)}, {"step": 2})
+    assert [path.name for path in sorted(tmp_path.glob("state-*"))] == ["state-0000002"]
+
+
+def test_a_garbled_state_is_refused(tmp_path: Path) -> None:
+    save_state(tmp_path, 1, {"x": torch.ones(3)}, {"step": 1})
+    path = next((tmp_path / "state-0000001").glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:10])
+    with pytest.raises(OSError, match="cannot be read"):
+        load_state(tmp_path)
+
+
+TWO = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from dataclasses import replace
+from itertools import pairwise
+from fakes.tiny_training import options, longer, TINY
+from voin.training.train import train
+from voin.training.config import OptimizerConfig
+
+if __name__ == "__main__":
+    # Due at other steps in each process, as their clocks differ.
+    config = longer(4, log_steps=1, half=False, save_minutes=0.0011, validate_minutes=0.0007)
+    number = int(sys.argv[1])
+    workers = number - 1 if {stage!r} == "shape" else 0  # processes of their own for the second run's batches
+    given = options(Path({folder!r}), {stage!r}, f"run{{number}}", devices=number, workers=workers)
+    train(given, config)
+"""
+
+
+@pytest.mark.parametrize("stage", ["shape", "inpaint"])
+def test_two_processes_train_as_one_does(tmp_path: Path, stage: str) -> None:
+    options(tmp_path, stage)  # the packs
+    script = tmp_path / "run.py"
+    script.write_text(TWO.format(paths=[str(Path(__file__).parents[1])], folder=str(tmp_path), stage=stage))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for number in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, str(script), number], capture_output=True, text=True, timeout=240, env=environment
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = states_of(tmp_path / "run1"), states_of(tmp_path / "run2")
+    names = [name for name in one if name.startswith("networks.")]
+    assert names
+    for name in names:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-5)
+
+
+def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+    options(tmp_path, "shape")
+    script = tmp_path / "run.py"
+    text = TWO.format(paths=[str(Path(__file__).parents[1])], folder=str(tmp_path), stage="shape")
+    text = text.replace("longer(4,", "longer(100000,").replace("devices=", "resume=True, devices=")
+    script.write_text(text)
+    _run_and_kill(script, tmp_path / "run1", 0)
+    found = load_state(tmp_path / "run1")
+    assert found is not None
+    done = found[1]["step"]
+    assert done > 0
+    _run_and_kill(script, tmp_path / "run1", done)
+    found = load_state(tmp_path / "run1")
+    assert found is not None
+    assert found[1]["step"] > done
+
+
+def _run_and_kill(script: Path, run: Path, step: int) -> None:
+    """Start a run, and kill it some time after it has saved a state beyond `step`."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, str(script), "1"], stderr=subprocess.DEVNULL, env=environment)
+    try:
+        until = time.time() + 100
+        while process.poll() is None and time.time() < until:
+            names = [path.name for path in run.glob("state-*")]
+            if any(int(name.removeprefix("state-")) > step for name in names):
+                break
+            time.sleep(0.02)
+        time.sleep(0.3)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
