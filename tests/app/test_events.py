@@ -8,12 +8,13 @@ import pytest
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 
 from voin.app.events import parts_for, told
-from voin.app.readers import FaultError, RefusedError
+from voin.app.readers import FaultError
+from voin.core.errors import ValueRefusal
 from voin.io.images import read_picture
 
 
 def test_a_refusal_is_told_in_its_parts(caplog: pytest.LogCaptureFixture) -> None:
-    error = RefusedError("the video is <b>blue</b>; it must be green; paint it")
+    error = ValueRefusal("the video is <b>blue</b>", "it must be green", "paint it")
     assert parts_for(error) == ["the video is <b>blue</b>", "it must be green", "paint it"]
     shown = told(error)
     assert "<b>The video is &lt;b&gt;blue&lt;/b&gt;.</b><br>It must be green.<br>Paint it." in shown.message

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+from voin.core.errors import parts_of
 from voin.weights import hub as models
 from voin.weights.checkpoint import About, Recipe, load_checkpoint, save_checkpoint
 from voin.weights.hub import KINDS, find_model, list_models, networks_of
@@ -149,10 +150,10 @@ def test_what_the_hub_does_not_give_is_said_in_three_parts(monkeypatch: pytest.M
 
     put_hub(monkeypatch, refuse)
     with pytest.raises(
-        OSError, match=r"owner/name is no folder here and cannot be downloaded \(404, no such"
+        OSError, match=r"owner/name is no folder here and cannot be downloaded \(404; no such"
     ) as caught:
         find_model("owner/name")
-    assert len(str(caught.value).split("; ")) == 3
+    assert len(parts_of(caught.value)) == 3
 
 
 def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,12 @@ import gradio as gr
 from voin.app.layout import BRUSH, CUTS, DEVICES, FLOWS, METHODS, Layout, legend
 from voin.app.marks import as_data_url
 from voin.app.queue import Job
-from voin.app.readers import FaultError, RefusedError
 from voin.app.render import ViewKind
 from voin.app.sessions import Sessions, list_videos
 from voin.app.text import files_html, jobs_html, marked_text, message_html, result_html
 from voin.app.work import Track
 from voin.app.workspace import Studio
-from voin.core.errors import count_of, is_fault, parts_of
+from voin.core.errors import ValueRefusal, count_of, is_fault, parts_of
 
 log = logging.getLogger("voin.serve")
 Update = dict[Any, Any]
@@ -368,7 +367,9 @@ def _one_of(value: object, choices: list[tuple[str, str]]) -> str:
     """Take a choice that comes from a browser."""
     known = [each for _, each in choices]
     if value not in known:
-        raise ValueError(f"{str(value)[:40]!r} is no choice; it must be one of {', '.join(known)}; choose one of them")
+        raise ValueRefusal(
+            f"{str(value)[:40]!r} is no choice", f"it must be one of {', '.join(known)}", "choose one of them"
+        )
     return str(value)
 
 
@@ -394,8 +395,7 @@ def parts_for(error: Exception, plain: Callable[[str], str] = str) -> list[str]:
         error: what was raised.
         plain: leaves out of a text what is not for users.
     """
-    ours = isinstance(error, FaultError) or (not isinstance(error, RefusedError) and is_fault(error))
-    if ours:
+    if is_fault(error):
         log.error("a fault in voin", exc_info=error)
         return ["a fault in voin", "this is not your input", "please report it, with what the server printed"]
     return [plain(part) for part in parts_of(error)]

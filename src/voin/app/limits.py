@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.images import header_size, list_pictures, shown
 from voin.io.mask_npz import open_arrays
 from voin.io.masks import open_masks, write_label
@@ -43,7 +44,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("megabytes", "frames", "pixels", "seconds"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; a limit must be above 0; leave it out")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "a limit must be above 0", "leave it out")
 
     @property
     def bytes(self) -> int:
@@ -86,27 +87,30 @@ def check_bytes(path: Path, limits: Limits) -> None:
     """Refuse a file that is too large."""
     size = path.stat().st_size if path.exists() else 0
     if size > limits.bytes:
-        raise ValueError(
-            f"{path.name} has {size / 1e6:.0f} MB; at most {limits.megabytes} MB are taken here; cut or convert it, or "
-            "start the server with a larger --max-mb"
+        raise ValueRefusal(
+            f"{path.name} has {size / 1e6:.0f} MB",
+            f"at most {limits.megabytes} MB are taken here",
+            "cut or convert it, or start the server with a larger --max-mb",
         )
 
 
 def check_pixels(path: Path, size: tuple[int, int], limits: Limits) -> None:
     """Refuse frames of `size` (h, w) that are too large."""
     if size[0] * size[1] > limits.pixels:
-        raise ValueError(
-            f"{path.name} has frames of {shown(size)}; at most {limits.pixels:,} pixels a frame are taken here; scale "
-            "it down, or start the server with a larger --max-pixels"
+        raise ValueRefusal(
+            f"{path.name} has frames of {shown(size)}",
+            f"at most {limits.pixels:,} pixels a frame are taken here",
+            "scale it down, or start the server with a larger --max-pixels",
         )
 
 
 def check_frames(path: Path, count: int, limits: Limits) -> None:
     """Refuse a video of too many frames."""
     if count > limits.frames:
-        raise ValueError(
-            f"{path.name} has more than {limits.frames} frames; no more are taken here; cut it, or start the server "
-            "with a larger --max-frames"
+        raise ValueRefusal(
+            f"{path.name} has more than {limits.frames} frames",
+            "no more are taken here",
+            "cut it, or start the server with a larger --max-frames",
         )
 
 
@@ -128,8 +132,10 @@ def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: 
         ValueError: they do not fit the video, or are too large.
     """
     if path.suffix.lower() not in MASK_SUFFIXES:
-        raise ValueError(
-            f"{path.name} is no form of masks; they must be a zip of PNGs, an .npz, a mask video or a PNG; convert them"
+        raise ValueRefusal(
+            f"{path.name} is no form of masks",
+            "they must be a zip of PNGs, an .npz, a mask video or a PNG",
+            "convert them",
         )
     check_bytes(path, limits)
     try:
@@ -159,7 +165,9 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
         check_frames(path, arrays.count, limits)
         check_pixels(path, arrays.size, limits)
         if any(dtype.itemsize > np.dtype(np.int64).itemsize for dtype in arrays.dtypes.values()):
-            raise ValueError(f"{path.name} has values of more than 8 bytes; masks are bool or object ids; convert them")
+            raise ValueRefusal(
+                f"{path.name} has values of more than 8 bytes", "masks are bool or object ids", "convert them"
+            )
     else:
         check_video(path, limits)
     return path
@@ -182,43 +190,50 @@ def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> N
                 left -= _copy(archive, member, target, left)
                 size = header_size(target)
                 if size != info.size:
-                    raise ValueError(
-                        f"{member.filename} in {path.name} is {shown(size)} for a video of {shown(info.size)}; masks "
-                        "must have the video's size; scale them"
+                    raise ValueRefusal(
+                        f"{member.filename} in {path.name} is {shown(size)} for a video of {shown(info.size)}",
+                        "masks must have the video's size",
+                        "scale them",
                     )
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise OSError(
-            f"{path.name} cannot be unpacked ({error}); it must be a whole zip without a password; pack it again"
+        raise FileRefusal(
+            f"{path.name} cannot be unpacked ({error})", "it must be a whole zip without a password", "pack it again"
         ) from error
 
 
 def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> Iterator[zipfile.ZipInfo]:
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > limits.frames + _LOOSE_FILES:
-        raise ValueError(f"{path.name} holds {len(members)} files; a mask a frame is enough; pack only the masks")
+        raise ValueRefusal(f"{path.name} holds {len(members)} files", "a mask a frame is enough", "pack only the masks")
     total = sum(member.file_size for member in members)
     if total > limits.bytes:
-        raise ValueError(
-            f"{path.name} unpacks to {total / 1e6:.0f} MB; at most {limits.megabytes} MB are taken here; pack only the "
-            "masks, as indexed PNGs"
+        raise ValueRefusal(
+            f"{path.name} unpacks to {total / 1e6:.0f} MB",
+            f"at most {limits.megabytes} MB are taken here",
+            "pack only the masks, as indexed PNGs",
         )
     names: set[str] = set()
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
-            raise ValueError(
-                f"{path.name} names {member.filename!r}, which lies elsewhere; an archive must hold its files itself; "
-                "pack the folder of masks again"
+            raise ValueRefusal(
+                f"{path.name} names {member.filename!r}, which lies elsewhere",
+                "an archive must hold its files itself",
+                "pack the folder of masks again",
             )
         hidden = name.name.startswith(".") or "__MACOSX" in name.parts
         if name.suffix.lower() != ".png" or hidden:
             continue
         if name.name in names:
-            raise ValueError(f"{path.name} has {name.name} twice; a frame must have one mask; pack one folder of masks")
+            raise ValueRefusal(
+                f"{path.name} has {name.name} twice", "a frame must have one mask", "pack one folder of masks"
+            )
         names.add(name.name)
         yield member
     if not names:
-        raise ValueError(f"{path.name} holds no PNG; it must hold a mask a frame as PNGs; pack the folder of masks")
+        raise ValueRefusal(
+            f"{path.name} holds no PNG", "it must hold a mask a frame as PNGs", "pack the folder of masks"
+        )
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int) -> int:
@@ -228,6 +243,8 @@ def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most:
         while block := source.read(1 << 20):
             size += len(block)
             if size > most:
-                raise ValueError(f"{member.filename} unpacks to more than is taken here; pack only the masks")
+                raise ValueRefusal(
+                    f"{member.filename} unpacks to more than is taken here", remedy="pack only the masks"
+                )
             file.write(block)
     return size

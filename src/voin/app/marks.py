@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Mask
 from voin.io.images import shown
 from voin.tracking.prompts import Box, Point, Prompt, parse_box, parse_point
@@ -66,7 +67,9 @@ class Board:
             ValueError: they contradict themselves.
         """
         if len(marks.points) + len(marks.negative) > _MOST_POINTS:
-            raise ValueError(f"frame {frame} has more than {_MOST_POINTS} points; fewer say as much; clear the frame")
+            raise ValueRefusal(
+                f"frame {frame} has more than {_MOST_POINTS} points", "fewer say as much", "clear the frame"
+            )
         marks.prompt(frame)  # refuses what cannot be
         self._note()
         self.frames = {at: each for at, each in {**self.frames, frame: marks}.items() if each}
@@ -100,9 +103,10 @@ class Board:
         found = [marks.prompt(frame) for frame, marks in sorted(self.frames.items()) if start <= frame < end]
         prompts = tuple(each for each in found if each is not None)
         if not prompts:
-            raise ValueError(
-                f"no frame from {start} to {end - 1} says what the object is; one at least must have a box, a point on "
-                "it or paint; draw one"
+            raise ValueRefusal(
+                f"no frame from {start} to {end - 1} says what the object is",
+                "one at least must have a box, a point on it or paint",
+                "draw one",
             )
         return prompts
 
@@ -139,7 +143,9 @@ def painted_mask(text: object, size: tuple[int, int]) -> Mask | None:
     Raises:
         ValueError: it is something else.
     """
-    refusal = ValueError(f"what was painted cannot be read; it must be a picture of {shown(size)}; paint it again")
+    refusal = ValueRefusal(
+        "what was painted cannot be read", f"it must be a picture of {shown(size)}", "paint it again"
+    )
     if not isinstance(text, str) or not text.startswith(_PNG_HEAD):
         raise refusal
     try:

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from voin.app.readers import answer, die_with, stop
-from voin.core.errors import parts_of
+from voin.core.errors import ValueRefusal, parts_of
 from voin.core.progress import Progress
 
 JobState = Literal["waiting", "running", "done", "refused", "failed", "cancelled"]
@@ -113,7 +113,7 @@ class Jobs:
         self, places: int = 1, most_waiting: int = 8, failed: Callable[[Job], object] = lambda job: None
     ) -> None:
         if places < 1:
-            raise ValueError(f"jobs is {places}; at least one job must run at a time; leave --jobs out for 1")
+            raise ValueRefusal(f"jobs is {places}", "at least one job must run at a time", "leave --jobs out for 1")
         self._most_waiting, self._failed = most_waiting, failed
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
@@ -132,8 +132,8 @@ class Jobs:
         with self._change:
             mine = sum(job.owner == owner for job in (*self._waiting, *self._running))
             if mine >= self._most_waiting or self._closed:
-                raise ValueError(
-                    f"{mine} of your jobs are unfinished; at most {self._most_waiting} may be; wait, or cancel one"
+                raise ValueRefusal(
+                    f"{mine} of your jobs are unfinished", f"at most {self._most_waiting} may be", "wait, or cancel one"
                 )
             job = Job(owner, title, work)
             self._waiting.append(job)

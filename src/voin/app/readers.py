@@ -17,17 +17,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, TypeVar
 
-from voin.core.errors import is_fault, parts_of
+from voin.core.errors import ValueRefusal, is_fault, parts_of
 
 T = TypeVar("T")
 Ending = Literal["value", "refused", "fault"]
 MOST_BYTES = 8 * 2**30  # of address space; what is shown and checked here needs far less
 _STOP_SECONDS = 5.0
 _SPAWN = multiprocessing.get_context("spawn")  # a forked child would inherit threads that are not there
-
-
-class RefusedError(ValueError):
-    """A refusal of what the user gave; its text has parts with semicolons between."""
 
 
 class FaultError(RuntimeError):
@@ -50,11 +46,11 @@ def value_of(ending: Ending, content: Any) -> Any:
     """Give the value, or raise what a call ended with.
 
     Raises:
-        RefusedError: what the user gave does not fit.
+        ValueRefusal: what the user gave does not fit.
         FaultError: ours.
     """
     if ending == "refused":
-        raise RefusedError("; ".join(content))
+        raise ValueRefusal(*content)
     if ending == "fault":
         raise FaultError(content)
     return content
@@ -101,7 +97,7 @@ class Readers:
         """Call a function of some module there; it and its arguments must pickle.
 
         Raises:
-            RefusedError: the function refuses, takes too long, or its process dies.
+            ValueRefusal: the function refuses, takes too long, or its process dies.
             FaultError: any other exception of the function.
         """
         reader = self._free.get()
@@ -150,7 +146,7 @@ class _Reader:
 
     def _started(self) -> Connection:
         if self._closed:
-            raise RefusedError("the server is stopping; nothing new is begun; start it again")
+            raise ValueRefusal("the server is stopping", "nothing new is begun", "start it again")
         if self._process is None or self._pipe is None or not self._process.is_alive():
             self._end()
             self._pipe, theirs = _SPAWN.Pipe()

@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from voin.core import draw as viz
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.progress import Progress
 from voin.core.types import Label, Mask, Picture
 from voin.io.images import read_picture
@@ -73,7 +74,9 @@ def draw_pair(
     """
     before = _frame(info, frame)
     if kind not in get_args(ViewKind):
-        raise ValueError(f"the view is {kind!r}; it must be one of {', '.join(get_args(ViewKind))}; choose one of them")
+        raise ValueRefusal(
+            f"the view is {kind!r}", f"it must be one of {', '.join(get_args(ViewKind))}", "choose one of them"
+        )
     if kind == "result":
         after = completed_frame(info, result, frame, start)
     elif kind == "whole":
@@ -81,7 +84,7 @@ def draw_pair(
     else:
         path = result / "confidence" / f"{info.names[frame]}.png"
         if not path.exists():
-            raise OSError("this job wrote no confidence; it must be asked for; start it again with it ticked")
+            raise FileRefusal("this job wrote no confidence", "it must be asked for", "start it again with it ticked")
         whole = _read_label(result / "amodal" / f"{info.names[frame]}.png") > 0
         after = _sure(before, read_picture(path)[..., 0], whole)
     return jpeg(before), jpeg(after)
@@ -110,7 +113,9 @@ def jpeg(picture: Picture) -> bytes:
     """Encode a picture for the page, made smaller where it is large."""
     good, data = cv2.imencode(".jpg", fit(picture)[..., ::-1], _JPEG)
     if not good:
-        raise OSError(f"a picture of shape {picture.shape} cannot be encoded; it must be small enough; report it")
+        raise FileRefusal(
+            f"a picture of shape {picture.shape} cannot be encoded", "it must be small enough", "report it"
+        )
     return data.tobytes()
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voin.app.guard import Guard, is_loopback
 from voin.app.limits import Limits
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -48,18 +49,19 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
-            raise ValueError(f"the port is {self.port}; it must be 1 to 65535; leave it out for 7860")
+            raise ValueRefusal(f"the port is {self.port}", "it must be 1 to 65535", "leave it out for 7860")
         if not 1 <= self.jobs <= 64:
-            raise ValueError(f"jobs is {self.jobs}; 1 to 64 can run at a time; leave it out for 1")
+            raise ValueRefusal(f"jobs is {self.jobs}", "1 to 64 can run at a time", "leave it out for 1")
         if self.keep_minutes < 0:
-            raise ValueError(f"keep_minutes is {self.keep_minutes}; it must be at least 0; leave it out for 10")
+            raise ValueRefusal(f"keep_minutes is {self.keep_minutes}", "it must be at least 0", "leave it out for 10")
         if not is_loopback(self.host) and self.auth is None:
-            raise ValueError(
-                f"the address {self.host} can be reached from other machines; the page must then ask for a password; "
-                "add --auth user:password, or leave --host out"
+            raise ValueRefusal(
+                f"the address {self.host} can be reached from other machines",
+                "the page must then ask for a password",
+                "add --auth user:password, or leave --host out",
             )
         if self.root is not None and not self.root.is_dir():
-            raise OSError(f"{self.root} is no folder; the videos to choose from must lie in one; give its path")
+            raise FileRefusal(f"{self.root} is no folder", "the videos to choose from must lie in one", "give its path")
 
 
 def parse_auth(text: str) -> tuple[str, str]:
@@ -70,7 +72,9 @@ def parse_auth(text: str) -> tuple[str, str]:
     """
     user, _, password = text.partition(":")
     if not user or not password:
-        raise ValueError("the user and password are not both given; they must be like user:password; write --auth so")
+        raise ValueRefusal(
+            "the user and password are not both given", "they must be like user:password", "write --auth so"
+        )
     return user, password
 
 
@@ -206,7 +210,7 @@ def check_gradio() -> None:
         ImportError: it is not installed.
     """
     if find_spec("gradio") is None:
-        raise ImportError('Gradio is not installed; the page is made with it; run: pip install "voin[web]"')
+        raise PackageRefusal("Gradio is not installed", "the page is made with it", 'run: pip install "voin[web]"')
 
 
 def has_sample() -> bool:
@@ -231,7 +235,8 @@ def check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise OSError(
-                f"{host}:{port} cannot be listened at ({error.strerror}); the address must be this machine's and free; "
-                "choose another --port, or stop what uses it"
+            raise FileRefusal(
+                f"{host}:{port} cannot be listened at ({error.strerror})",
+                "the address must be this machine's and free",
+                "choose another --port, or stop what uses it",
             ) from error

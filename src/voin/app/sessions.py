@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voin.app.limits import VIDEO_SUFFIXES
+from voin.core.errors import ValueRefusal
 from voin.io.images import FRAME_SUFFIXES
 
 _TOKEN_BYTES = 32
@@ -100,8 +101,8 @@ class Sessions:
         with self._lock:
             session = self._all.get(token) if isinstance(token, str) else None
             if session is None:
-                raise ValueError(
-                    "this session has ended and its files are removed; a page must have one; load the page again"
+                raise ValueRefusal(
+                    "this session has ended and its files are removed", "a page must have one", "load the page again"
                 )
             session.touched = time.monotonic()
             return session
@@ -168,7 +169,7 @@ def take_upload(session: Session, given: object, folder: Path) -> Path:
     path = Path(str(given)).resolve()
     # Uploads lie two levels deep in folders that Gradio names; sessions' folders are not for others to name.
     if path.parent.parent != folder or not path.is_file():
-        raise ValueError("this is no upload of this page; files must be chosen in it; choose the file again")
+        raise ValueRefusal("this is no upload of this page", "files must be chosen in it", "choose the file again")
     target = session.place(path.name)
     try:
         os.link(path, target)
@@ -192,20 +193,22 @@ def find_inside(root: Path, text: str) -> Path:
         ValueError: it leads outside, or there is nothing.
     """
     root = root.resolve()
-    refusal = f"{text!r} is not in the folder that this server shows; it must be a video that the list has; choose one"
+    refusal = ValueRefusal(
+        f"{text!r} is not in the folder that this server shows", "it must be a video that the list has", "choose one"
+    )
     if not text or "\0" in text:
-        raise ValueError(refusal)
+        raise refusal
     path = Path(text)
     try:
         found = (root / path).resolve(strict=True)
     except (OSError, RuntimeError):
-        raise ValueError(refusal) from None
+        raise refusal from None
     # One message for all: whoever asks must not learn what there is outside.
     if path.is_absolute() or ".." in path.parts or not found.is_relative_to(root) or found == root:
-        raise ValueError(refusal)
+        raise refusal
     # A folder of frames is read file by file.
     if found.is_dir() and not all(_leads_inside(each, root) for each in found.iterdir()):
-        raise ValueError(refusal)
+        raise refusal
     return found
 
 

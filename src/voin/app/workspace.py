@@ -18,7 +18,7 @@ from voin.app.readers import Readers
 from voin.app.render import ViewKind, draw_frame, draw_pair
 from voin.app.sessions import Session, find_inside, take_upload
 from voin.app.work import Complete, Track
-from voin.core.errors import count_of
+from voin.core.errors import ValueRefusal, count_of
 from voin.io.images import shown
 from voin.io.video import Quality, VideoInfo
 from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
@@ -104,14 +104,18 @@ class Studio:
     def choose_below_root(self, text: object) -> None:
         """Take a video of the folder that the server shows."""
         if self.desk.root is None:
-            raise ValueError("this server shows no folder; one must be named when it is started; voin serve --root DIR")
+            raise ValueRefusal(
+                "this server shows no folder", "one must be named when it is started", "voin serve --root DIR"
+            )
         path = find_inside(self.desk.root, str(text))
         self._choose(path, path.name)
 
     def choose_sample(self, name: str) -> None:
         """Take a shot of the demo's clip."""
         if name not in SHOTS:
-            raise ValueError(f"there is no sample {name!r}; it must be one of {', '.join(SHOTS)}; choose one of them")
+            raise ValueRefusal(
+                f"there is no sample {name!r}", f"it must be one of {', '.join(SHOTS)}", "choose one of them"
+            )
         shot = SHOTS[name]
         clip = find_clip()
         self._choose(clip, clip.name)
@@ -134,7 +138,7 @@ class Studio:
             ValueError: none is chosen yet.
         """
         if self.info is None:
-            raise ValueError("there is no video yet; one must be chosen first; upload one, or take a sample")
+            raise ValueRefusal("there is no video yet", "one must be chosen first", "upload one, or take a sample")
         return self.info
 
     def about(self) -> str:
@@ -146,9 +150,10 @@ class Studio:
         """Work on frames start..end-1 alone."""
         first, last, count = _whole(start, "start"), _whole(end, "end"), self.video.count
         if not 0 <= first < last <= count:
-            raise ValueError(
-                f"the part is frame {first} to {last}; it must begin before it ends, both from 0 to {count}; "
-                "correct start or end"
+            raise ValueRefusal(
+                f"the part is frame {first} to {last}",
+                f"it must begin before it ends, both from 0 to {count}",
+                "correct start or end",
             )
         self.start, self.end = first, last
 
@@ -215,7 +220,9 @@ class Studio:
     def take_sample_masks(self) -> None:
         """Take the masks that voin has of the sample."""
         if self._sample is None or not self.is_sample():
-            raise ValueError("there are masks for the samples alone; another video needs its own; draw or upload them")
+            raise ValueRefusal(
+                "there are masks for the samples alone", "another video needs its own", "draw or upload them"
+            )
         self.masks, self.tracked = MASKS / self._sample.name, None
 
     # --- jobs
@@ -232,8 +239,8 @@ class Studio:
         """Start to complete the object."""
         info = self.video
         if self.masks is None:
-            raise ValueError(
-                "there are no masks yet; each frame needs one; draw the object and track it, or upload masks"
+            raise ValueRefusal(
+                "there are no masks yet", "each frame needs one", "draw the object and track it, or upload masks"
             )
         quality = Quality(crf=_whole(crf, "quality"))
         chosen = CompleteOptions(**self._part(), quality=quality, **options)
@@ -254,7 +261,7 @@ class Studio:
         """Give one of this user's jobs, counted from 1."""
         at = _whole(number, "job")
         if not 1 <= at <= len(self.jobs):
-            raise ValueError(f"there is no job {at}; this page has {len(self.jobs)}; choose one of them")
+            raise ValueRefusal(f"there is no job {at}", f"this page has {len(self.jobs)}", "choose one of them")
         return self.jobs[at - 1]
 
     def collect(self) -> list[Job]:
@@ -291,7 +298,9 @@ class Studio:
         """Choose the result that is looked at."""
         job = self.job(number)
         if job not in self.results():
-            raise ValueError("this job has no result to look at; it must be a finished completion; choose another one")
+            raise ValueRefusal(
+                "this job has no result to look at", "it must be a finished completion", "choose another one"
+            )
         self.chosen = job
 
     @property
@@ -302,7 +311,7 @@ class Studio:
             ValueError: there is none yet.
         """
         if self.chosen is None or not isinstance(self.chosen.work, Complete):
-            raise ValueError("there is no result yet; a job must have finished; start one, or wait")
+            raise ValueRefusal("there is no result yet", "a job must have finished", "start one, or wait")
         return self.chosen.work, self.chosen.result
 
     def most_hidden(self) -> int:
@@ -348,4 +357,4 @@ def _whole(value: object, name: str) -> int:
             raise ValueError
         return int(number)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} is {str(value)[:40]!r}; it must be a whole number; correct it") from None
+        raise ValueRefusal(f"{name} is {str(value)[:40]!r}", "it must be a whole number", "correct it") from None

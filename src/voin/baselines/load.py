@@ -13,6 +13,7 @@ from voin.baselines.hull import HullShape
 from voin.baselines.method import Method
 from voin.baselines.telea import Telea
 from voin.baselines.visible import VisibleShape
+from voin.core.errors import PackageRefusal, ValueRefusal
 from voin.method.load import STAGES, load
 from voin.method.pipeline import Completion
 
@@ -67,7 +68,9 @@ def load_method(
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
         known = ", ".join([*BASELINES, *LOADED])
-        raise ValueError(f"the method is {name!r}; it must be one of {known}, or module:attribute; choose one of these")
+        raise ValueRefusal(
+            f"the method is {name!r}", f"it must be one of {known}, or module:attribute", "choose one of these"
+        )
     return _imported(module, attribute)
 
 
@@ -80,14 +83,16 @@ def _imported(module: str, attribute: str) -> Callable[..., Completion]:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
             raise  # what the module itself lacks
-        raise ImportError(
-            f"there is no module {module!r}; {module}.py must lie in this folder or be installed; "
-            "run the command where it lies"
+        raise PackageRefusal(
+            f"there is no module {module!r}",
+            f"{module}.py must lie in this folder or be installed",
+            "run the command where it lies",
         ) from None
     if not callable(found):
-        raise ValueError(
-            f"{module} has no method {attribute!r}; it must be a class or a callable with the pipeline's signature; "
-            "check its name"
+        raise ValueRefusal(
+            f"{module} has no method {attribute!r}",
+            "it must be a class or a callable with the pipeline's signature",
+            "check its name",
         )
     method: Any = found() if isinstance(found, type) else found
     return method

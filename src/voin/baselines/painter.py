@@ -10,6 +10,7 @@ from jaxtyping import Bool, UInt8
 
 from voin.baselines.hull import hulls
 from voin.baselines.shape_only import put_together
+from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks, check_clip, to_kind
 from voin.method.pipeline import Completion
 
@@ -58,8 +59,8 @@ class Painter(ABC):
             )
             known, hidden = seen[b, :, 0].cpu().numpy(), (whole & ~seen)[b, :, 0].cpu().numpy()
             if not known.any():
-                raise ValueError(
-                    "visible has no pixel in a clip; a fill needs some of the object's own; leave such a clip out"
+                raise ValueRefusal(
+                    "visible has no pixel in a clip", "a fill needs some of the object's own", "leave such a clip out"
                 )
             painted, confidence = self._paint(pictures, known, hidden)
             colours = torch.from_numpy(painted).permute(0, 3, 1, 2).to(frames).div_(255)

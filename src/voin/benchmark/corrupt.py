@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
+from voin.core.errors import ValueRefusal
+
 Stack = Bool[np.ndarray, "t h w"]
 
 
@@ -30,12 +32,15 @@ class Damage:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"the damage is {self.kind!r}; it must be one of {', '.join(KINDS)}; choose one of these")
+            raise ValueRefusal(
+                f"the damage is {self.kind!r}", f"it must be one of {', '.join(KINDS)}", "choose one of these"
+            )
         most = 1.0 if self.kind == "lost" else 2.0
         if not 0 <= self.strength <= most:
-            raise ValueError(
-                f"the strength of {self.kind} is {self.strength}; it must lie in [0, {most:g}]; "
-                "the strengths of the benchmark are in voin.benchmark.corrupt.STRENGTHS"
+            raise ValueRefusal(
+                f"the strength of {self.kind} is {self.strength}",
+                f"it must lie in [0, {most:g}]",
+                "the strengths of the benchmark are in voin.benchmark.corrupt.STRENGTHS",
             )
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voin.benchmark.tables import HEADINGS, HIDDEN, WHOLE
+from voin.core.errors import PackageRefusal
 from voin.core.files import write_whole
 
 CURVES = "degrade.png"
@@ -30,9 +31,9 @@ def need_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            f"the curves need matplotlib, which does not import ({error}); "
-            "install it with: pip install 'voin[eval]', or leave the damaged masks out"
+        raise PackageRefusal(
+            f"the curves need matplotlib, which does not import ({error})",
+            remedy="install it with: pip install 'voin[eval]', or leave the damaged masks out",
         ) from error
 
 

@@ -20,6 +20,7 @@ from voin.benchmark.scoring import Judge, References, Trial, Unit, basis_of
 from voin.benchmark.tables import write_tables
 from voin.benchmark.trials import SETTINGS, Entry, FolderEntry, MethodEntry, Setting, check_name, source_of
 from voin.core import __version__
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.processes import run_all
 from voin.core.progress import Progress, Silent
 from voin.core.system import versions
@@ -57,14 +58,15 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         unknown = [setting for setting in self.settings if setting not in SETTINGS]
         if unknown or not self.settings:
-            raise ValueError(
-                f"the settings are {', '.join(map(repr, self.settings)) or 'none'}; "
-                f"they must be among {', '.join(map(repr, SETTINGS))}; take both"
+            raise ValueRefusal(
+                f"the settings are {', '.join(map(repr, self.settings)) or 'none'}",
+                f"they must be among {', '.join(map(repr, SETTINGS))}",
+                "take both",
             )
         if self.workers < 1:
-            raise ValueError(f"there are {self.workers} workers; there must be at least 1; leave it out for 1")
+            raise ValueRefusal(f"there are {self.workers} workers", "there must be at least 1", "leave it out for 1")
         if self.clips == () or (isinstance(self.clips, int) and self.clips < 1):
-            raise ValueError(f"the clips are {self.clips!r}; there must be at least one; leave it out for all")
+            raise ValueRefusal(f"the clips are {self.clips!r}", "there must be at least one", "leave it out for all")
 
 
 def evaluate(
@@ -103,9 +105,10 @@ def evaluate(
     entries = _entries(methods, results or {})
     trials = [Trial(i, setting) for i, entry in enumerate(entries) for setting in _settings(entry, options)]
     if not trials:
-        raise ValueError(
-            f"no method gives anything in the settings {', '.join(options.settings)}; shapes alone are judged end to "
-            "end; take both settings"
+        raise ValueRefusal(
+            f"no method gives anything in the settings {', '.join(options.settings)}",
+            "shapes alone are judged end to end",
+            "take both settings",
         )
     options.references.load()
     if options.damages:
@@ -148,15 +151,17 @@ def evaluate(
 def _check_out(voi_set: VoiSet, out: Path) -> None:
     root, target = voi_set.root.resolve(), out.resolve()
     if target == root or root in target.parents:
-        raise ValueError(f"{out} lies in the set {voi_set.root}; the set must stay as it is; choose another folder")
+        raise ValueRefusal(
+            f"{out} lies in the set {voi_set.root}", "the set must stay as it is", "choose another folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
 
 
 def _chosen(voi_set: VoiSet, options: EvaluateOptions) -> tuple[ClipRecord, ...]:
     records = voi_set.records(options.split)
     if not records:
-        raise ValueError(
-            f"{voi_set.root} has no clip in the split {options.split!r}; it must hold one; choose another split"
+        raise ValueRefusal(
+            f"{voi_set.root} has no clip in the split {options.split!r}", "it must hold one", "choose another split"
         )
     if options.clips is None or isinstance(options.clips, int):
         return tuple(records[: options.clips])
@@ -164,7 +169,7 @@ def _chosen(voi_set: VoiSet, options: EvaluateOptions) -> tuple[ClipRecord, ...]
     if unknown:
         known = [record.name for record in records]
         shown = ", ".join(known[:20]) + (" ..." if len(known) > 20 else "")
-        raise ValueError(f"there is no clip {', '.join(unknown)}; it must be one of {shown}; choose among these")
+        raise ValueRefusal(f"there is no clip {', '.join(unknown)}", f"it must be one of {shown}", "choose among these")
     return tuple(record for record in records if record.name in options.clips)
 
 
@@ -172,7 +177,7 @@ def _entries(methods: Mapping[str, Callable[..., Completion]], results: Mapping[
     twice = sorted(set(methods) & set(results))
     if twice or not (methods or results):
         what = f"{', '.join(twice)} names a method and a folder" if twice else "there is nothing to evaluate"
-        raise ValueError(f"{what}; there must be one row a name, and at least one; give other names")
+        raise ValueRefusal(f"{what}", "there must be one row a name, and at least one", "give other names")
     return (
         *(MethodEntry(check_name(name), method, source_of(method)) for name, method in methods.items()),
         *(FolderEntry(check_name(name), Path(folder)) for name, folder in results.items()),
@@ -221,8 +226,10 @@ def _score(
 def _row(judge: Judge, record: ClipRecord, trial: Trial) -> Row:
     kept = judge.kept(record, trial)
     if kept is None:
-        raise OSError(
-            f"{judge.path_of(record, trial)} is gone; scores must stay while they are used; run the same command again"
+        raise FileRefusal(
+            f"{judge.path_of(record, trial)} is gone",
+            "scores must stay while they are used",
+            "run the same command again",
         )
     name = judge.entries[trial.entry].name
     return Row(name, trial.setting, trial.damage, record, kept.scores, kept.seconds, kept.error)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from voin.core.errors import ValueRefusal
 from voin.core.metrics import (
     PSNR_CAP,
     crop_box,
@@ -286,12 +287,13 @@ def _score_motion(
         *zip(("forward", "backward"), own, strict=True),
     ):
         if flow is not None and flow.shape != shape:
-            raise ValueError(
-                f"{name} has shape {flow.shape}; it must be {shape}, (t-1, 2, h, w); "
-                "give flow between neighbouring frames at the clip's size"
+            raise ValueRefusal(
+                f"{name} has shape {flow.shape}",
+                f"it must be {shape}, (t-1, 2, h, w)",
+                "give flow between neighbouring frames at the clip's size",
             )
     if (own[0] is None) != (own[1] is None):
-        raise ValueError("one of forward and backward is None; both are judged together; give both or neither")
+        raise ValueRefusal("one of forward and backward is None", "both are judged together", "give both or neither")
     still = np.zeros((1, 2, h, w), np.float32)
     rows[STILL] = pixel_flow_errors((still, still), truth_flow, hidden)
     if own[0] is not None and own[1] is not None:
@@ -308,15 +310,17 @@ def _per_frame(
     if given is None:
         return [None] * count
     if len(given) != count:
-        raise ValueError(
-            f"{what} has {len(given)} frames for a clip of {count}; every frame needs an entry; "
-            "give None for a frame that is not there"
+        raise ValueRefusal(
+            f"{what} has {len(given)} frames for a clip of {count}",
+            "every frame needs an entry",
+            "give None for a frame that is not there",
         )
     for i, array in enumerate(given):
         if array is not None and (array.shape != shape or array.dtype != dtype):
-            raise ValueError(
-                f"{what} of frame {i} has shape {array.shape} and dtype {array.dtype}; it must be {shape} and "
-                f"{np.dtype(dtype).name}; nothing is resized or converted here, give it as the clip is"
+            raise ValueRefusal(
+                f"{what} of frame {i} has shape {array.shape} and dtype {array.dtype}",
+                f"it must be {shape} and {np.dtype(dtype).name}",
+                "nothing is resized or converted here, give it as the clip is",
             )
     return list(given)
 

@@ -25,6 +25,7 @@ from voin.benchmark.scores import ClipScores, score_clip
 from voin.benchmark.trials import Entry, Outcome, Setting
 from voin.benchmark.true_flow import TrueFlow
 from voin.core import __version__, metrics
+from voin.core.errors import ValueRefusal
 from voin.core.files import write_whole
 from voin.core.lpips import LPIPS
 from voin.data.manifest import MANIFEST, ClipRecord
@@ -71,8 +72,10 @@ class References:
 
     def __post_init__(self) -> None:
         if self.flow_truth not in FLOW_TRUTHS:
-            raise ValueError(
-                f"the truth of flow is {self.flow_truth!r}; it must be one of {', '.join(FLOW_TRUTHS)}; take raft-large"
+            raise ValueRefusal(
+                f"the truth of flow is {self.flow_truth!r}",
+                f"it must be one of {', '.join(FLOW_TRUTHS)}",
+                "take raft-large",
             )
 
     def load(self) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import to_kind
 from voin.io.images import list_pictures, read_picture
 from voin.method.pipeline import Completion
@@ -123,8 +124,10 @@ class FolderEntry:
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
-            raise OSError(
-                f"{self.folder} is no folder; results are FOLDER/<clip>/00000.png; check --results {self.name}=FOLDER"
+            raise FileRefusal(
+                f"{self.folder} is no folder",
+                "results are FOLDER/<clip>/00000.png",
+                f"check --results {self.name}=FOLDER",
             )
 
     @property
@@ -172,8 +175,8 @@ Entry = MethodEntry | FolderEntry
 def check_name(name: str) -> str:
     """Refuse names that do not fit tables and file names."""
     if not name or not all(letter.isalnum() or letter in "-_.+" for letter in name) or name[0] == ".":
-        raise ValueError(
-            f"a method is called {name!r}; it must be letters, digits and -_.+ alone; write NAME=what to name it"
+        raise ValueRefusal(
+            f"a method is called {name!r}", "it must be letters, digits and -_.+ alone", "write NAME=what to name it"
         )
     return name
 
@@ -197,12 +200,15 @@ def _outcome(done: Any, size: tuple[int, ...], seconds: float) -> Outcome:
     for name, shape in expected.items():
         tensor = getattr(done, name, None)
         if not isinstance(tensor, torch.Tensor) or tensor.shape != shape:
-            raise ValueError(
-                f"the method's {name} is {_said(tensor)}; it must be a tensor of shape {shape}; "
-                "give a voin.method.pipeline.Completion on the clip's own grid"
+            raise ValueRefusal(
+                f"the method's {name} is {_said(tensor)}",
+                f"it must be a tensor of shape {shape}",
+                "give a voin.method.pipeline.Completion on the clip's own grid",
             )
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"the method's {name} has values that are NaN or infinite; all must be finite; mend it")
+            raise ValueRefusal(
+                f"the method's {name} has values that are NaN or infinite", "all must be finite", "mend it"
+            )
         found[name] = tensor[0].detach().float().cpu().numpy()
     return Outcome(
         # One by one: as floats they take much memory.
@@ -227,16 +233,18 @@ def _read_frames(folder: Path, size: tuple[int, ...]) -> list[np.ndarray | None]
     """Read one picture a frame; the number in each name says which frame it is."""
     t, h, w = size
     if not folder.is_dir():
-        raise OSError(f"{folder} is not there; results are one folder a clip; add it")
+        raise FileRefusal(f"{folder} is not there", "results are one folder a clip", "add it")
     pictures: list[np.ndarray | None] = [None] * t
     for path in list_pictures(folder):
         number = int(path.stem) if path.stem.isdecimal() else -1
         if not 0 <= number < t:
-            raise ValueError(f"{path} is no frame of the clip; names must be 00000 to {t - 1:05d}; rename it")
+            raise ValueRefusal(f"{path} is no frame of the clip", f"names must be 00000 to {t - 1:05d}", "rename it")
         picture = read_picture(path)
         if picture.shape[:2] != (h, w):
             found = f"{picture.shape[1]}x{picture.shape[0]}"
-            raise ValueError(f"{path} is {found}; it must be {w}x{h} as the set is; nothing is resized, give that size")
+            raise ValueRefusal(
+                f"{path} is {found}", f"it must be {w}x{h} as the set is", "nothing is resized, give that size"
+            )
         pictures[number] = picture
     return pictures
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float16, UInt8
 
+from voin.core.errors import FileRefusal
 from voin.method.motion import RAFT, Motion
 
 Flow16 = Float16[np.ndarray, "pairs 2 h w"]
@@ -49,7 +50,7 @@ class TrueFlow:
             self._write(path, truth, shape)
             flows = _read(path, shape)
         if flows is None:
-            raise OSError(f"{path} cannot be read back; flow must be kept while it is used; check the disk")
+            raise FileRefusal(f"{path} cannot be read back", "flow must be kept while it is used", "check the disk")
         return flows[:, 0], flows[:, 1]
 
     def path_of(self, truth: UInt8[np.ndarray, "t h w 3"]) -> Path:

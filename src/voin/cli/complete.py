@@ -23,7 +23,7 @@ from voin.cli.options import (
     TracebackOption,
     WeightsOption,
 )
-from voin.core.errors import count_of
+from voin.core.errors import ValueRefusal, count_of
 
 COMPLETE_EXAMPLES = """[bold]Examples[/bold]
 
@@ -233,7 +233,7 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError:
-        raise ValueError(f"{option} is {text!r}; it must be object ids with commas between; write 1,2") from None
+        raise ValueRefusal(f"{option} is {text!r}", "it must be object ids with commas between", "write 1,2") from None
 
 
 def _say_done(output: Path, record: dict[str, Any]) -> None:

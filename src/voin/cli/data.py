@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from voin.cli.console import FAULT, Bars, err, out, told
-from voin.core.errors import count_of
+from voin.core.errors import FileRefusal, count_of
 
 if TYPE_CHECKING:
     from voin.data.pack import Pack
@@ -310,7 +310,9 @@ def show(
 
 def _refuse_to_replace(path: Path | None, overwrite: bool) -> None:
     if path is not None and path.exists() and not overwrite:
-        raise OSError(f"{path} is there already; a pack is written to a new file; name another, or use --overwrite")
+        raise FileRefusal(
+            f"{path} is there already", "a pack is written to a new file", "name another, or use --overwrite"
+        )
 
 
 def _counter(bars: Bars, stage: str) -> Callable[[int, int], None]:

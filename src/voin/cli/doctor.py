@@ -23,6 +23,7 @@ from rich.table import Table
 from voin.cli.console import FAULT, out, told
 from voin.cli.options import TracebackOption
 from voin.core import __version__
+from voin.core.errors import Refusal
 
 # What each codec is for. A build of FFmpeg may lack any of them.
 CODECS = {
@@ -75,7 +76,8 @@ def report() -> dict[str, Any]:
             found[key] = look()
         except Exception as error:  # a broken installation may raise anything, and this command is there to say so
             found[key] = {}
-            problems.append(f"{key} cannot be looked at: {type(error).__name__}: {error}")
+            kind = "" if isinstance(error, Refusal) else f"{type(error).__name__}: "
+            problems.append(f"{key} cannot be looked at: {kind}{error}")
     if found["codecs"] and not found["codecs"]["libx264"]:
         problems.append("this FFmpeg has no libx264, the default codec; use --png, or pip install --force-reinstall av")
     return {**found, "problems": problems}

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from voin.cli.console import FAULT, Bars, err, out, told
-from voin.core.errors import count_of
+from voin.core.errors import ValueRefusal, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,11 +197,11 @@ def _named(option: str, words: list[str], named: bool = False) -> dict[str, str]
         name, equals, value = word.partition("=")
         if not word or not name or (named and not value) or (equals and not value):
             form = "NAME=DIR" if named else "names with commas between, or NAME=METHOD"
-            raise ValueError(f"{option} has {word!r}; it must be {form}; correct it")
+            raise ValueRefusal(f"{option} has {word!r}", f"it must be {form}", "correct it")
         if not equals:
             name, value = word.rpartition(":")[2], word
         if name in found:
-            raise ValueError(f"{option} has {name} twice; each row needs a name of its own; write OTHER={value}")
+            raise ValueRefusal(f"{option} has {name} twice", "each row needs a name of its own", f"write OTHER={value}")
         found[name] = value
     return found
 

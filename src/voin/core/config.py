@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+from voin.core.errors import ValueRefusal
+
 Config = TypeVar("Config")
 _NONE = type(None)
 
@@ -37,14 +39,16 @@ def edit(config: Config, changes: Iterable[str]) -> Config:
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:
-            raise ValueError(f"{change!r} is no change of a setting; it must be PATH=VALUE; write it as shape.depth=4")
+            raise ValueRefusal(
+                f"{change!r} is no change of a setting", "it must be PATH=VALUE", "write it as shape.depth=4"
+            )
         *groups, name = path.strip().split(".")
         place, kind = values, type(config)
         for i, group in enumerate(groups):
             kind = _known(kind, group, ".".join(groups[:i]))
             if not is_dataclass(kind):
                 above = ".".join(groups[: i + 1])
-                raise ValueError(f"{above} is a single setting; {path} goes below it; use {above}=VALUE")
+                raise ValueRefusal(f"{above} is a single setting", f"{path} goes below it", f"use {above}=VALUE")
             place = place[group]
         place[name] = _parse(_known(kind, name, ".".join(groups)), text.strip(), path.strip())
     return from_json(type(config), values)
@@ -79,15 +83,16 @@ def from_json(kind: type[Config], values: Any, path: str = "") -> Config:
         ValueError: a setting is unknown, missing or of the wrong type, or the config itself refuses it.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{path or kind.__name__} is {values!r}; it must be an object with settings; use {{...}}")
+        raise ValueRefusal(f"{path or kind.__name__} is {values!r}", "it must be an object with settings", "use {...}")
     for name in values:
         _known(kind, name, path)
     hints = _hints(kind)
     missing = [name for name in hints if name not in values]
     if missing:
-        raise ValueError(
-            f"{path or kind.__name__} lacks {', '.join(missing)}; every setting must be given; "
-            "add them, or write the file again with this version"
+        raise ValueRefusal(
+            f"{path or kind.__name__} lacks {', '.join(missing)}",
+            "every setting must be given",
+            "add them, or write the file again with this version",
         )
     return kind(**{name: _read(hint, values[name], _join(path, name)) for name, hint in hints.items()})
 
@@ -104,8 +109,10 @@ def _known(kind: Any, name: str, path: str) -> Any:
     if name not in hints:
         near = difflib.get_close_matches(name, hints, n=1)
         advice = f"did you mean {_join(path, near[0])}?" if near else "choose one of these"
-        raise ValueError(
-            f"{_join(path, name)} is no setting; {path or kind.__name__} must have one of {', '.join(hints)}; {advice}"
+        raise ValueRefusal(
+            f"{_join(path, name)} is no setting",
+            f"{path or kind.__name__} must have one of {', '.join(hints)}",
+            f"{advice}",
         )
     return hints[name]
 
@@ -130,7 +137,7 @@ def _parse(kind: Any, text: str, path: str) -> Any:
     kind = next(each for each in choices if each is not _NONE)
     if is_dataclass(kind):
         names = ", ".join(_join(path, name) for name in _hints(kind))  # type: ignore[arg-type]
-        raise ValueError(f"{path} is a group of settings; one of them must be named; use {names}")
+        raise ValueRefusal(f"{path} is a group of settings", "one of them must be named", f"use {names}")
     if kind is str:
         return text
     if get_origin(kind) is Literal:
@@ -169,7 +176,9 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     elif type(value) is kind:
         return value
     none = " or none" if _NONE in choices else ""
-    raise ValueError(f"{path} is {value!r}; it must be {_describe(kind)}{none}; write it as {path}={_example(kind)}")
+    raise ValueRefusal(
+        f"{path} is {value!r}", f"it must be {_describe(kind)}{none}", f"write it as {path}={_example(kind)}"
+    )
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Mask, Picture
 
 RGB = tuple[int, int, int]
@@ -138,9 +139,10 @@ def _check_table(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Sequ
     counts = {len(pictures) for _, pictures in rows} | ({len(columns)} if columns else set())
     sizes = {picture.shape for _, pictures in rows for picture in pictures}
     if len(counts) != 1 or 0 in counts or len(sizes) != 1:
-        raise ValueError(
-            f"the rows have {sorted(counts)} pictures of the sizes {sorted(sizes)}; "
-            "each row needs one picture a column, all of one size; choose the same frames for every row"
+        raise ValueRefusal(
+            f"the rows have {sorted(counts)} pictures of the sizes {sorted(sizes)}",
+            "each row needs one picture a column, all of one size",
+            "choose the same frames for every row",
         )
 
 

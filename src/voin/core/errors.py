@@ -1,8 +1,9 @@
-"""Errors in three parts: what it is, what it must be, what to do; and which errors are faults of voin's own."""
+"""Refusals in three parts: what it is, what it must be, what to do; and which errors are faults of voin's own."""
 
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 # What to do about errors that come from the operating system and carry no advice of their own.
 ADVICE = {
@@ -14,33 +15,53 @@ ADVICE = {
 }
 
 
-def is_fault(error: Exception) -> bool:
-    """Say whether an exception is a fault of voin's own, not a refusal of what the user gave.
+class Refusal(Exception):
+    """What was given cannot be used, and nothing is wrong with voin; raise one of the kinds below.
 
-    Refusals are ImportError, OSError, and ValueError where voin's own code raises it with its parts: one from inside a
-    library means that voin called it wrongly.
+    Each kind is also the built-in error of its family, so that callers may catch either.
+
+    Args:
+        what: what it is.
+        must: what it must be; may be empty where `what` says so.
+        remedy: what to do.
     """
-    if isinstance(error, ImportError | OSError):
-        return False
-    if not isinstance(error, ValueError) or "; " not in str(error):
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module.partition(".")[0] != "voin"
+
+    def __init__(self, what: str, must: str = "", remedy: str = "") -> None:
+        self.parts = [part for part in (what, must, remedy) if part]
+        self.what, self.must, self.remedy = what, must, remedy
+        super().__init__("; ".join(self.parts))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # whole through pipes between processes
+        return type(self), (self.what, self.must, self.remedy)
+
+
+class ValueRefusal(Refusal, ValueError):
+    """A value, an option or a tensor does not fit."""
+
+
+class FileRefusal(Refusal, OSError):
+    """A file or folder is absent, unreadable or something else."""
+
+
+class PackageRefusal(Refusal, ImportError):
+    """An optional package is absent or too old."""
+
+
+def is_fault(error: Exception) -> bool:
+    """Return whether an exception is a fault of voin's own, not a refusal nor a complaint of the operating system."""
+    return not isinstance(error, Refusal | ImportError | OSError)
 
 
 def parts_of(error: BaseException) -> list[str]:
-    """Split a message into what it is, what it must be, and what to do."""
-    parts = [part.strip() for part in str(error).split("; ") if part.strip()] or [type(error).__name__]
-    if isinstance(error, OSError) and len(parts) == 1 and error.errno in ADVICE:
-        parts = [": ".join(filter(None, (error.strerror, str(error.filename or "")))), ADVICE[error.errno]]
-    if isinstance(error, ImportError) and len(parts) == 1:
-        parts.append("`voin doctor` shows what is installed")
-    return parts
+    """Split an error into what it is, what it must be, and what to do."""
+    if isinstance(error, Refusal):
+        return error.parts
+    if isinstance(error, OSError) and error.errno in ADVICE:
+        return [": ".join(filter(None, (error.strerror, str(error.filename or "")))), ADVICE[error.errno]]
+    said = [str(error) or type(error).__name__]
+    return [*said, "`voin doctor` shows what is installed"] if isinstance(error, ImportError) else said
 
 
 def count_of(number: int, what: str) -> str:
-    """Say a number of things: "1 frame", "12,000 frames"."""
+    """Write a number of things: "1 frame", "12,000 frames"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

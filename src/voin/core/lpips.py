@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.metrics import crop_box
 from voin.core.types import Frames
 
@@ -43,9 +44,9 @@ class LPIPS:
         try:
             import lpips
         except (ImportError, RuntimeError) as error:
-            raise ImportError(
-                f"LPIPS needs the package lpips, which does not import ({error}); "
-                "install it with: pip install 'voin[eval]', or leave LPIPS out"
+            raise PackageRefusal(
+                f"LPIPS needs the package lpips, which does not import ({error})",
+                remedy="install it with: pip install 'voin[eval]', or leave LPIPS out",
             ) from error
         trunk = None if weights is None else _read_trunk(weights)
         with warnings.catch_warnings():
@@ -54,9 +55,10 @@ class LPIPS:
             try:
                 network = lpips.LPIPS(net="alex", pnet_rand=trunk is not None, verbose=False)
             except OSError as error:
-                raise OSError(
-                    f"the weights of AlexNet could not be downloaded ({error}); they come from torchvision's server; "
-                    "go online once, or give a file with --lpips-weights FILE"
+                raise FileRefusal(
+                    f"the weights of AlexNet could not be downloaded ({error})",
+                    "they come from torchvision's server",
+                    "go online once, or give a file with --lpips-weights FILE",
                 ) from error
         if trunk is not None:
             _load_trunk(network.net, trunk)
@@ -74,9 +76,10 @@ class LPIPS:
         """
         n, h, w = first.shape[:3]
         if h < LEAST_SIDE or w < LEAST_SIDE:
-            raise ValueError(
-                f"LPIPS was given {w}x{h}; it must be at least {LEAST_SIDE}x{LEAST_SIDE}; "
-                "take larger frames or leave LPIPS out"
+            raise ValueRefusal(
+                f"LPIPS was given {w}x{h}",
+                f"it must be at least {LEAST_SIDE}x{LEAST_SIDE}",
+                "take larger frames or leave LPIPS out",
             )
         distances = [
             self.network(self._colours(first[i : i + _BATCH]), self._colours(second[i : i + _BATCH])).flatten().cpu()
@@ -129,19 +132,23 @@ def _resize(picture: Float[Tensor, "1 3 h w"], side: int) -> Float[Tensor, "1 3 
 
 def _read_trunk(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise OSError(f"{path} is no file; it must hold the state dict of torchvision's alexnet; check --lpips-weights")
+        raise FileRefusal(
+            f"{path} is no file", "it must hold the state dict of torchvision's alexnet", "check --lpips-weights"
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise OSError(
-            f"{path} cannot be read as weights ({error}); it must be a state dict saved with torch.save; "
-            "download it again"
+        raise FileRefusal(
+            f"{path} cannot be read as weights ({error})",
+            "it must be a state dict saved with torch.save",
+            "download it again",
         ) from error
     names = [f"features.{layer}.{kind}" for layer in _TRUNK for kind in ("weight", "bias")]
     if not isinstance(state, dict) or not set(names) <= set(state):
-        raise ValueError(
-            f"{path} does not fit AlexNet; it must have the keys {names[0]} to {names[-1]}, as torchvision has them; "
-            "give another file"
+        raise ValueRefusal(
+            f"{path} does not fit AlexNet",
+            f"it must have the keys {names[0]} to {names[-1]}, as torchvision has them",
+            "give another file",
         )
     return {name.removeprefix("features."): state[name].float() for name in names}
 
@@ -152,6 +159,6 @@ def _load_trunk(trunk: torch.nn.Module, weights: dict[str, Tensor]) -> None:
     try:
         trunk.load_state_dict({name: weights[key] for name, key in own.items()})
     except RuntimeError as error:
-        raise ValueError(
-            f"the weights do not fit AlexNet ({error}); they must be torchvision's; give another file"
+        raise ValueRefusal(
+            f"the weights do not fit AlexNet ({error})", "they must be torchvision's", "give another file"
         ) from error

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Shaped, UInt8
 
+from voin.core.errors import PackageRefusal, ValueRefusal
 from voin.core.types import Mask, Picture
 from voin.core.warp import cycle_error, warp
 
@@ -75,8 +76,9 @@ def _similarity(truth: Picture, picture: Picture, window: int) -> tuple[float, n
     try:
         from skimage.metrics import structural_similarity
     except ImportError as error:
-        raise ImportError(
-            f"SSIM needs scikit-image, which does not import ({error}); install it with: pip install 'voin[eval]'"
+        raise PackageRefusal(
+            f"SSIM needs scikit-image, which does not import ({error})",
+            remedy="install it with: pip install 'voin[eval]'",
         ) from error
     side = min(window, *truth.shape[:2])
     side -= 1 - side % 2
@@ -103,7 +105,7 @@ def crop_box(mask: Mask) -> tuple[slice, slice]:
 def _span(mask: Mask, axis: int) -> tuple[int, int]:
     places = np.flatnonzero(mask.any(axis=axis))
     if places.size == 0:
-        raise ValueError("the mask is empty; a box needs at least one pixel; leave such frames out")
+        raise ValueRefusal("the mask is empty", "a box needs at least one pixel", "leave such frames out")
     return int(places[0]), int(places[-1]) + 1
 
 

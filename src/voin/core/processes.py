@@ -23,6 +23,8 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import Any, TypeVar
 
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
+
 T = TypeVar("T")
 R = TypeVar("R")
 _ANSWER_SECONDS = 10.0
@@ -37,9 +39,9 @@ def check_workers(workers: int, ray: str | None) -> None:
         ImportError: Ray is asked for and not installed.
     """
     if workers < 1:
-        raise ValueError(f"workers is {workers}; it must be at least 1; leave it out for 1")
+        raise ValueRefusal(f"workers is {workers}", "it must be at least 1", "leave it out for 1")
     if ray is not None and find_spec("ray") is None:
-        raise ImportError('Ray is not installed; it is what --ray runs on; run: pip install "voin[ray]"')
+        raise PackageRefusal("Ray is not installed", "it is what --ray runs on", 'run: pip install "voin[ray]"')
 
 
 def run_all(work: Callable[[T], R], tasks: Iterable[T], workers: int = 1, ray: str | None = None) -> Iterator[R]:
@@ -105,9 +107,10 @@ def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> I
                 yield future.result()
         pool.shutdown()
     except BrokenProcessPool as error:
-        raise OSError(
-            f"one of {workers} worker processes died ({error}), perhaps for lack of memory; each needs memory of its "
-            "own; use fewer --workers and run the same command again: it goes on where it stopped"
+        raise FileRefusal(
+            f"one of {workers} worker processes died ({error}), perhaps for lack of memory",
+            "each needs memory of its own",
+            "use fewer --workers and run the same command again: it goes on where it stopped",
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -122,9 +125,10 @@ def _packed(work: Callable[..., Any]) -> bytes:
     try:
         return pickle.dumps(work)
     except Exception as error:
-        raise ValueError(
-            f"the work cannot be sent to other processes ({error}); what it holds must be picklable, such as classes "
-            "and functions of a module; define them in one, or use one worker"
+        raise ValueRefusal(
+            f"the work cannot be sent to other processes ({error})",
+            "what it holds must be picklable, such as classes and functions of a module",
+            "define them in one, or use one worker",
         ) from error
 
 
@@ -185,10 +189,10 @@ def _join(ray: Any, workers: int, address: str) -> None:
         else:
             ray.init(address=address, **settings)
     except (OSError, ValueError, RuntimeError) as error:
-        told = str(error).replace("; ", ", ")
-        raise OSError(
-            f"Ray cannot be reached at {address!r} ({told}); --ray takes `local`, `auto` or an address such as "
-            "ray://head:10001; start it with: ray start --head"
+        raise FileRefusal(
+            f"Ray cannot be reached at {address!r} ({error})",
+            "--ray takes `local`, `auto` or an address such as ray://head:10001",
+            "start it with: ray start --head",
         ) from error
 
 

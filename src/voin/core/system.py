@@ -11,6 +11,7 @@ import cv2
 import torch
 
 from voin.core import __version__
+from voin.core.errors import ValueRefusal
 
 
 def peak_memory() -> int | None:
@@ -72,9 +73,9 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = next(each for each, works in there.items() if works)
     if name not in there:
-        raise ValueError(f"device is {name!r}; it must be auto, cpu, cuda or mps; choose one with --device")
+        raise ValueRefusal(f"device is {name!r}", "it must be auto, cpu, cuda or mps", "choose one with --device")
     if not there[name]:
-        raise ValueError(f"device {name} is not to be had here; torch finds none; use --device cpu")
+        raise ValueRefusal(f"device {name} is not to be had here", "torch finds none", "use --device cpu")
     return torch.device(name)
 
 

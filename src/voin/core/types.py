@@ -24,6 +24,8 @@ import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
+
 # Clips inside the library.
 Frames = Float[Tensor, "b t 3 h w"]
 Masks = Float[Tensor, "b t 1 h w"]
@@ -62,29 +64,35 @@ def check_clip(frames: Tensor, visible: Tensor, name: str = "visible") -> None:
     _check_tensor("frames", frames, channels=3)
     _check_tensor(name, visible, channels=1)
     if frames.shape[:2] != visible.shape[:2] or frames.shape[-2:] != visible.shape[-2:]:
-        raise ValueError(
-            f"{name} has shape {tuple(visible.shape)} for frames of shape {tuple(frames.shape)}; "
-            "b, t, h and w must be the same; give one mask a frame, of the frame's size"
+        raise ValueRefusal(
+            f"{name} has shape {tuple(visible.shape)} for frames of shape {tuple(frames.shape)}",
+            "b, t, h and w must be the same",
+            "give one mask a frame, of the frame's size",
         )
 
 
 def _check_tensor(name: str, tensor: Tensor, channels: int) -> None:
     if not isinstance(tensor, Tensor):
-        raise ValueError(f"{name} is a {type(tensor).__name__}; it must be a torch tensor; use torch.from_numpy")
+        raise ValueRefusal(f"{name} is a {type(tensor).__name__}", "it must be a torch tensor", "use torch.from_numpy")
     if tensor.ndim != 5 or tensor.shape[2] != channels:
-        raise ValueError(
-            f"{name} has shape {tuple(tensor.shape)}; it must be (b, t, {channels}, h, w); "
-            "add the missing axes with tensor[None] or put them in order with einops.rearrange"
+        raise ValueRefusal(
+            f"{name} has shape {tuple(tensor.shape)}",
+            f"it must be (b, t, {channels}, h, w)",
+            "add the missing axes with tensor[None] or put them in order with einops.rearrange",
         )
     if 0 in tensor.shape:
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; no axis may be empty; give at least one frame")
+        raise ValueRefusal(f"{name} has shape {tuple(tensor.shape)}", "no axis may be empty", "give at least one frame")
     if not tensor.is_floating_point():
-        raise ValueError(f"{name} has dtype {tensor.dtype}; it must be float in [0, 1]; use tensor.float() / 255")
+        raise ValueRefusal(f"{name} has dtype {tensor.dtype}", "it must be float in [0, 1]", "use tensor.float() / 255")
     if not torch.isfinite(tensor).all():
-        raise ValueError(f"{name} has values that are NaN or infinite; all must be finite; look at where it comes from")
+        raise ValueRefusal(
+            f"{name} has values that are NaN or infinite", "all must be finite", "look at where it comes from"
+        )
     low, high = tensor.min().item(), tensor.max().item()
     if low < 0 or high > 1:
-        raise ValueError(f"{name} lies in [{low:.3g}, {high:.3g}]; it must lie in [0, 1]; divide 8-bit values by 255")
+        raise ValueRefusal(
+            f"{name} lies in [{low:.3g}, {high:.3g}]", "it must lie in [0, 1]", "divide 8-bit values by 255"
+        )
 
 
 # Speeds of x264.
@@ -107,6 +115,8 @@ class Quality:
 
     def __post_init__(self) -> None:
         if not 0 <= self.crf <= 51:
-            raise ValueError(f"crf is {self.crf}; it must lie in 0 (best) to 51 (worst); 18 is a good choice")
+            raise ValueRefusal(f"crf is {self.crf}", "it must lie in 0 (best) to 51 (worst)", "18 is a good choice")
         if self.preset not in _PRESETS:
-            raise ValueError(f"the preset is {self.preset!r}; it must be one of {', '.join(_PRESETS)}; take veryfast")
+            raise ValueRefusal(
+                f"the preset is {self.preset!r}", f"it must be one of {', '.join(_PRESETS)}", "take veryfast"
+            )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from voin.core import __version__
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import differences, write_json
 from voin.core.processes import check_workers, run_all
 from voin.core.progress import Progress, Silent
@@ -91,10 +92,11 @@ def build(
         progress.advance("build", lengths[result.name])
     manifest = _assemble(out, chosen, request)
     if not manifest.clips:
-        raise ValueError(
-            f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)}); a set needs one at least; "
+        raise ValueRefusal(
+            f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)})",
+            "a set needs one at least",
             "give another source, or keep more with --least-frames, --least-area, --most-border, --most-jumps and "
-            "--most-pieces"
+            "--most-pieces",
         )
     write_manifest(out, manifest)
     shutil.rmtree(out / STATE)
@@ -177,20 +179,22 @@ def _request(source: Path, clips: Sequence[SourceClip], config: BuildConfig) -> 
 def _prepare(out: Path, request: dict[str, Any], overwrite: bool) -> Manifest | None:
     """Look at the set's folder, and clear it if that is asked for; gives the manifest if this build is finished."""
     if out.exists() and not out.is_dir():
-        raise OSError(f"{out} is a file; a set is a folder; choose another name")
+        raise FileRefusal(f"{out} is a file", "a set is a folder", "choose another name")
     if not out.exists() or not any(out.iterdir()):
         return None
     known = _known(out)
     if known is None:
-        raise OSError(
-            f"{out} holds {min(each.name for each in out.iterdir())}, but no set and no unfinished build; voin "
-            "replaces only what it wrote itself; choose an empty folder"
+        raise FileRefusal(
+            f"{out} holds {min(each.name for each in out.iterdir())}, but no set and no unfinished build",
+            "voin replaces only what it wrote itself",
+            "choose an empty folder",
         )
     if known != request and not overwrite:
         told = ", ".join(differences(known, request)[:4])
-        raise OSError(
-            f"{out} holds another set (other {told}); a set needs a folder of its own; choose another folder, or use "
-            "--overwrite to replace that set"
+        raise FileRefusal(
+            f"{out} holds another set (other {told})",
+            "a set needs a folder of its own",
+            "choose another folder, or use --overwrite to replace that set",
         )
     if known != request:
         for name in (MANIFEST, STATE, *SPLITS):
@@ -242,12 +246,13 @@ def _check_room(out: Path, left: Sequence[SourceClip], config: BuildConfig) -> N
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OSError(f"{place} cannot be written to; a set needs a folder that can; choose another one")
+        raise FileRefusal(f"{place} cannot be written to", "a set needs a folder that can", "choose another one")
     pixels = config.size[0] * config.size[1] * sum(len(clip.first(config.most_frames)) for clip in left)
     needed = pixels * (_BYTES + (_COMPOSITE_BYTES if config.composites else 0))
     free = shutil.disk_usage(place).free
     if free < needed:
-        raise OSError(
-            f"{place} has room for {free / 1e9:.2f} GB; the set needs about {needed / 1e9:.2f} GB; "
-            "make room, choose another folder, a smaller --size, or one --split"
+        raise FileRefusal(
+            f"{place} has room for {free / 1e9:.2f} GB",
+            f"the set needs about {needed / 1e9:.2f} GB",
+            "make room, choose another folder, a smaller --size, or one --split",
         )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from voin.core.errors import ValueRefusal
 from voin.core.files import write_whole
 from voin.core.processes import one_thread
 from voin.data.layouts import Layout, Split
@@ -76,15 +77,16 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         if min(self.size) < 32:
-            raise ValueError(f"size is {self.size[1]}x{self.size[0]}; it must be at least 32x32; use 384x216")
+            raise ValueRefusal(f"size is {self.size[1]}x{self.size[0]}", "it must be at least 32x32", "use 384x216")
         if not 0 < self.share_validation < 1:
-            raise ValueError(
-                f"share_validation is {self.share_validation}; it must lie between 0 and 1; use 0.1, as the paper"
+            raise ValueRefusal(
+                f"share_validation is {self.share_validation}", "it must lie between 0 and 1", "use 0.1, as the paper"
             )
         if self.most_frames < self.filters.least_frames:
-            raise ValueError(
-                f"most_frames is {self.most_frames}; it must be at least least_frames, {self.filters.least_frames}; "
-                "leave it out for 200"
+            raise ValueRefusal(
+                f"most_frames is {self.most_frames}",
+                f"it must be at least least_frames, {self.filters.least_frames}",
+                "leave it out for 200",
             )
 
     def settings(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
 from voin.data.pack import Pack, Progress, lay_out, open_pack, write_pack
 
@@ -32,7 +33,9 @@ def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: 
     """
     photos = [photo for folder in folders for photo in sorted((folder / "img").glob("*.jpg"))]
     if not photos:
-        raise ValueError(f"{[str(each) for each in folders]} have no img/*.jpg; give folders with img and mask")
+        raise ValueRefusal(
+            f"{[str(each) for each in folders]} have no img/*.jpg", remedy="give folders with img and mask"
+        )
     names = [f"{photo.parent.parent.name}/{photo.stem}" for photo in photos]
     categories = [known_category(_CATEGORIES.get(name.split("/")[0])) for name in names]
     places = lay_out([(name, name, category, 1) for name, category in zip(names, categories, strict=True)], size)
@@ -54,10 +57,12 @@ def _read_cutout(photo: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     file = photo.parent.parent / "mask" / f"{photo.stem}.png"
     mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
     if picture is None or mask is None or picture.shape[:2] != mask.shape:
-        raise OSError(f"{photo} or {file} cannot be read, or they differ in size; each photo needs a mask; copy both")
+        raise FileRefusal(
+            f"{photo} or {file} cannot be read, or they differ in size", "each photo needs a mask", "copy both"
+        )
     inside = (mask > 127).astype(np.uint8)
     if not inside.any():
-        raise OSError(f"{file} is empty; it must show the object; take the photo away")
+        raise FileRefusal(f"{file} is empty", "it must show the object", "take the photo away")
     x, y, w, h = cv2.boundingRect(inside)
     scale = size / (ENLARGE * max(w, h))
     # The object's middle to the picture's; shrunk first by areas, as nothing else leaves no alias.

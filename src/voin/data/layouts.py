@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
 from voin.io.images import list_pictures
 
@@ -61,9 +62,11 @@ def list_videos(root: Path, layout: Layout) -> list[SourceVideo]:
     """
     readers = {"youtube-vos": _youtube_vos, "davis": _davis, "folder": _folder}
     if layout not in readers:
-        raise ValueError(f"the layout is {layout!r}; it must be one of {', '.join(readers)}; choose the source's")
+        raise ValueRefusal(
+            f"the layout is {layout!r}", f"it must be one of {', '.join(readers)}", "choose the source's"
+        )
     if not root.is_dir():
-        raise OSError(f"{root} is not a folder; a source is the folder of the data set; check the path")
+        raise FileRefusal(f"{root} is not a folder", "a source is the folder of the data set", "check the path")
     videos = list(readers[layout](root))
     if not videos:
         raise _wrong_layout(root, layout, "no video")
@@ -107,9 +110,10 @@ def _youtube_objects(path: Path) -> dict[str, dict[int, tuple[str | None, tuple[
             for name, video in videos.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OSError(
-            f"{path} is not the meta.json of YouTube-VOS ({type(error).__name__}: {error}); it must have "
-            "videos: {NAME: {objects: {ID: {category, frames}}}}; restore it"
+        raise FileRefusal(
+            f"{path} is not the meta.json of YouTube-VOS ({type(error).__name__}: {error})",
+            "it must have videos: {NAME: {objects: {ID: {category, frames}}}}",
+            "restore it",
         ) from error
 
 
@@ -124,8 +128,10 @@ def _davis(root: Path) -> Iterator[SourceVideo]:
         if (lists / file).is_file():
             for name in _listed(lists / file):
                 if name in seen:
-                    raise ValueError(
-                        f"{lists / file} lists {name}, which is listed before; a video is in one split, once; remove it"
+                    raise ValueRefusal(
+                        f"{lists / file} lists {name}, which is listed before",
+                        "a video is in one split, once",
+                        "remove it",
                     )
                 seen.add(name)
                 yield SourceVideo(name, frames / name, masks / name, split, merged=lists.name != "2017")
@@ -182,7 +188,8 @@ def _videos(frames: Path, masks: Path, root: Path) -> list[str]:
 def _wrong_layout(root: Path, layout: str, lack: str) -> OSError:
     holds = sorted(each.name + ("/" if each.is_dir() else "") for each in root.iterdir())
     told = ", ".join(holds[:6]) + (" ..." if len(holds) > 6 else "") or "nothing"
-    return OSError(
-        f"{root} has {lack} (it holds {told}); the layout {layout} has {EXPECTED[layout]}; "
-        "give the folder that holds these, or another --layout"
+    return FileRefusal(
+        f"{root} has {lack} (it holds {told})",
+        f"the layout {layout} has {EXPECTED[layout]}",
+        "give the folder that holds these, or another --layout",
     )

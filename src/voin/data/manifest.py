@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 
 VERSION = 1
@@ -139,9 +140,10 @@ def record_of(given: Mapping[str, Any]) -> ClipRecord:
         or record.name in (".", "..")
         or record.split not in SPLITS
     ):
-        raise ValueError(
-            f"{record.name!r} in {record.split!r} is no clip; names are those of folders, and splits are "
-            f"{' and '.join(SPLITS)}; build the set again"
+        raise ValueRefusal(
+            f"{record.name!r} in {record.split!r} is no clip",
+            f"names are those of folders, and splits are {' and '.join(SPLITS)}",
+            "build the set again",
         )
     return record
 
@@ -156,8 +158,8 @@ def read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST
     if not path.is_file():
         state = "a build there is not finished" if (root / ".build").is_dir() else "it is no VOI set"
-        raise OSError(
-            f"{root} has no {MANIFEST}: {state}; a set is made by `voin data build`; run it, or check the path"
+        raise FileRefusal(
+            f"{root} has no {MANIFEST}: {state}", "a set is made by `voin data build`", "run it, or check the path"
         )
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
@@ -165,9 +167,10 @@ def read_manifest(root: Path) -> Manifest:
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
     if version != VERSION:
-        raise ValueError(
-            f"{path} is of version {version}; this voin reads version {VERSION}; "
-            "build the set again, or install the voin that made it"
+        raise ValueRefusal(
+            f"{path} is of version {version}",
+            f"this voin reads version {VERSION}",
+            "build the set again, or install the voin that made it",
         )
     try:
         clips = tuple(record_of(each) for each in given["clips"])
@@ -178,8 +181,11 @@ def read_manifest(root: Path) -> Manifest:
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:
-    told = f"{type(error).__name__}: {error}".replace("; ", ", ")
-    return ValueError(f"{path} is damaged ({told}); it must be as voin wrote it; restore it, or build the set again")
+    return ValueRefusal(
+        f"{path} is damaged ({type(error).__name__}: {error})",
+        "it must be as voin wrote it",
+        "restore it, or build the set again",
+    )
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.manifest import MANIFEST
 from voin.data.sets import VoiSet
 from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
@@ -121,7 +122,9 @@ def make_pack(
     config = WindowConfig(size=size, enlarge=enlarge)
     records = voi_set.records(split)
     if not records:
-        raise ValueError(f"{voi_set.root} has no clips in {split!r}; a pack needs at least one; give another split")
+        raise ValueRefusal(
+            f"{voi_set.root} has no clips in {split!r}", "a pack needs at least one", "give another split"
+        )
     places = lay_out([(record.name, record.video, record.category, record.count) for record in records], size)
     header = {
         "size": size,
@@ -205,10 +208,12 @@ def open_pack(path: Path) -> Pack:
         ValueError: it is no pack, or one of another version.
     """
     if not path.is_file():
-        raise OSError(f"{path} is no file; it must be a pack; make one with `voin data pack` or `voin data cutouts`")
+        raise FileRefusal(
+            f"{path} is no file", "it must be a pack", "make one with `voin data pack` or `voin data cutouts`"
+        )
     with path.open("rb") as file:
         if file.read(len(_MARK)) != _MARK:
-            raise ValueError(f"{path} is no pack; packs are made by `voin data pack`; give such a file")
+            raise ValueRefusal(f"{path} is no pack", "packs are made by `voin data pack`", "give such a file")
         length = int.from_bytes(file.read(8), "little")
         about = _parse(path, file.read(min(length, 2**30)))
         whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -216,7 +221,9 @@ def open_pack(path: Path) -> Pack:
     clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
     needed = clips[-1].start + clips[-1].count * about["size"] ** 2 * 4 if clips else 0
     if len(data) < needed:
-        raise OSError(f"{path} ends {needed - len(data)} bytes too early; it must be whole; copy or make it again")
+        raise FileRefusal(
+            f"{path} ends {needed - len(data)} bytes too early", "it must be whole", "copy or make it again"
+        )
     return Pack(path=path, clips=clips, data=data, **about)
 
 
@@ -226,9 +233,11 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
         about = json.loads(text)
         version = about.pop("version")
     except (ValueError, KeyError, AttributeError) as error:
-        raise OSError(f"{path} has a broken header; it must be a whole pack; copy or make it again") from error
+        raise FileRefusal(f"{path} has a broken header", "it must be a whole pack", "copy or make it again") from error
     if version != PACK_VERSION:
-        raise ValueError(f"{path} is a pack of version {version}; this voin reads {PACK_VERSION}; make the pack again")
+        raise ValueRefusal(
+            f"{path} is a pack of version {version}", f"this voin reads {PACK_VERSION}", "make the pack again"
+        )
     return about
 
 
@@ -246,7 +255,7 @@ def write_transport(pack: Pack, out: Path, quality: int = 95, progress: Progress
         OSError: the file cannot be written.
     """
     if not 1 <= quality <= 100:
-        raise ValueError(f"quality is {quality}; JPEG knows 1 to 100; use 95")
+        raise ValueRefusal(f"quality is {quality}", "JPEG knows 1 to 100", "use 95")
     header = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
     about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in pack.clips]}
     with _drafted(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -270,7 +279,9 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 def _encode(kind: str, picture: np.ndarray, settings: list[int]) -> bytes:
     good, data = cv2.imencode(kind, picture, settings)
     if not good:
-        raise OSError(f"a picture of shape {picture.shape} cannot be encoded; OpenCV must write {kind}; reinstall it")
+        raise FileRefusal(
+            f"a picture of shape {picture.shape} cannot be encoded", f"OpenCV must write {kind}", "reinstall it"
+        )
     return data.tobytes()
 
 
@@ -283,10 +294,12 @@ def read_transport(file: Path, out: Path, progress: Progress | None = None) -> P
     """
     if not zipfile.is_zipfile(file):
         file.open("rb").close()  # says if it is absent
-        raise ValueError(f"{file} is no packed pack; such are made by `voin data pack`; give such a file")
+        raise ValueRefusal(f"{file} is no packed pack", "such are made by `voin data pack`", "give such a file")
     with zipfile.ZipFile(file) as archive:
         if _INDEX not in archive.namelist():
-            raise ValueError(f"{file} is a zip file of something else; it must hold {_INDEX}; give a packed pack")
+            raise ValueRefusal(
+                f"{file} is a zip file of something else", f"it must hold {_INDEX}", "give a packed pack"
+            )
         about = _parse(file, _read(archive, file, _INDEX))
         clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
         write_pack(out, about, clips, _decoded(archive, file, clips, progress))
@@ -297,7 +310,7 @@ def _read(archive: zipfile.ZipFile, file: Path, name: str) -> bytes:
     try:
         return archive.read(name)
     except (KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise OSError(f"{name} in {file} is broken or absent; the file must be whole; copy it again") from error
+        raise FileRefusal(f"{name} in {file} is broken or absent", "the file must be whole", "copy it again") from error
 
 
 def _decoded(
@@ -316,5 +329,5 @@ def _decoded(
 def _decode(data: bytes, flags: int, file: Path, name: str) -> np.ndarray:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
-        raise OSError(f"{name} in {file} cannot be decoded; the file must be whole; copy it again")
+        raise FileRefusal(f"{name} in {file} cannot be decoded", "the file must be whole", "copy it again")
     return picture

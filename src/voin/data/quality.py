@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
+from voin.core.errors import ValueRefusal
+
 REASONS = ("empty", "too short", "too small", "at the border too long", "shape jumps", "in pieces")
 
 
@@ -45,12 +47,12 @@ class FilterConfig:
 
     def __post_init__(self) -> None:
         if self.least_frames < 1:
-            raise ValueError(f"least_frames is {self.least_frames}; it must be at least 1; use 8")
+            raise ValueRefusal(f"least_frames is {self.least_frames}", "it must be at least 1", "use 8")
         for name in ("least_area", "border", "most_border", "jump", "most_jumps", "piece", "most_pieces"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise ValueError(
-                    f"{name} is {value}; it must lie in 0..1; leave it out for {getattr(FilterConfig, name)}"
+                raise ValueRefusal(
+                    f"{name} is {value}", "it must lie in 0..1", f"leave it out for {getattr(FilterConfig, name)}"
                 )
 
 

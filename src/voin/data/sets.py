@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from voin.core.errors import FileRefusal
 from voin.data.manifest import (
     AMODAL,
     COMPOSITE,
@@ -110,11 +111,13 @@ def open_set(root: Path) -> VoiSet:
 
 def _sized(path: Path, read: Callable[[Path], np.ndarray], record: ClipRecord) -> np.ndarray:
     if not path.is_file():
-        raise OSError(f"{path} is missing; a clip has all files of its {record.count} frames; build the set again")
+        raise FileRefusal(
+            f"{path} is missing", f"a clip has all files of its {record.count} frames", "build the set again"
+        )
     picture = read(path)
     if picture.shape[:2] != record.size:
-        raise OSError(
-            f"{path} is {shown(picture.shape[:2])}; the manifest says {shown(record.size)}; build the set again"
+        raise FileRefusal(
+            f"{path} is {shown(picture.shape[:2])}", f"the manifest says {shown(record.size)}", "build the set again"
         )
     return picture
 
@@ -122,7 +125,9 @@ def _sized(path: Path, read: Callable[[Path], np.ndarray], record: ClipRecord) -
 def _read_indexed(path: Path) -> np.ndarray:
     with opened(path) as picture:
         if picture.mode != "P":
-            raise OSError(f"{path} is of the kind {picture.mode!r}; masks of a set are indexed; build the set again")
+            raise FileRefusal(
+                f"{path} is of the kind {picture.mode!r}", "masks of a set are indexed", "build the set again"
+            )
         return np.array(picture)
 
 
@@ -136,7 +141,7 @@ def read_occluder(path: Path) -> np.ndarray:
     check_whole(path, data)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
-        raise OSError(f"{path} is not an RGBA picture; occluders have alpha; build the set again")
+        raise FileRefusal(f"{path} is not an RGBA picture", "occluders have alpha", "build the set again")
     return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
 
 

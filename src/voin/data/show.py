@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voin.core import __version__
+from voin.core.errors import PackageRefusal, ValueRefusal
 
 PAGE = "index.html"
 CLIPS = 24  # on the sheets, evenly from the least to the most hidden
@@ -86,7 +87,9 @@ def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Pro
     records = voi_set.records(split)
     if not records:
         part = "no clips" if split is None else f"no clips in {split!r}"
-        raise ValueError(f"{voi_set.root} has {part}; there must be one to show; see `skipped` in its manifest.json")
+        raise ValueRefusal(
+            f"{voi_set.root} has {part}", "there must be one to show", "see `skipped` in its manifest.json"
+        )
     progress.stage("sizes", len(records))
     sizes = []
     for record in records:
@@ -208,8 +211,9 @@ def _need_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            f"histograms need matplotlib, which does not import ({error}); install it with: pip install 'voin[eval]'"
+        raise PackageRefusal(
+            f"histograms need matplotlib, which does not import ({error})",
+            remedy="install it with: pip install 'voin[eval]'",
         ) from error
 
 

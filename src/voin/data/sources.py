@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import davis_category
 from voin.data.layouts import Layout, SourceVideo, Split, list_videos
 from voin.io.images import check_whole, header_size, list_pictures, read_picture, shown
@@ -95,9 +96,10 @@ def open_source(root: Path, layout: Layout) -> tuple[SourceClip, ...]:
     clips = sorted(found, key=lambda clip: clip.name)
     for first, second in pairwise(clips):
         if first.name == second.name:
-            raise ValueError(
-                f"{root} has two clips called {first.name} (videos {first.video} and {second.video}); a video with "
-                "several objects gives clips called VIDEO_ID; rename one of the videos"
+            raise ValueRefusal(
+                f"{root} has two clips called {first.name} (videos {first.video} and {second.video})",
+                "a video with several objects gives clips called VIDEO_ID",
+                "rename one of the videos",
             )
     return tuple(clips)
 
@@ -160,16 +162,17 @@ def check_sizes(clip: SourceClip) -> None:
     for frame_path, mask_path in zip(clip.frames[:1], clip.masks[:1], strict=True):
         frame, mask = header_size(_there(clip, frame_path)), header_size(_there(clip, mask_path))
         if frame != mask:
-            raise OSError(
-                f"{mask_path} is {shown(mask)} for a frame of {shown(frame)}; masks must have the size of their "
-                "frames; scale the masks"
+            raise FileRefusal(
+                f"{mask_path} is {shown(mask)} for a frame of {shown(frame)}",
+                "masks must have the size of their frames",
+                "scale the masks",
             )
 
 
 def _there(clip: SourceClip, path: Path) -> Path:
     if not path.is_file():
         kind = "mask" if path.parent == clip.mask_folder else "frame"
-        raise OSError(f"{path} is missing; each mask needs its frame; restore the {kind}")
+        raise FileRefusal(f"{path} is missing", "each mask needs its frame", f"restore the {kind}")
     return path
 
 
@@ -193,7 +196,7 @@ def _read_frame(path: Path, size: tuple[int, int]) -> np.ndarray:
     check_whole(path, data)
     picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)
     if picture is None:
-        raise OSError(f"{path} cannot be decoded; it must be a whole JPEG; restore it")
+        raise FileRefusal(f"{path} cannot be decoded", "it must be a whole JPEG", "restore it")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
@@ -211,7 +214,7 @@ def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
     try:
         values, kind = Reader().picture(path)
     except ValueError as error:
-        raise OSError(str(error)) from error
+        raise FileRefusal(str(error)) from error
     return values, kind != "grey" or int(values.max(initial=0)) <= _MOST_GREY_IDS
 
 

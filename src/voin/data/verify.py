@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voin.core.errors import parts_of
 from voin.core.progress import Progress, Silent
 from voin.data.categories import CATEGORIES
 from voin.data.manifest import (
@@ -107,7 +108,7 @@ def _clip_faults(voi: VoiSet, record: ClipRecord) -> Iterator[str]:
     try:
         clip = voi.load(record)
     except OSError as error:
-        yield str(error).replace("; ", ", ")
+        yield ", ".join(parts_of(error))
         return
     yield from _law_faults(voi, clip)
 

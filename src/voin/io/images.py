@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.io.video_info import Colour, VideoInfo
 
@@ -42,12 +43,14 @@ def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
     """Read the size of every picture in a folder, from its header alone."""
     paths = list_pictures(folder)
     if not paths:
-        raise OSError(f"{folder} has no pictures; a folder of frames holds .png or .jpg files; give the folder itself")
+        raise FileRefusal(
+            f"{folder} has no pictures", "a folder of frames holds .png or .jpg files", "give the folder itself"
+        )
     names = [path.stem for path in paths]
     for first, second in pairwise(paths):
         if first.stem == second.stem:
-            raise OSError(
-                f"{folder} has {first.name} and {second.name}; a frame must be there once; remove one of them"
+            raise FileRefusal(
+                f"{folder} has {first.name} and {second.name}", "a frame must be there once", "remove one of them"
             )
     size = _common_size(paths)
     return VideoInfo(
@@ -79,9 +82,10 @@ def _common_size(paths: list[Path]) -> tuple[int, int]:
         if first is None:
             first, size = path, own
         elif own != size:
-            raise OSError(
-                f"{path} is {shown(own)} and {first.name} is {shown(size)}; "
-                "all frames must have one size; scale or remove the odd ones"
+            raise FileRefusal(
+                f"{path} is {shown(own)} and {first.name} is {shown(size)}",
+                "all frames must have one size",
+                "scale or remove the odd ones",
             )
     if first is None and refusal is not None:
         raise refusal
@@ -108,8 +112,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             yield picture
     except Exception as error:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
-        raise OSError(
-            f"{path} cannot be read as a picture ({error}); it must be a whole PNG or JPEG; restore it"
+        raise FileRefusal(
+            f"{path} cannot be read as a picture ({error})", "it must be a whole PNG or JPEG", "restore it"
         ) from error
 
 
@@ -121,9 +125,11 @@ def read_picture(path: Path) -> np.ndarray:
         png = data[:4].tobytes() == _PNG_START  # whose orientation tag nobody obeys
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if png else 0))
     except cv2.error as error:
-        raise OSError(f"{path} cannot be decoded ({error.err}); it must be a PNG or JPEG; restore it") from error
+        raise FileRefusal(
+            f"{path} cannot be decoded ({error.err})", "it must be a PNG or JPEG", "restore it"
+        ) from error
     if picture is None:
-        raise OSError(f"{path} cannot be decoded; it must be a whole PNG or JPEG; restore it")
+        raise FileRefusal(f"{path} cannot be decoded", "it must be a whole PNG or JPEG", "restore it")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
@@ -133,14 +139,14 @@ def check_whole(path: Path, data: np.ndarray) -> None:
         picture.verify()
     tail = data[-4096:].tobytes()
     if not (b"IEND" in tail if data[:4].tobytes() == _PNG_START else b"\xff\xd9" in tail):
-        raise OSError(f"{path} ends too early; it must be a whole PNG or JPEG; copy it again from its source")
+        raise FileRefusal(f"{path} ends too early", "it must be a whole PNG or JPEG", "copy it again from its source")
 
 
 def read_folder(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
     """Read frames start..end-1 of a folder; yields (index, picture or None, what is wrong)."""
     paths = list_pictures(info.path)
     if [path.stem for path in paths] != list(info.names):
-        raise OSError(f"{info.path} has changed since it was opened; its files must stay the same; start again")
+        raise FileRefusal(f"{info.path} has changed since it was opened", "its files must stay the same", "start again")
     for index in range(start, end):
         try:
             picture = read_picture(paths[index])
@@ -157,14 +163,15 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
     """Write uint8 grey (h, w), RGB (h, w, 3) or RGBA (h, w, 4) as PNG or JPEG (by suffix); never leaves half a file."""
     path = Path(path)
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise ValueError(
-            f"a picture has shape {array.shape} and dtype {array.dtype}; it must be uint8, "
-            "(h, w), (h, w, 3) or (h, w, 4); convert it first"
+        raise ValueRefusal(
+            f"a picture has shape {array.shape} and dtype {array.dtype}",
+            "it must be uint8, (h, w), (h, w, 3) or (h, w, 4)",
+            "convert it first",
         )
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     good, data = cv2.imencode(".jpg" if jpeg else ".png", array, _JPEG if jpeg else _PNG)
     if not good:
-        raise OSError(f"{path} cannot be encoded from shape {array.shape}; give a smaller picture")
+        raise FileRefusal(f"{path} cannot be encoded from shape {array.shape}", remedy="give a smaller picture")
     write_whole(path, data.tobytes())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from voin.core.errors import ValueRefusal
 from voin.io.video_info import VideoInfo
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
@@ -21,11 +22,13 @@ def parse_frames(text: str) -> list[int]:
     for part in text.replace(" ", "").split(","):
         match = _RANGE.fullmatch(part)
         if match is None or match[3] == "0" or (match[2] and int(match[2]) < int(match[1])):
-            raise ValueError(f"the frames of the masks are {text!r}; they must be like 0,5,10 or 0-70:5; write them so")
+            raise ValueRefusal(
+                f"the frames of the masks are {text!r}", "they must be like 0,5,10 or 0-70:5", "write them so"
+            )
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
         if (last - first) // step > 10_000_000:
-            raise ValueError(
-                f"the frames of the masks are {text!r}; these are more than any video has; check the numbers"
+            raise ValueRefusal(
+                f"the frames of the masks are {text!r}", "these are more than any video has", "check the numbers"
             )
         frames += range(first, last + 1, step)
     return frames
@@ -51,8 +54,8 @@ def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: s
     if asked is not None:
         return _asked_frames(have, count, info, asked)
     if count > info.count:
-        raise ValueError(
-            f"{have}; give at most one mask a frame, or use --mask-frames to say which frames they belong to"
+        raise ValueRefusal(
+            f"{have}", remedy="give at most one mask a frame, or use --mask-frames to say which frames they belong to"
         )
     if not isinstance(names, int):
         by_name = {name: frame for frame, name in enumerate(info.names)}
@@ -62,16 +65,17 @@ def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: s
         return list(range(count))
     advice = "give one mask a frame, or use --mask-frames to say which frames they belong to"
     if isinstance(names, int):
-        raise ValueError(f"{have}; {advice}")
+        raise ValueRefusal(f"{have}", remedy=f"{advice}")
     numbers, frames = _numbers(names), _numbers(info.names)
     if numbers is None or frames is None:
-        raise ValueError(f"{have}, and their names do not say which frames they belong to; {advice}")
+        raise ValueRefusal(f"{have}, and their names do not say which frames they belong to", remedy=f"{advice}")
     by_number = {number: frame for frame, number in enumerate(frames)}
     for name, number in zip(names, numbers, strict=True):
         if number not in by_number:
-            raise ValueError(
-                f"{have}, and {name} would belong to frame {number}; "
-                f"frames are numbered {frames[0]} to {frames[-1]}; {advice}"
+            raise ValueRefusal(
+                f"{have}, and {name} would belong to frame {number}",
+                f"frames are numbered {frames[0]} to {frames[-1]}",
+                f"{advice}",
             )
     return [by_number[number] for number in numbers]
 
@@ -79,12 +83,14 @@ def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: s
 def _asked_frames(have: str, count: int, info: VideoInfo, asked: str | Sequence[int]) -> list[int]:
     frames = parse_frames(asked) if isinstance(asked, str) else [int(frame) for frame in asked]
     if len(frames) != count:
-        raise ValueError(f"{have}, and {len(frames)} frames are named for them; name one a mask")
+        raise ValueRefusal(f"{have}, and {len(frames)} frames are named for them", remedy="name one a mask")
     if len(set(frames)) != len(frames):
-        raise ValueError(f"{have}, and a frame is named twice; name each frame once")
+        raise ValueRefusal(f"{have}, and a frame is named twice", remedy="name each frame once")
     wrong = [frame for frame in frames if not 0 <= frame < info.count]
     if wrong:
-        raise ValueError(f"{have}, and frame {wrong[0]} is named; frames are 0 to {info.count - 1}; name some of these")
+        raise ValueRefusal(
+            f"{have}, and frame {wrong[0]} is named", f"frames are 0 to {info.count - 1}", "name some of these"
+        )
     return frames
 
 

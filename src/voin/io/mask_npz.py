@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.mask_values import Kind
 
 _MOST_IDS = 255
@@ -61,16 +62,21 @@ class Arrays:
         with _readable(self.path):
             data = stream.read(math.prod(self.size) * dtype.itemsize)
         if len(data) < math.prod(self.size) * dtype.itemsize:
-            raise OSError(f"{self.path} ends within {name}; it must be a whole .npz; copy it again from its source")
+            raise FileRefusal(
+                f"{self.path} ends within {name}", "it must be a whole .npz", "copy it again from its source"
+            )
         plane = np.frombuffer(data, dtype).reshape(self.size)
         if dtype.kind == "f":
             if not np.isfinite(plane).all():
-                raise ValueError(f"{self.path}: {name} has values that are NaN or infinite; give bool or object ids")
+                raise ValueRefusal(
+                    f"{self.path}: {name} has values that are NaN or infinite", remedy="give bool or object ids"
+                )
             return (plane >= 0.5).astype(np.uint8)
         if dtype.kind != "b" and (plane.min() < 0 or plane.max() > _MOST_IDS):
-            raise ValueError(
-                f"{self.path}: {name} has values from {plane.min()} to {plane.max()}; object ids are 0 to {_MOST_IDS}; "
-                "number the objects anew"
+            raise ValueRefusal(
+                f"{self.path}: {name} has values from {plane.min()} to {plane.max()}",
+                f"object ids are 0 to {_MOST_IDS}",
+                "number the objects anew",
             )
         return plane.astype(np.uint8)
 
@@ -90,14 +96,14 @@ def open_arrays(path: Path) -> Arrays:
                 headers[name] = _header(stream)
     advice = "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id"
     if not names:
-        raise ValueError(f"{path} has no arrays; {advice}")
+        raise ValueRefusal(f"{path} has no arrays", remedy=f"{advice}")
     shapes = {shape for shape, _, _ in headers.values()}
     said = ", ".join(f"{name}: {shape} {dtype}" for name, (shape, dtype, _) in headers.items())
     (shape, *others) = shapes
     if others or len(shape) != 3 or 0 in shape or any(dtype.kind not in "biuf" for _, dtype, _ in headers.values()):
-        raise ValueError(f"{path} has {said}; {advice}")
+        raise ValueRefusal(f"{path} has {said}", remedy=f"{advice}")
     if any(by_columns for _, _, by_columns in headers.values()):
-        raise ValueError(f"{path} is stored column by column; it must be row by row; use numpy.ascontiguousarray")
+        raise ValueRefusal(f"{path} is stored column by column", "it must be row by row", "use numpy.ascontiguousarray")
     objects = {names[0]: 0} if len(names) == 1 else _object_ids(path, names)
     return Arrays(
         path, shape[0], (shape[1], shape[2]), objects, {name: dtype for name, (_, dtype, _) in headers.items()}
@@ -110,8 +116,8 @@ def _object_ids(path: Path, names: Sequence[str]) -> dict[str, int]:
     if len(ids) < len(names) or len(set(ids)) < len(ids):
         ids = list(range(1, len(names) + 1))
     if min(ids) < 1 or max(ids) > _MOST_IDS:
-        raise ValueError(
-            f"{path} names objects {min(ids)} to {max(ids)}; object ids are 1 to {_MOST_IDS}; rename the arrays"
+        raise ValueRefusal(
+            f"{path} names objects {min(ids)} to {max(ids)}", f"object ids are 1 to {_MOST_IDS}", "rename the arrays"
         )
     return dict(zip(names, ids, strict=True))
 
@@ -133,6 +139,8 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # zipfile and numpy raise zlib.error, BadZipFile, SyntaxError and more on garbage.
-        raise OSError(
-            f"{path} cannot be read ({error}); it must be a whole .npz with masks; save it with numpy.savez_compressed"
+        raise FileRefusal(
+            f"{path} cannot be read ({error})",
+            "it must be a whole .npz with masks",
+            "save it with numpy.savez_compressed",
         ) from error

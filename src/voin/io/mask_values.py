@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from voin.core.errors import ValueRefusal
 from voin.io.images import opened, shown
 from voin.io.video import read
 from voin.io.video_info import VideoInfo
@@ -56,9 +57,10 @@ class Reader:
             # A palette of greys is a grey picture saved thriftily; one with colours goes with object ids.
             return (values, "ids") if palette is None else (palette[values], "grey")
         if mode not in ("LA", "PA", "RGB", "RGBA"):
-            raise ValueError(
-                f"{path} is of the kind {mode!r} (16-bit or CMYK); a mask must be an indexed or 8-bit grey PNG; "
-                "convert it, with object ids in 1 to 255"
+            raise ValueRefusal(
+                f"{path} is of the kind {mode!r} (16-bit or CMYK)",
+                "a mask must be an indexed or 8-bit grey PNG",
+                "convert it, with object ids in 1 to 255",
             )
         if mode != "RGB" and values[..., -1].min() < 255:
             return np.ascontiguousarray(values[..., -1]), "grey"  # a cut-out object: its alpha is the mask
@@ -79,9 +81,10 @@ class Reader:
                 continue
             value = self.colours.setdefault(code, len(self.colours) + 1)
             if value > _MOST_COLOURS:
-                raise ValueError(
-                    f"{path} has more than {_MOST_COLOURS} colours; a colour mask has one an object and hard edges; "
-                    "save it as an indexed PNG with object ids, or as black and white"
+                raise ValueRefusal(
+                    f"{path} has more than {_MOST_COLOURS} colours",
+                    "a colour mask has one an object and hard edges",
+                    "save it as an indexed PNG with object ids, or as black and white",
                 )
             values[y : y + h, x : x + w][inside == code] = value
         return values, "colour"
@@ -131,10 +134,12 @@ def ids_of_values(
         for value in np.flatnonzero(counts["grey"][1:]) + 1:
             colours.setdefault(int(value) * 0x010101, len(colours) + 1)
         if len(colours) > _MOST_COLOURS:
-            raise ValueError(f"{where} mixes grey and colour masks; all must be of one kind; save them as indexed PNGs")
+            raise ValueRefusal(
+                f"{where} mixes grey and colour masks", "all must be of one kind", "save them as indexed PNGs"
+            )
     elif len(kinds) > 1:
-        raise ValueError(
-            f"{where} mixes {' and '.join(sorted(kinds))} masks; all must be of one kind; save all as indexed PNGs"
+        raise ValueRefusal(
+            f"{where} mixes {' and '.join(sorted(kinds))} masks", "all must be of one kind", "save all as indexed PNGs"
         )
     tables: dict[Kind, np.ndarray] = {kind: np.zeros(256, np.uint8) for kind in counts}
     if "ids" in kinds:
@@ -166,9 +171,10 @@ def _ids_of_greys(where: Path, counts: np.ndarray) -> np.ndarray:
     if len(values) > 1 and len(values) <= _FEW:
         strongest = max(int(counts[value]) for value in values)
         if strongest < (1 - _EDGE_SHARE) * int(counts[1:].sum()):
-            raise ValueError(
-                f"{where} has the grey values {', '.join(map(str, values))}; black and white or object ids "
-                f"1 to {_MOST_GREY_IDS} are understood; save the ids in indexed PNGs"
+            raise ValueRefusal(
+                f"{where} has the grey values {', '.join(map(str, values))}",
+                f"black and white or object ids 1 to {_MOST_GREY_IDS} are understood",
+                "save the ids in indexed PNGs",
             )
     table = np.zeros(256, np.uint8)
     table[128 if len(values) > 1 else values[0] :] = 1
@@ -188,9 +194,10 @@ def video_masks(info: VideoInfo) -> Iterator[np.ndarray]:
         weakest = cv2.min(cv2.min(frame[..., 0], frame[..., 1]), frame[..., 2])
         saturated = cv2.threshold(cv2.subtract(strongest, weakest), _SATURATED, 255, cv2.THRESH_BINARY)[1]
         if cv2.countNonZero(saturated) > 0.5 * max(1, cv2.countNonZero(mask)):
-            raise ValueError(
-                f"{info.path} has colours in frame {index}; a mask video is white on black, for one object; "
-                "give several objects as indexed PNGs, one a frame"
+            raise ValueRefusal(
+                f"{info.path} has colours in frame {index}",
+                "a mask video is white on black, for one object",
+                "give several objects as indexed PNGs, one a frame",
             )
         yield mask
 
@@ -198,7 +205,8 @@ def video_masks(info: VideoInfo) -> Iterator[np.ndarray]:
 def size_error(where: str, size: tuple[int, int], info: VideoInfo) -> ValueError:
     """Say that masks have the wrong size."""
     turned = f" (a viewer turns it by {info.rotation} degrees)" if info.rotation and size == info.stored_size else ""
-    return ValueError(
-        f"{where} is {shown(size)} for a video of {shown(info.size)}{turned}; masks must have the video's size; "
-        "scale them, or use --resize-masks"
+    return ValueRefusal(
+        f"{where} is {shown(size)} for a video of {shown(info.size)}{turned}",
+        "masks must have the video's size",
+        "scale them, or use --resize-masks",
     )

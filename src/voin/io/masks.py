@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.io.images import FRAME_SUFFIXES, list_pictures
 from voin.io.mask_frames import frames_of
@@ -151,9 +152,10 @@ def open_masks(
     where, masks = _masks(path, info, frames, resize)
     if absent == "error" and len(where) < info.count:
         missing = next(frame for frame in range(info.count) if frame not in set(where))
-        raise ValueError(
-            f"{path} has {len(where)} masks for a video of {info.count} frames, and none for frame {missing}; "
-            "every frame must have one; add it, empty if the object is not visible there"
+        raise ValueRefusal(
+            f"{path} has {len(where)} masks for a video of {info.count} frames, and none for frame {missing}",
+            "every frame must have one",
+            "add it, empty if the object is not visible there",
         )
     colours: dict[int, int] = {}
     counts: dict[Kind, np.ndarray] = {}
@@ -176,14 +178,16 @@ def _checked(path: Path, source: MaskSource, ids: Sequence[int] | None) -> MaskS
     seen = [number for number, areas in zip(source.ids, source.areas, strict=True) if areas.any()]
     lost = sorted(set(source.ids) - set(seen))
     if ids is not None and lost:
-        raise ValueError(
-            f"{path} has no object {', '.join(map(str, lost))} in any frame, of those asked for; each must occur; "
-            f"ask for some of {', '.join(map(str, source.found))}"
+        raise ValueRefusal(
+            f"{path} has no object {', '.join(map(str, lost))} in any frame, of those asked for",
+            "each must occur",
+            f"ask for some of {', '.join(map(str, source.found))}",
         )
     if not seen:
-        raise ValueError(
-            f"{path} has no object in any frame: all masks are empty; at least one must show the object; check that "
-            "the object is white or has an id above 0"
+        raise ValueRefusal(
+            f"{path} has no object in any frame: all masks are empty",
+            "at least one must show the object",
+            "check that the object is white or has an id above 0",
         )
     return source
 
@@ -194,8 +198,8 @@ _Masks = Callable[[Reader], Iterator[tuple[np.ndarray, Kind]]]
 def _masks(path: Path, info: VideoInfo, frames: str | Sequence[int] | None, resize: bool) -> tuple[list[int], _Masks]:
     """Find out, before any decoding, which frames there are masks for, and how to read them."""
     if not path.exists():
-        raise OSError(
-            f"{path} does not exist; it must be a folder of PNGs, a mask video or an .npz; check the spelling"
+        raise FileRefusal(
+            f"{path} does not exist", "it must be a folder of PNGs, a mask video or an .npz", "check the spelling"
         )
     if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
         return _picture_masks(path, info, frames, resize)
@@ -215,7 +219,9 @@ def _picture_masks(
 ) -> tuple[list[int], _Masks]:
     paths = list_pictures(path) if path.is_dir() else [path]
     if not paths:
-        raise OSError(f"{path} has no masks; it must be a folder of .png files; give the folder that holds them")
+        raise FileRefusal(
+            f"{path} has no masks", "it must be a folder of .png files", "give the folder that holds them"
+        )
     where = frames_of(path, [each.stem for each in paths], info, frames)
 
     def masks(reader: Reader) -> Iterator[tuple[np.ndarray, Kind]]:
@@ -235,8 +241,8 @@ def _check_size(where: str, size: tuple[int, ...], info: VideoInfo, resize: bool
 def write_label(path: str | Path, label: np.ndarray) -> None:
     """Write object ids, uint8 (h, w), as an indexed PNG in the colours of DAVIS; never leaves half a file."""
     if label.dtype != np.uint8 or label.ndim != 2:
-        raise ValueError(
-            f"a label map has shape {label.shape} and dtype {label.dtype}; it must be uint8 (h, w); convert it"
+        raise ValueRefusal(
+            f"a label map has shape {label.shape} and dtype {label.dtype}", "it must be uint8 (h, w)", "convert it"
         )
     picture = Image.fromarray(label)
     picture.putpalette(_palette_bytes())  # makes it an indexed picture

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import Picture
 
 # Measured over 40 DAVIS sequences (2,736 pairs) and all 1,560 joins of two of them: the largest excess inside a shot is
@@ -36,7 +37,9 @@ class CutDetector:
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         if not 0 < threshold < 1:
-            raise ValueError(f"threshold is {threshold}; it must lie between 0 and 1; leave it out for {THRESHOLD}")
+            raise ValueRefusal(
+                f"threshold is {threshold}", "it must lie between 0 and 1", f"leave it out for {THRESHOLD}"
+            )
         self.threshold = threshold
         self._scores: deque[float] = deque([PRIOR_SCORE], maxlen=MEMORY_FRAMES)
         self._before: np.ndarray | None = None
@@ -78,27 +81,31 @@ def read_cuts(path: Path, count: int) -> tuple[int, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not a text file; it must hold frame numbers, one a line or with commas between; "
-            "use --cuts auto to have them found"
+        raise ValueRefusal(
+            f"{path} is not a text file",
+            "it must hold frame numbers, one a line or with commas between",
+            "use --cuts auto to have them found",
         ) from error
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be read ({error.strerror or error}); it must be a text file of frame numbers; "
-            "give its path, or use --cuts auto or --cuts none"
+        raise FileRefusal(
+            f"{path} cannot be read ({error.strerror or error})",
+            "it must be a text file of frame numbers",
+            "give its path, or use --cuts auto or --cuts none",
         ) from error
     words = [word for line in text.splitlines() for word in line.partition("#")[0].replace(",", " ").split()]
     strange = next((word for word in words if not (word.isascii() and word.isdigit() and len(word) < 10)), None)
     if strange is not None:
-        raise ValueError(
-            f"{path} holds {strange[:40]!r}; it must hold frame numbers, one a line or with commas between; "
-            "correct it, or use --cuts auto"
+        raise ValueRefusal(
+            f"{path} holds {strange[:40]!r}",
+            "it must hold frame numbers, one a line or with commas between",
+            "correct it, or use --cuts auto",
         )
     cuts = sorted({int(word) for word in words} - {0})
     if cuts and cuts[-1] >= count:
-        raise ValueError(
-            f"{path} names frame {cuts[-1]} of a video of {count} frames; numbers must lie in 1..{count - 1} "
-            "(the first frame is 0); correct the file, or use --cuts auto"
+        raise ValueRefusal(
+            f"{path} names frame {cuts[-1]} of a video of {count} frames",
+            f"numbers must lie in 1..{count - 1} (the first frame is 0)",
+            "correct the file, or use --cuts auto",
         )
     return tuple(cuts)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import Quality
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
 from voin.io.video_info import Colour, VideoInfo
@@ -37,11 +38,13 @@ def probe(path: str | Path, rate: Fraction | float | int | None = None) -> Video
     """
     path = Path(path)
     if rate is not None and not 0 < rate <= 1000:
-        raise ValueError(f"the rate is {rate} frames a second; it must lie in (0, 1000]; give 25, for example")
+        raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
     if path.is_dir():
         return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000))
     if path.suffix.lower() in FRAME_SUFFIXES and path.exists():
-        raise OSError(f"{path} is a single picture; a video is a file or a folder of pictures; give {path.parent}")
+        raise FileRefusal(
+            f"{path} is a single picture", "a video is a file or a folder of pictures", f"give {path.parent}"
+        )
     return probe_video(path)
 
 
@@ -68,8 +71,10 @@ def read(
     """
     end = info.count if end is None else end
     if not 0 <= start <= end <= info.count:
-        raise ValueError(
-            f"frames {start} to {end} are asked of {info.path}; it has frames 0 to {info.count}; ask for some of these"
+        raise ValueRefusal(
+            f"frames {start} to {end} are asked of {info.path}",
+            f"it has frames 0 to {info.count}",
+            "ask for some of these",
         )
     return _read(info, start, end, skip_broken, broken or (lambda index: None))
 
@@ -82,9 +87,10 @@ def _read(
     for index, picture, wrong in _source(info, start, end):
         if picture is None:
             if not skip_broken:
-                raise OSError(
-                    f"{info.path}: frame {index} of {info.count} cannot be read ({wrong}); every frame must decode; "
-                    "repair the file, or use --skip-broken to show the frame before in its place"
+                raise FileRefusal(
+                    f"{info.path}: frame {index} of {info.count} cannot be read ({wrong})",
+                    "every frame must decode",
+                    "repair the file, or use --skip-broken to show the frame before in its place",
                 )
             broken(index)
             if good is None:
@@ -100,8 +106,10 @@ def _read(
         good = picture.copy() if skip_broken else None  # the caller may write into what it gets
         yield picture
     if waiting:
-        raise OSError(
-            f"{info.path}: none of the frames {start} to {end - 1} can be read; one at least must be; repair the file"
+        raise FileRefusal(
+            f"{info.path}: none of the frames {start} to {end - 1} can be read",
+            "one at least must be",
+            "repair the file",
         )
 
 

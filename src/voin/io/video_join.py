@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.video_info import FFMPEG_ERRORS, VideoInfo
 from voin.io.video_write import ALPHA, container_options, set_time
 
@@ -62,9 +63,10 @@ def join(
     out = Path(out)
     end = info.count if end is None else end
     if not segments or not 0 <= start < end <= info.count:
-        raise ValueError(
-            f"{out}: {len(segments)} segments for frames {start} to {end}; there must be one or more, for some of "
-            f"the {info.count} frames of {info.path}; write some first"
+        raise ValueRefusal(
+            f"{out}: {len(segments)} segments for frames {start} to {end}",
+            f"there must be one or more, for some of the {info.count} frames of {info.path}",
+            "write some first",
         )
     draft = out.with_name(f".{out.stem}.part{out.suffix}")
     times = _times(info, start, end)
@@ -88,9 +90,10 @@ def join(
                 container.mux(packet)
         draft.replace(out)
     except FFmpegError as error:
-        raise OSError(
-            f"{out} cannot be written ({error.strerror}); the disk must have room and the folder be writable; "
-            "make room or choose another folder"
+        raise FileRefusal(
+            f"{out} cannot be written ({error.strerror})",
+            "the disk must have room and the folder be writable",
+            "make room or choose another folder",
         ) from error
     finally:
         draft.unlink(missing_ok=True)
@@ -115,7 +118,9 @@ def _opened(path: Path) -> InputContainer:
     try:
         return av.open(str(Path(path).resolve()), metadata_errors="replace")
     except FFMPEG_ERRORS as error:
-        raise OSError(f"{path} cannot be read ({error}); it must be a whole video; remove it and run again") from error
+        raise FileRefusal(
+            f"{path} cannot be read ({error})", "it must be a whole video", "remove it and run again"
+        ) from error
 
 
 def _pictures(
@@ -128,9 +133,10 @@ def _pictures(
             codec = segment.streams.video[0].codec_context
             own = (codec.name, codec.width, codec.height, codec.pix_fmt, codec.extradata)
             if header is not None and own != header:
-                raise OSError(
-                    f"{path} was written with other settings than {segments[0]}; all segments must agree; "
-                    "remove them and run again"
+                raise FileRefusal(
+                    f"{path} was written with other settings than {segments[0]}",
+                    "all segments must agree",
+                    "remove them and run again",
                 )
             header = own
             for packet in segment.demux(segment.streams.video[0]):
@@ -142,9 +148,10 @@ def _pictures(
                     yield packet
                 count += 1
     if count != len(times):
-        raise OSError(
-            f"the {len(segments)} segments hold {count} frames, not {len(times)}; each must be there once; "
-            "remove them and run again"
+        raise FileRefusal(
+            f"the {len(segments)} segments hold {count} frames, not {len(times)}",
+            "each must be there once",
+            "remove them and run again",
         )
 
 

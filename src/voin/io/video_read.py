@@ -21,6 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from voin.core.errors import FileRefusal
 from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo, to_rgb, turn_upright
 
 # Only real containers: FFmpeg would also "play" text files, playlists that name other files, and single pictures.
@@ -50,22 +51,23 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         OSError: it cannot be read, or it holds no video.
     """
     if not path.exists():
-        raise OSError(f"{path} does not exist; it must be a video or a folder of pictures; check the spelling")
+        raise FileRefusal(f"{path} does not exist", "it must be a video or a folder of pictures", "check the spelling")
     if path.stat().st_size == 0:
-        raise OSError(f"{path} is empty; it must be a video; copy it again from its source")
+        raise FileRefusal(f"{path} is empty", "it must be a video", "copy it again from its source")
     try:
         # An absolute path, as FFmpeg would take "data:x" or "http:x" for something else than a file.
         options = {"format_whitelist": _FORMATS}
         container = av.open(str(path.resolve()), container_options=options, metadata_errors="replace")
     except FFMPEG_ERRORS as error:
-        raise OSError(
-            f"{path} cannot be read as a video ({_reason(error)}); it must be a whole mp4, mov, mkv, webm or gif; "
-            "copy it again from its source, or convert it with ffmpeg"
+        raise FileRefusal(
+            f"{path} cannot be read as a video ({_reason(error)})",
+            "it must be a whole mp4, mov, mkv, webm or gif",
+            "copy it again from its source, or convert it with ffmpeg",
         ) from error
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams or streams[0].codec_context is None:
-            raise OSError(f"{path} has no video that can be decoded; it must hold one; convert it with ffmpeg")
+            raise FileRefusal(f"{path} has no video that can be decoded", "it must hold one", "convert it with ffmpeg")
         stream = streams[0]
         stream.thread_type = "AUTO"
         stream.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
@@ -265,10 +267,14 @@ def _first_frames(path: Path) -> tuple[av.VideoFrame, Colour, bool]:
     with open_video(path) as (container, stream):
         frames = [frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt]
         if not frames:
-            raise OSError(f"{path} has no frame that decodes; it must be a whole video; copy it again from its source")
+            raise FileRefusal(
+                f"{path} has no frame that decodes", "it must be a whole video", "copy it again from its source"
+            )
         first = frames[0]
         if first.height * first.width > _MOST_PIXELS:
-            raise OSError(f"{path} claims {first.width}x{first.height} pixels; at most {_MOST_PIXELS} can be; scale it")
+            raise FileRefusal(
+                f"{path} claims {first.width}x{first.height} pixels", f"at most {_MOST_PIXELS} can be", "scale it"
+            )
         times = [-1 if frame.pts is None else frame.pts for frame in frames]
         ordered = all(a < b for a, b in pairwise(times))  # not so for H.264 in AVI, which has no frame times
         pairs = (

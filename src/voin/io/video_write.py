@@ -22,6 +22,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import Quality
 from voin.io.video_info import (
     RGB_MATRIX,
@@ -61,8 +62,8 @@ class _Writer:
         self, path: str | Path, info: VideoInfo, times: Sequence[int], encoding: _Encoding, turn: bool
     ) -> None:
         if len(times) == 0 or any(b <= a for a, b in pairwise(times)):
-            raise ValueError(
-                f"{path}: {len(times)} frame times; they must be one or more and rise; take them from info.times"
+            raise ValueRefusal(
+                f"{path}: {len(times)} frame times", "they must be one or more and rise", "take them from info.times"
             )
         self._path = Path(path)
         self._draft = self._path.with_name(f".{self._path.stem}.part{self._path.suffix}")
@@ -85,12 +86,15 @@ class _Writer:
             OSError: an earlier frame could not be written.
         """
         if frame.dtype != np.uint8 or frame.shape != (*self._info.size, self._channels):
-            raise ValueError(
-                f"a frame has shape {frame.shape} and dtype {frame.dtype}; it must be uint8 "
-                f"{(*self._info.size, self._channels)}; convert it first"
+            raise ValueRefusal(
+                f"a frame has shape {frame.shape} and dtype {frame.dtype}",
+                f"it must be uint8 {(*self._info.size, self._channels)}",
+                "convert it first",
             )
         if self._written == len(self._times):
-            raise ValueError(f"{self._path} has {self._written} frames already; one a time is due; give it more times")
+            raise ValueRefusal(
+                f"{self._path} has {self._written} frames already", "one a time is due", "give it more times"
+            )
         stored = np.ascontiguousarray(turn_back(frame, self._info) if self._turn else frame)
         self._put(av.VideoFrame.from_ndarray(stored, format="rgb24" if self._channels == 3 else "rgba"))
         self._written += 1
@@ -106,8 +110,10 @@ class _Writer:
             return
         if self._written < len(self._times):
             self.discard()
-            raise ValueError(
-                f"{self._path} got {self._written} frames for {len(self._times)} times; it must get one each; write all"
+            raise ValueRefusal(
+                f"{self._path} got {self._written} frames for {len(self._times)} times",
+                "it must get one each",
+                "write all",
             )
         self._put(None)
         self._thread.join()
@@ -142,9 +148,10 @@ class _Writer:
         if self._failure is not None:
             failure = self._failure
             self.discard()
-            raise OSError(
-                f"{self._path} cannot be written ({failure}); the disk must have room and the folder be writable; "
-                "make room or choose another folder"
+            raise FileRefusal(
+                f"{self._path} cannot be written ({failure})",
+                "the disk must have room and the folder be writable",
+                "make room or choose another folder",
             ) from failure
 
     def _run(self) -> None:
@@ -229,7 +236,7 @@ class LayerWriter(_Writer):
     def __init__(self, path: str | Path, info: VideoInfo, times: Sequence[int]) -> None:
         suffix = Path(path).suffix.lower()
         if suffix not in _LAYER_SUFFIXES:
-            raise ValueError(f"{path} ends in {suffix}; a layer video must be .mov or .webm; choose one of them")
+            raise ValueRefusal(f"{path} ends in {suffix}", "a layer video must be .mov or .webm", "choose one of them")
         colour = _video_colour(info)
         if suffix == ".mov":
             encoding = _Encoding("prores_ks", "yuva444p10le", {"profile": "4444", "vendor": "apl0"}, colour)

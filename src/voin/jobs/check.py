@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.progress import Progress
 from voin.io.images import shown
 from voin.io.masks import MaskSource, open_masks
@@ -82,8 +83,8 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
     """
     info = probe(video)
     if min(info.size) < _SMALLEST:
-        raise ValueError(
-            f"{video} is {shown(info.size)}; frames must be at least {_SMALLEST}x{_SMALLEST}; give a larger video"
+        raise ValueRefusal(
+            f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
         )
     start, end = _range(info, options)
     if options.cuts == "auto":
@@ -103,9 +104,10 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
 def _range(info: VideoInfo, options: CompleteOptions) -> tuple[int, int]:
     end = info.count if options.end is None else options.end
     if not 0 <= options.start < end <= info.count:
-        raise ValueError(
-            f"frames {options.start} to {end} are asked of {info.path}; it has the frames 0 to {info.count} (the last "
-            "number is not included); choose a start below the end, both within these"
+        raise ValueRefusal(
+            f"frames {options.start} to {end} are asked of {info.path}",
+            f"it has the frames 0 to {info.count} (the last number is not included)",
+            "choose a start below the end, both within these",
         )
     return options.start, end
 
@@ -125,18 +127,20 @@ def _seen(source: MaskSource, path: Path, start: int, end: int, options: Complet
     lost = sorted(set(options.ids) - set(seen))
     if lost or not seen:
         what = f"no object {', '.join(map(str, lost))}" if lost else "no object"
-        raise ValueError(
-            f"{path} has {what} in the frames {start} to {end}; what is to be completed must be seen there; "
-            "choose other frames or other objects"
+        raise ValueRefusal(
+            f"{path} has {what} in the frames {start} to {end}",
+            "what is to be completed must be seen there",
+            "choose other frames or other objects",
         )
     return seen
 
 
 def _ordered(ids: tuple[int, ...], options: CompleteOptions) -> tuple[int, ...]:
     if options.order and sorted(options.order) != sorted(ids):
-        raise ValueError(
-            f"the order is {', '.join(map(str, options.order))} for the objects {', '.join(map(str, sorted(ids)))}; "
-            "it must name each of them once, the front-most first; correct it"
+        raise ValueRefusal(
+            f"the order is {', '.join(map(str, options.order))} for the objects {', '.join(map(str, sorted(ids)))}",
+            "it must name each of them once, the front-most first",
+            "correct it",
         )
     return options.order or tuple(sorted(ids))
 
@@ -151,15 +155,16 @@ def check_room(inputs: Inputs, out: Path, options: CompleteOptions, png: bool, s
     while not place.exists():
         place = place.parent
     if not place.is_dir():
-        raise OSError(f"{place} is a file; the output must be a folder; choose another name")
+        raise FileRefusal(f"{place} is a file", "the output must be a folder", "choose another name")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OSError(f"{place} cannot be written to; the output needs a folder that can; choose another one")
+        raise FileRefusal(f"{place} cannot be written to", "the output needs a folder that can", "choose another one")
     needed = share * _output_bytes(inputs, options, png)
     free = shutil.disk_usage(place).free
     if free < needed:
-        raise OSError(
-            f"{place} has room for {_size(free)}; the output needs about {_size(needed)}; "
-            "make room, choose another folder, or fewer frames with --start and --end"
+        raise FileRefusal(
+            f"{place} has room for {_size(free)}",
+            f"the output needs about {_size(needed)}",
+            "make room, choose another folder, or fewer frames with --start and --end",
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from voin.core import __version__
+from voin.core.errors import ValueRefusal
 from voin.core.files import identity, write_json
 from voin.core.overlap import Follower
 from voin.core.progress import Progress, Silent
@@ -203,9 +204,10 @@ def _check_apart(out: Path, video: Path, masks: Path, options: CompleteOptions) 
         source = path.resolve() if path else None
         inside = source is not None and target in source.parents
         if source == target or (source and inside and is_output(source.relative_to(target))):
-            raise ValueError(
-                f"{path} is input, and {out} would mix output up with it; both need places of their own; "
-                "choose another output folder"
+            raise ValueRefusal(
+                f"{path} is input, and {out} would mix output up with it",
+                "both need places of their own",
+                "choose another output folder",
             )
 
 

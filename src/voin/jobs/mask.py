@@ -20,6 +20,7 @@ import numpy as np
 
 from voin.core import __version__
 from voin.core import draw as viz
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import differences, identity, write_json
 from voin.core.progress import Progress, Silent
 from voin.core.system import choose_device
@@ -69,11 +70,12 @@ class MaskOptions:
     def __post_init__(self) -> None:
         known = get_args(TrackerName)
         if self.tracker not in known:
-            raise ValueError(f"tracker is {self.tracker!r}; it must be one of {', '.join(known)}; take auto")
+            raise ValueRefusal(f"tracker is {self.tracker!r}", f"it must be one of {', '.join(known)}", "take auto")
         if self.model is not None and self.tracker == "grabcut":
-            raise ValueError(
-                f"the model is {self.model!r} and the tracker grabcut; that one has no weights, so it must be alone; "
-                "leave one of them out"
+            raise ValueRefusal(
+                f"the model is {self.model!r} and the tracker grabcut",
+                "that one has no weights, so it must be alone",
+                "leave one of them out",
             )
 
 
@@ -179,19 +181,21 @@ class _Clock:
 def _check(video: Path, out: Path, options: MaskOptions) -> tuple[VideoInfo, int, int, tuple[int, ...] | None]:
     info = probe(video)
     if min(info.size) < _SMALLEST:
-        raise ValueError(
-            f"{video} is {shown(info.size)}; frames must be at least {_SMALLEST}x{_SMALLEST}; give a larger video"
+        raise ValueRefusal(
+            f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
         )
     end = info.count if options.end is None else options.end
     if not 0 <= options.start < end <= info.count:
-        raise ValueError(
-            f"frames {options.start} to {end} are asked of {info.path}; it has the frames 0 to {info.count} (the last "
-            "number is not included); choose a start below the end, both within these"
+        raise ValueRefusal(
+            f"frames {options.start} to {end} are asked of {info.path}",
+            f"it has the frames 0 to {info.count} (the last number is not included)",
+            "choose a start below the end, both within these",
         )
     if out.resolve() == video.resolve():
-        raise ValueError(
-            f"{out} is the video itself, and masks would be mixed up with it; both need places of their own; choose "
-            "another output folder"
+        raise ValueRefusal(
+            f"{out} is the video itself, and masks would be mixed up with it",
+            "both need places of their own",
+            "choose another output folder",
         )
     if options.cuts == "auto":
         cuts = None
@@ -365,13 +369,14 @@ class MaskFolder:
             OSError: it is a file, holds another run, or pictures that no run wrote: they would be read as masks.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise OSError(f"{self.path} is a file; the output must be a folder; choose another name")
+            raise FileRefusal(f"{self.path} is a file", "the output must be a folder", "choose another name")
         others = self.record is not None and self.record["finished"] and self.record["request"] != self.request
         if self.record is not None and others and not overwrite:
             told = ", ".join(differences(self.record["request"], self.request)[:4])
-            raise OSError(
-                f"{self.path} holds other masks{f' (other {told})' if told else ''}; each run needs a folder of its "
-                "own; choose another one, or use --overwrite to replace them"
+            raise FileRefusal(
+                f"{self.path} holds other masks{f' (other {told})' if told else ''}",
+                "each run needs a folder of its own",
+                "choose another one, or use --overwrite to replace them",
             )
         own = set(self._own())
         there = sorted(self.path.iterdir()) if self.path.is_dir() else []
@@ -380,9 +385,10 @@ class MaskFolder:
         if strange is None and Path(RECORD) not in own and (self.path / RECORD).exists():
             strange = RECORD
         if strange is not None:
-            raise OSError(
-                f"{self.path} holds {strange}, which voin mask did not write; masks need a folder of their own; choose "
-                "another one"
+            raise FileRefusal(
+                f"{self.path} holds {strange}, which voin mask did not write",
+                "masks need a folder of their own",
+                "choose another one",
             )
 
     def begin(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from voin.core.errors import ValueRefusal
 from voin.io.video import Quality
 
 Layer = Literal["png", "mov", "webm", "none"]
@@ -64,14 +65,17 @@ class CompleteOptions:
         for name, kind in (("layer", Layer), ("absent", Absent)):
             value, known = getattr(self, name), get_args(kind)
             if value not in known:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}; take {known[0]}")
+                raise ValueRefusal(f"{name} is {value!r}", f"it must be one of {', '.join(known)}", f"take {known[0]}")
         for name, numbers in (("ids", self.ids), ("order", self.order)):
             if len(set(numbers)) < len(numbers) or any(not 1 <= number <= 255 for number in numbers):
-                raise ValueError(
-                    f"{name} is {', '.join(map(str, numbers))}; object ids are 1 to 255, each named once; correct it"
+                raise ValueRefusal(
+                    f"{name} is {', '.join(map(str, numbers))}",
+                    "object ids are 1 to 255, each named once",
+                    "correct it",
                 )
         if self.chunk_frames < 1 or self.context_frames < 0:
-            raise ValueError(
-                f"chunk_frames is {self.chunk_frames} and context_frames {self.context_frames}; they must be at least "
-                "1 and 0; leave them out for 64 and 32"
+            raise ValueRefusal(
+                f"chunk_frames is {self.chunk_frames} and context_frames {self.context_frames}",
+                "they must be at least 1 and 0",
+                "leave them out for 64 and 32",
             )

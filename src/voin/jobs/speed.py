@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from voin.core import __version__
+from voin.core.errors import ValueRefusal
 from voin.io.images import write_image
 from voin.io.video import Colour, VideoInfo, VideoWriter
 
@@ -65,18 +66,18 @@ class BenchConfig:
     def __post_init__(self) -> None:
         h, w = self.size
         if not (64 <= h <= 8192 and 64 <= w <= 8192):
-            raise ValueError(f"the size is {w}x{h}; both sides must lie in 64 to 8192; give 1920x1080")
+            raise ValueRefusal(f"the size is {w}x{h}", "both sides must lie in 64 to 8192", "give 1920x1080")
         if not 2 <= self.frames <= 1_000_000:
-            raise ValueError(f"the clip has {self.frames} frames; it must have 2 to 1000000; give 100")
+            raise ValueRefusal(f"the clip has {self.frames} frames", "it must have 2 to 1000000", "give 100")
         if not 0.001 <= self.share <= 0.2:
-            raise ValueError(f"the object's share is {self.share}; it must lie in 0.001 to 0.2; give 0.1")
+            raise ValueRefusal(f"the object's share is {self.share}", "it must lie in 0.001 to 0.2", "give 0.1")
 
 
 def parse_size(text: str) -> tuple[int, int]:
     """Turn "1920x1080" into (h, w)."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
     if match is None:
-        raise ValueError(f"the size is {text!r}; it must be width x height in pixels; write 1920x1080")
+        raise ValueRefusal(f"the size is {text!r}", "it must be width x height in pixels", "write 1920x1080")
     return int(match[2]), int(match[1])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.system import choose_device, has_bfloat16
 from voin.method.fill.generator import Generator, GeneratorConfig
 from voin.method.fill.inpaint import InpaintFill
@@ -96,17 +97,18 @@ def load(
 
 def _check(preset: str, classical: Collection[str]) -> None:
     if preset not in PRESETS:
-        raise ValueError(f"preset is {preset!r}; it must be small or paper; choose it with --preset")
+        raise ValueRefusal(f"preset is {preset!r}", "it must be small or paper", "choose it with --preset")
     unknown = [stage for stage in classical if stage not in STAGES]
     if unknown:
-        raise ValueError(f"classical has {unknown[0]!r}; it must name stages, shape, flow or fill; correct it")
+        raise ValueRefusal(f"classical has {unknown[0]!r}", "it must name stages, shape, flow or fill", "correct it")
 
 
 def _no_model(model: str | Path | None) -> None:
     if model is not None:
-        raise ValueError(
-            f"the model is {str(model)!r} and the method classical; that one has no networks, so it must be alone; "
-            "leave one of them out"
+        raise ValueRefusal(
+            f"the model is {str(model)!r} and the method classical",
+            "that one has no networks, so it must be alone",
+            "leave one of them out",
         )
 
 
@@ -114,21 +116,24 @@ def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Pa
     """Find the folder of the model that the words name, and what to call it."""
     if method != "voin":
         if model is not None:
-            raise ValueError(
-                f"method is {str(method)!r} and the model {str(model)!r}; a model must be named once; "
-                f"write --method voin --model {model}"
+            raise ValueRefusal(
+                f"method is {str(method)!r} and the model {str(model)!r}",
+                "a model must be named once",
+                f"write --method voin --model {model}",
             )
         model = method
     if preset == "paper" and model in (None, SMALL):
-        raise ValueError(
-            "preset is paper, and its weights do not ship; networks for whole frames must come from a model; "
-            "train them and give --model FOLDER, or use --preset small"
+        raise ValueRefusal(
+            "preset is paper, and its weights do not ship",
+            "networks for whole frames must come from a model",
+            "train them and give --model FOLDER, or use --preset small",
         )
     if model is None or (model == SMALL and model not in list_models()):
         if SMALL not in list_models():
-            raise OSError(
-                "no weights ship with this voin; the method voin must have those of its networks; "
-                "use --method classical, or give a model: --model FOLDER"
+            raise FileRefusal(
+                "no weights ship with this voin",
+                "the method voin must have those of its networks",
+                "use --method classical, or give a model: --model FOLDER",
             )
         model = SMALL
     try:
@@ -136,9 +141,10 @@ def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Pa
     except ValueError as error:
         if model != method:
             raise
-        raise ValueError(
-            f"method is {str(method)!r}; it must be voin, classical or a model (a folder, or owner/name on the hub); "
-            "choose it with --method"
+        raise ValueRefusal(
+            f"method is {str(method)!r}",
+            "it must be voin, classical or a model (a folder, or owner/name on the hub)",
+            "choose it with --method",
         ) from error
 
 
@@ -151,9 +157,10 @@ def _load_stages(
         sizes = {"shape": SHAPE_SIZE, "flow": FLOW_SIZE, "fill": FILL_SIZE}
     lacking = [stage for stage in stages if STAGES[stage] not in found]
     if lacking:
-        raise OSError(
-            f"{folder} lacks {' and '.join(STAGES[stage] + TENSORS for stage in lacking)}; a model must have a network "
-            f"for each stage that is not exchanged; train it, or load with classical={tuple(lacking)!r}"
+        raise FileRefusal(
+            f"{folder} lacks {' and '.join(STAGES[stage] + TENSORS for stage in lacking)}",
+            "a model must have a network for each stage that is not exchanged",
+            f"train it, or load with classical={tuple(lacking)!r}",
         )
     return {stage: _load_stage(found[STAGES[stage]], sizes[stage], prior, place) for stage in stages}
 

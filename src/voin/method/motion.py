@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.types import Flows, Frames
 
 _BATCH = 4  # pairs that a GPU works on at once
@@ -85,22 +86,23 @@ class RAFT:
         enlarge: int = 1,
     ) -> None:
         if size not in ("small", "large"):
-            raise ValueError(f"RAFT size is {size!r}; it must be small or large; choose one of them")
+            raise ValueRefusal(f"RAFT size is {size!r}", "it must be small or large", "choose one of them")
         try:
             from torchvision.models import optical_flow
         except (ImportError, RuntimeError) as error:
-            raise ImportError(
-                f"RAFT needs torchvision, which does not import ({error}); install it with: pip install 'voin[raft]', "
-                "or use --flow dis"
+            raise PackageRefusal(
+                f"RAFT needs torchvision, which does not import ({error})",
+                remedy=("install it with: pip install 'voin[raft]', or use --flow dis"),
             ) from error
         build = optical_flow.raft_small if size == "small" else optical_flow.raft_large
         if weights is None:
             try:
                 network = build(weights="DEFAULT")
             except OSError as error:
-                raise OSError(
-                    f"the weights of RAFT {size} could not be downloaded ({error}); they come from torchvision's "
-                    "server; go online once, or give a file with --raft-weights FILE"
+                raise FileRefusal(
+                    f"the weights of RAFT {size} could not be downloaded ({error})",
+                    "they come from torchvision's server",
+                    "go online once, or give a file with --raft-weights FILE",
                 ) from error
         else:
             network = build()
@@ -114,7 +116,9 @@ class RAFT:
         """Estimate `forward` and `backward`, as every `Motion` does; frames of at least 128x128."""
         h, w = (self.enlarge * side for side in frames.shape[-2:])
         if h < 128 or w < 128:
-            raise ValueError(f"RAFT was given {w}x{h}; it must be at least 128x128; use --flow dis or a larger window")
+            raise ValueRefusal(
+                f"RAFT was given {w}x{h}", "it must be at least 128x128", "use --flow dis or a larger window"
+            )
         b = frames.shape[0]
         first, second = (rearrange(each, "b t c h w -> (b t) c h w") for each in (frames[:, :-1], frames[:, 1:]))
         forward, backward = torch.empty_like(first[:, :2]), torch.empty_like(first[:, :2])
@@ -143,18 +147,19 @@ class RAFT:
 
 def _read_state(path: Path, size: str, expected: dict) -> dict:
     if not path.is_file():
-        raise OSError(
-            f"{path} is no file; it must hold the state dict of torchvision's raft_{size}; check --raft-weights"
+        raise FileRefusal(
+            f"{path} is no file", f"it must hold the state dict of torchvision's raft_{size}", "check --raft-weights"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise OSError(
-            f"{path} cannot be read as weights ({error}); it must be a state dict saved with torch.save; "
-            "download it again"
+        raise FileRefusal(
+            f"{path} cannot be read as weights ({error})",
+            "it must be a state dict saved with torch.save",
+            "download it again",
         ) from error
     if not isinstance(state, dict) or set(state) != set(expected):
-        raise ValueError(f"{path} does not fit raft_{size}; its keys must be torchvision's; try the other size")
+        raise ValueRefusal(f"{path} does not fit raft_{size}", "its keys must be torchvision's", "try the other size")
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
@@ -164,4 +169,4 @@ def load_motion(name: str, weights: Path | None = None, device: torch.device | s
         return DIS()
     if name in ("raft-small", "raft-large"):
         return RAFT(name.removeprefix("raft-"), weights, device, enlarge)
-    raise ValueError(f"flow is {name!r}; it must be dis, raft-small or raft-large; choose one with --flow")
+    raise ValueRefusal(f"flow is {name!r}", "it must be dis, raft-small or raft-large", "choose one with --flow")

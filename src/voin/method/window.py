@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Frame, Mask
 
 Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
@@ -40,9 +41,11 @@ class WindowConfig:
 
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 8:
-            raise ValueError(f"window size is {self.size}; it must be a multiple of 8, at least 32; use 192 or 256")
+            raise ValueRefusal(
+                f"window size is {self.size}", "it must be a multiple of 8, at least 32", "use 192 or 256"
+            )
         if self.enlarge < 1:
-            raise ValueError(f"enlarge is {self.enlarge}; it must be at least 1; use 1.5")
+            raise ValueRefusal(f"enlarge is {self.enlarge}", "it must be at least 1", "use 1.5")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class WholeFrame(WindowConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.frame) < 1:
-            raise ValueError(f"frame is {self.frame}; it must be the (h, w) of the frames, in pixels; use (180, 320)")
+            raise ValueRefusal(
+                f"frame is {self.frame}", "it must be the (h, w) of the frames, in pixels", "use (180, 320)"
+            )
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
     """
     there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not there.any():
-        raise ValueError(
-            "the mask has no object in any frame; a visible part must be marked in at least one; check the id"
+        raise ValueRefusal(
+            "the mask has no object in any frame", "a visible part must be marked in at least one", "check the id"
         )
     if isinstance(config, WholeFrame):
         return _cover(len(boxes), config)
@@ -314,10 +319,12 @@ def cut_clip(
     """
     h, w = frames[0].shape[:2]
     if min(h, w) < 32:
-        raise ValueError(f"the frames are {w}x{h}; they must be at least 32x32; enlarge them first")
+        raise ValueRefusal(f"the frames are {w}x{h}", "they must be at least 32x32", "enlarge them first")
     whole = visible if amodal is None else [a | v for a, v in zip(amodal, visible, strict=True)]
     if not any(mask.any() for mask in visible):
-        raise ValueError("visible marks no pixel in any frame; it must mark the object in at least one; check the mask")
+        raise ValueRefusal(
+            "visible marks no pixel in any frame", "it must mark the object in at least one", "check the mask"
+        )
     windows = fit_windows(np.array([box_of(mask) for mask in whole]), config)
 
     def every(pictures: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:

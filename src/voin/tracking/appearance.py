@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Mask, Picture
 from voin.tracking.smooth import lab
 
@@ -96,7 +97,9 @@ class Memory:
             ValueError: nothing is remembered yet.
         """
         if not self._kept:
-            raise ValueError("nothing is remembered; a frame must be added before pixels are compared; call add first")
+            raise ValueRefusal(
+                "nothing is remembered", "a frame must be added before pixels are compared", "call add first"
+            )
         near, far = (distances(queries, np.concatenate([each[kind] for each in self._kept])) for kind in (0, 1))
         return np.log((far + soft) / (near + soft))
 

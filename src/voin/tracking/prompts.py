@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import Mask
 from voin.io.images import read_picture, shown
 
@@ -42,25 +43,30 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if self.frame < 0:
-            raise ValueError(f"the prompt is for frame {self.frame}; frames are numbered from 0; name one of these")
+            raise ValueRefusal(
+                f"the prompt is for frame {self.frame}", "frames are numbered from 0", "name one of these"
+            )
         where = f"the prompt on frame {self.frame}"
         if self.box is None and not self.points and self.mask is None:
-            raise ValueError(
-                f"{where} marks nothing of the object; it must have a box, a point on the object or a painted mask; "
-                "add one of them"
+            raise ValueRefusal(
+                f"{where} marks nothing of the object",
+                "it must have a box, a point on the object or a painted mask",
+                "add one of them",
             )
         if self.box is not None and min(self.box[2:]) < _LEAST_SIDE:
-            raise ValueError(
-                f"{where} has a box of {self.box[2]}x{self.box[3]} pixels; it must be at least {_LEAST_SIDE}x"
-                f"{_LEAST_SIDE}; draw it around the whole object"
+            raise ValueRefusal(
+                f"{where} has a box of {self.box[2]}x{self.box[3]} pixels",
+                f"it must be at least {_LEAST_SIDE}x{_LEAST_SIDE}",
+                "draw it around the whole object",
             )
         if self.mask is not None and not self.mask.any():
-            raise ValueError(f"{where} has an empty mask; some of the object must be painted; paint it")
+            raise ValueRefusal(f"{where} has an empty mask", "some of the object must be painted", "paint it")
         both = sorted(set(self.points) & set(self.negative))
         if both:
-            raise ValueError(
-                f"{where} says that {both[0][0]},{both[0][1]} is on the object, and that it is not; a pixel must be "
-                "one of both; leave one of them out"
+            raise ValueRefusal(
+                f"{where} says that {both[0][0]},{both[0][1]} is on the object, and that it is not",
+                "a pixel must be one of both",
+                "leave one of them out",
             )
 
     def check(self, size: tuple[int, int]) -> None:
@@ -73,21 +79,25 @@ class Prompt:
         where = f"the prompt on frame {self.frame}"
         for x, y in (*self.points, *self.negative):
             if not (0 <= x < w and 0 <= y < h):
-                raise ValueError(
-                    f"{where} has the point {x},{y}, outside the frame; it must lie in 0,0 to {w - 1},{h - 1}; correct "
-                    "it"
+                raise ValueRefusal(
+                    f"{where} has the point {x},{y}, outside the frame",
+                    f"it must lie in 0,0 to {w - 1},{h - 1}",
+                    "correct it",
                 )
         if self.box is not None:
             left, top, box_w, box_h = self.box
             if left < 0 or top < 0 or left + box_w > w or top + box_h > h:
-                raise ValueError(
-                    f"{where} has the box {left},{top},{box_w},{box_h} (x, y, width, height), which leaves the frame; "
-                    f"it must lie within {shown(size)}; make it smaller"
+                raise ValueRefusal(
+                    f"{where} has the box {left},{top},{box_w},{box_h} (x, y, width, height), which leaves the frame",
+                    f"it must lie within {shown(size)}",
+                    "make it smaller",
                 )
         if self.mask is not None and self.mask.shape != size:
             found = (self.mask.shape[0], self.mask.shape[1])
-            raise ValueError(
-                f"{where} has a mask of {shown(found)} for frames of {shown(size)}; both must have one size; scale it"
+            raise ValueRefusal(
+                f"{where} has a mask of {shown(found)} for frames of {shown(size)}",
+                "both must have one size",
+                "scale it",
             )
 
 
@@ -107,21 +117,23 @@ def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int], start: int, 
         ValueError: there is none, two are on one frame, or one lies outside.
     """
     if not prompts:
-        raise ValueError(
-            "nothing says what the object is; one frame at least must have a prompt; give --box, --point, --prompt or "
-            "--prompts"
+        raise ValueRefusal(
+            "nothing says what the object is",
+            "one frame at least must have a prompt",
+            "give --box, --point, --prompt or --prompts",
         )
     given = sorted(prompts, key=lambda prompt: prompt.frame)
     for first, second in pairwise(given):
         if first.frame == second.frame:
-            raise ValueError(
-                f"frame {first.frame} has two prompts; each frame must have one; write all that is marked on a frame "
-                "into one prompt"
+            raise ValueRefusal(
+                f"frame {first.frame} has two prompts",
+                "each frame must have one",
+                "write all that is marked on a frame into one prompt",
             )
     for prompt in given:
         if not start <= prompt.frame < end:
-            raise ValueError(
-                f"a prompt is on frame {prompt.frame}; frames {start} to {end - 1} are tracked; name one of these"
+            raise ValueRefusal(
+                f"a prompt is on frame {prompt.frame}", f"frames {start} to {end - 1} are tracked", "name one of these"
             )
         prompt.check(size)
     return tuple(given)
@@ -157,7 +169,7 @@ def parse_prompt(text: str) -> Prompt:
     head, colon, rest = text.partition(":")
     parts = _WORD.split(rest.strip())
     if not colon or not head.strip().isdecimal() or parts[0].strip() or len(parts) < 3:
-        raise ValueError(f"the prompt is {text!r}; it must be like {_FORM!r}; write it so")
+        raise ValueRefusal(f"the prompt is {text!r}", f"it must be like {_FORM!r}", "write it so")
     box, points, negative, mask = None, [], [], None
     for word, value in zip(parts[1::2], (each.strip(" ;") for each in parts[2::2]), strict=True):
         if word == "point":
@@ -165,7 +177,9 @@ def parse_prompt(text: str) -> Prompt:
         elif word == "not":
             negative += [parse_point(each) for each in value.split()]
         elif (box if word == "box" else mask) is not None:
-            raise ValueError(f"the prompt is {text!r}, with two {word}s; a frame must have one; leave one of them out")
+            raise ValueRefusal(
+                f"the prompt is {text!r}, with two {word}s", "a frame must have one", "leave one of them out"
+            )
         elif word == "box":
             box = parse_box(value)
         else:
@@ -185,15 +199,18 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be read ({error.strerror or error}); it must be a JSON file of prompts; check the path"
+        raise FileRefusal(
+            f"{path} cannot be read ({error.strerror or error})", "it must be a JSON file of prompts", "check the path"
         ) from error
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({_plain(error)}); it must be a list of prompts; correct it") from error
+        raise ValueRefusal(
+            f"{path} is not JSON ({_plain(error)})", "it must be a list of prompts", "correct it"
+        ) from error
     if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise ValueError(
-            f'{path} holds something else; it must be a list such as [{{"frame": 0, "box": [120, 40, 80, '
-            "160]}]; correct it"
+        raise ValueRefusal(
+            f"{path} holds something else",
+            'it must be a list such as [{"frame": 0, "box": [120, 40, 80, 160]}]',
+            "correct it",
         )
     return tuple(_prompt(path, each) for each in content)
 
@@ -210,16 +227,17 @@ def read_mask(path: Path) -> Mask:
 def _prompt(path: Path, given: dict[str, Any]) -> Prompt:
     strange = next((key for key in given if key not in _KEYS), None)
     if strange is not None:
-        raise ValueError(f"{path} has a prompt with {strange!r}; it may have {', '.join(_KEYS)}; correct it")
+        raise ValueRefusal(f"{path} has a prompt with {strange!r}", f"it may have {', '.join(_KEYS)}", "correct it")
     frame, box, mask = given.get("frame"), given.get("box"), given.get("mask")
     points, negative = given.get("points", []), given.get("negative", [])
     fits = _is_numbers([frame], 1) and (box is None or _is_numbers(box, 4)) and (mask is None or isinstance(mask, str))
     if not fits or not all(
         isinstance(each, list) and all(_is_numbers(at, 2) for at in each) for each in (points, negative)
     ):
-        raise ValueError(
-            f"{path} has the prompt {json.dumps(given)[:100]}; frame must be a whole number, box [x, y, w, h], points "
-            "and negative lists of [x, y], mask a path; correct it"
+        raise ValueRefusal(
+            f"{path} has the prompt {json.dumps(given)[:100]}",
+            "frame must be a whole number, box [x, y, w, h], points and negative lists of [x, y], mask a path",
+            "correct it",
         )
     return Prompt(
         int(given["frame"]),
@@ -237,9 +255,9 @@ def _is_numbers(value: object, count: int) -> bool:
 def _numbers(text: str, count: int, what: str, form: str) -> list[int]:
     words = [word.strip() for word in text.split(",")]
     if len(words) != count or not all(re.fullmatch(r"-?\d{1,6}", word, re.ASCII) for word in words):
-        raise ValueError(f"the {what} is {text!r}; it must be whole pixels, {form}; write it so")
+        raise ValueRefusal(f"the {what} is {text!r}", f"it must be whole pixels, {form}", "write it so")
     return [int(word) for word in words]
 
 
 def _plain(error: Exception) -> str:
-    return str(error).replace(";", ",")
+    return str(error)

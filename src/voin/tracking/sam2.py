@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from voin.core.errors import FileRefusal, PackageRefusal
 from voin.core.types import Mask, Picture
 from voin.tracking.prompts import Prompt
 from voin.tracking.segment import with_clicks
@@ -60,10 +61,11 @@ def load_sam2(model: str | None = None, device: torch.device | str = "cpu") -> S
     try:
         loaded = network.from_pretrained(name)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        told = " ".join(str(error).replace(";", ",").split())[:300] or type(error).__name__
-        raise OSError(
-            f"{name} cannot be loaded as SAM 2 ({told}); it must be a folder with {' and '.join(_FILES)}, or a SAM 2 "
-            "model OWNER/NAME on the Hugging Face hub; check the name and the connection, or use --tracker grabcut"
+        told = " ".join(str(error).split())[:300] or type(error).__name__
+        raise FileRefusal(
+            f"{name} cannot be loaded as SAM 2 ({told})",
+            f"it must be a folder with {' and '.join(_FILES)}, or a SAM 2 model OWNER/NAME on the Hugging Face hub",
+            "check the name and the connection, or use --tracker grabcut",
         ) from error
     return Sam2Tracker(loaded, device)
 
@@ -160,8 +162,8 @@ def _transformers() -> Any:
         found: Any = import_module("transformers")
         found.Sam2VideoModel  # noqa: B018 - imported when it is first asked for
     except (ImportError, AttributeError, RuntimeError) as error:
-        raise ImportError(
-            f"SAM 2 needs the package transformers, which does not import or is too old ({error}); install it with: "
-            "pip install 'voin[sam2]', or use --tracker grabcut"
+        raise PackageRefusal(
+            f"SAM 2 needs the package transformers, which does not import or is too old ({error})",
+            remedy=("install it with: pip install 'voin[sam2]', or use --tracker grabcut"),
         ) from error
     return found

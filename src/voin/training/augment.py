@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks
 
 Numbers = Float[Tensor, "b numbers"]  # uniform in [0, 1), float64, on the CPU
@@ -53,15 +54,15 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError(f"scale is {self.scale}; it must be 0 < least <= most; use (0.75, 1.05)")
+            raise ValueRefusal(f"scale is {self.scale}", "it must be 0 < least <= most", "use (0.75, 1.05)")
         for name in ("turn", "shift", "light"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative; use 0 for none")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must not be negative", "use 0 for none")
         for name in ("drift", "mirrored", "contrast", "saturation", "tint"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         if not 0 <= self.bend <= 0.05:
-            raise ValueError(f"bend is {self.bend}; beyond 0.05 a picture would fold; use 0.025")
+            raise ValueRefusal(f"bend is {self.bend}", "beyond 0.05 a picture would fold", "use 0.025")
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class DamageConfig:
     def __post_init__(self) -> None:
         for name in ("clips", "pieces"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         for name in ("grown", "shift"):
             if not 0 <= getattr(self, name) <= 8:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 to 8 pixels; use 2")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be 0 to 8 pixels", "use 2")
 
 
 def sway(phase: Float[Tensor, " b"], turns: Float[Tensor, " b"], count: int) -> Float[Tensor, "b t"]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from voin.core.errors import ValueRefusal
 from voin.method.fill.generator import PAPER as GENERATOR_PAPER
 from voin.method.fill.generator import GeneratorConfig
 from voin.method.flow.network import PAPER as FLOW_PAPER
@@ -47,13 +48,15 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         for name in ("rate", "clip"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0; leave it at its default")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be above 0", "leave it at its default")
         for name in ("beta1", "beta2", "last", "average"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1; leave it at its default")
+                raise ValueRefusal(
+                    f"{name} is {getattr(self, name)}", "it must be from 0 to 1", "leave it at its default"
+                )
         for name in ("decay", "warmup_steps"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative; use 0 for none")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must not be negative", "use 0 for none")
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,13 @@ class LossConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < 0:
-                raise ValueError(f"{name} is {value}; what a term counts for must not be negative; use 0 for none")
+                raise ValueRefusal(
+                    f"{name} is {value}", "what a term counts for must not be negative", "use 0 for none"
+                )
         if self.perceptual_side < 32:
-            raise ValueError(f"perceptual_side is {self.perceptual_side}; LPIPS needs at least 32 pixels; use 80")
+            raise ValueRefusal(f"perceptual_side is {self.perceptual_side}", "LPIPS needs at least 32 pixels", "use 80")
         if self.adversarial_from > 1:
-            raise ValueError(f"adversarial_from is {self.adversarial_from}; it is a share of the run; use 0 to 1")
+            raise ValueRefusal(f"adversarial_from is {self.adversarial_from}", "it is a share of the run", "use 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -163,15 +168,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.minutes < 0:
-            raise ValueError(
-                f"steps and minutes are {self.steps}, {self.minutes}; a run needs at least one step, and minutes must "
-                "not be negative; give --minutes 30"
+            raise ValueRefusal(
+                f"steps and minutes are {self.steps}, {self.minutes}",
+                "a run needs at least one step, and minutes must not be negative",
+                "give --minutes 30",
             )
         if self.visits < 1:
-            raise ValueError(f"visits is {self.visits}; a batch must be learned from at least once; use 1")
+            raise ValueRefusal(f"visits is {self.visits}", "a batch must be learned from at least once", "use 1")
         for name in ("validation_clips", "validate_minutes", "save_minutes", "log_steps"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0; leave it at its default")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be above 0", "leave it at its default")
 
 
 @dataclass(frozen=True)
@@ -212,13 +218,14 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if self.stage not in get_args(Stage):
-            raise ValueError(
-                f"the stage is {self.stage!r}; it must be one of {', '.join(get_args(Stage))}; choose one of these"
+            raise ValueRefusal(
+                f"the stage is {self.stage!r}", f"it must be one of {', '.join(get_args(Stage))}", "choose one of these"
             )
         if self.devices < 1 or self.pause_minutes < 0 or self.workers < 0:
-            raise ValueError(
-                f"devices, workers and pause_minutes are {self.devices}, {self.workers}, {self.pause_minutes}; there "
-                "must be at least one device, and no number may be negative; leave them at their defaults"
+            raise ValueRefusal(
+                f"devices, workers and pause_minutes are {self.devices}, {self.workers}, {self.pause_minutes}",
+                "there must be at least one device, and no number may be negative",
+                "leave them at their defaults",
             )
 
 

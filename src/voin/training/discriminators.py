@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks
 
 Volume = Float[Tensor, "b c t h w"]
@@ -24,9 +25,10 @@ _SLOPE = 0.2  # of all activations below zero, as in SN-PatchGAN
 
 def _check_channels(name: str, channels: tuple[int, ...], example: tuple[int, ...], least: int) -> None:
     if len(channels) < least or any(count < 1 for count in channels):
-        raise ValueError(
-            f"{name}.channels is {channels}; it must be at least {least} whole numbers from 1 on; "
-            f"for instance {example}"
+        raise ValueRefusal(
+            f"{name}.channels is {channels}",
+            f"it must be at least {least} whole numbers from 1 on",
+            f"for instance {example}",
         )
 
 
@@ -139,13 +141,14 @@ class ClassConfig:
     def __post_init__(self) -> None:
         _check_channels("class_discriminator", self.channels, ClassConfig.channels, least=1)
         if self.classes < 0:
-            raise ValueError(
-                f"class_discriminator.classes is {self.classes}; it must be 0 or more; 0 leaves real and made"
+            raise ValueRefusal(
+                f"class_discriminator.classes is {self.classes}", "it must be 0 or more", "0 leaves real and made"
             )
         if not 1 <= self.attend_after <= len(self.channels):
-            raise ValueError(
-                f"class_discriminator.attend_after is {self.attend_after} for {len(self.channels) + 1} layers; "
-                f"it must lie in 1..{len(self.channels)}; the paper has 4"
+            raise ValueRefusal(
+                f"class_discriminator.attend_after is {self.attend_after} for {len(self.channels) + 1} layers",
+                f"it must lie in 1..{len(self.channels)}",
+                "the paper has 4",
             )
 
     @property
@@ -212,14 +215,16 @@ def _volume(frames: Frames, amodal: Masks | None, guided: bool, least_side: int)
     """Put together what a discriminator sees, colours and mask in [-1, 1]."""
     for name, size in zip(("height", "width"), frames.shape[-2:], strict=True):
         if size < least_side:
-            raise ValueError(
-                f"frames have a {name} of {size} pixels; it must be at least {least_side} for this discriminator; "
-                "take larger windows, or fewer channels in its config"
+            raise ValueRefusal(
+                f"frames have a {name} of {size} pixels",
+                f"it must be at least {least_side} for this discriminator",
+                "take larger windows, or fewer channels in its config",
             )
     if guided and amodal is None:
-        raise ValueError(
-            "amodal is None; a guided discriminator must be told which object is in question; "
-            "give the amodal mask, or set guided to False"
+        raise ValueRefusal(
+            "amodal is None",
+            "a guided discriminator must be told which object is in question",
+            "give the amodal mask, or set guided to False",
         )
     seen = torch.cat([frames, amodal.to(frames)], dim=2) if guided and amodal is not None else frames
     return rearrange(2 * seen - 1, "b t c h w -> b c t h w")

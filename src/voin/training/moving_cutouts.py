@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.training.augment import Numbers, sway
 
@@ -60,18 +61,18 @@ class MoveConfig:
         for name in ("scale", "zoom"):
             least, most = getattr(self, name)
             if not 0 < least <= most:
-                raise ValueError(f"{name} is {(least, most)}; it must be 0 < least <= most; use (0.6, 0.85)")
+                raise ValueRefusal(f"{name} is {(least, most)}", "it must be 0 < least <= most", "use (0.6, 0.85)")
         for name in ("stretch", "grow"):
             if not 0 <= getattr(self, name) <= 0.5:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 to 0.5; use 0.1")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be 0 to 0.5", "use 0.1")
         for name, most in (("tilt", 0.2), ("sway", 0.05)):
             if not 0 <= getattr(self, name) <= most:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}; beyond {most} pictures would fold; give 0 to {most}"
+                raise ValueRefusal(
+                    f"{name} is {getattr(self, name)}", f"beyond {most} pictures would fold", f"give 0 to {most}"
                 )
         for name in ("shift", "turn", "pan", "aside", "background_turn"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative; use 0 for none")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must not be negative", "use 0 for none")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from voin.core.config import to_json
+from voin.core.errors import ValueRefusal
 from voin.core.lpips import LPIPS
 from voin.core.overlap import Feed
 from voin.core.system import has_bfloat16
@@ -298,9 +299,10 @@ def _start_from(name: str, task: Task) -> float:
         network: Any = load_checkpoint(networks_of(folder)[kind], {kind: NETWORKS[kind]})
         mine = task.networks[kind]
         if network.config != mine.config:
-            raise ValueError(
-                f"{folder} has a {kind} network of another config; to start from it the settings must be its own; "
-                f"give the same preset and --set, or leave --init out; its config is {to_json(network.config)}"
+            raise ValueRefusal(
+                f"{folder} has a {kind} network of another config, {to_json(network.config)}",
+                "to start from it the settings must be its own",
+                "give the same preset and --set, or leave --init out",
             )
         mine.load_state_dict(network.state_dict())
         minutes = max(minutes, read_record(networks_of(folder)[kind]).about.recipe.minutes)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.data.categories import CATEGORIES
 from voin.data.occluders.occlude import Material, OccluderConfig, occlude
@@ -86,18 +87,21 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.frames < 2:
-            raise ValueError(f"batch and frames are {self.batch}, {self.frames}; at least 1 and 2 are needed; use 4, 8")
+            raise ValueRefusal(
+                f"batch and frames are {self.batch}, {self.frames}", "at least 1 and 2 are needed", "use 4, 8"
+            )
         if self.size < 32 or self.size % 8:
-            raise ValueError(f"size is {self.size}; it must be a multiple of 8, at least 32; use 192")
+            raise ValueRefusal(f"size is {self.size}", "it must be a multiple of 8, at least 32", "use 192")
         if not 1 <= self.strides[0] <= self.strides[1]:
-            raise ValueError(f"strides are {self.strides}; they must be 1 <= least <= most; use (1, 3)")
+            raise ValueRefusal(f"strides are {self.strides}", "they must be 1 <= least <= most", "use (1, 3)")
         for name in ("reversed", "pasted", "aside", "cutouts", "unknown"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         if self.pasted + self.cutouts > 1:
-            raise ValueError(
-                f"pasted and cutouts are {self.pasted}, {self.cutouts}; together they must be at most 1; "
-                "give smaller shares"
+            raise ValueRefusal(
+                f"pasted and cutouts are {self.pasted}, {self.cutouts}",
+                "together they must be at most 1",
+                "give smaller shares",
             )
 
 
@@ -181,15 +185,16 @@ class Sampler:
     ) -> None:
         for each in (pack, cutouts):
             if each is not None and len(each) == 0:
-                raise ValueError(f"{each.path} has no clips; sampling needs at least one; make the pack again")
+                raise ValueRefusal(f"{each.path} has no clips", "sampling needs at least one", "make the pack again")
         self.config, self.device, self.seed = config, torch.device(device), seed
         self._clips = DevicePack(pack, self.device)
         self._whole = [i for i, video in enumerate(self._clips.videos) if video not in config.partial]
         unknown = sorted(set(config.partial) - set(self._clips.videos))
         if unknown or not self._whole:
-            raise ValueError(
-                f"partial names {', '.join(unknown) or 'all videos'}; it must name some of {pack.path}'s: "
-                f"{', '.join(sorted(set(self._clips.videos)))}; name those whose objects are hidden in part"
+            raise ValueRefusal(
+                f"partial names {', '.join(unknown) or 'all videos'}",
+                f"it must name some of {pack.path}'s: {', '.join(sorted(set(self._clips.videos)))}",
+                "name those whose objects are hidden in part",
             )
         self._cutouts = None if cutouts is None else DevicePack(cutouts, self.device)
 
@@ -250,9 +255,10 @@ class Sampler:
     def _places(self, rank: int, ranks: int) -> range:
         count = self.config.batch // ranks
         if count * ranks != self.config.batch or not 0 <= rank < ranks:
-            raise ValueError(
-                f"process {rank} of {ranks} is to share a batch of {self.config.batch}; the batch must be a multiple "
-                "of the processes; set batch to one"
+            raise ValueRefusal(
+                f"process {rank} of {ranks} is to share a batch of {self.config.batch}",
+                "the batch must be a multiple of the processes",
+                "set batch to one",
             )
         return range(rank * count, (rank + 1) * count)
 

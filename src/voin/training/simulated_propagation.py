@@ -19,6 +19,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
 from voin.core.morphology import grow
 from voin.core.types import Frames, Masks
 from voin.core.warp import warp
@@ -52,10 +53,10 @@ class ImitationConfig:
     def __post_init__(self) -> None:
         for name in ("share", "none", "long", "lost", "tone"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         if self.offset < 0 or self.guard < 0:
-            raise ValueError(
-                f"offset and guard are {self.offset}, {self.guard}; they must not be negative; use 0 for none"
+            raise ValueRefusal(
+                f"offset and guard are {self.offset}, {self.guard}", "they must not be negative", "use 0 for none"
             )
 
 

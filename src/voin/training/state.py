@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from voin.core.errors import FileRefusal
 from voin.core.files import write_whole
 
 LIMIT_BYTES = 15 * 2**20
@@ -66,9 +67,10 @@ def load_state(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
             tensors |= safetensors.torch.load(path.read_bytes())
         return tensors, json.loads((folder / _NUMBERS).read_text())
     except Exception as error:
-        raise OSError(
-            f"{run} holds a state that cannot be read ({error}); it must be as `voin train` left it; "
-            "copy the folder again, or start another run with --init"
+        raise FileRefusal(
+            f"{run} holds a state that cannot be read ({error})",
+            "it must be as `voin train` left it",
+            "copy the folder again, or start another run with --init",
         ) from error
 
 

@@ -15,6 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from voin.core.errors import ValueRefusal
 from voin.core.lpips import LPIPS
 from voin.method.fill.generator import Generator
 from voin.method.flow.network import FlowNetwork
@@ -232,7 +233,9 @@ def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, pe
 
     def look_unlike() -> Tensor:
         if perceptual is None:
-            raise ValueError("loss.perceptual counts, but there is no LPIPS; give it to the task, or set it to 0")
+            raise ValueRefusal(
+                "loss.perceptual counts, but there is no LPIPS", remedy="give it to the task, or set it to 0"
+            )
         return perceptual.compare_hidden(y["shown"], truth, y["hidden"] > 0.5, config.loss.perceptual_side)
 
     return _terms(

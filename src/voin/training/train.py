@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from voin.core.config import to_json
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.core.system import choose_device
 from voin.data.pack import open_pack
@@ -64,9 +65,9 @@ def _fabric(options: TrainOptions, config: TrainConfig) -> Any:
         from lightning.fabric import Fabric
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ImportError(
-            f"training needs lightning and tensorboard, which do not import ({error}); "
-            "install them with: pip install 'voin[train]'"
+        raise PackageRefusal(
+            f"training needs lightning and tensorboard, which do not import ({error})",
+            remedy="install them with: pip install 'voin[train]'",
         ) from error
     del SummaryWriter
     return Fabric(
@@ -85,17 +86,22 @@ def _claim(options: TrainOptions, config: TrainConfig) -> None:
     # A run that was refused before its first checkpoint leaves nothing else.
     if not path.is_file() or not (options.out / STATE).is_file():
         if options.out.is_dir() and any(each.name not in _FIRST for each in options.out.iterdir()):
-            raise OSError(f"{options.out} holds something else; it must be empty or not there; name another folder")
+            raise FileRefusal(
+                f"{options.out} holds something else", "it must be empty or not there", "name another folder"
+            )
         options.out.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps({**asked, "command": options.command}, indent=2).encode())
         return
     if not options.resume:
-        raise OSError(f"{options.out} holds a run; it must be empty or not there; use --resume to go on with it")
+        raise FileRefusal(
+            f"{options.out} holds a run", "it must be empty or not there", "use --resume to go on with it"
+        )
     there = json.loads(path.read_text())
     if {name: there.get(name) for name in asked} != asked:
-        raise ValueError(
-            f"{path} is a run of {there.get('stage')} with other settings; to go on they must be the same; "
-            "repeat its command with --resume, or name another folder"
+        raise ValueRefusal(
+            f"{path} is a run of {there.get('stage')} with other settings",
+            "to go on they must be the same",
+            "repeat its command with --resume, or name another folder",
         )
 
 

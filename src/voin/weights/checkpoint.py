@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from voin.core import __version__
 from voin.core.config import from_json, to_json
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 
 VERSION = 1  # of the layout of the JSON file; the version of voin is noted, but not asked for
@@ -51,7 +52,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.minutes) and self.minutes >= 0):
-            raise ValueError(f"minutes is {self.minutes}; it must be finite and not negative; measure it again")
+            raise ValueRefusal(f"minutes is {self.minutes}", "it must be finite and not negative", "measure it again")
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ class About:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]\w*", self.kind, re.ASCII):
-            raise ValueError(f"kind is {self.kind!r}; it must be a word of letters, digits and _; use shape")
+            raise ValueRefusal(f"kind is {self.kind!r}", "it must be a word of letters, digits and _", "use shape")
         for name, score in self.scores.items():
             if not math.isfinite(score):
-                raise ValueError(f"the score {name} is {score}; scores must be finite; leave it out")
+                raise ValueRefusal(f"the score {name} is {score}", "scores must be finite", "leave it out")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, about: About, precisio
     config = getattr(network, "config", None)
     if not is_dataclass(config):
         name = type(network).__name__
-        raise ValueError(f"{name}.config is {config!r}; it must be the dataclass that made the network; set it")
+        raise ValueRefusal(f"{name}.config is {config!r}", "it must be the dataclass that made the network", "set it")
     data = safetensors.torch.save(_tensors_of(network, precision))
     record = Record(about, to_json(config), precision, __version__, len(data), hashlib.sha256(data).hexdigest())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,12 +168,14 @@ def load_checkpoint(path: str | Path, build: Build, device: str | torch.device =
     record = read_record(path)
     kind = record.about.kind
     if kind not in build:
-        raise ValueError(f"{path} holds a network of kind {kind!r}; it must be {either(build)}; give another file")
+        raise ValueRefusal(
+            f"{path} holds a network of kind {kind!r}", f"it must be {either(build)}", "give another file"
+        )
     config_class, module = build[kind]
     try:
         config = from_json(config_class, record.config, "config")
     except ValueError as error:
-        raise ValueError(f"{record_path} does not fit voin {__version__}; {error}") from error
+        raise ValueRefusal(f"{record_path} does not fit voin {__version__}", remedy=f"{error}") from error
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         network = module(config)
     try:
@@ -196,9 +199,10 @@ def read_record(path: str | Path) -> Record:
     """
     path, record_path = _files(path)
     if not record_path.is_file():
-        raise OSError(
-            f"{record_path} is no file; a checkpoint must be a {TENSORS} file and a {RECORD} file of one name; "
-            "check the path, or copy both"
+        raise FileRefusal(
+            f"{record_path} is no file",
+            f"a checkpoint must be a {TENSORS} file and a {RECORD} file of one name",
+            "check the path, or copy both",
         )
     try:
         given = json.loads(record_path.read_bytes())
@@ -208,21 +212,24 @@ def read_record(path: str | Path) -> Record:
     if type(version) is not int:
         raise _broken(record_path, "has no version")
     if version != VERSION:
-        raise ValueError(
-            f"{record_path} is of version {version}; voin {__version__} reads version {VERSION}; "
-            f"install the voin that wrote it ({given.get('voin', 'unknown')}), or get the weights for this one"
+        raise ValueRefusal(
+            f"{record_path} is of version {version}",
+            f"voin {__version__} reads version {VERSION}",
+            f"install the voin that wrote it ({given.get('voin', 'unknown')}), or get the weights for this one",
         )
     config, scores = given.pop("config", None), given.pop("scores", None)
     if not isinstance(config, dict):
-        raise ValueError(f"{record_path} has {config!r} as config; it must be an object with settings; get it again")
+        raise ValueRefusal(
+            f"{record_path} has {config!r} as config", "it must be an object with settings", "get it again"
+        )
     if not isinstance(scores, dict) or any(type(each) not in (int, float) for each in scores.values()):
-        raise ValueError(f"{record_path} has {scores!r} as scores; it must be names with numbers; get it again")
+        raise ValueRefusal(f"{record_path} has {scores!r} as scores", "it must be names with numbers", "get it again")
     try:
         entries = from_json(Entries, given)
         scores = {name: float(score) for name, score in scores.items()}
         about = About(entries.kind, entries.classes, entries.recipe, entries.data, scores)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{record_path} is not as voin writes it; {error}") from error
+        raise ValueRefusal(f"{record_path} is not as voin writes it", remedy=f"{error}") from error
     return Record(about, config, entries.precision, entries.voin, entries.size_bytes, entries.sha256)
 
 
@@ -236,9 +243,10 @@ def _files(path: str | Path) -> tuple[Path, Path]:
     """Give the tensors' file and the JSON file."""
     path = Path(path)
     if path.suffix != TENSORS:
-        raise ValueError(
-            f"{path} is no {TENSORS} file; only these are read and written, never pickles (.pt, .pth, .ckpt); "
-            f"give FOLDER/NAME{TENSORS}"
+        raise ValueRefusal(
+            f"{path} is no {TENSORS} file",
+            "only these are read and written, never pickles (.pt, .pth, .ckpt)",
+            f"give FOLDER/NAME{TENSORS}",
         )
     return path, path.with_suffix(RECORD)
 
@@ -286,9 +294,10 @@ def _tensors_of(network: nn.Module, precision: Precision) -> dict[str, Tensor]:
         stored = tensor.detach().to("cpu", dtype, copy=True).contiguous()
         if not torch.isfinite(stored).all():
             peak = f"reaches {tensor.abs().max().item():.3g}" if torch.isfinite(tensor).all() else "is not finite"
-            raise ValueError(
-                f"{name} {peak}; weights must be finite in {precision}; "
-                "save as fp32, or go back to an earlier checkpoint"
+            raise ValueRefusal(
+                f"{name} {peak}",
+                f"weights must be finite in {precision}",
+                "save as fp32, or go back to an earlier checkpoint",
             )
         tensors[name] = stored
     return tensors
@@ -298,7 +307,7 @@ def _bytes_of(path: Path, record: Record) -> bytes:
     """Read the tensors' file that belongs to `record`."""
     there = [each for each in (path, _pending(path)) if each.is_file()]
     if not there:
-        raise OSError(f"{path} is no file; the tensors must be beside their {RECORD} file; copy both")
+        raise FileRefusal(f"{path} is no file", f"the tensors must be beside their {RECORD} file", "copy both")
     read = [each.read_bytes() for each in there]
     for data in read:
         if hashlib.sha256(data).hexdigest() == record.sha256:
@@ -310,7 +319,9 @@ def _bytes_of(path: Path, record: Record) -> bytes:
 
 
 def _broken(path: Path, found: str) -> OSError:
-    return OSError(f"{path} {found}; it must be whole and as voin wrote it; copy it again, with the file beside it")
+    return FileRefusal(
+        f"{path} {found}", "it must be whole and as voin wrote it", "copy it again, with the file beside it"
+    )
 
 
 def _check_fit(path: Path, record: Record, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -320,12 +331,14 @@ def _check_fit(path: Path, record: Record, found: Mapping[str, Tensor], expected
     lacking, unknown = expected.keys() - found.keys(), found.keys() - expected.keys()
     if lacking or unknown:
         faults = [f"lacks {_few(lacking)}"] * bool(lacking) + [f"has the unknown {_few(unknown)}"] * bool(unknown)
-        raise ValueError(f"{path} {' and '.join(faults)}; {must}; {advice}")
+        raise ValueRefusal(f"{path} {' and '.join(faults)}", f"{must}", f"{advice}")
     for name, tensor in expected.items():
         dtype = _DTYPES[record.precision] if tensor.is_floating_point() else tensor.dtype
         if found[name].shape != tensor.shape or found[name].dtype != dtype:
             own, wanted = _form(found[name].shape, found[name].dtype), _form(tensor.shape, dtype)
-            raise ValueError(f"{path} has {name} as {own}; a {record.about.kind} of its config has {wanted}; {advice}")
+            raise ValueRefusal(
+                f"{path} has {name} as {own}", f"a {record.about.kind} of its config has {wanted}", f"{advice}"
+            )
 
 
 def _form(shape: torch.Size, dtype: torch.dtype) -> str:

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.weights.checkpoint import RECORD, TENSORS, either
 
 KINDS = ("shape", "flow", "generator")  # the networks of a model, each named as its files
@@ -38,12 +39,13 @@ def find_model(name: str | Path) -> Path:
     if not folder.exists() and isinstance(name, str) and _HUB_ID.fullmatch(name):
         folder = _download(name)
     if not folder.is_dir():
-        raise ValueError(
-            f"{str(name)!r} is no model; it must be {either([*shipped, 'a folder', 'owner/name on the hub'])}; "
-            f"choose one of these{'' if shipped else ' (no weights ship with this voin)'}"
+        raise ValueRefusal(
+            f"{str(name)!r} is no model",
+            f"it must be {either([*shipped, 'a folder', 'owner/name on the hub'])}",
+            f"choose one of these{'' if shipped else ' (no weights ship with this voin)'}",
         )
     if not networks_of(folder):
-        raise OSError(f"{folder} holds no network; it must have {either(_names(RECORD))}; check the path")
+        raise FileRefusal(f"{folder} holds no network", f"it must have {either(_names(RECORD))}", "check the path")
     return folder
 
 
@@ -64,18 +66,20 @@ def _download(name: str) -> Path:
         # By name: type checkers know it only where the extra is installed.
         hub: Any = import_module("huggingface_hub")
     except ImportError as error:
-        raise ImportError(
-            f"{name} is no folder here, and the hub cannot be asked: huggingface-hub does not import ({error}); "
-            "it must be installed, or the model be a folder; run: pip install 'voin[hub]'"
+        raise PackageRefusal(
+            f"{name} is no folder here, and the hub cannot be asked: huggingface-hub does not import ({error})",
+            "it must be installed, or the model be a folder",
+            "run: pip install 'voin[hub]'",
         ) from error
     try:
         # Both names of each kind and nothing else, whatever the repository holds; all of one revision.
         return Path(hub.snapshot_download(name, allow_patterns=[*_names(TENSORS), *_names(RECORD)]))
     except Exception as error:  # the hub's own errors, and those of whatever it speaks HTTP with
-        told = " ".join(str(error).replace(";", ",").split()) or type(error).__name__
-        raise OSError(
-            f"{name} is no folder here and cannot be downloaded ({told}); it must be a folder, or a public model "
-            "OWNER/NAME on the Hugging Face hub; check the name and the connection"
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise FileRefusal(
+            f"{name} is no folder here and cannot be downloaded ({told})",
+            "it must be a folder, or a public model OWNER/NAME on the Hugging Face hub",
+            "check the name and the connection",
         ) from error
 
 

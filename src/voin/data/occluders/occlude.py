@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks, check_clip
 from voin.data.occluders.paths import PATH_NUMBERS, PathConfig, draw_paths, find_track
 from voin.data.occluders.search import Choice, Motion, Wishes, points_of, search
@@ -73,18 +74,18 @@ class OccluderConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.rates[0] <= self.rates[1] <= 0.9:
-            raise ValueError(f"rates are {self.rates}; they must be 0 <= least <= most <= 0.9; use (0.1, 0.7)")
+            raise ValueRefusal(f"rates are {self.rates}", "they must be 0 <= least <= most <= 0.9", "use (0.1, 0.7)")
         for name in ("objects", "strokes", "free_clips", "free_frames", "hidden_clips", "hidden_frames"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share; give a number from 0 to 1")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         if self.tries > _MOST_TRIES:
-            raise ValueError(f"tries is {self.tries}; it must be at most {_MOST_TRIES}; use 10")
+            raise ValueRefusal(f"tries is {self.tries}", f"it must be at most {_MOST_TRIES}", "use 10")
         if self.tries < 1 or self.tolerance <= 0:
-            raise ValueError(
-                f"tries and tolerance are {self.tries}, {self.tolerance}; both must be positive; use 10 and 0.03"
+            raise ValueRefusal(
+                f"tries and tolerance are {self.tries}, {self.tolerance}", "both must be positive", "use 10 and 0.03"
             )
         if self.points < 16 or self.points & (self.points - 1):
-            raise ValueError(f"points is {self.points}; it must be a power of two, at least 16; use 128")
+            raise ValueRefusal(f"points is {self.points}", "it must be a power of two, at least 16", "use 128")
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def occlude(
     """
     b = len(frames)
     if material is not None and len(material.frames) != b:
-        raise ValueError(f"material has {len(material.frames)} donors for {b} clips; give one for each clip")
+        raise ValueRefusal(f"material has {len(material.frames)} donors for {b} clips", remedy="give one for each clip")
     if frames.shape[:2] != amodal.shape[:2] or frames.shape[-2:] != amodal.shape[-2:] or 0 in frames.shape:
         check_clip(frames, amodal, "amodal")  # says what is wrong
     for each in (frames, amodal):
@@ -188,7 +189,9 @@ def _draw_numbers(seed: int | Sequence[int], count: int) -> Float[Tensor, "b num
     else:
         seeds = [int(each) for each in seed]
         if len(seeds) != count:
-            raise ValueError(f"there are {len(seeds)} seeds for {count} clips; give one for each clip, or one number")
+            raise ValueRefusal(
+                f"there are {len(seeds)} seeds for {count} clips", remedy="give one for each clip, or one number"
+            )
     return torch.stack([_numbers_of(each) for each in seeds])
 
 

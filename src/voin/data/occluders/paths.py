@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
+
 PathKind = Literal["crossing", "following", "resting", "oscillating"]
 PATH_KINDS: tuple[PathKind, ...] = ("crossing", "following", "resting", "oscillating")
 PATH_NUMBERS = 40  # uniform numbers a path is made of
@@ -54,14 +56,16 @@ class PathConfig:
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(PATH_KINDS) or min(self.shares) < 0 or sum(self.shares) <= 0:
-            raise ValueError(f"shares are {self.shares}; give one share >= 0 for each of {', '.join(PATH_KINDS)}")
+            raise ValueRefusal(
+                f"shares are {self.shares}", remedy=f"give one share >= 0 for each of {', '.join(PATH_KINDS)}"
+            )
         for name in ("crossing_speed", "period", "size", "ramp_frames"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
-                raise ValueError(f"{name} is {(low, high)}; it must be 0 < least <= most; put them in order")
+                raise ValueRefusal(f"{name} is {(low, high)}", "it must be 0 < least <= most", "put them in order")
         for name in ("speed", "smooth_frames"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive; see the defaults")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be positive", "see the defaults")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
+
 Kind = Literal["object", "strokes", "blob"]
 Numbers = Float[Tensor, "b numbers"]  # uniform in [0, 1), float64, on the CPU
 
@@ -38,9 +40,10 @@ class Material:
 
     def __post_init__(self) -> None:
         if self.frames.shape[:2] != self.masks.shape[:2] or self.frames.shape[-2:] != self.masks.shape[-2:]:
-            raise ValueError(
-                f"material has frames {tuple(self.frames.shape)} and masks {tuple(self.masks.shape)}; "
-                "b, t and s must be the same; cut both with the same windows"
+            raise ValueRefusal(
+                f"material has frames {tuple(self.frames.shape)} and masks {tuple(self.masks.shape)}",
+                "b, t and s must be the same",
+                "cut both with the same windows",
             )
 
 
@@ -69,11 +72,13 @@ class ShapeConfig:
 
     def __post_init__(self) -> None:
         if self.size < 16:
-            raise ValueError(f"size is {self.size}; shapes need at least 16 pixels; use 128")
+            raise ValueRefusal(f"size is {self.size}", "shapes need at least 16 pixels", "use 128")
         if self.thickness[0] <= 0 or self.thickness[0] > self.thickness[1]:
-            raise ValueError(f"thickness is {self.thickness}; it must be 0 < least <= most; use (0.13, 0.28)")
+            raise ValueRefusal(f"thickness is {self.thickness}", "it must be 0 < least <= most", "use (0.13, 0.28)")
         if not 0 <= self.noise + self.flat <= 1 or min(self.noise, self.flat) < 0:
-            raise ValueError(f"noise and flat are {self.noise}, {self.flat}; shares must add up to at most 1; use less")
+            raise ValueRefusal(
+                f"noise and flat are {self.noise}, {self.flat}", "shares must add up to at most 1", "use less"
+            )
 
 
 @dataclass(frozen=True)

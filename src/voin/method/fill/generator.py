@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from voin.core.diffuse import diffuse
+from voin.core.errors import ValueRefusal
 from voin.core.resample import halve
 from voin.core.types import Frames, Masks
 from voin.method.fill.layers import GatedShift
@@ -56,19 +57,21 @@ class GeneratorConfig:
         for name, least in (("channels", 2), ("dilations", 1), ("shifts", 0)):
             values = getattr(self, name)
             if len(values) < least or any(value < 1 for value in values):
-                raise ValueError(
-                    f"generator.{name} is {values}; it must be at least {least} whole numbers from 1 on; "
-                    f"for instance {getattr(GeneratorConfig, name)}"
+                raise ValueRefusal(
+                    f"generator.{name} is {values}",
+                    f"it must be at least {least} whole numbers from 1 on",
+                    f"for instance {getattr(GeneratorConfig, name)}",
                 )
         for name in ("share", "slope", "keep"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"generator.{name} is {getattr(self, name)}; it must lie in [0, 1]; "
-                    f"for instance {getattr(GeneratorConfig, name)}"
+                raise ValueRefusal(
+                    f"generator.{name} is {getattr(self, name)}",
+                    "it must lie in [0, 1]",
+                    f"for instance {getattr(GeneratorConfig, name)}",
                 )
         if self.classes < 0:
-            raise ValueError(
-                f"generator.classes is {self.classes}; it must be 0 or more; with 0 the network is told no category"
+            raise ValueRefusal(
+                f"generator.classes is {self.classes}", "it must be 0 or more", "with 0 the network is told no category"
             )
 
     @property
@@ -213,16 +216,18 @@ class Generator(nn.Module):
         factor = self.config.factor
         for name, size in zip(("height", "width"), frames.shape[-2:], strict=True):
             if size % factor:
-                raise ValueError(
-                    f"frames have a {name} of {size} pixels; it must be a multiple of {factor} for this generator; "
-                    "pad the frames, or use NetworkFill, which does"
+                raise ValueRefusal(
+                    f"frames have a {name} of {size} pixels",
+                    f"it must be a multiple of {factor} for this generator",
+                    "pad the frames, or use NetworkFill, which does",
                 )
         if self.category is None or category is None:
             return
         if not 0 <= int(category.min()) <= int(category.max()) <= self.config.classes:
-            raise ValueError(
-                f"category is {category.tolist()}; it must lie in 0..{self.config.classes}, where 0 is 'an object'; "
-                "give 0 for what the network was not trained for"
+            raise ValueRefusal(
+                f"category is {category.tolist()}",
+                f"it must lie in 0..{self.config.classes}, where 0 is 'an object'",
+                "give 0 for what the network was not trained for",
             )
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Frames, Masks
 from voin.method.fill.generator import Generator, over_frames, part_hidden
@@ -33,10 +34,10 @@ class FillGroups:
 
     def __post_init__(self) -> None:
         if not 0 <= 2 * self.overlap < self.frames or self.neighbours < 0:
-            raise ValueError(
-                f"groups of {self.frames} frames overlap by {self.overlap} with {self.neighbours} neighbours; "
-                "the overlap must be 0 or more and less than half a group, neighbours 0 or more; "
-                "for instance 16, 3 and 6"
+            raise ValueRefusal(
+                f"groups of {self.frames} frames overlap by {self.overlap} with {self.neighbours} neighbours",
+                "the overlap must be 0 or more and less than half a group, neighbours 0 or more",
+                "for instance 16, 3 and 6",
             )
 
     def cut(self, touched: list[bool]) -> list[tuple[range, list[float]]]:
@@ -90,9 +91,10 @@ class NetworkFill:
         size: int | None = None,
     ) -> None:
         if len(categories) > generator.config.classes:
-            raise ValueError(
-                f"there are {len(categories)} categories for a generator of {generator.config.classes} classes; "
-                "there must not be more; give those it was trained with"
+            raise ValueRefusal(
+                f"there are {len(categories)} categories for a generator of {generator.config.classes} classes",
+                "there must not be more",
+                "give those it was trained with",
             )
         self.generator, self.categories, self.groups, self.half = generator.eval(), categories, groups, half
         self.config, self.size = generator.config, size

@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
@@ -46,16 +47,19 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"channels is {self.channels}; it must hold numbers of at least 1; use 32,64,128")
+            raise ValueRefusal(f"channels is {self.channels}", "it must hold numbers of at least 1", "use 32,64,128")
         if len(self.gaps) != len(self.channels) or min(self.gaps) < 0:
-            raise ValueError(
-                f"gaps is {self.gaps} for {len(self.channels)} levels of channels; it must hold one number of at "
-                "least 0 a level; use 0 where pairs stay by themselves"
+            raise ValueRefusal(
+                f"gaps is {self.gaps} for {len(self.channels)} levels of channels",
+                "it must hold one number of at least 0 a level",
+                "use 0 where pairs stay by themselves",
             )
         if self.cell < 1:
-            raise ValueError(f"cell is {self.cell}; it must be at least 1; use 1 for the full size, 2 for half of it")
+            raise ValueRefusal(
+                f"cell is {self.cell}", "it must be at least 1", "use 1 for the full size, 2 for half of it"
+            )
         if not 0 < self.motion_unit <= 1:
-            raise ValueError(f"motion_unit is {self.motion_unit}; it must lie above 0 and up to 1; use 0.02")
+            raise ValueRefusal(f"motion_unit is {self.motion_unit}", "it must lie above 0 and up to 1", "use 0.02")
 
     @property
     def step(self) -> int:
@@ -173,17 +177,19 @@ class FlowNetwork(nn.Module):
     def _check(self, frames: Tensor, initial: Tensor, prior: Tensor, visible: Tensor, amodal: Tensor) -> None:
         b, t, _, h, w = frames.shape
         if t < 2 or min(h, w) < self.config.step:
-            raise ValueError(
-                f"frames has {t} of {w}x{h}; there must be at least 2 of at least {self.config.step}x"
-                f"{self.config.step}; give more frames, or a larger window"
+            raise ValueRefusal(
+                f"frames has {t} of {w}x{h}",
+                f"there must be at least 2 of at least {self.config.step}x{self.config.step}",
+                "give more frames, or a larger window",
             )
         given = {"initial": initial, "prior": prior, "visible": visible, "amodal": amodal}
         for name, x in given.items():
             shape = (b, t - 1, 2, h, w) if name in ("initial", "prior") else (b, t, 1, h, w)
             if x.shape != shape:
-                raise ValueError(
-                    f"{name} has shape {tuple(x.shape)} for frames of shape {tuple(frames.shape)}; it must be {shape}; "
-                    "give one flow a pair of neighbours and one mask a frame, all of the frames' size"
+                raise ValueRefusal(
+                    f"{name} has shape {tuple(x.shape)} for frames of shape {tuple(frames.shape)}",
+                    f"it must be {shape}",
+                    "give one flow a pair of neighbours and one mask a frame, all of the frames' size",
                 )
 
 
@@ -244,7 +250,9 @@ class NetworkFlow:
         least: float = 0.0,
     ) -> None:
         if group_pairs < 1:
-            raise ValueError(f"group_pairs is {group_pairs}; it must be at least 1; use 24, or fewer to save memory")
+            raise ValueRefusal(
+                f"group_pairs is {group_pairs}", "it must be at least 1", "use 24, or fewer to save memory"
+            )
         self.network, self.prior, self.group_pairs = network.eval(), prior or SmoothFlow(), group_pairs
         self.config, self.size, self.half, self.least = network.config, size, half, least
 

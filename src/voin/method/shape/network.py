@@ -18,6 +18,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from voin.core.errors import ValueRefusal
 from voin.core.resample import enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.method.shape.attention import Sizes, TransformerLayer
@@ -52,17 +53,20 @@ class ShapeConfig:
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1:
-            raise ValueError(f"channels is {self.channels}; it must hold numbers of at least 1; use 24,48,96")
+            raise ValueRefusal(f"channels is {self.channels}", "it must hold numbers of at least 1", "use 24,48,96")
         if not self.patches or min(side for patch in self.patches for side in patch) < 1:
-            raise ValueError(f"patches is {self.patches}; it must hold sizes (h, w) of at least 1; use [[2,2],[4,4]]")
+            raise ValueRefusal(
+                f"patches is {self.patches}", "it must hold sizes (h, w) of at least 1", "use [[2,2],[4,4]]"
+            )
         if self.channels[-1] % len(self.patches):
-            raise ValueError(
-                f"channels ends with {self.channels[-1]} for {len(self.patches)} heads; it must be a multiple of "
-                f"their number; use {-(-self.channels[-1] // len(self.patches)) * len(self.patches)}"
+            raise ValueRefusal(
+                f"channels ends with {self.channels[-1]} for {len(self.patches)} heads",
+                "it must be a multiple of their number",
+                f"use {-(-self.channels[-1] // len(self.patches)) * len(self.patches)}",
             )
         for name in ("depth", "frequencies", "prior", "classes"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1; use {name}=4")
+                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be at least 1", f"use {name}=4")
 
     @property
     def step(self) -> int:
@@ -189,7 +193,9 @@ def _check_size(frames: Tensor, step: int) -> None:
     for name, size in zip("hw", frames.shape[-2:], strict=True):
         if size % step:
             fit = -(-size // step) * step
-            raise ValueError(f"frames have {name} = {size}; it must be a multiple of {step}; pad or resize to {fit}")
+            raise ValueRefusal(
+                f"frames have {name} = {size}", f"it must be a multiple of {step}", f"pad or resize to {fit}"
+            )
 
 
 @dataclass(frozen=True)
@@ -210,11 +216,13 @@ class GroupConfig:
 
     def __post_init__(self) -> None:
         if self.length < 1:
-            raise ValueError(f"length is {self.length}; it must be at least 1; use 16")
+            raise ValueRefusal(f"length is {self.length}", "it must be at least 1", "use 16")
         if not 0 <= self.overlap < self.length:
-            raise ValueError(f"overlap is {self.overlap}; it must be from 0 to length - 1 = {self.length - 1}; use 4")
+            raise ValueRefusal(
+                f"overlap is {self.overlap}", f"it must be from 0 to length - 1 = {self.length - 1}", "use 4"
+            )
         if self.references < 0:
-            raise ValueError(f"references is {self.references}; it must be at least 0; use 2")
+            raise ValueRefusal(f"references is {self.references}", "it must be at least 0", "use 2")
 
 
 class NetworkShape:
@@ -243,11 +251,14 @@ class NetworkShape:
         rest: RestConfig = RestConfig(),  # noqa: B008 - frozen
     ) -> None:
         if not 0 < certainty < 1:
-            raise ValueError(f"certainty is {certainty}; it must lie between 0 and 1; use 0.5 if both errors are alike")
+            raise ValueRefusal(
+                f"certainty is {certainty}", "it must lie between 0 and 1", "use 0.5 if both errors are alike"
+            )
         if len(categories) > network.config.classes:
-            raise ValueError(
-                f"there are {len(categories)} categories for a network of {network.config.classes} classes; "
-                "they must be no more; give those that it was trained with"
+            raise ValueRefusal(
+                f"there are {len(categories)} categories for a network of {network.config.classes} classes",
+                "they must be no more",
+                "give those that it was trained with",
             )
         self.network, self.categories, self.config = network.eval(), tuple(categories), config
         self.size, self.half, self.certainty, self.rest = size, half, certainty, rest
