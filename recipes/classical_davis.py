@@ -17,7 +17,7 @@ from pasted_clips import PastedClip, paste_clip
 
 import voin
 from voin.method.pipeline import Inpainter
-from voin.method.window import Patch, cut_clip, paste
+from voin.method.window import CompletedBox, cut_clip, paste
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     names = (options.davis / "ImageSets" / "2016" / f"{options.split}.txt").read_text().split()
     names = sorted(name for name in set(names) if (options.davis / "JPEGImages" / "480p" / name).is_dir())
     inpainter = voin.load("classical", flow=options.flow, raft_weights=options.raft_weights)
-    shaper = voin.load("classical")  # shapes are completed by the scout's flow, which is always DIS
+    shaper = voin.load("classical")  # shapes are completed by the coarse_motion's flow, which is always DIS
     print("| clip | hidden | Telea | classical | found | IoU visible | IoU hull | IoU classical |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     rows = []
@@ -72,7 +72,7 @@ def measure(inpainter: Inpainter, shaper: Inpainter, clip: PastedClip) -> np.nda
     )
 
 
-def _complete(inpainter: Inpainter, clip: PastedClip, amodal: list[np.ndarray] | None) -> list[Patch]:
+def _complete(inpainter: Inpainter, clip: PastedClip, amodal: list[np.ndarray] | None) -> list[CompletedBox]:
     cut = cut_clip(list(clip.frames), list(clip.visible), amodal, config=inpainter.config.window)
     return inpainter.complete_object(cut, range(len(cut)))
 

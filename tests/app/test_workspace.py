@@ -13,7 +13,7 @@ from scenes.video_clips import COUNT, encode, pictures
 from voin.app.limits import Limits
 from voin.app.marks import as_data_url
 from voin.app.sessions import Sessions
-from voin.app.workspace import Studio
+from voin.app.workspace import Workspace
 
 SIZE = (96, 128)
 
@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def studio(sessions: Sessions, root: Path) -> Studio:
+def studio(sessions: Sessions, root: Path) -> Workspace:
     studio = studio_of(sessions, root)
     studio.choose_below_root("clip.mp4")
     return studio
@@ -53,13 +53,13 @@ def uploaded(sessions: Sessions, path: Path) -> Path:
     return target
 
 
-def test_a_video_is_chosen_below_the_root(studio: Studio) -> None:
+def test_a_video_is_chosen_below_the_root(studio: Workspace) -> None:
     assert studio.about() == "clip.mp4: 128x96, 12 frames, 25 frames/s"
     assert (studio.start, studio.end, studio.frame) == (0, COUNT, 0)
 
 
 @pytest.mark.parametrize("name", ["../secret.mp4", "link.mp4", "/etc/passwd", "absent.mp4", None])
-def test_nothing_outside_the_root_can_be_chosen(studio: Studio, name: object) -> None:
+def test_nothing_outside_the_root_can_be_chosen(studio: Workspace, name: object) -> None:
     with pytest.raises(ValueError, match="is not in the folder that this server shows"):
         studio.choose_below_root(name)
     assert studio.name == "clip.mp4"  # as before
@@ -98,13 +98,13 @@ def test_before_there_is_a_video_everything_says_so(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("part", [(5, 5), (-1, 3), (0, 13), (7, 3), (None, 3), ("a", 3), (0.5, 3), (0, 1e400)])
-def test_a_part_that_is_none_is_refused(studio: Studio, part: tuple[Any, Any]) -> None:
+def test_a_part_that_is_none_is_refused(studio: Workspace, part: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"correct"):
         studio.trim(*part)
     assert (studio.start, studio.end) == (0, COUNT)
 
 
-def test_one_end_of_the_part_gives_way_to_the_other(studio: Studio) -> None:
+def test_one_end_of_the_part_gives_way_to_the_other(studio: Workspace) -> None:
     studio.trim(2, 5)
     studio.trim_start(7)
     assert (studio.start, studio.end) == (7, COUNT)
@@ -119,7 +119,7 @@ def test_one_end_of_the_part_gives_way_to_the_other(studio: Studio) -> None:
     assert (studio.start, studio.end) == (1, 4)
 
 
-def test_what_is_drawn_is_marked_on_its_frame(studio: Studio) -> None:
+def test_what_is_drawn_is_marked_on_its_frame(studio: Workspace) -> None:
     studio.go(3)
     mask = np.zeros(SIZE, bool)
     mask[10:20, 10:20] = True
@@ -150,13 +150,13 @@ def test_what_is_drawn_is_marked_on_its_frame(studio: Studio) -> None:
         {"kind": "paint", "data": "x"},
     ],
 )
-def test_what_cannot_be_drawn_is_refused(studio: Studio, event: dict[str, Any]) -> None:
+def test_what_cannot_be_drawn_is_refused(studio: Workspace, event: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=";"):
         studio.draw({"frame": 0, **event})
     assert not studio.marks
 
 
-def test_from_a_box_to_the_result(studio: Studio) -> None:
+def test_from_a_box_to_the_result(studio: Workspace) -> None:
     studio.trim(2, 9)
     studio.go(4)
     studio.draw({"kind": "box", "frame": 4, "x": 20, "y": 12, "w": 60, "h": 56})
@@ -182,7 +182,7 @@ def test_from_a_box_to_the_result(studio: Studio) -> None:
     assert all(path.resolve().is_relative_to(studio.session.folder) for path in everything)
 
 
-def test_uploaded_masks_are_used(studio: Studio, sessions: Sessions, tmp_path: Path) -> None:
+def test_uploaded_masks_are_used(studio: Workspace, sessions: Sessions, tmp_path: Path) -> None:
     np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
     assert studio.take_masks(uploaded(sessions, tmp_path / "masks.npz")) == COUNT
     assert studio.masks is not None
@@ -210,7 +210,7 @@ def test_the_samples_come_with_masks(sessions: Sessions, bikes: Path) -> None:
         studio.choose_sample("x")
 
 
-def test_masks_of_another_part_are_not_taken(studio: Studio) -> None:
+def test_masks_of_another_part_are_not_taken(studio: Workspace) -> None:
     studio.trim(0, 4)
     studio.draw({"kind": "box", "frame": 0, "x": 15, "y": 12, "w": 60, "h": 56})
     studio.track(tracker="grabcut")
@@ -226,20 +226,20 @@ def test_a_video_goes_by_the_name_that_its_owner_gave_it(sessions: Sessions, roo
     assert studio.name == "my clip (1).mp4"
 
 
-def test_a_new_video_begins_anew(studio: Studio, root: Path, sessions: Sessions, tmp_path: Path) -> None:
+def test_a_new_video_begins_anew(studio: Workspace, root: Path, sessions: Sessions, tmp_path: Path) -> None:
     studio.draw({"kind": "point", "frame": 0, "x": 20, "y": 20})
     studio.masks = save_labels(tmp_path / "masks", labels(COUNT, SIZE))
     studio.choose_upload(uploaded(sessions, root / "clip.mp4"))
     assert (studio.masks, studio.board.frames) == (None, {})
 
 
-def test_messages_do_not_say_where_files_lie(studio: Studio, root: Path) -> None:
+def test_messages_do_not_say_where_files_lie(studio: Workspace, root: Path) -> None:
     place = studio.session.place("my clip.mp4")
     assert studio.plain(f"{place} is broken; see {root}/deep/b.mov") == "my_clip.mp4 is broken; see deep/b.mov"
     assert studio.plain("nothing to hide") == "nothing to hide"
 
 
-def test_jobs_of_others_cannot_be_named(studio: Studio, sessions: Sessions, root: Path) -> None:
+def test_jobs_of_others_cannot_be_named(studio: Workspace, sessions: Sessions, root: Path) -> None:
     other = studio_of(sessions, root)
     other.choose_below_root("clip.mp4")
     other.draw({"kind": "box", "frame": 0, "x": 20, "y": 15, "w": 60, "h": 50})

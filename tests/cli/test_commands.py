@@ -383,7 +383,7 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(copy: Path, number: signal.
 
 
 def raised(error: BaseException, show_traceback: bool = False) -> int:
-    with pytest.raises(typer.Exit) as caught, terminal.told(show_traceback):
+    with pytest.raises(typer.Exit) as caught, terminal.report_errors(show_traceback):
         raise error
     return caught.value.exit_code
 
@@ -463,7 +463,7 @@ def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_sigterm_is_handled_only_inside(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with terminal.told():
+    with terminal.report_errors():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 

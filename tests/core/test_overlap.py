@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from voin.core.overlap import Feed, Follower
+from voin.core.overlap import BackgroundWriter, Prefetcher
 
 
 def test_a_feed_gives_all_items_in_order_and_then_ends() -> None:
-    feed = Feed(iter(range(20)), 3, "feed")
+    feed = Prefetcher(iter(range(20)), 3, "feed")
     assert [next(feed) for _ in range(20)] == list(range(20))
     for _ in range(2):
         with pytest.raises(StopIteration):
@@ -29,7 +29,7 @@ def test_a_feed_runs_only_so_far_ahead_and_stops_when_told() -> None:
         finally:
             closed.set()
 
-    feed = Feed(items(), 4, "feed")
+    feed = Prefetcher(items(), 4, "feed")
     assert next(feed) == 0
     time.sleep(0.1)
     assert len(made) <= 1 + 4 + 1
@@ -42,7 +42,7 @@ def test_what_a_feed_raises_surfaces_where_it_is_read() -> None:
         yield 1
         raise OSError("broken")
 
-    feed = Feed(items(), 4, "feed")
+    feed = Prefetcher(items(), 4, "feed")
     assert next(feed) == 1
     with pytest.raises(OSError, match="broken"):
         next(feed)
@@ -51,7 +51,7 @@ def test_what_a_feed_raises_surfaces_where_it_is_read() -> None:
 
 def test_a_follower_works_all_items_off_in_order() -> None:
     done: list[int] = []
-    follower = Follower[int](lambda item, stopped: done.append(item), "follower")
+    follower = BackgroundWriter[int](lambda item, stopped: done.append(item), "follower")
     for i in range(10):
         follower.put(i)
     follower.finish()
@@ -61,7 +61,7 @@ def test_a_follower_works_all_items_off_in_order() -> None:
 
 def test_a_follower_holds_two_items_at_most() -> None:
     free = threading.Event()
-    follower = Follower(lambda item, stopped: free.wait(5), "follower")
+    follower = BackgroundWriter(lambda item, stopped: free.wait(5), "follower")
     follower.put(1)
     threading.Timer(0.2, free.set).start()
     began = time.monotonic()
@@ -75,7 +75,7 @@ def test_what_a_follower_raises_surfaces_at_the_next_item() -> None:
     def work(item: int, stopped: threading.Event) -> None:
         raise OSError("full")
 
-    follower = Follower(work, "follower")
+    follower = BackgroundWriter(work, "follower")
     follower.put(1)
     with pytest.raises(OSError, match="full"):
         follower.put(2)
@@ -85,7 +85,7 @@ def test_what_a_follower_raises_surfaces_at_the_next_item() -> None:
 
 
 def test_closing_a_follower_stops_its_work() -> None:
-    follower = Follower(lambda item, stopped: stopped.wait(5), "follower")
+    follower = BackgroundWriter(lambda item, stopped: stopped.wait(5), "follower")
     follower.put(1)
     began = time.monotonic()
     follower.close()

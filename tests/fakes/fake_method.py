@@ -13,7 +13,7 @@ from voin.io.images import write_image
 from voin.io.masks import write_label
 from voin.jobs.complete import complete
 from voin.jobs.options import CompleteOptions
-from voin.method.window import ObjectClip, Patch, WindowConfig, cut, window_box
+from voin.method.window import CompletedBox, ObjectClip, WindowConfig, cut, window_box
 
 REACH = 3  # pixels by which the whole object is larger than its visible part
 WINDOW = WindowConfig(size=32, enlarge=2.0)
@@ -45,7 +45,7 @@ class Fake:
 
     def complete_object(
         self, clip: ObjectClip, wanted: range, *, category: str | None, with_flow: bool, clock: dict[str, float]
-    ) -> list[Patch]:
+    ) -> list[CompletedBox]:
         if len(self.clips) == self.fail_at:
             raise self.failure
         self.clips.append((len(clip), wanted))
@@ -54,7 +54,7 @@ class Fake:
         clock["motion"] = clock.get("motion", 0.0) + 0.25
         return [self._patch(clip, i, with_flow) for i in wanted]
 
-    def _patch(self, clip: ObjectClip, i: int, with_flow: bool) -> Patch:
+    def _patch(self, clip: ObjectClip, i: int, with_flow: bool) -> CompletedBox:
         x0, y0, _, _ = window_box(clip.windows, i)
         # Nothing can be outside the frame.
         inside = cut(np.ones(clip.size, np.uint8), _shifted(clip, i), 0).astype(bool)
@@ -62,7 +62,9 @@ class Fake:
         rows, columns = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
         if len(rows) == 0:
             nothing = np.zeros((0, 0), bool)
-            return Patch(0, 0, nothing, nothing, nothing, np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8))
+            return CompletedBox(
+                0, 0, nothing, nothing, nothing, np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
+            )
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         amodal, visible, colours = whole[box], clip.visible[i][box], clip.frames[i][box].copy()
         occluded = amodal & ~visible
@@ -71,7 +73,7 @@ class Fake:
         missing[::2] = False
         confidence = np.where(missing, 0, np.where(occluded, 51, 255)).astype(np.uint8)
         flow = np.full((*amodal.shape, 2), 1.5, np.float32)
-        return Patch(
+        return CompletedBox(
             left=int(x0 + columns[0]),
             top=int(y0 + rows[0]),
             amodal=amodal,

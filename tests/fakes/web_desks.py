@@ -10,7 +10,7 @@ from voin.app.limits import Limits
 from voin.app.queue import Job, Jobs, Work
 from voin.app.readers import Readers, answer, value_of
 from voin.app.sessions import Sessions
-from voin.app.workspace import Desk, Studio
+from voin.app.workspace import Desk, Workspace
 from voin.core.progress import Silent
 
 
@@ -38,9 +38,9 @@ class HereJobs(Jobs):
         return job
 
 
-def studio_of(sessions: Sessions, root: Path | None = None, limits: Limits | None = None) -> Studio:
+def studio_of(sessions: Sessions, root: Path | None = None, limits: Limits | None = None) -> Workspace:
     """Make a studio in a session of its own."""
     desk = Desk(HereJobs(), HereReaders(), limits or Limits(), sessions.folder, root)
     session = sessions.enter("", "page")
-    session.state = Studio(session, desk)
+    session.state = Workspace(session, desk)
     return session.state

@@ -258,7 +258,7 @@ def test_objects_are_left_alone_in_shots_without_them(tmp_path: Path, folder: Pa
 def test_memory_does_not_grow_with_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live, most = Counter[str](), Counter[str]()
 
-    class Counted(crops.Crop):
+    class Counted(crops.WindowFrame):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             live["crops"] += 1
@@ -267,7 +267,7 @@ def test_memory_does_not_grow_with_length(tmp_path: Path, monkeypatch: pytest.Mo
         def __del__(self) -> None:
             live["crops"] -= 1
 
-    monkeypatch.setattr(crops, "Crop", Counted)
+    monkeypatch.setattr(crops, "WindowFrame", Counted)
     for count in (24, 72):
         most.clear()
         folder = save_frames(tmp_path / f"in{count}", pictures(count, (32, 32)))

@@ -6,17 +6,17 @@ import pytest
 from voin.core import draw as viz
 from voin.jobs.plan import Chunk, Shot
 from voin.jobs.preview import View, candidates, column
-from voin.method.window import Patch
+from voin.method.window import CompletedBox
 
 SIZE = (60, 80)
 
 
-def patch_at(left: int, top: int, h: int = 8, w: int = 6) -> Patch:
+def patch_at(left: int, top: int, h: int = 8, w: int = 6) -> CompletedBox:
     amodal = np.ones((h, w), bool)
     occluded = amodal.copy()
     occluded[:, : w // 2] = False
     colours = np.full((h, w, 3), 7, np.uint8)
-    return Patch(left, top, amodal, occluded, occluded, colours, np.zeros((h, w), np.uint8))
+    return CompletedBox(left, top, amodal, occluded, occluded, colours, np.zeros((h, w), np.uint8))
 
 
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (30, 20), (74, 52)])

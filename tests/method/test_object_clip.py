@@ -3,13 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voin.method.window import Patch, WindowConfig, cut_clip, paste
+from voin.method.window import CompletedBox, WindowConfig, cut_clip, paste
 
 
-def patch(left: int, top: int, occluded: np.ndarray, colour: int) -> Patch:
+def patch(left: int, top: int, occluded: np.ndarray, colour: int) -> CompletedBox:
     whole = np.ones_like(occluded)
     colours = np.full((*occluded.shape, 3), colour, np.uint8)
-    return Patch(left, top, whole, occluded, np.zeros_like(occluded), colours, np.zeros(occluded.shape, np.uint8))
+    return CompletedBox(
+        left, top, whole, occluded, np.zeros_like(occluded), colours, np.zeros(occluded.shape, np.uint8)
+    )
 
 
 def test_only_occluded_pixels_change_and_the_frame_itself_does_not() -> None:

@@ -370,11 +370,11 @@ def test_the_flow_stage_knows_a_completed_mask_from_a_given_one(sliding: Scene) 
 
 
 def test_fine_motion_is_estimated_only_beside_hidden_pixels(sliding: Scene) -> None:
-    motion, scout = _CountedMotion(), _CountedMotion()
+    motion, coarse_motion = _CountedMotion(), _CountedMotion()
     assert isinstance(motion, Motion)
-    inpainter(motion=motion, scout=scout)(sliding.frames, sliding.visible, amodal=sliding.amodal)
+    inpainter(motion=motion, coarse_motion=coarse_motion)(sliding.frames, sliding.visible, amodal=sliding.amodal)
     touched = sliding.hidden[0].flatten(1).any(dim=1)
-    assert scout.pairs == 9
+    assert coarse_motion.pairs == 9
     assert 0 < motion.pairs <= (touched[1:] | touched[:-1]).sum()
     motion = _CountedMotion()
     inpainter(motion=motion)(sliding.frames, sliding.visible, amodal=sliding.visible)
@@ -485,13 +485,13 @@ def test_settings_are_json_and_name_every_stage() -> None:
     assert settings["model"] is None
     assert settings["device"] == "cpu"
     assert settings["pipeline"]["window"]["size"] == method.config.window.size
-    kinds = {name: settings[name]["kind"] for name in ("shape", "flow", "fill", "motion", "scout")}
+    kinds = {name: settings[name]["kind"] for name in ("shape", "flow", "fill", "motion", "coarse_motion")}
     assert kinds == {
         "shape": "VotedShape",
         "flow": "SmoothFlow",
         "fill": "InpaintFill",
         "motion": "DIS",
-        "scout": "DIS",
+        "coarse_motion": "DIS",
     }
     assert settings["shape"]["quorum"] == method.shape.config.quorum  # type: ignore[attr-defined]
 

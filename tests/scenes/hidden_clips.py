@@ -79,7 +79,13 @@ def scene(
 
 def inpainter(size: int = 64, **stages: object) -> Inpainter:
     """The classical method in a small window; keyword arguments replace its stages."""
-    parts = {"shape": VotedShape(), "flow": SmoothFlow(), "fill": InpaintFill(), "motion": DIS(), "scout": DIS(2)}
+    parts = {
+        "shape": VotedShape(),
+        "flow": SmoothFlow(),
+        "fill": InpaintFill(),
+        "motion": DIS(),
+        "coarse_motion": DIS(2),
+    }
     return Inpainter(**{**parts, **stages}, config=PipelineConfig(window=WindowConfig(size=size)))  # type: ignore[arg-type]
 
 

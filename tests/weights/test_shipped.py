@@ -85,7 +85,7 @@ def test_a_parked_bicycle_is_completed_behind_legs_and_the_wall_in_its_frame_is_
     window = inpainter.config.window
     clip = cut_clip(frames, masks, config=window)
     pictures, visible = (to_working(each, window.size)[None] for each in (clip.frames, clip.visible))
-    whole = inpainter.shape(pictures, visible, torch.ones_like(visible), *inpainter.scout(pictures), None)
+    whole = inpainter.shape(pictures, visible, torch.ones_like(visible), *inpainter.coarse_motion(pictures), None)
     hidden = ((whole > 0.5) & (visible <= 0.5)).sum(dim=(2, 3, 4))[0] / (visible > 0.5).sum(dim=(2, 3, 4))[0]
     passing, gone = hidden[11:20], hidden[28:]  # frames 198 to 206, and 215 to 241
     assert passing.min() > 0.1

@@ -17,7 +17,7 @@ from voin.app.render import ViewKind
 from voin.app.sessions import Sessions, list_videos
 from voin.app.text import files_html, jobs_html, marked_text, message_html, result_html
 from voin.app.work import Track
-from voin.app.workspace import Studio
+from voin.app.workspace import Workspace
 from voin.core.errors import ValueRefusal, count_of, is_fault, parts_of
 
 log = logging.getLogger("voin.serve")
@@ -125,7 +125,7 @@ class Events:
 
     def _enter(self, token: str, request: gr.Request) -> Update:
         session = self._sessions.enter(str(token), str(request.session_hash))
-        studio: Studio = session.state
+        studio: Workspace = session.state
         with session.lock:
             # Nothing can be done before the page has a session.
             shown = {self.page.token: session.token, self.page.choose: gr.Accordion(visible=True)}
@@ -145,7 +145,7 @@ class Events:
 
     # --- the video
 
-    def _upload(self, studio: Studio, path: object) -> Update:
+    def _upload(self, studio: Workspace, path: object) -> Update:
         try:
             studio.choose_upload(path)
         except Exception as error:
@@ -154,19 +154,19 @@ class Events:
             return {self.page.upload: None}
         return self._chosen(studio) | {self.page.upload: None}
 
-    def _sample(self, studio: Studio, name: str) -> Update:
+    def _sample(self, studio: Workspace, name: str) -> Update:
         studio.choose_sample(name)
         # As the demo does: the networks fill what is open, such as a bicycle's frame.
         return self._chosen(studio) | {self.page.method: "classical"}
 
-    def _open(self, studio: Studio, name: object) -> Update:
+    def _open(self, studio: Workspace, name: object) -> Update:
         studio.choose_below_root(name)
         return self._chosen(studio)
 
-    def _chosen(self, studio: Studio) -> Update:
+    def _chosen(self, studio: Workspace) -> Update:
         return self._video(studio) | self._stage(studio, "box", BRUSH) | {self.page.tool: "box"}
 
-    def _video(self, studio: Studio) -> Update:
+    def _video(self, studio: Workspace) -> Update:
         page, last = self.page, studio.video.count - 1
         return {
             page.choose: gr.Accordion(label=f"Video: {studio.about()}", open=False, visible=True),
@@ -178,19 +178,19 @@ class Events:
             page.jobs: jobs_html(studio.jobs, studio.desk.jobs, studio.plain),
         }
 
-    def _go(self, studio: Studio, frame: object, tool: str, brush: float) -> Update:
+    def _go(self, studio: Workspace, frame: object, tool: str, brush: float) -> Update:
         if studio.info is None or frame == studio.frame:
             return {}
         studio.go(frame)
         return self._stage(studio, tool, brush)
 
-    def _trim_start(self, studio: Studio, start: object, show: bool = False) -> Update:
+    def _trim_start(self, studio: Workspace, start: object, show: bool = False) -> Update:
         return self._trim(studio, lambda: studio.trim_start(start), show)
 
-    def _trim_end(self, studio: Studio, end: object, show: bool = False) -> Update:
+    def _trim_end(self, studio: Workspace, end: object, show: bool = False) -> Update:
         return self._trim(studio, lambda: studio.trim_end(end), show)
 
-    def _trim(self, studio: Studio, verb: Callable[[], object], show: bool) -> Update:
+    def _trim(self, studio: Workspace, verb: Callable[[], object], show: bool) -> Update:
         page, before = self.page, (studio.start, studio.end)
         try:
             verb()
@@ -208,7 +208,7 @@ class Events:
 
     # --- the object
 
-    def _stage(self, studio: Studio, tool: str, brush: float) -> Update:
+    def _stage(self, studio: Workspace, tool: str, brush: float) -> Update:
         """Show the frame with all that is drawn on it."""
         if studio.info is None:
             return {}
@@ -238,22 +238,22 @@ class Events:
             page.mask_state: _mask_text(studio, area),
         }
 
-    def _draw(self, studio: Studio, tool: str, brush: float, event: dict[str, Any]) -> Update:
+    def _draw(self, studio: Workspace, tool: str, brush: float, event: dict[str, Any]) -> Update:
         try:
             studio.draw(event)
         except ValueError as error:
             tell(error, studio.plain)  # and show what is marked, without what was refused
         return self._stage(studio, tool, brush)
 
-    def _change(self, studio: Studio, verb: Callable[[Studio], object], tool: str, brush: float) -> Update:
+    def _change(self, studio: Workspace, verb: Callable[[Workspace], object], tool: str, brush: float) -> Update:
         verb(studio)
         return self._stage(studio, tool, brush)
 
-    def _type(self, studio: Studio, tool: str, brush: float, box: str, points: str, negative: str) -> Update:
+    def _type(self, studio: Workspace, tool: str, brush: float, box: str, points: str, negative: str) -> Update:
         studio.type(box, points, negative)
         return self._stage(studio, tool, brush)
 
-    def _take_masks(self, studio: Studio, tool: str, brush: float, path: object) -> Update:
+    def _take_masks(self, studio: Workspace, tool: str, brush: float, path: object) -> Update:
         try:
             studio.take_masks(path)
         except Exception as error:
@@ -261,19 +261,19 @@ class Events:
             return {self.page.masks: None}
         return self._stage(studio, tool, brush) | {self.page.masks: None}
 
-    def _take_sample_masks(self, studio: Studio, tool: str, brush: float) -> Update:
+    def _take_sample_masks(self, studio: Workspace, tool: str, brush: float) -> Update:
         studio.take_sample_masks()
         return self._stage(studio, tool, brush)
 
     # --- jobs
 
-    def _track(self, studio: Studio, tracker: str, device: str, cuts: str) -> Update:
+    def _track(self, studio: Workspace, tracker: str, device: str, cuts: str) -> Update:
         studio.track(tracker=tracker, device=device, cuts=_one_of(cuts, CUTS))
         return self._jobs(studio)
 
     def _complete(
         self,
-        studio: Studio,
+        studio: Workspace,
         method: str,
         flow: str,
         device: str,
@@ -291,7 +291,7 @@ class Events:
         studio.complete(*chosen, crf, **options)
         return self._jobs(studio)
 
-    def _jobs(self, studio: Studio) -> Update:
+    def _jobs(self, studio: Workspace) -> Update:
         page = self.page
         open_jobs = [(job.title, at) for at, job in enumerate(studio.jobs, start=1) if not job.is_over]
         latest = open_jobs[-1][1] if open_jobs else None
@@ -302,7 +302,7 @@ class Events:
             page.timer: gr.Timer(active=bool(open_jobs)),
         }
 
-    def _tick(self, studio: Studio, tool: str, brush: float, view: ViewKind) -> Update:
+    def _tick(self, studio: Workspace, tool: str, brush: float, view: ViewKind) -> Update:
         """Show how far the jobs are, and what those have made that ended."""
         ended = studio.collect()
         if not ended:
@@ -314,18 +314,18 @@ class Events:
             shown |= self._stage(studio, tool, brush) if isinstance(job.work, Track) else self._outcome(studio, view)
         return shown
 
-    def _cancel(self, studio: Studio, number: object) -> Update:
+    def _cancel(self, studio: Workspace, number: object) -> Update:
         studio.desk.jobs.cancel(studio.job(number))
         studio.collect()
         return self._jobs(studio)
 
     # --- the result
 
-    def _look(self, studio: Studio, number: object, view: ViewKind) -> Update:
+    def _look(self, studio: Workspace, number: object, view: ViewKind) -> Update:
         studio.look(number)
         return self._outcome(studio, view)
 
-    def _outcome(self, studio: Studio, view: ViewKind) -> Update:
+    def _outcome(self, studio: Workspace, view: ViewKind) -> Update:
         """Show a result: what it holds, one frame of it, the videos, the files, the command."""
         page = self.page
         work, record = studio.result
@@ -350,7 +350,7 @@ class Events:
             page.command: work.command(),
         } | self._pair(studio, frame, view, again=True)
 
-    def _pair(self, studio: Studio, frame: object, view: ViewKind, again: bool = False) -> Update:
+    def _pair(self, studio: Workspace, frame: object, view: ViewKind, again: bool = False) -> Update:
         # The slider that is moved by us says so, too.
         if studio.chosen is None or (not again and studio.shows(frame, view)):
             return {}
@@ -358,7 +358,7 @@ class Events:
         return {self.page.pair: (str(before), str(after)), self.page.legend: legend(view)}
 
 
-def _chosen(studio: Studio) -> Job:
+def _chosen(studio: Workspace) -> Job:
     assert studio.chosen is not None
     return studio.chosen
 
@@ -373,7 +373,7 @@ def _one_of(value: object, choices: list[tuple[str, str]]) -> str:
     return str(value)
 
 
-def _mask_text(studio: Studio, area: int | None) -> str:
+def _mask_text(studio: Workspace, area: int | None) -> str:
     """Say whether there are masks, and what is wrong with what is drawn."""
     if area == 0 and studio.marks:
         return "**Nothing was found here.** Draw the box around the whole object, or click on it or paint it."

@@ -93,13 +93,13 @@ class Server:
         from voin.app.queue import Jobs
         from voin.app.readers import Readers
         from voin.app.sessions import Sessions
-        from voin.app.workspace import Desk, Studio, end_session
+        from voin.app.workspace import Desk, Workspace, end_session
 
         self.config = config
         self.jobs = Jobs(config.jobs, failed=lambda job: log.error("job %s\n%s", "; ".join(job.parts), job.trace))
         self.readers = Readers(seconds=config.limits.seconds)
         self.sessions = Sessions(
-            lambda session: Studio(session, self.desk), end_session, keep_seconds=60 * config.keep_minutes
+            lambda session: Workspace(session, self.desk), end_session, keep_seconds=60 * config.keep_minutes
         )
         root = config.root.resolve() if config.root is not None else None
         self.desk = Desk(self.jobs, self.readers, config.limits, self.sessions.folder, root)

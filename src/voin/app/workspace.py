@@ -48,7 +48,7 @@ class Desk:
 
 
 @dataclass(eq=False)
-class Studio:
+class Workspace:
     """One user's work, from the video to the result.
 
     Attributes:
@@ -345,7 +345,7 @@ class Studio:
 
 def end_session(session: Session) -> None:
     """Stop what a session that ends has begun."""
-    studio: Studio = session.state
+    studio: Workspace = session.state
     studio.desk.jobs.forget(session.token)
 
 

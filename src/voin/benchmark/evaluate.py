@@ -13,10 +13,10 @@ from typing import Any
 
 from voin.benchmark.corrupt import Damage
 from voin.benchmark.curves import draw_curves, need_matplotlib
-from voin.benchmark.examples import Film, FilmMaker, choose_films
+from voin.benchmark.examples import Example, FilmMaker, choose_films
 from voin.benchmark.report import write_report
 from voin.benchmark.results import Row, make_results, write_results
-from voin.benchmark.scoring import Judge, References, Trial, Unit, basis_of
+from voin.benchmark.scoring import References, Scorer, Trial, Unit, basis_of
 from voin.benchmark.tables import write_tables
 from voin.benchmark.trials import SETTINGS, Entry, FolderEntry, MethodEntry, Setting, check_name, source_of
 from voin.core import __version__
@@ -113,7 +113,7 @@ def evaluate(
     options.references.load()
     if options.damages:
         need_matplotlib()
-    judge = Judge(voi_set, basis_of(voi_set), entries, options.references, out, options.seed)
+    judge = Scorer(voi_set, basis_of(voi_set), entries, options.references, out, options.seed)
     damaged = [
         [Trial(trial.entry, trial.setting, each) for trial in trials if isinstance(entries[trial.entry], MethodEntry)]
         for each in options.damages
@@ -194,7 +194,7 @@ def _unused(entries: Iterable[Entry], options: EvaluateOptions) -> list[str]:
 
 
 def _score(
-    judge: Judge,
+    judge: Scorer,
     work: list[tuple[ClipRecord, list[Trial]]],
     stage: str,
     options: EvaluateOptions,
@@ -223,7 +223,7 @@ def _score(
         progress.advance(stage, frames)
 
 
-def _row(judge: Judge, record: ClipRecord, trial: Trial) -> Row:
+def _row(judge: Scorer, record: ClipRecord, trial: Trial) -> Row:
     kept = judge.kept(record, trial)
     if kept is None:
         raise FileRefusal(
@@ -235,7 +235,7 @@ def _row(judge: Judge, record: ClipRecord, trial: Trial) -> Row:
     return Row(name, trial.setting, trial.damage, record, kept.scores, kept.seconds, kept.error)
 
 
-def _make_films(judge: Judge, rows: list[Row], options: EvaluateOptions, progress: Progress) -> list[Film]:
+def _make_films(judge: Scorer, rows: list[Row], options: EvaluateOptions, progress: Progress) -> list[Example]:
     films = choose_films(judge, rows)
     maker = FilmMaker(judge)
     due = [film for film in films if options.overwrite or not maker.is_made(film)]

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from voin.benchmark.results import Row
-from voin.benchmark.scoring import Judge, Trial
+from voin.benchmark.scoring import Scorer, Trial
 from voin.benchmark.trials import Outcome
 from voin.core import draw as viz
 from voin.core.types import Picture, Quality
@@ -37,7 +37,7 @@ _SHARE = 0.4  # of the most that is hidden in a frame; pictures are chosen among
 
 
 @dataclass(frozen=True)
-class Film:
+class Example:
     """A clip of a method to look at.
 
     Attributes:
@@ -79,7 +79,7 @@ class Film:
         return {**own, "setting": self.trial.setting, "clip": self.record.name, "size": list(self.record.size)}
 
 
-def choose_films(judge: Judge, rows: Iterable[Row]) -> list[Film]:
+def choose_films(judge: Scorer, rows: Iterable[Row]) -> list[Example]:
     """Choose each method's best, median and worst clip by PSNR in the hidden region; of shapes, by amodal mIoU.
 
     Clips on which it failed show nothing. Of two clips, one is best and one worst.
@@ -101,11 +101,11 @@ def choose_films(judge: Judge, rows: Iterable[Row]) -> list[Film]:
             at = {1: "worst", 0: "best"}
         for i, place in sorted(at.items()):
             value, row = known[i]
-            films.append(Film(place, method, trial, row.record, metric, value, _stem(judge, row.record, trial)))  # pyright: ignore[reportArgumentType]
+            films.append(Example(place, method, trial, row.record, metric, value, _stem(judge, row.record, trial)))  # pyright: ignore[reportArgumentType]
     return films
 
 
-def _stem(judge: Judge, record: ClipRecord, trial: Trial) -> str:
+def _stem(judge: Scorer, record: ClipRecord, trial: Trial) -> str:
     request = json.dumps([_LOOK, judge.request(record, trial)], sort_keys=True)
     name = f"{judge.entries[trial.entry].name}-{trial.setting.replace(' ', '-')}-{record.name}"
     return f"{name}-{hashlib.sha256(request.encode()).hexdigest()[:8]}"
@@ -123,9 +123,9 @@ class FilmMaker:
         judge: runs it.
     """
 
-    judge: Judge
+    judge: Scorer
 
-    def __call__(self, film: Film) -> int:
+    def __call__(self, film: Example) -> int:
         """Make a film's files; gives the number of frames of its clip."""
         clip = self.judge.voi_set.load(film.record)
         frames = clip.frames
@@ -142,11 +142,11 @@ class FilmMaker:
         write_video(self.judge.out / film.video, (_stacked(panels, i) for i in stretch), len(stretch))
         return film.record.count
 
-    def is_made(self, film: Film) -> bool:
+    def is_made(self, film: Example) -> bool:
         """Say whether all files of a film are there."""
         return all((self.judge.out / path).is_file() for path in (film.video, film.poster, film.sheet))
 
-    def drop_all_but(self, films: Sequence[Film]) -> None:
+    def drop_all_but(self, films: Sequence[Example]) -> None:
         """Remove the pictures of films that are no longer shown."""
         folder = self.judge.out / MEDIA
         kept = {Path(path).name for film in films for path in (film.video, film.poster, film.sheet)}

@@ -59,7 +59,7 @@ class References:
     """The networks that judge; each is left out unless asked for, as its weights are not part of voin.
 
     Args:
-        lpips: Judge LPIPS.
+        lpips: Scorer LPIPS.
         lpips_weights: AlexNet's weights as a file; torchvision downloads them otherwise.
         flow_truth: What estimates the true motion, for flow error and warp error: "none", "raft-small" or "raft-large".
         flow_truth_weights: RAFT's weights as a file; torchvision downloads them otherwise.
@@ -112,7 +112,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Scorer:
     """Scores units of trials; small enough to be sent to other processes.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import Bars, err, out, told
+from voin.cli.console import Bars, err, out, report_errors
 from voin.cli.options import (
     INPUT,
     OBJECT,
@@ -194,7 +194,7 @@ def complete(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Complete a partly hidden object: its whole mask, its hidden pixels, the video with them."""
-    with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
+    with report_errors(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
         from voin.io.video import Quality
         from voin.jobs.complete import complete as run
         from voin.jobs.options import CompleteOptions

@@ -35,7 +35,7 @@ err = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def told(show_traceback: bool = False, stopped: str = "run the same command again to go on") -> Iterator[None]:
+def report_errors(show_traceback: bool = False, stopped: str = "run the same command again to go on") -> Iterator[None]:
     """Turn exceptions into messages and exit codes; everything that a command does happens inside.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import FAULT, Bars, err, out, told
+from voin.cli.console import FAULT, Bars, err, out, report_errors
 from voin.core.errors import FileRefusal, count_of
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def build(
     ] = False,
 ) -> None:
     """Build a set from videos with masks: frames, whole and visible masks, occluders, and a manifest."""
-    with told(show_traceback, f"finished clips are kept in {output}; run the same command again to go on"):
+    with report_errors(show_traceback, f"finished clips are kept in {output}; run the same command again to go on"):
         from voin.data.build import build as build_set
         from voin.data.build import reasons
         from voin.data.build_clip import BuildConfig
@@ -159,7 +159,7 @@ def verify(
     ] = False,
 ) -> None:
     """Check that a set's files are those that were built, and that the laws of a benchmark hold."""
-    with told(show_traceback, "nothing was changed"):
+    with report_errors(show_traceback, "nothing was changed"):
         from voin.data.verify import verify as check
 
         with Bars(quiet) as bars:
@@ -210,7 +210,7 @@ def pack(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Cut the windows around a set's objects into one file for training: true frames and whole masks."""
-    with told(show_traceback, "nothing was written"):
+    with report_errors(show_traceback, "nothing was written"):
         from voin.data.pack import make_pack, write_transport
         from voin.data.sets import open_set
 
@@ -237,7 +237,7 @@ def unpack(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Make the pack again from its small form."""
-    with told(show_traceback, "nothing was written"):
+    with report_errors(show_traceback, "nothing was written"):
         from voin.data.pack import read_transport
 
         _refuse_to_replace(output, overwrite)
@@ -273,7 +273,7 @@ def cutouts(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Cut photographed objects out into one file for training, which sets them in motion."""
-    with told(show_traceback, "nothing was written"):
+    with report_errors(show_traceback, "nothing was written"):
         from voin.data.cutouts import pack_cutouts
         from voin.data.pack import write_transport
 
@@ -298,7 +298,7 @@ def show(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Draw a set: contact sheets, and how much is hidden, how large the objects are, and what they are."""
-    with told(show_traceback, "nothing was changed but the page's own files"):
+    with report_errors(show_traceback, "nothing was changed but the page's own files"):
         from voin.data.sets import open_set
         from voin.data.show import show_set
 

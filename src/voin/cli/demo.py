@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import Bars, out, told
+from voin.cli.console import Bars, out, report_errors
 from voin.cli.options import (
     INPUT,
     OUTPUT,
@@ -60,7 +60,7 @@ def demo(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Complete two objects of a real clip and write a page with before and after."""
-    with told(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
+    with report_errors(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
         from voin.jobs.demo import choose_shots, find_clip, run_demo
 
         shots = choose_shots([clip])
@@ -95,7 +95,7 @@ def bench(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
-    with told(show_traceback, "nothing is kept of a benchmark"):
+    with report_errors(show_traceback, "nothing is kept of a benchmark"):
         import json
 
         from voin.jobs.speed import BenchConfig, parse_size

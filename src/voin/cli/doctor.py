@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from voin.cli.console import FAULT, out, told
+from voin.cli.console import FAULT, out, report_errors
 from voin.cli.options import TracebackOption
 from voin.core import __version__
 from voin.core.errors import Refusal
@@ -232,7 +232,7 @@ def doctor(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Show versions, devices, codecs, weights and extras of this machine."""
-    with told(show_traceback):
+    with report_errors(show_traceback):
         found = report()
         if as_json:
             out.out(json.dumps(found, indent=2))

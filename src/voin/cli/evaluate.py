@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import FAULT, Bars, err, out, told
+from voin.cli.console import FAULT, Bars, err, out, report_errors
 from voin.core.errors import ValueRefusal, count_of
 
 if TYPE_CHECKING:
@@ -114,11 +114,11 @@ def evaluate(
     ] = None,
     lpips: Annotated[
         bool,
-        typer.Option("--lpips", help="Judge LPIPS, with weights that torchvision downloads.", rich_help_panel=JUDGED),
+        typer.Option("--lpips", help="Scorer LPIPS, with weights that torchvision downloads.", rich_help_panel=JUDGED),
     ] = False,
     lpips_weights: Annotated[
         Path | None,
-        typer.Option(help="Judge LPIPS, with AlexNet's weights from a file.", metavar="FILE", rich_help_panel=JUDGED),
+        typer.Option(help="Scorer LPIPS, with AlexNet's weights from a file.", metavar="FILE", rich_help_panel=JUDGED),
     ] = None,
     split: Annotated[
         Literal["train", "validation", "all"], typer.Option(help="Clips of this split.", rich_help_panel=CLIPS)
@@ -152,7 +152,7 @@ def evaluate(
     `end-to-end`: only the visible mask goes in, and shape and pixels are judged.
     The exit code is 1 if a method failed on a clip; it then counts as nothing done.
     """
-    with told(show_traceback, f"finished scores are kept in {output}; run the same command again to go on"):
+    with report_errors(show_traceback, f"finished scores are kept in {output}; run the same command again to go on"):
         from voin.baselines.load import load_method
         from voin.benchmark.corrupt import standard
         from voin.benchmark.evaluate import EvaluateOptions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import Bars, out, told
+from voin.cli.console import Bars, out, report_errors
 from voin.cli.options import (
     INPUT,
     OBJECT,
@@ -140,7 +140,7 @@ def mask(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Make the visible masks of an object from a box or clicks: the input of `voin complete`."""
-    with told(show_traceback, f"no mask is finished in {output}; run the same command again"):
+    with report_errors(show_traceback, f"no mask is finished in {output}; run the same command again"):
         from voin.jobs.mask import MaskOptions
         from voin.jobs.mask import mask as run
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from voin.cli.console import out, told
+from voin.cli.console import out, report_errors
 from voin.cli.options import QuietOption, TracebackOption
 
 SERVE_EXAMPLES = """[bold]Examples[/bold]
@@ -58,7 +58,7 @@ def serve(
     show_traceback: TracebackOption = False,
 ) -> None:
     """Serve a page on which videos are completed in a browser: mark the object, track it, show its hidden part."""
-    with told(show_traceback, "all files of the page are removed"):
+    with report_errors(show_traceback, "all files of the page are removed"):
         from voin.app.limits import Limits
         from voin.app.server import ServeConfig, Server, check_free, check_gradio, parse_auth
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import out, told
+from voin.cli.console import out, report_errors
 
 TRAIN_EXAMPLES = """[bold]Examples[/bold]
 
@@ -119,7 +119,7 @@ def train(
     show_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,
 ) -> None:
     """Train the networks of the method, by themselves or jointly."""
-    with told(show_traceback, f"its state is kept in {output}; go on with --resume"):
+    with report_errors(show_traceback, f"its state is kept in {output}; go on with --resume"):
         from voin.core.config import edit
         from voin.training.config import PRESETS, TrainOptions
         from voin.training.train import train as run

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _LOOK_SECONDS = 0.1  # how often a waiting thread looks whether it is to stop
 
 
-class Feed(Generic[T]):
+class Prefetcher(Generic[T]):
     """Iterate over `items` in a thread, at most `ahead` items before they are asked for."""
 
     def __init__(self, items: Iterator[T], ahead: int, name: str) -> None:
@@ -64,7 +64,7 @@ class Feed(Generic[T]):
             return
 
 
-class Follower(Generic[T]):
+class BackgroundWriter(Generic[T]):
     """Give items to `work` one after the other, in a thread; none waits, so that there are never more than two.
 
     `work` gets the item and an event; once that is set it should return soon, and what it did does not count.

@@ -29,7 +29,7 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 _ALONE_BYTES, _ARENAS = 8 * 2**20, 4
 
 
-def keep_small() -> None:
+def limit_arenas() -> None:
     """Let large arrays go back to the system as soon as they are freed.
 
     glibc learns to keep them, up to 32 MB each and for every thread; at 1080p that was 180 MB, and more the longer a
@@ -43,7 +43,7 @@ def keep_small() -> None:
     mallopt(_ARENA_MAX, _ARENAS)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Return freed memory to the system.
 
     glibc keeps what each thread has freed for that thread. Here threads take turns with large arrays, so that what they

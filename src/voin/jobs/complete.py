@@ -16,20 +16,20 @@ from typing import Any, Protocol, runtime_checkable
 from voin.core import __version__
 from voin.core.errors import ValueRefusal
 from voin.core.files import identity, write_json
-from voin.core.overlap import Follower
+from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Progress, Silent
-from voin.core.system import give_back, keep_small
+from voin.core.system import limit_arenas, trim_heap
 from voin.io.video import join
 from voin.jobs.check import Inputs, check_inputs, check_room
 from voin.jobs.layout import RECORD, Folder, Layout, is_output
 from voin.jobs.options import CompleteOptions
 from voin.jobs.plan import Chunk, Plan, find_cuts, make_plan
 from voin.jobs.preview import write_preview
-from voin.jobs.reader import CropReader
+from voin.jobs.reader import WindowReader
 from voin.jobs.record import make_record
 from voin.jobs.writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.method.load import load
-from voin.method.window import ObjectClip, Patch, WindowConfig
+from voin.method.window import CompletedBox, ObjectClip, WindowConfig
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ class Completer(Protocol):
 
     def complete_object(
         self, clip: ObjectClip, wanted: range, *, category: str | None, with_flow: bool, clock: dict[str, float]
-    ) -> list[Patch]:
+    ) -> list[CompletedBox]:
         """Return a patch for each frame in `wanted`, indices into `clip`; the other frames are context.
 
         Seconds that each stage takes are added to `clock`, by name.
@@ -84,7 +84,7 @@ def complete(
         ValueError: video, masks and options do not fit each other.
     """
     began = time.perf_counter()
-    keep_small()
+    limit_arenas()
     video, masks, out = Path(video), Path(masks), Path(out)
     inpainter, progress = inpainter or load(), progress or Silent()
     _check_apart(out, video, masks, options)
@@ -133,8 +133,8 @@ def _complete_chunks(
     progress.stage("write", total)
     with (
         closing(writer),
-        closing(Follower(writer.write, "write")) as follower,
-        closing(CropReader(inputs, plan, todo, options)) as reader,
+        closing(BackgroundWriter(writer.write, "write")) as follower,
+        closing(WindowReader(inputs, plan, todo, options)) as reader,
     ):
         for chunk, following in zip(todo, [*todo[1:], None], strict=True):
             read_before, clock = reader.seconds, {}
@@ -143,7 +143,7 @@ def _complete_chunks(
             progress.advance("complete", chunk.count)
             if following is not None:
                 reader.release(following)
-            give_back()
+            trim_heap()
             # Waits until the chunk before is written; this one's windows are gone by then.
             follower.put(CompletedChunk(chunk, patches, clock))
             del patches
@@ -157,7 +157,7 @@ def _patches(
     order: tuple[int, ...],
     options: CompleteOptions,
     clock: dict[str, float],
-) -> dict[int, list[Patch]]:
+) -> dict[int, list[CompletedBox]]:
     """Complete the objects of a chunk, the front-most first."""
     wanted = range(chunk.start - chunk.first, chunk.end - chunk.first)
     return {

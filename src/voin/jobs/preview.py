@@ -19,7 +19,7 @@ from voin.io.images import write_image
 from voin.jobs.check import Inputs
 from voin.jobs.layout import PREVIEW, Folder
 from voin.jobs.plan import Chunk, Plan
-from voin.method.window import Patch
+from voin.method.window import CompletedBox
 
 COLUMNS = 6
 ROWS = ("input", "masks", "result")
@@ -51,7 +51,7 @@ class View:
         wide, high = (max(float(span) * _MARGIN, min(sides)) for span in spans.max(axis=0))
         return View(min(h, max(32, round(high))), min(w, max(32, round(wide))))
 
-    def of(self, patches: Sequence[Patch], size: tuple[int, int]) -> tuple[slice, slice]:
+    def of(self, patches: Sequence[CompletedBox], size: tuple[int, int]) -> tuple[slice, slice]:
         """Give the rows and columns to show of a frame."""
         h, w = size
         some = [patch for patch in patches if patch.amodal.size]
@@ -81,7 +81,7 @@ def _worth_showing(hidden: Sequence[int]) -> list[int]:
     return [i for i, count in enumerate(hidden) if count and count >= _SHARE * max(hidden)]
 
 
-def column(frame: Picture, result: Picture, patches: Sequence[Patch], view: View) -> Column:
+def column(frame: Picture, result: Picture, patches: Sequence[CompletedBox], view: View) -> Column:
     """Draw one frame: input, masks and result below each other."""
     rows, columns = view.of(patches, (frame.shape[0], frame.shape[1]))
     before, after = frame[rows, columns], result[rows, columns]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voin.core.overlap import Feed
+from voin.core.overlap import Prefetcher
 from voin.io.video import read
 from voin.jobs.check import Inputs
 from voin.jobs.options import CompleteOptions
@@ -18,7 +18,7 @@ from voin.method.window import ObjectClip, cut
 
 
 @dataclass(frozen=True, eq=False)
-class Crop:
+class WindowFrame:
     """One object's window in one frame, native pixels; see ObjectClip."""
 
     frame: np.ndarray
@@ -27,7 +27,7 @@ class Crop:
     occluder: np.ndarray | None
 
 
-class CropReader:
+class WindowReader:
     """Gives the clips of each chunk, in one pass over the frames; frames that two chunks share are decoded once.
 
     Attributes:
@@ -38,8 +38,8 @@ class CropReader:
         self.seconds = 0.0
         self._inputs = inputs
         self._skip_broken = options.skip_broken
-        self._held: deque[tuple[int, dict[int, Crop]]] = deque()
-        self._feed = Feed(self._read(todo), plan.ahead, "read")
+        self._held: deque[tuple[int, dict[int, WindowFrame]]] = deque()
+        self._feed = Prefetcher(self._read(todo), plan.ahead, "read")
 
     def clips(self, chunk: Chunk) -> dict[int, ObjectClip]:
         """Give a clip, context included, for each object that is to be seen in it; the chunks must come in order."""
@@ -63,7 +63,7 @@ class CropReader:
         self._feed.close()
         self._held.clear()
 
-    def _clip(self, number: int, chunk: Chunk, held: list[dict[int, Crop]]) -> ObjectClip:
+    def _clip(self, number: int, chunk: Chunk, held: list[dict[int, WindowFrame]]) -> ObjectClip:
         crops = [each[number] for each in held]
         windows = chunk.shot.windows[number][chunk.first - chunk.shot.start : chunk.last - chunk.shot.start]
         return ObjectClip(
@@ -75,7 +75,7 @@ class CropReader:
             occluder=[crop.occluder for crop in crops if crop.occluder is not None] or None,
         )
 
-    def _read(self, todo: Sequence[Chunk]) -> Iterator[tuple[int, dict[int, Crop]]]:
+    def _read(self, todo: Sequence[Chunk]) -> Iterator[tuple[int, dict[int, WindowFrame]]]:
         shots = iter(dict.fromkeys(chunk.shot for chunk in todo))
         shot = next(shots)
         index, end = todo[0].first, todo[-1].last
@@ -89,7 +89,7 @@ class CropReader:
             yield index, crops
             index += 1
 
-    def _cut(self, frame: np.ndarray, index: int, shot: Shot) -> dict[int, Crop]:
+    def _cut(self, frame: np.ndarray, index: int, shot: Shot) -> dict[int, WindowFrame]:
         inputs, at = self._inputs, index - shot.start
         label = inputs.masks.label(index)
         whole = inputs.amodal.label(index) if inputs.amodal else None
@@ -97,7 +97,7 @@ class CropReader:
         crops = {}
         for number, windows in shot.windows.items():
             visible = cut(label, windows, at) == number
-            crops[number] = Crop(
+            crops[number] = WindowFrame(
                 frame=cut(frame, windows, at),
                 visible=visible,
                 amodal=None if whole is None else (cut(whole, windows, at) == number) | visible,

@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from voin.core import draw as viz
 from voin.core.files import write_json, write_whole
 from voin.core.progress import Progress
-from voin.core.system import give_back
+from voin.core.system import trim_heap
 from voin.core.types import Label, Picture
 from voin.io.images import write_image
 from voin.io.masks import write_label
@@ -29,7 +29,7 @@ from voin.jobs.check import Inputs
 from voin.jobs.layout import Folder
 from voin.jobs.options import CompleteOptions
 from voin.jobs.plan import Chunk, Plan
-from voin.method.window import Patch, paste
+from voin.method.window import CompletedBox, paste
 
 _WORKERS = 2  # threads that compress pictures
 _PENDING = 4  # pictures that wait for them; memory grows with them
@@ -48,11 +48,11 @@ class CompletedChunk:
     """
 
     chunk: Chunk
-    patches: dict[int, list[Patch]]
+    patches: dict[int, list[CompletedBox]]
     seconds: dict[str, float]
 
 
-def with_half_flow(patch: Patch) -> Patch:
+def with_half_flow(patch: CompletedBox) -> CompletedBox:
     """Give a patch with its flow in the 16 bits in which it is written: patches wait in memory."""
     halves = [None if flow is None else flow.astype(np.float16) for flow in (patch.forward, patch.backward)]
     return replace(patch, forward=halves[0], backward=halves[1])
@@ -110,7 +110,7 @@ class ChunkWriter:
                 self._put(index, result, patches, videos, pool)
                 self._progress.advance("write")
                 if index % _TRIM_FRAMES == 0:
-                    give_back()
+                    trim_heap()
             pool.finish()
         worth = [hidden[index - chunk.start] for index in shown]
         preview.save_candidates(self._folder.previews_of(chunk), shown, worth, columns)
@@ -125,7 +125,7 @@ class ChunkWriter:
         if close is not None:
             close()
 
-    def _frame(self, patches: dict[int, Patch]) -> tuple[Picture, Picture]:
+    def _frame(self, patches: dict[int, CompletedBox]) -> tuple[Picture, Picture]:
         """Read the next frame; gives it, and the completed one."""
         if self._frames is None:
             inputs = self._inputs
@@ -154,7 +154,7 @@ class ChunkWriter:
         self,
         index: int,
         result: Picture,
-        patches: dict[int, Patch],
+        patches: dict[int, CompletedBox],
         videos: dict[Path, VideoWriter | LayerWriter],
         pool: _Pool,
     ) -> None:
@@ -202,7 +202,7 @@ class _Pool:
             self._pending.popleft().result()
 
 
-def draw_label(size: tuple[int, int], patches: dict[int, Patch]) -> Label:
+def draw_label(size: tuple[int, int], patches: dict[int, CompletedBox]) -> Label:
     """Draw the whole objects, front-most first in `patches`, as object ids; what lies in front is seen."""
     label = np.zeros(size, np.uint8)
     for number, patch in reversed(patches.items()):
@@ -210,7 +210,7 @@ def draw_label(size: tuple[int, int], patches: dict[int, Patch]) -> Label:
     return label
 
 
-def draw_confidence(size: tuple[int, int], patches: dict[int, Patch]) -> UInt8[np.ndarray, "h w"]:
+def draw_confidence(size: tuple[int, int], patches: dict[int, CompletedBox]) -> UInt8[np.ndarray, "h w"]:
     """Draw how sure the objects' pixels are, 0 (invented) to 255 (seen), 0 outside; what lies in front is seen."""
     confidence = np.zeros(size, np.uint8)
     for patch in reversed(patches.values()):
@@ -219,7 +219,7 @@ def draw_confidence(size: tuple[int, int], patches: dict[int, Patch]) -> UInt8[n
     return confidence
 
 
-def draw_layer(size: tuple[int, int], patch: Patch | None) -> np.ndarray:
+def draw_layer(size: tuple[int, int], patch: CompletedBox | None) -> np.ndarray:
     """Draw an object alone: uint8 (h, w, 4), its completed colours and alpha 255 inside it, all 0 outside."""
     layer = np.zeros((*size, 4), np.uint8)
     if patch is not None and patch.amodal.size:
@@ -230,19 +230,19 @@ def draw_layer(size: tuple[int, int], patch: Patch | None) -> np.ndarray:
     return layer
 
 
-def _write_label(path: Path, size: tuple[int, int], patches: dict[int, Patch]) -> None:
+def _write_label(path: Path, size: tuple[int, int], patches: dict[int, CompletedBox]) -> None:
     write_label(path, draw_label(size, patches))
 
 
-def _write_confidence(path: Path, size: tuple[int, int], patches: dict[int, Patch]) -> None:
+def _write_confidence(path: Path, size: tuple[int, int], patches: dict[int, CompletedBox]) -> None:
     write_image(path, draw_confidence(size, patches))
 
 
-def _write_layer(path: Path, size: tuple[int, int], patch: Patch | None) -> None:
+def _write_layer(path: Path, size: tuple[int, int], patch: CompletedBox | None) -> None:
     write_image(path, draw_layer(size, patch))
 
 
-def _write_flow(arrays: Path, picture: Path, patch: Patch | None, longest: float) -> None:
+def _write_flow(arrays: Path, picture: Path, patch: CompletedBox | None, longest: float) -> None:
     flows = {}
     for name in ("forward", "backward"):
         flow = None if patch is None else getattr(patch, name)
@@ -256,7 +256,7 @@ def _write_flow(arrays: Path, picture: Path, patch: Patch | None, longest: float
         write_image(picture, viz.flow_colours(flow.astype(np.float32), longest))
 
 
-def _count(patch: Patch) -> dict[str, Any]:
+def _count(patch: CompletedBox) -> dict[str, Any]:
     """Count the pixels of a patch by where they come from."""
     occluded, invented = int(np.count_nonzero(patch.occluded)), int(np.count_nonzero(patch.missing))
     mean = round(float(patch.confidence[patch.occluded].mean()) / 255, 4) if occluded else None

@@ -28,7 +28,7 @@ Chain = Float[Tensor, "t 3 3"]
 OFFSETS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
 
 
-def find_calm(forward: Flow, backward: Flow) -> tuple[Float[Tensor, "s 1 h w"], Float[Tensor, "s 1 h w"]]:
+def flow_consistency(forward: Flow, backward: Flow) -> tuple[Float[Tensor, "s 1 h w"], Float[Tensor, "s 1 h w"]]:
     """Say how far each flow, forward and backward, leads back to where it came from: 1 where it does, down to 0."""
     unit = 2 * forward.shape[-1] / 256
     there, back = (cycle_error(*pair) / unit for pair in ((forward, backward), (backward, forward)))
@@ -70,10 +70,10 @@ def pair_frames(
         yield offset, here, here + offset
 
 
-def carry(
+def align(
     maps: Float[Tensor, "t c h w"], chain: Chain, offsets: tuple[int, ...]
 ) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, "n c h w"]]]:
-    """For each offset in time, ahead and back, carry the maps of other frames here.
+    """For each offset in time, ahead and back, align the maps of other frames here.
 
     Yields:
         Offset, frames here, frames there, and the maps from there, 0 where they come from outside the picture.

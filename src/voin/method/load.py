@@ -91,8 +91,10 @@ def load(
     paper = preset == "paper"
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
     config = PipelineConfig(window=window, paint=not raft, whole_frame=paper)
-    scout = DIS(finest=2)
-    return Inpainter(**stages, motion=motion, scout=scout, config=config, device=place, name=name, model=model)
+    coarse_motion = DIS(finest=2)
+    return Inpainter(
+        **stages, motion=motion, coarse_motion=coarse_motion, config=config, device=place, name=name, model=model
+    )
 
 
 def _check(preset: str, classical: Collection[str]) -> None:

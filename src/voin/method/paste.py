@@ -19,7 +19,7 @@ from voin.core.morphology import grow
 from voin.core.types import Flows, Frame, Frames, Mask, Masks, to_kind, to_unit
 from voin.core.warp import sample_points
 from voin.method.propagation.tracks import Tracks
-from voin.method.window import ObjectClip, Patch, box_of
+from voin.method.window import CompletedBox, ObjectClip, box_of
 
 
 def native_masks(
@@ -60,7 +60,7 @@ def make_patch(
     occluded: Mask,
     tracks: Sequence[Tracks] = (),
     maps: Float[Tensor, "9 size size"] | None = None,
-) -> Patch:
+) -> CompletedBox:
     """Make one frame's patch: fetched pixels with their correction, invented pixels where nothing was found.
 
     Args:
@@ -91,7 +91,7 @@ def make_patch(
         sure = np.clip(np.rint(trust[:, 0] / np.maximum(found_share[:, 0], 1e-6) * 255), 1, 255)
         confidence[rows - y0, columns - x0] = np.where(fetched.found, sure, 0)
     left, top = int(clip.windows.left[frame]), int(clip.windows.top[frame])
-    return Patch(left + x0, top + y0, amodal[box], occluded[box], missing, colours, confidence)
+    return CompletedBox(left + x0, top + y0, amodal[box], occluded[box], missing, colours, confidence)
 
 
 def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: Masks) -> Float[Tensor, "n 9 h w"]:
@@ -106,7 +106,7 @@ def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: 
     return maps[0].cpu()
 
 
-def add_flow(patch: Patch, clip: ObjectClip, frame: int, forward: Flows, backward: Flows) -> Patch:
+def add_flow(patch: CompletedBox, clip: ObjectClip, frame: int, forward: Flows, backward: Flows) -> CompletedBox:
     """Add the completed flow, turned into native pixels, to a patch."""
     h, w = patch.amodal.shape
     scale = clip.windows.scale
@@ -125,7 +125,7 @@ def add_flow(patch: Patch, clip: ObjectClip, frame: int, forward: Flows, backwar
         return np.stack([to_x - native_x, to_y - native_y], axis=-1).reshape(h, w, 2).astype(np.float32)
 
     there, back = native(forward, frame, frame + 1), native(backward, frame - 1, frame - 1)
-    return Patch(**{**patch.__dict__, "forward": there, "backward": back})
+    return CompletedBox(**{**patch.__dict__, "forward": there, "backward": back})
 
 
 # OpenCV maps pictures, not lists, and none wider than 32767.

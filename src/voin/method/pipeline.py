@@ -26,7 +26,7 @@ from voin.method.paste import add_flow, correction_maps, make_patch, native_mask
 from voin.method.propagation.blend import BlendConfig
 from voin.method.propagation.propagate import Propagated, propagate
 from voin.method.propagation.tracks import PropagationConfig
-from voin.method.window import ObjectClip, Patch, WholeFrame, WindowConfig, cut_clip, to_working
+from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
 
 
 @runtime_checkable
@@ -139,7 +139,7 @@ class Inpainter:
         flow: completes the motion.
         fill: invents what no frame shows.
         motion: estimates the flow that pixels follow.
-        scout: estimates flow that need not be fine: what shapes are completed by, and where nothing is hidden.
+        coarse_motion: estimates flow that need not be fine: what shapes are completed by, and where nothing is hidden.
         config: numbers of the pipeline.
         device: where the stages run.
         name: what to call this method in tables and in run.json.
@@ -152,13 +152,13 @@ class Inpainter:
         flow: Flow,
         fill: Fill,
         motion: Motion,
-        scout: Motion,
+        coarse_motion: Motion,
         config: PipelineConfig = PipelineConfig(),
         device: torch.device | str = "cpu",
         name: str = "classical",
         model: str | None = None,
     ) -> None:
-        self.shape, self.flow, self.fill, self.motion, self.scout = shape, flow, fill, motion, scout
+        self.shape, self.flow, self.fill, self.motion, self.coarse_motion = shape, flow, fill, motion, coarse_motion
         self.config, self.device, self.name, self.model = config, torch.device(device), name, model
 
     @torch.inference_mode()
@@ -170,7 +170,7 @@ class Inpainter:
         category: str | None = None,
         with_flow: bool = False,
         clock: dict[str, float] | None = None,
-    ) -> list[Patch]:
+    ) -> list[CompletedBox]:
         """Complete one object in the `wanted` frames of a clip; the other frames help.
 
         Args:
@@ -185,7 +185,7 @@ class Inpainter:
         frames = to_working(clip.frames, size)[None].to(self.device)
         visible = to_working(clip.visible, size)[None].to(self.device)
         with _timed(clock, "motion"):
-            forward, backward = self.scout(frames)
+            forward, backward = self.coarse_motion(frames)
         if clip.amodal is None:
             with _timed(clock, "shape"):
                 allowed = torch.ones_like(visible)
@@ -282,7 +282,7 @@ class Inpainter:
 
     def _patches(
         self, frames: Frames, visible: Masks, amodal: Masks | None, occluder: Masks | None, category: str | None
-    ) -> Iterator[tuple[int, int, Patch]]:
+    ) -> Iterator[tuple[int, int, CompletedBox]]:
         """Complete every clip of a batch; yields (clip, frame, patch)."""
         for i in range(len(frames)):
             pictures = [np.ascontiguousarray(x) for x in frames[i].float().permute(0, 2, 3, 1).cpu().numpy()]
@@ -301,7 +301,13 @@ class Inpainter:
 
     def settings(self) -> dict[str, Any]:
         """Tell what this inpainter is made of, as JSON can hold it."""
-        stages = {"shape": self.shape, "flow": self.flow, "fill": self.fill, "motion": self.motion, "scout": self.scout}
+        stages = {
+            "shape": self.shape,
+            "flow": self.flow,
+            "fill": self.fill,
+            "motion": self.motion,
+            "coarse_motion": self.coarse_motion,
+        }
         return {
             "method": self.name,
             "model": self.model,

@@ -242,7 +242,7 @@ class ObjectClip:
 
 
 @dataclass(frozen=True)
-class Patch:
+class CompletedBox:
     """The completed object in one frame: a box of native pixels that lies wholly inside the frame.
 
     The box holds all of the amodal mask; it has no pixels (shape (0, 0)) where the object is not there.
@@ -280,7 +280,7 @@ class Patch:
         return slice(self.left, self.left + self.amodal.shape[1])
 
 
-def paste(frame: Frame, patches: Sequence[Patch]) -> Frame:
+def paste(frame: Frame, patches: Sequence[CompletedBox]) -> Frame:
     """Compose completed objects into a copy of a frame; only pixels occluded in some patch can change.
 
     Args:

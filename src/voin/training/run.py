@@ -18,7 +18,7 @@ from torch import nn
 from voin.core.config import to_json
 from voin.core.errors import ValueRefusal
 from voin.core.lpips import LPIPS
-from voin.core.overlap import Feed
+from voin.core.overlap import Prefetcher
 from voin.core.system import has_bfloat16
 from voin.data.categories import CATEGORIES
 from voin.data.pack import Pack, open_pack
@@ -88,7 +88,7 @@ class Run:
         """Train until the end, the pause, or the stop."""
         config, began = self.config, self.seconds
         writer = self._writer()
-        feed = Feed(self._inputs(), _AHEAD, "batches")
+        feed = Prefetcher(self._inputs(), _AHEAD, "batches")
         validated = saved = self.seconds
         mark = time.perf_counter()
         try:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from voin.method.propagation.matches import AfarConfig, compare_masks, look_afar
+from voin.method.propagation.matches import OutlineMatchConfig, compare_masks, match_by_outline
 
-CONFIG = AfarConfig()
+CONFIG = OutlineMatchConfig()
 SIDE = 96
 
 
@@ -31,7 +31,7 @@ def test_a_pixel_is_found_at_the_same_place_of_an_object_that_moved_and_grew() -
     lost = amodal[:1].clone()
     sources = amodal.clone()
     sources[0] = False
-    found = look_afar(lost, 0, sources, amodal, 32)
+    found = match_by_outline(lost, 0, sources, amodal, 32)
     assert torch.equal(found.source[0] == 1, lost[0])
     # Pixel centres: the left column of the small box lies half a pixel in, and so does it in the box twice as large.
     for column, row in ((10, 20), (29, 35), (18, 26)):
@@ -46,9 +46,9 @@ def test_a_pixel_is_found_at_the_same_place_of_an_object_that_moved_and_grew() -
 def test_an_object_of_another_outline_is_not_asked() -> None:
     amodal = torch.cat([boxes((20, 20, 40, 40)), triangles(1)])
     assert compare_masks(amodal, *centre_and_spread(amodal))[0, 1] < CONFIG.alike
-    found = look_afar(amodal[:1], 0, amodal, amodal, 32)
+    found = match_by_outline(amodal[:1], 0, amodal, amodal, 32)
     assert (found.source == -1).all()
-    assert (look_afar(amodal[:1], 0, amodal, amodal, 32, replace(CONFIG, alike=0.3)).source >= 0).any()
+    assert (match_by_outline(amodal[:1], 0, amodal, amodal, 32, replace(CONFIG, alike=0.3)).source >= 0).any()
 
 
 def test_of_frames_alike_the_nearest_is_asked_first_and_the_next_for_the_rest() -> None:
@@ -56,12 +56,12 @@ def test_of_frames_alike_the_nearest_is_asked_first_and_the_next_for_the_rest() 
     sources = amodal.clone()
     sources[2] = False
     sources[3, :, 42:] = False  # its left half alone
-    found = look_afar(amodal[2:3], 2, sources[:], amodal, 32)
+    found = match_by_outline(amodal[2:3], 2, sources[:], amodal, 32)
     source = found.source[0]
     # Frame 1 is as near as frame 3, and shows all.
     assert set(source[amodal[2]].tolist()) <= {1, 3}
     sources[1] = False
-    source = look_afar(amodal[2:3], 2, sources, amodal, 32).source[0]
+    source = match_by_outline(amodal[2:3], 2, sources, amodal, 32).source[0]
     assert (source[30, 20:36] == 3).all()
     assert set(source[30, 40:57].tolist()) <= {0, 4}
 
@@ -70,8 +70,8 @@ def test_nothing_comes_from_beyond_the_reach_or_from_the_frame_itself() -> None:
     amodal = boxes(*[(20, 20, 40, 40)] * 6)
     sources = torch.zeros_like(amodal)
     sources[[0, 5]] = amodal[[0, 5]]
-    assert (look_afar(amodal[:1], 0, sources, amodal, 4).source == -1).all()
-    assert (look_afar(amodal[:1], 0, sources, amodal, 5).source[0][amodal[0]] == 5).all()
+    assert (match_by_outline(amodal[:1], 0, sources, amodal, 4).source == -1).all()
+    assert (match_by_outline(amodal[:1], 0, sources, amodal, 5).source[0][amodal[0]] == 5).all()
 
 
 def test_pixels_that_no_frame_shows_and_tiny_objects_stay_without_a_source() -> None:
@@ -80,13 +80,13 @@ def test_pixels_that_no_frame_shows_and_tiny_objects_stay_without_a_source() -> 
     never[:, :40] = False
     sources = amodal & ~never
     sources[0] = False
-    found = look_afar(amodal[:1], 0, sources, amodal, 32)
+    found = match_by_outline(amodal[:1], 0, sources, amodal, 32)
     assert (found.source[0][never] == -1).all()
     assert (found.source[0][amodal[0] & ~never] > 0).all()
     tiny = boxes(*[(20, 20, 4, 4)] * 3)
-    assert (look_afar(tiny[:1], 0, tiny, tiny, 32).source == -1).all()
+    assert (match_by_outline(tiny[:1], 0, tiny, tiny, 32).source == -1).all()
     none = torch.zeros_like(amodal)
-    assert (look_afar(none[:1], 0, none, none, 32).source == -1).all()
+    assert (match_by_outline(none[:1], 0, none, none, 32).source == -1).all()
 
 
 def test_masks_laid_upon_each_other_are_compared_like_sets() -> None:

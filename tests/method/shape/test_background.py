@@ -6,17 +6,19 @@ from torch import Tensor
 
 from scenes.hidden_clips import Scene, scene
 from voin.method.motion import DIS
-from voin.method.shape.background import RestConfig, find_rest, leave_rest
+from voin.method.shape.background import RestConfig, find_static_background, remove_static_background
 
 SIZE = (128, 128)
 FRAMES = 14
 
 
 def rest_of(clip: Scene, visible: Tensor, hidden: Tensor, frames: Tensor | None = None) -> Tensor:
-    """What `leave_rest` leaves of `hidden` (1, t, 1, h, w)."""
+    """What `remove_static_background` leaves of `hidden` (1, t, 1, h, w)."""
     frames = clip.frames if frames is None else frames
     forward, backward = DIS(finest=1)(frames)
-    return leave_rest(hidden[0, :, 0] > 0.5, find_rest(frames[0], visible[0], forward[0], backward[0]))
+    return remove_static_background(
+        hidden[0, :, 0] > 0.5, find_static_background(frames[0], visible[0], forward[0], backward[0])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +65,10 @@ def test_short_clips_and_clips_without_anything_hidden_stay(parked: Scene) -> No
 def test_rest_has_the_size_of_the_frames_and_is_the_same_backward_in_time(parked: Scene) -> None:
     forward, backward = DIS(finest=1)(parked.frames)
     frames, visible = parked.frames[0], parked.visible[0]
-    found = find_rest(frames, visible, forward[0], backward[0])
+    found = find_static_background(frames, visible, forward[0], backward[0])
     assert found.shape == (40, *SIZE)
     assert found.any()
-    turned = find_rest(frames.flip(0), visible.flip(0), backward[0].flip(0), forward[0].flip(0))
+    turned = find_static_background(frames.flip(0), visible.flip(0), backward[0].flip(0), forward[0].flip(0))
     assert (turned.flip(0) != found).float().mean() < 0.01
 
 

@@ -125,16 +125,18 @@ def compare_band(
     )
 
 
-def calibrate(bands: Sequence[Band | None], reach_frames: int, config: BlendConfig) -> Float[Tensor, " distances"]:
+def calibrate(
+    bands: Sequence[Band | None], max_distance_frames: int, config: BlendConfig
+) -> Float[Tensor, " distances"]:
     """Measure how much of a propagated pixel's detail is right, by the number of frames it comes from.
 
     The share a that minimises |real - a predicted|^2 over the band: near 1 for a rigid object, near 0 where the flow
     is off.
 
     Returns:
-        (reach_frames + 1,) in [0, 1], falling with distance in time.
+        (max_distance_frames + 1,) in [0, 1], falling with distance in time.
     """
-    distance = torch.arange(reach_frames + 1)
+    distance = torch.arange(max_distance_frames + 1)
     agree, power = torch.zeros(len(distance)), torch.zeros(len(distance))
     for band in bands:
         if band is not None:

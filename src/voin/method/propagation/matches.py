@@ -1,4 +1,4 @@
-"""Sources from afar: where no track leads, a frame in which the whole object has the same outline.
+"""Matches by outline: where no track leads, a frame in which the whole object has the same outline.
 
 Flow cannot be followed through a long occlusion, nor when an object comes near and grows. But where two amodal masks,
 laid upon each other, are alike, the object is most often seen from the same side, and what is hidden here may be seen
@@ -23,7 +23,7 @@ _LEAST_SHARE = 0.02  # of the pixels looked for; a frame that shows less is pass
 
 
 @dataclass(frozen=True)
-class AfarConfig:
+class OutlineMatchConfig:
     """When a frame from afar is taken.
 
     Args:
@@ -37,13 +37,13 @@ class AfarConfig:
     confidence: float = 0.05
 
 
-def look_afar(
+def match_by_outline(
     lost: Bool[Tensor, "n h w"],
     first: int,
     sources: Bool[Tensor, "t h w"],
     amodal: Bool[Tensor, "t h w"],
-    reach_frames: int,
-    config: AfarConfig = AfarConfig(),
+    max_distance_frames: int,
+    config: OutlineMatchConfig = OutlineMatchConfig(),
 ) -> Tracks:
     """Look for `lost` pixels at the same place of the object in frames in which it has the same outline.
 
@@ -52,7 +52,7 @@ def look_afar(
         first: see there.
         sources: pixels that may be taken.
         amodal: the whole object.
-        reach_frames: how many frames away a source may lie.
+        max_distance_frames: how many frames away a source may lie.
         config: see there.
 
     Returns:
@@ -68,7 +68,7 @@ def look_afar(
     for i in lost.flatten(1).any(dim=1).nonzero()[:, 0].tolist():
         here = i + first
         gap = (time - here).abs()
-        fit = (alike[here] >= config.alike) & (gap > 0) & (gap <= reach_frames)
+        fit = (alike[here] >= config.alike) & (gap > 0) & (gap <= max_distance_frames)
         if not fit.any():
             continue
         score = torch.where(fit, alike[here] - 0.1 * gap / config.patience_frames, -torch.inf)

@@ -13,7 +13,7 @@ from torch import Tensor
 from voin.core.morphology import grow
 from voin.core.types import Flows, Frames, Masks
 from voin.method.propagation.blend import BlendConfig, calibrate, compare_band, correct_shade, draw, rate, split_detail
-from voin.method.propagation.matches import look_afar
+from voin.method.propagation.matches import match_by_outline
 from voin.method.propagation.tracks import PropagationConfig, Tracks, track
 
 
@@ -68,7 +68,7 @@ def propagate(
     shade, detail = split_detail(pictures, clear, blend.detail * size / 256)
     width = max(round(blend.band * size / 256), 2)
     bands = [compare_band(shade, detail, clear, each, width) for each in tracks]
-    share = calibrate(bands, propagation.reach_frames, blend)
+    share = calibrate(bands, propagation.max_distance_frames, blend)
     # What comes from afar has no track that could be rated by its length.
     tracks = (*(rate(each, share) for each in tracks), afar)
     bands.append(compare_band(shade, detail, clear, afar, width))
@@ -124,7 +124,7 @@ def _track(
     """Follow the flow both ways, and look afar for what is not found so."""
     look = (grow(amodal - visible > 0.05, 1) & grow(hidden > 0.5, 2))[wanted.start : wanted.stop]
     # Sources keep away from the occluder, whose colours bleed into its rim.
-    sources = (visible > 0.95) & ~grow(hidden > 0.5, config.guard)
+    sources = (visible > 0.95) & ~grow(hidden > 0.5, config.source_margin)
     tracks = track(forward, backward, look, wanted.start, sources, grow(amodal > 0.5, 1), config)
     lost = look.cpu() & (tracks[0].source < 0) & (tracks[1].source < 0)
-    return tracks, look_afar(lost, wanted.start, sources, amodal > 0.5, config.reach_frames)
+    return tracks, match_by_outline(lost, wanted.start, sources, amodal > 0.5, config.max_distance_frames)

@@ -23,16 +23,16 @@ class PropagationConfig:
     """When a track is followed and believed.
 
     Args:
-        cycle: largest forward-backward error of a link, in pixels of a 320-pixel-wide picture (paper 3.3: 5 pixels).
-        doubt: error of a link by which confidence falls to 1/e, in such pixels; errors of several links add up squared.
-        reach_frames: how many frames away a source may lie.
-        guard: sources keep this distance from the occluder's rim, where its colours bleed in (working pixels).
+        max_cycle_error: largest forward-backward error of a link, in pixels of a 320-pixel-wide picture (paper 3.3: 5).
+        cycle_sigma: error of a link by which confidence falls to 1/e, in such pixels; errors of links add up squared.
+        max_distance_frames: how many frames away a source may lie.
+        source_margin: sources keep this distance from the occluder's rim, where its colours bleed in (working pixels).
     """
 
-    cycle: float = 5.0
-    doubt: float = 3.0
-    reach_frames: int = 32
-    guard: int = 2
+    max_cycle_error: float = 5.0
+    cycle_sigma: float = 3.0
+    max_distance_frames: int = 32
+    source_margin: int = 2
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,19 @@ def track(
 def _follow(there, back, wanted, first: int, sources, amodal, config: PropagationConfig, step: int) -> Tracks:
     """Follow one direction of time: `there` leaves each frame that way, `back` leads back to it."""
     n, h, w = wanted.shape
-    limit, unit = config.cycle * w / 320, config.doubt * w / 320
+    limit, unit = config.max_cycle_error * w / 320, config.cycle_sigma * w / 320
     source = torch.full_like(wanted, -1, dtype=torch.int16)
     displacement = there.new_zeros(n, 2, h, w)
     confidence = there.new_zeros(n, h, w)
     start, row, column = wanted.nonzero(as_tuple=True)
     at = start + first
     x, y = column.to(there), row.to(there)
-    doubt = torch.zeros_like(x)
-    for _ in range(config.reach_frames):
+    squared_error = torch.zeros_like(x)
+    for _ in range(config.max_distance_frames):
         link = at if step == 1 else at - 1  # the pair of frames that is crossed
         alive = (link >= 0) & (link < len(there))
-        start, row, column, at, x, y, doubt, link = (
-            each[alive] for each in (start, row, column, at, x, y, doubt, link)
+        start, row, column, at, x, y, squared_error, link = (
+            each[alive] for each in (start, row, column, at, x, y, squared_error, link)
         )
         if len(start) == 0:
             break
@@ -104,7 +104,7 @@ def _follow(there, back, wanted, first: int, sources, amodal, config: Propagatio
         x, y, at = x + flow[:, 0], y + flow[:, 1], at + step
         # Paper 3.3: the forward-backward check, link by link.
         error = torch.hypot(*(flow + sample_points(back, link, x, y)).unbind(dim=1))
-        doubt = doubt + (error / unit) ** 2
+        squared_error = squared_error + (error / unit) ** 2
         near_x, near_y = x.round().long(), y.round().long()
         inside = (near_x >= 0) & (near_x < w) & (near_y >= 0) & (near_y < h)
         place = (at, near_y.clamp(0, h - 1), near_x.clamp(0, w - 1))
@@ -114,7 +114,9 @@ def _follow(there, back, wanted, first: int, sources, amodal, config: Propagatio
         source[here] = at[arrived].to(source.dtype)
         displacement[here[0], 0, here[1], here[2]] = x[arrived] - column[arrived]
         displacement[here[0], 1, here[1], here[2]] = y[arrived] - row[arrived]
-        confidence[here] = torch.exp(-doubt[arrived])
+        confidence[here] = torch.exp(-squared_error[arrived])
         on = alive & ~arrived
-        start, row, column, at, x, y, doubt = (each[on] for each in (start, row, column, at, x, y, doubt))
+        start, row, column, at, x, y, squared_error = (
+            each[on] for each in (start, row, column, at, x, y, squared_error)
+        )
     return Tracks(first, source.cpu(), displacement.cpu(), confidence.cpu())

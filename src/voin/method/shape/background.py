@@ -20,11 +20,11 @@ from voin.core.morphology import grow, shrink
 from voin.core.resample import halve
 from voin.method.affine import (
     OFFSETS,
-    carry,
+    align,
     chain_motions,
     chain_scene,
-    find_calm,
     fit_motions,
+    flow_consistency,
     pair_frames,
     rim_trust,
 )
@@ -55,7 +55,7 @@ class RestConfig:
     thin: int = 3
 
 
-def leave_rest(
+def remove_static_background(
     hidden: Bool[Tensor, "t h w"], rest: Bool[Tensor, "t h w"], config: RestConfig = RestConfig()
 ) -> Bool[Tensor, "t h w"]:
     """Take what is background at `rest` out of the hidden part, and the rim that is left of it."""
@@ -66,7 +66,7 @@ def leave_rest(
     return left & (firm | ~grow(rest & hidden, 4 * thin))
 
 
-def find_rest(
+def find_static_background(
     frames: Float[Tensor, "t 3 h w"],
     visible: Float[Tensor, "t 1 h w"],
     forward: Float[Tensor, "s 2 h w"],
@@ -86,7 +86,7 @@ def find_rest(
         return torch.zeros_like(visible[:, 0], dtype=torch.bool)
     # Motions are fitted at half of the size, colours compared at a quarter.
     forward, backward, half = (halve(x) for x in (forward / 2, backward / 2, visible))
-    calm, trust = find_calm(forward, backward), rim_trust(half, 8 * half.shape[-1] / 256)
+    calm, trust = flow_consistency(forward, backward), rim_trust(half, 8 * half.shape[-1] / 256)
     own = chain_motions(*fit_motions(forward, backward, trust, calm), half.shape[-1])
     scene, small = chain_scene(forward, backward, half, calm), halve(half)
     # A plain colour may also be that of the wall behind which a moving object's legs are hidden.
@@ -107,7 +107,7 @@ def _stays(
 ) -> Bool[Tensor, "t 1 y x"]:
     """Compare each pixel with what other frames show at the same place of the object."""
     met, away, same = (torch.zeros_like(small) for _ in range(3))
-    for _, here, _, there in carry(torch.cat([small, smooth, torch.ones_like(small)], dim=1), chain, config.offsets):
+    for _, here, _, there in align(torch.cat([small, smooth, torch.ones_like(small)], dim=1), chain, config.offsets):
         inside = (there[:, 4:] > 0.99).to(small)
         absent = inside * (there[:, :1] < 0.1)
         difference = (there[:, 1:4] - smooth[here]).abs().amax(dim=1, keepdim=True)
@@ -141,7 +141,7 @@ def _is_often(
 ) -> Bool[Tensor, "t 1 y x"]:
     """Say where background was found in enough other frames: whatever passes there now hides no object."""
     met, times = (torch.zeros_like(found, dtype=torch.float32) for _ in range(2))
-    for _, here, _, there in carry(torch.cat([found, torch.ones_like(found)], dim=1).float(), chain, config.offsets):
+    for _, here, _, there in align(torch.cat([found, torch.ones_like(found)], dim=1).float(), chain, config.offsets):
         met[here] += there[:, 1:]
         times[here] += there[:, :1]
     return times > config.often * met.clamp(min=1)

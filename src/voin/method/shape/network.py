@@ -22,7 +22,7 @@ from voin.core.errors import ValueRefusal
 from voin.core.resample import enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.method.shape.attention import Sizes, TransformerLayer
-from voin.method.shape.background import RestConfig, find_rest, leave_rest
+from voin.method.shape.background import RestConfig, find_static_background, remove_static_background
 
 Maps = Float[Tensor, "n c h w"]
 
@@ -300,8 +300,10 @@ class NetworkShape:
         hidden = (whole > 0.5) & (visible <= 0.5)
         if not hidden.any():
             return whole
-        rest = [find_rest(*clip, self.rest) for clip in zip(frames, visible, forward, backward, strict=True)]
-        left = [leave_rest(*masks, self.rest) for masks in zip(hidden[:, :, 0], rest, strict=True)]
+        rest = [
+            find_static_background(*clip, self.rest) for clip in zip(frames, visible, forward, backward, strict=True)
+        ]
+        left = [remove_static_background(*masks, self.rest) for masks in zip(hidden[:, :, 0], rest, strict=True)]
         return torch.where(hidden & ~torch.stack(left)[:, :, None], visible, whole)
 
     def _complete(self, frames: Frames, visible: Masks, category: str | None) -> Masks:

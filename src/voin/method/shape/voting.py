@@ -17,7 +17,7 @@ from torch import Tensor
 from voin.core.morphology import grow, shrink
 from voin.core.resample import halve
 from voin.core.types import Flows, Frames, Masks
-from voin.method.affine import OFFSETS, carry, chain_motions, chain_scene, find_calm, fit_motions, rim_trust
+from voin.method.affine import OFFSETS, align, chain_motions, chain_scene, fit_motions, flow_consistency, rim_trust
 from voin.method.gaps import close_gaps
 
 
@@ -89,7 +89,7 @@ class VotedShape:
         # Voting works at a quarter of the size, its motions are fitted at half: it needs no more.
         forward, backward, half, picture = (halve(x) for x in (forward / 2, backward / 2, visible, frames))
         scale = half.shape[-1] / 256
-        calm = find_calm(forward, backward)
+        calm = flow_consistency(forward, backward)
         trust = rim_trust(half, 8 * scale)
         there, back = fit_motions(forward, backward, trust, calm)
         lack = close_gaps(picture, half, there)
@@ -116,7 +116,7 @@ class VotedShape:
         # A frame votes as strongly as it saw much of the object.
         strength = area / area.max().clamp(min=1e-6)
         total, weights = torch.zeros_like(small), torch.zeros_like(small)
-        for offset, here, there, carried in carry(torch.cat([small, 1 - hidden], dim=1), chain, self.config.offsets):
+        for offset, here, there, carried in align(torch.cat([small, 1 - hidden], dim=1), chain, self.config.offsets):
             weight = torch.exp(torch.tensor(-abs(offset) / self.config.patience_frames))
             weight = (weight * strength[there]).view(-1, 1, 1, 1)
             total[here] += weight * carried[:, :1]
@@ -140,7 +140,7 @@ class VotedShape:
         # Where the object may be hidden, what is seen is the occluder and tells nothing about the background.
         outside = (~grow(small.maximum(votes)[:, 0] >= 0.5 * self.config.quorum, 1))[:, None].to(small)
         covered, same, compared = (torch.zeros_like(small) for _ in range(3))
-        for _, here, _, carried in carry(torch.cat([core, outside, smooth], dim=1), chain, self.config.offsets):
+        for _, here, _, carried in align(torch.cat([core, outside, smooth], dim=1), chain, self.config.offsets):
             covered[here] = covered[here].maximum(carried[:, :1])
             comparable = (carried[:, 1:2] > 0.99).to(small)
             difference = (carried[:, 2:] - smooth[here]).abs().amax(dim=1, keepdim=True)
