@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import pytest
 
-from voin.core.config import edit, from_json, paths, to_json
+from voin.core.config import Checked, edit, from_json, paths, setting, to_json
+from voin.core.errors import ValueRefusal
 
 
 @dataclass(frozen=True)
@@ -154,3 +156,39 @@ def test_a_config_of_unknown_types_is_a_mistake_of_the_program() -> None:
 
     with pytest.raises(TypeError, match="must be one type, or one and None"):
         from_json(Odd, {"either": 1})
+
+
+# --- declared settings
+
+
+@dataclass(frozen=True)
+class Declared(Checked):
+    size: int = setting(4, "How large.", unit="pixels", least=1, most=8)
+    share: tuple[float, ...] = setting((0.5,), "How much of each.", above=0, below=1)
+    kind: Literal["mov", "webm"] = "mov"
+
+    def check(self) -> None:
+        if self.size == 7:
+            raise ValueRefusal("size is 7", "it must not be unlucky", "take 6")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"size": 0}, "size is 0; it must be finite, at least 1 and at most 8; leave it out for 4"),
+        ({"size": 9}, "at most 8"),
+        ({"share": (0.5, 1.0)}, "above 0 and below 1"),
+        ({"share": (float("nan"),)}, "finite"),
+        ({"kind": "gif"}, "kind is 'gif'; it must be one of mov, webm; leave it out for mov"),
+        ({"size": 7}, "unlucky"),
+    ],
+)
+def test_a_value_outside_its_declaration_is_refused_when_it_is_made(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueRefusal, match=re.escape(said)):
+        Declared(**values)
+
+
+def test_a_value_at_its_limit_is_taken_and_its_help_stands_in_the_field() -> None:
+    assert Declared(size=8, share=(0.01, 0.99), kind="webm").size == 8
+    told = {each.name: each.metadata.get("help") for each in fields(Declared)}
+    assert told == {"size": "How large.", "share": "How much of each.", "kind": None}

@@ -12,14 +12,98 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from voin.core.errors import ValueRefusal
 
 Config = TypeVar("Config")
+Number = int | float
 _NONE = type(None)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The numbers that a setting may have; each item of a tuple, too."""
+
+    least: Number | None = None
+    most: Number | None = None
+    above: Number | None = None
+    below: Number | None = None
+
+    def hold(self, number: Number) -> bool:
+        """Return whether a number lies within them and is finite."""
+        return (
+            math.isfinite(number)
+            and (self.least is None or number >= self.least)
+            and (self.most is None or number <= self.most)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+
+    def __str__(self) -> str:
+        words = {"least": "at least", "most": "at most", "above": "above", "below": "below"}
+        given = {word: getattr(self, name) for name, word in words.items()}
+        return " and ".join(f"{word} {limit:g}" for word, limit in given.items() if limit is not None)
+
+
+def setting(
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    factory: Callable[[], Any] | None = None,
+    unit: str = "",
+    least: Number | None = None,
+    most: Number | None = None,
+    above: Number | None = None,
+    below: Number | None = None,
+    **more: Any,
+) -> Any:
+    """Declare a field of a dataclass once, with all that is said of it anywhere.
+
+    Args:
+        default: its value; none: it must be given.
+        help: one sentence for users.
+        factory: makes the default, where that is itself a config.
+        unit: of the number, for users.
+        least: smallest number allowed.
+        most: largest number allowed.
+        above: number that it must exceed.
+        below: number that it must stay under.
+        more: further metadata, for those that make options, controls and pages of it.
+    """
+    metadata = {"help": help, "unit": unit, "limits": Limits(least, most, above, below), **more}
+    if factory is not None:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class Checked:
+    """A dataclass that checks its values when it is made: numbers against their limits, words against their Literal."""
+
+    def __post_init__(self) -> None:
+        for name, (kind, declared) in _declared(type(self)).items():
+            value = getattr(self, name)
+            words = get_args(kind) if get_origin(kind) is Literal else ()
+            limits = declared.metadata.get("limits", Limits())
+            numbers = [item for item in (value if isinstance(value, tuple) else (value,)) if type(item) in (int, float)]
+            fits = (not words or value in words) and all(limits.hold(number) for number in numbers)
+            if not fits:
+                must = f"it must be one of {', '.join(map(str, words))}" if words else f"it must be finite, {limits}"
+                left = "" if declared.default is MISSING else f"leave it out for {declared.default}"
+                raise ValueRefusal(f"{name} is {value!r}", must.rstrip(", "), left or "correct it")
+        self.check()
+
+    def check(self) -> None:
+        """Refuse values that do not fit each other; for subclasses."""
+
+
+@cache
+def _declared(kind: type) -> dict[str, tuple[Any, Field[Any]]]:
+    hints = typing.get_type_hints(kind)
+    return {each.name: (hints[each.name], each) for each in fields(kind)}  # type: ignore[arg-type]
 
 
 def edit(config: Config, changes: Iterable[str]) -> Config:
