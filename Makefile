@@ -6,13 +6,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+SITE ?= site
 
 # Tried in this order when PYTHON is not given.
 CANDIDATES := python3.11 python3.12 python3.13 python3 python
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint types format setup clean
+.PHONY: help demo test slow lint types format docs setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,12 +40,15 @@ format: $(VENV)/.dev ## Put the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.dev ## Build the documentation into site/, strictly: begin at site/index.html
+	$(BIN)/mkdocs build --quiet --strict --site-dir $(abspath $(SITE))
+
 setup: $(VENV)/.dev ## Set up the virtual environment for work on voin
 
 clean: ## Remove what make and the tests made, the virtual environment too
 	@# Only what is a virtual environment: VENV may name anything.
 	if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	rm -rf build dist demo-out .pytest_cache .ruff_cache
+	rm -rf build dist demo-out $(SITE) .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is as old as the last install; a changed pyproject.toml installs again.
@@ -55,7 +59,7 @@ $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "Installing voin and its tools: torch with its libraries is a few GB, some minutes"
-	$(BIN)/python -m pip install --editable ".[demo,dev,raft,eval,train,web,sam2]"
+	$(BIN)/python -m pip install --editable ".[demo,dev,docs,raft,eval,train,web,sam2]"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/pyvenv.cfg:

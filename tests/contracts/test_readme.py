@@ -1,4 +1,4 @@
-"""Every command that the documents show is real; those of README.md are run, on a tiny clip."""
+"""Every command that the documents show is real; those of README.md and docs/start are run, on a tiny clip."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from sets import voi_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+# What a newcomer copies.
+FIRST = [README, *sorted((ROOT / "docs" / "start").glob("*.md"))]
 # Run as they stand. The others take long (demo, bench, those that need weights): their options are checked.
 QUICK = {"complete", "mask", "doctor", "data", "evaluate"}
 SLOW_OPTIONS = {"raft-small", "raft-large", "--raft-weights", "--lpips-weights", "cuda"}
 # Programs of the shell that a document may show without our having anything to check.
-FOREIGN = {"cd", "git", "source", "open", "xdg-open", "pre-commit", "export"}
+FOREIGN = {"cd", "cp", "mkdir", "git", "source", "open", "xdg-open", "pre-commit", "export"}
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -45,7 +47,7 @@ def commands(block: str) -> list[list[str]]:
 
 def cases(documents: list[Path]) -> list[Any]:
     return [
-        pytest.param(words, id=f"{path.name}: {shlex.join(words)}")
+        pytest.param(words, id=f"{path.relative_to(ROOT)}: {shlex.join(words)}")
         for path in documents
         for block in blocks(path, "bash")
         for words in commands(block)
@@ -145,15 +147,15 @@ def is_quick(words: list[str]) -> bool:
     )
 
 
-@pytest.mark.parametrize("block", [b for b in blocks(README, "bash") if any(map(is_quick, commands(b)))])
-def test_the_quick_commands_of_the_readme_run(block: str, folder: Path) -> None:
+@pytest.mark.parametrize("block", [b for path in FIRST for b in blocks(path, "bash") if any(map(is_quick, commands(b)))])
+def test_the_quick_commands_that_a_newcomer_copies_run(block: str, folder: Path) -> None:
     for words in filter(is_quick, commands(block)):
         done = run([sys.executable, "-m", *words], folder)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("block", blocks(README, "python"))
-def test_the_python_of_the_readme_runs(block: str, folder: Path) -> None:
+@pytest.mark.parametrize("block", [block for path in FIRST for block in blocks(path, "python")])
+def test_the_python_that_a_newcomer_copies_runs(block: str, folder: Path) -> None:
     done = run([sys.executable, "-c", block], folder)
     assert done.returncode == 0, done.stdout + done.stderr
 

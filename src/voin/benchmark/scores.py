@@ -1,6 +1,6 @@
 """The scores of one clip, frame by frame, and their averages over a set.
 
-The rules stand in `docs/metrics.md`. What decides which frames count is the truth alone, so that all methods are
+The rules stand in `docs/guides/metrics.md`. What decides which frames count is the truth alone, so that all methods are
 averaged over the same frames; what a method fails to give takes the value of doing nothing.
 """
 

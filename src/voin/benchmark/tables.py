@@ -188,7 +188,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         "",
         f"{own['clips']} clips, {own['frames']} frames of the VOI set `{Path(own['path']).name}`{split} "
         f"(seed {own['seed']}, manifest `{own['manifest'][:12]}`), voin {results['voin']}. "
-        "The rules stand in `docs/metrics.md`.",
+        "The rules stand in `docs/guides/metrics.md`.",
         *([""] + [f"- {note}." for note in results["notes"]] if results["notes"] else []),
     ]
     for setting in results["tables"]:

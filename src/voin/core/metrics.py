@@ -1,7 +1,7 @@
 """Compare one frame, mask or pair of frames with the truth: the numbers of the benchmark.
 
 Each function is one rule, on 8-bit pictures of the same size. Which frames count, and how they are averaged, stands in
-`scores.py`; all the rules in words, and why they are so, in `docs/metrics.md`.
+`scores.py`; all the rules in words, and why they are so, in `docs/guides/metrics.md`.
 """
 
 from __future__ import annotations
