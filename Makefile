@@ -41,7 +41,7 @@ format: $(VENV)/.dev ## Put the code into form
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev ## Build the documentation into site/, strictly: begin at site/index.html
-	$(BIN)/mkdocs build --quiet --strict --site-dir $(abspath $(SITE))
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir $(abspath $(SITE))
 
 setup: $(VENV)/.dev ## Set up the virtual environment for work on voin
 

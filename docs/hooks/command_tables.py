@@ -46,7 +46,7 @@ def _command(words: list[str], command: Any) -> str:
     for panel in dict.fromkeys(each.rich_help_panel or "Options" for each in options):
         rows = [
             [
-                ", ".join(map(_code, each.opts)),
+                ", ".join(map(_code, [*each.opts, *each.secondary_opts])),
                 _values(each, kinds),
                 _default(each),
                 _help(each),
@@ -89,6 +89,8 @@ def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
     value = parameter.default
+    if parameter.secondary_opts:
+        return _code((parameter.opts if value else parameter.secondary_opts)[0])
     return "" if value is None or value is False or value in ((), []) or not parameter.show_default else _code(value)
 
 

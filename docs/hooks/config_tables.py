@@ -34,7 +34,9 @@ def meanings(config: type) -> dict[str, str]:
     body = re.search(r"^(?:Args|Attributes):\n((?:    .*\n?|\n)+)", text, re.MULTILINE)
     found = re.findall(r"^    (\w+): ((?:.+\n?)(?:     +.+\n?)*)", body[1] if body else "", re.MULTILINE)
     told = {name: " ".join(words.split()) for name, words in found}
-    return {each.name: each.metadata.get("help") or told.get(each.name, "") for each in fields(config)}
+    found = {each.name: each.metadata.get("help") or told.get(each.name, "") for each in fields(config)}
+    units = {each.name: each.metadata.get("unit") for each in fields(config)}
+    return {name: f"{words} ({units[name]})" if units[name] else words for name, words in found.items()}
 
 
 def _table(module: ModuleType, config: type) -> str:

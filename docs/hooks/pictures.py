@@ -56,12 +56,13 @@ class Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
             f'font-family="system-ui, sans-serif" fill="{INK}">',
             f"<title>{escape(title)}</title>",
-            '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
-            f'<path d="M0 0 10 5 0 10z" fill="{SOFT}"/></marker></defs>',
+            '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
+            f'orient="auto"><path d="M0 0 10 5 0 10z" fill="{SOFT}"/></marker></defs>',
             f'<rect width="{width}" height="{height}" rx="10" fill="{PAPER}"/>',
         ]
 
     def box(self, x: float, y: float, w: float, h: float, fill: str) -> None:
+        """Draw an empty box."""
         self.lines.append(
             f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" rx="8" fill="{fill}" stroke="#c3cad6"/>'
         )
@@ -77,12 +78,14 @@ class Drawing:
         anchor: str = "start",
         soft: bool = False,
     ) -> None:
+        """Write a line."""
         weight = ' font-weight="600"' if bold else ""
         colour = f' fill="{SOFT}"' if soft else ""
         style = f'font-size="{size:g}" text-anchor="{anchor}"{weight}{colour}'
         self.lines.append(f'<text x="{x:g}" y="{y:g}" {style}>{escape(words)}</text>')
 
     def arrow(self, *points: tuple[float, float]) -> None:
+        """Draw a line through points, with a tip at its end."""
         path = " ".join(f"{x:g},{y:g}" for x, y in points)
         self.lines.append(
             f'<polyline points="{path}" fill="none" stroke="{SOFT}" stroke-width="1.8" marker-end="url(#tip)"/>'
@@ -97,6 +100,7 @@ class Drawing:
             self.text(middle, top + 17 + 14.5 * i, line, 11.5, anchor="middle", soft=True)
 
     def svg(self) -> str:
+        """Return the file's text."""
         return "\n".join([*self.lines, "</svg>"]) + "\n"
 
 

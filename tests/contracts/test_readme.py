@@ -23,8 +23,7 @@ from sets import voi_sources
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 DOCUMENTS = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-# What a newcomer copies.
-FIRST = [README, *sorted((ROOT / "docs" / "start").glob("*.md"))]
+START = sorted((ROOT / "docs" / "start").glob("*.md"))
 # Run as they stand. The others take long (demo, bench, those that need weights): their options are checked.
 QUICK = {"complete", "mask", "doctor", "data", "evaluate"}
 SLOW_OPTIONS = {"raft-small", "raft-large", "--raft-weights", "--lpips-weights", "cuda"}
@@ -147,14 +146,18 @@ def is_quick(words: list[str]) -> bool:
     )
 
 
-@pytest.mark.parametrize("block", [b for path in FIRST for b in blocks(path, "bash") if any(map(is_quick, commands(b)))])
+# A block of README.md stands by itself, a page of docs/start goes on from block to block.
+COPIED = [*blocks(README, "bash"), *("".join(blocks(path, "bash")) for path in START)]
+
+
+@pytest.mark.parametrize("block", [block for block in COPIED if any(map(is_quick, commands(block)))])
 def test_the_quick_commands_that_a_newcomer_copies_run(block: str, folder: Path) -> None:
     for words in filter(is_quick, commands(block)):
         done = run([sys.executable, "-m", *words], folder)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("block", [block for path in FIRST for block in blocks(path, "python")])
+@pytest.mark.parametrize("block", [block for path in [README, *START] for block in blocks(path, "python")])
 def test_the_python_that_a_newcomer_copies_runs(block: str, folder: Path) -> None:
     done = run([sys.executable, "-c", block], folder)
     assert done.returncode == 0, done.stdout + done.stderr
