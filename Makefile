@@ -41,7 +41,8 @@ format: $(VENV)/.dev ## Put the code into form
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev ## Build the documentation into site/, strictly: begin at site/index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir $(abspath $(SITE))
+	@# Without --quiet, which would hide broken links from --strict, too.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(abspath $(SITE))
 
 setup: $(VENV)/.dev ## Set up the virtual environment for work on voin
 
