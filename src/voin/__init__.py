@@ -14,8 +14,8 @@ from voin.core import __version__
 if TYPE_CHECKING:
     from voin.benchmark.evaluate import evaluate
     from voin.jobs.complete import complete
-    from voin.jobs.mask import MaskOptions, mask
-    from voin.jobs.options import CompleteOptions
+    from voin.jobs.mask import mask
+    from voin.jobs.options import CompleteOptions, MaskOptions
     from voin.method.load import load
     from voin.method.pipeline import Completion, Inpainter
     from voin.tracking.prompts import Prompt
@@ -40,7 +40,7 @@ _HOME = {
     "CompleteOptions": "voin.jobs.options",
     "Completion": "voin.method.pipeline",
     "Inpainter": "voin.method.pipeline",
-    "MaskOptions": "voin.jobs.mask",
+    "MaskOptions": "voin.jobs.options",
     "Prompt": "voin.tracking.prompts",
     "complete": "voin.jobs.complete",
     "evaluate": "voin.benchmark.evaluate",

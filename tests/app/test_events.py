@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 
-from voin.app.events import parts_for, told
+from voin.app.events import message_parts, page_error
 from voin.app.readers import FaultError
 from voin.core.errors import ValueRefusal
 from voin.io.images import read_picture
@@ -15,8 +15,8 @@ from voin.io.images import read_picture
 
 def test_a_refusal_is_told_in_its_parts(caplog: pytest.LogCaptureFixture) -> None:
     error = ValueRefusal("the video is <b>blue</b>", "it must be green", "paint it")
-    assert parts_for(error) == ["the video is <b>blue</b>", "it must be green", "paint it"]
-    shown = told(error)
+    assert message_parts(error) == ["the video is <b>blue</b>", "it must be green", "paint it"]
+    shown = page_error(error)
     assert "<b>The video is &lt;b&gt;blue&lt;/b&gt;.</b><br>It must be green.<br>Paint it." in shown.message
     assert not shown.print_exception
     assert caplog.records == []
@@ -25,13 +25,13 @@ def test_a_refusal_is_told_in_its_parts(caplog: pytest.LogCaptureFixture) -> Non
 def test_an_error_of_the_system_is_told_with_advice(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="absent") as caught:
         read_picture(tmp_path / "absent.png")
-    assert parts_for(caught.value)
+    assert message_parts(caught.value)
 
 
 @pytest.mark.parametrize("error", [KeyError("secret"), FaultError("Traceback: secret"), ValueError("secret")])
 def test_a_fault_is_logged_and_not_shown(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "voin.serve"):
-        text = told(error).message
+        text = page_error(error).message
     assert "secret" not in text
     assert "A fault in voin." in text
     assert "Please report it" in text

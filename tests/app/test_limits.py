@@ -11,7 +11,8 @@ from PIL import Image
 
 from fakes.fake_method import labels, save_labels
 from scenes.video_clips import COUNT, SIZE, encode
-from voin.app.limits import Limits, check_video, take_masks
+from voin.app.limits import check_video, take_masks
+from voin.app.options import Limits
 from voin.io.masks import open_masks
 from voin.io.video import VideoInfo, probe
 

@@ -10,6 +10,7 @@ import pytest
 
 from fakes.web_servers import Client, Served, serving, wait_until
 from scenes.video_clips import encode, pictures
+from voin.app.controls import COMPLETE_OPTIONS
 
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 CLIENTS, JOBS = 4, 5
@@ -31,7 +32,7 @@ def prepare(client: Client) -> None:
     client.do("click", "open-below", client.token, "clip.mp4")
     box = {"kind": "box", "frame": 0, "x": 20, "y": 12, "w": 60, "h": 56}
     client.do("input", "stage", client.token, "box", 24, data=box)
-    client.do("click", "track", client.token, "grabcut", "cpu", "none")
+    client.do("click", "track", client.token, "none", "grabcut", "cpu")
     wait_until(lambda: "tracked" in str(tick(client).get("mask-state")), 120)
 
 
@@ -41,8 +42,16 @@ def tick(client: Client) -> dict[str, object]:
 
 def start(client: Client, count: int) -> None:
     for _ in range(count):
-        chosen = ("classical", "dis", "cpu", 18, "", "none", "png", True, False, False)
-        client.do("click", "complete", client.token, *chosen)
+        given = {
+            "method": "classical",
+            "flow": "dis",
+            "device": "cpu",
+            "quality.crf": 18,
+            "category": "",
+            "cuts": "none",
+        }
+        given |= {"layer": "png", "save_confidence": True, "save_flow": False, "png": False}
+        client.do("click", "complete", client.token, *(given[name] for name in COMPLETE_OPTIONS))
 
 
 def finished(client: Client) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from voin.app.marks import Board, Marks, as_data_url, check_marks, marks_of_texts, painted_mask
+from voin.app.marks import MarkedFrames, Marks, as_data_url, check_marks, marks_of_texts, painted_mask
 
 SIZE = (40, 60)
 
@@ -84,41 +84,41 @@ def test_marks_make_a_prompt_once_they_say_what_the_object_is(mask: np.ndarray) 
 
 
 def test_each_step_can_be_undone() -> None:
-    board = Board()
-    board.add(3, (1, 2), on=True)
-    board.add(3, (4, 5), on=False)
-    board.put(7, Marks(box=(0, 0, 9, 9)))
-    board.clear(3)
-    assert list(board.frames) == [7]
-    board.clear()
-    assert board.frames == {}
-    board.undo()
-    board.undo()
-    assert (board.on(3).points, board.on(3).negative, list(board.frames)) == (((1, 2),), ((4, 5),), [3, 7])
+    marked = MarkedFrames()
+    marked.add(3, (1, 2), on=True)
+    marked.add(3, (4, 5), on=False)
+    marked.put(7, Marks(box=(0, 0, 9, 9)))
+    marked.clear(3)
+    assert list(marked.frames) == [7]
+    marked.clear()
+    assert marked.frames == {}
+    marked.undo()
+    marked.undo()
+    assert (marked.on(3).points, marked.on(3).negative, list(marked.frames)) == (((1, 2),), ((4, 5),), [3, 7])
     for _ in range(5):
-        board.undo()
-    assert board.frames == {}
+        marked.undo()
+    assert marked.frames == {}
 
 
 def test_a_point_that_is_marked_again_changes_sides() -> None:
-    board = Board()
-    board.add(0, (1, 2), on=True)
-    board.add(0, (1, 2), on=False)
-    assert (board.on(0).points, board.on(0).negative) == ((), ((1, 2),))
+    marked = MarkedFrames()
+    marked.add(0, (1, 2), on=True)
+    marked.add(0, (1, 2), on=False)
+    assert (marked.on(0).points, marked.on(0).negative) == ((), ((1, 2),))
 
 
 def test_only_marks_of_the_part_become_prompts() -> None:
-    board = Board()
+    marked = MarkedFrames()
     for frame in (2, 9, 5):
-        board.put(frame, Marks(box=(0, 0, 9, 9)))
-    board.add(6, (1, 1), on=False)
-    assert [prompt.frame for prompt in board.prompts(3, 10)] == [5, 9]
+        marked.put(frame, Marks(box=(0, 0, 9, 9)))
+    marked.add(6, (1, 1), on=False)
+    assert [prompt.frame for prompt in marked.prompts(3, 10)] == [5, 9]
     with pytest.raises(ValueError, match=r"no frame from 6 to 8 says what the object is; .*; draw one"):
-        board.prompts(6, 9)
+        marked.prompts(6, 9)
 
 
 def test_nobody_needs_so_many_points() -> None:
-    board = Board()
-    board.put(0, Marks(points=tuple((x, y) for x in range(20) for y in range(10))))
+    marked = MarkedFrames()
+    marked.put(0, Marks(points=tuple((x, y) for x in range(20) for y in range(10))))
     with pytest.raises(ValueError, match="frame 0 has more than 200 points"):
-        board.add(0, (30, 30), on=True)
+        marked.add(0, (30, 30), on=True)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from fakes.web_servers import STOP_SECONDS, Client, Served, as_file, serving, wait_until
 from scenes.video_clips import encode, pictures
 from voin.app import server as web
-from voin.app.server import ServeConfig, parse_auth
+from voin.app.options import ServeConfig, parse_auth
 from voin.cli import app as cli
 
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
@@ -158,7 +158,7 @@ def draw_and_track(client: Client) -> None:
     client.do("click", "open-below", client.token, "clip.mp4")
     box = {"kind": "box", "frame": 0, "x": 20, "y": 12, "w": 60, "h": 56}
     client.do("input", "stage", client.token, "box", 24, data=box)
-    client.do("click", "track", client.token, "grabcut", "cpu", "none")
+    client.do("click", "track", client.token, "none", "grabcut", "cpu")
 
 
 def test_two_users_do_not_see_each_others_files(served: Served, place: Path) -> None:

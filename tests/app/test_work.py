@@ -18,11 +18,11 @@ from voin.core.progress import Silent
 from voin.io.video import Quality, probe
 from voin.jobs import complete as complete_job
 from voin.jobs import mask as mask_job
-from voin.jobs.mask import MaskOptions
-from voin.jobs.options import CompleteOptions
+from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 from voin.method import load as methods
 from voin.tracking.prompts import Prompt, parse_prompt
 
+CLASSICAL = MethodOptions(method="classical")
 SIZE = (96, 128)
 
 
@@ -45,7 +45,7 @@ def run_command(line: str) -> None:
 def work(place: Path, **more: Any) -> Complete:
     (place / "job").mkdir()
     options = CompleteOptions(start=2, end=9, save_confidence=True, layer="png")
-    return Complete(place / "clip.mp4", "my clip.mp4", place / "given", place / "job", options, "classical", **more)
+    return Complete(place / "clip.mp4", "my clip.mp4", place / "given", place / "job", options, CLASSICAL, **more)
 
 
 def unpack(path: Path, out: Path) -> list[str]:
@@ -137,7 +137,8 @@ def test_every_option_of_the_page_comes_back_from_its_command(monkeypatch: pytes
         absent="error",
         skip_broken=True,
     )
-    job = Complete(Path("a.mp4"), "a.mp4", Path("m"), Path("f"), options, "classical", "raft-small", "cpu")
+    method = MethodOptions(method="classical", flow="raft-small", device="cpu")
+    job = Complete(Path("a.mp4"), "a.mp4", Path("m"), Path("f"), options, method)
     CliRunner().invoke(cli.app, shlex.split(job.command())[1:])
     assert seen == {"options": options, "load": (("classical",), "raft-small", "cpu")}
     job = Complete(Path("a.mp4"), "a.mp4", Path("m"), Path("f"), CompleteOptions())

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from fakes.fake_method import labels, save_labels
-from fakes.web_desks import studio_of
+from fakes.web_desks import workspace_of
 from scenes.video_clips import COUNT, encode, pictures
-from voin.app.limits import Limits
 from voin.app.marks import as_data_url
+from voin.app.options import Limits
 from voin.app.sessions import Sessions
 from voin.app.workspace import Workspace
+from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
+METHOD = MethodOptions(method="classical", device="cpu")
 SIZE = (96, 128)
 
 
@@ -39,10 +41,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def studio(sessions: Sessions, root: Path) -> Workspace:
-    studio = studio_of(sessions, root)
-    studio.choose_below_root("clip.mp4")
-    return studio
+def workspace(sessions: Sessions, root: Path) -> Workspace:
+    workspace = workspace_of(sessions, root)
+    workspace.choose_below_root("clip.mp4")
+    return workspace
 
 
 def uploaded(sessions: Sessions, path: Path) -> Path:
@@ -53,74 +55,85 @@ def uploaded(sessions: Sessions, path: Path) -> Path:
     return target
 
 
-def test_a_video_is_chosen_below_the_root(studio: Workspace) -> None:
-    assert studio.about() == "clip.mp4: 128x96, 12 frames, 25 frames/s"
-    assert (studio.start, studio.end, studio.frame) == (0, COUNT, 0)
+def test_a_video_is_chosen_below_the_root(workspace: Workspace) -> None:
+    assert workspace.about() == "clip.mp4: 128x96, 12 frames, 25 frames/s"
+    assert (workspace.start, workspace.end, workspace.frame) == (0, COUNT, 0)
 
 
 @pytest.mark.parametrize("name", ["../secret.mp4", "link.mp4", "/etc/passwd", "absent.mp4", None])
-def test_nothing_outside_the_root_can_be_chosen(studio: Workspace, name: object) -> None:
+def test_nothing_outside_the_root_can_be_chosen(workspace: Workspace, name: object) -> None:
     with pytest.raises(ValueError, match="is not in the folder that this server shows"):
-        studio.choose_below_root(name)
-    assert studio.name == "clip.mp4"  # as before
+        workspace.choose_below_root(name)
+    assert workspace.name == "clip.mp4"  # as before
 
 
 def test_without_a_root_nothing_of_the_server_can_be_chosen(sessions: Sessions) -> None:
     with pytest.raises(ValueError, match="this server shows no folder"):
-        studio_of(sessions).choose_below_root("clip.mp4")
+        workspace_of(sessions).choose_below_root("clip.mp4")
 
 
 def test_an_upload_is_chosen_by_its_own_name(sessions: Sessions, root: Path) -> None:
-    studio = studio_of(sessions)
-    studio.choose_upload(uploaded(sessions, root / "clip.mp4"))
-    assert studio.name == "clip.mp4"
-    assert studio.video.path.parent == studio.session.folder
+    workspace = workspace_of(sessions)
+    workspace.choose_upload(uploaded(sessions, root / "clip.mp4"))
+    assert workspace.name == "clip.mp4"
+    assert workspace.video.path.parent == workspace.session.folder
 
 
 def test_a_refused_upload_leaves_nothing_and_changes_nothing(sessions: Sessions, root: Path, tmp_path: Path) -> None:
-    studio = studio_of(sessions, root, Limits(pixels=100))
+    workspace = workspace_of(sessions, root, Limits(pixels=100))
     with pytest.raises(ValueError, match="at most 100 pixels"):
-        studio.choose_upload(uploaded(sessions, root / "clip.mp4"))
+        workspace.choose_upload(uploaded(sessions, root / "clip.mp4"))
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
     with pytest.raises(ValueError, match=r"cannot be read as a video .*; it must be a whole mp4"):
-        studio.choose_upload(uploaded(sessions, broken))
-    assert studio.info is None
-    assert list(studio.session.folder.iterdir()) == []
+        workspace.choose_upload(uploaded(sessions, broken))
+    assert workspace.info is None
+    assert list(workspace.session.folder.iterdir()) == []
 
 
 def test_before_there_is_a_video_everything_says_so(sessions: Sessions) -> None:
-    studio = studio_of(sessions)
-    verbs: list[Any] = [studio.about, studio.picture, studio.track, lambda: studio.trim(0, 1), lambda: studio.go(0)]
-    for verb in [*verbs, lambda: studio.draw({}), lambda: studio.type("", "", ""), lambda: studio.take_masks("x")]:
+    workspace = workspace_of(sessions)
+    verbs: list[Any] = [
+        workspace.about,
+        workspace.picture,
+        workspace.track,
+        lambda: workspace.trim(0, 1),
+        lambda: workspace.go(0),
+    ]
+    for verb in [
+        *verbs,
+        lambda: workspace.draw({}),
+        lambda: workspace.type("", "", ""),
+        lambda: workspace.take_masks("x"),
+    ]:
         with pytest.raises(ValueError, match="there is no video yet; one must be chosen first"):
             verb()
 
 
 @pytest.mark.parametrize("part", [(5, 5), (-1, 3), (0, 13), (7, 3), (None, 3), ("a", 3), (0.5, 3), (0, 1e400)])
-def test_a_part_that_is_none_is_refused(studio: Workspace, part: tuple[Any, Any]) -> None:
+def test_a_part_that_is_none_is_refused(workspace: Workspace, part: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"correct"):
-        studio.trim(*part)
-    assert (studio.start, studio.end) == (0, COUNT)
+        workspace.trim(*part)
+    assert (workspace.start, workspace.end) == (0, COUNT)
 
 
-def test_one_end_of_the_part_gives_way_to_the_other(studio: Workspace) -> None:
-    studio.trim(2, 5)
-    studio.trim_start(7)
-    assert (studio.start, studio.end) == (7, COUNT)
-    studio.trim_end(10)
-    studio.trim_end(4)
-    assert (studio.start, studio.end) == (0, 4)
-    studio.trim_start(1)
-    assert (studio.start, studio.end) == (1, 4)
-    for verb, value in ((studio.trim_start, COUNT), (studio.trim_end, 0), (studio.trim_end, COUNT + 1)):
+def test_one_end_of_the_part_gives_way_to_the_other(workspace: Workspace) -> None:
+    workspace.trim(2, 5)
+    workspace.trim_start(7)
+    assert (workspace.start, workspace.end) == (7, COUNT)
+    workspace.trim_end(10)
+    workspace.trim_end(4)
+    assert (workspace.start, workspace.end) == (0, 4)
+    workspace.trim_start(1)
+    assert (workspace.start, workspace.end) == (1, 4)
+    for verb, value in ((workspace.trim_start, COUNT), (workspace.trim_end, 0), (workspace.trim_end, COUNT + 1)):
         with pytest.raises(ValueError, match="the part is frame"):
             verb(value)
-    assert (studio.start, studio.end) == (1, 4)
+    assert (workspace.start, workspace.end) == (1, 4)
 
 
-def test_what_is_drawn_is_marked_on_its_frame(studio: Workspace) -> None:
-    studio.go(3)
+def test_what_is_drawn_is_marked_on_its_frame(workspace: Workspace) -> None:
+    workspace.go(3)
     mask = np.zeros(SIZE, bool)
     mask[10:20, 10:20] = True
     for event in (
@@ -129,14 +142,14 @@ def test_what_is_drawn_is_marked_on_its_frame(studio: Workspace) -> None:
         {"kind": "not", "x": 90, "y": 80},
         {"kind": "paint", "data": as_data_url(mask)},
     ):
-        studio.draw({"frame": 3, **event})
-    marks = studio.marks
+        workspace.draw({"frame": 3, **event})
+    marks = workspace.marks
     assert (marks.box, marks.points, marks.negative) == ((5, 6, 40, 30), ((20, 20),), ((90, 80),))
     assert (marks.mask == mask).all()
-    studio.draw({"kind": "point", "x": 1, "y": 1, "frame": 2})  # another frame is shown by now
-    assert len(studio.marks.points) == 1
-    studio.go(99)
-    assert (studio.frame, bool(studio.marks)) == (COUNT - 1, False)
+    workspace.draw({"kind": "point", "x": 1, "y": 1, "frame": 2})  # another frame is shown by now
+    assert len(workspace.marks.points) == 1
+    workspace.go(99)
+    assert (workspace.frame, bool(workspace.marks)) == (COUNT - 1, False)
 
 
 @pytest.mark.parametrize(
@@ -150,104 +163,104 @@ def test_what_is_drawn_is_marked_on_its_frame(studio: Workspace) -> None:
         {"kind": "paint", "data": "x"},
     ],
 )
-def test_what_cannot_be_drawn_is_refused(studio: Workspace, event: dict[str, Any]) -> None:
+def test_what_cannot_be_drawn_is_refused(workspace: Workspace, event: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=";"):
-        studio.draw({"frame": 0, **event})
-    assert not studio.marks
+        workspace.draw({"frame": 0, **event})
+    assert not workspace.marks
 
 
-def test_from_a_box_to_the_result(studio: Workspace) -> None:
-    studio.trim(2, 9)
-    studio.go(4)
-    studio.draw({"kind": "box", "frame": 4, "x": 20, "y": 12, "w": 60, "h": 56})
-    _, area = studio.picture()
+def test_from_a_box_to_the_result(workspace: Workspace) -> None:
+    workspace.trim(2, 9)
+    workspace.go(4)
+    workspace.draw({"kind": "box", "frame": 4, "x": 20, "y": 12, "w": 60, "h": 56})
+    _, area = workspace.picture()
     assert area == pytest.approx(1600, rel=0.1)
     with pytest.raises(ValueError, match="there are no masks yet"):
-        studio.complete("classical", "dis", "cpu", 18)
-    studio.track(tracker="grabcut")
-    assert [job.state for job in studio.collect()] == ["done"]
-    assert studio.masks is not None
-    assert len(list(studio.masks.glob("*.png"))) == COUNT
-    assert studio.collect() == []
-    job = studio.complete("classical", "dis", "cpu", 18, save_confidence=True)
+        workspace.complete(METHOD, CompleteOptions())
+    workspace.track(MaskOptions(tracker="grabcut"))
+    assert [job.state for job in workspace.collect()] == ["done"]
+    assert workspace.masks is not None
+    assert len(list(workspace.masks.glob("*.png"))) == COUNT
+    assert workspace.collect() == []
+    job = workspace.complete(METHOD, CompleteOptions(save_confidence=True))
     assert job.state == "done", job.parts
-    studio.collect()
-    assert studio.chosen is job
-    assert 2 <= studio.most_hidden() < 9
-    pairs = [studio.pair(frame, "result") for frame in (0, 4, 5, 6, 7, 8)]
+    workspace.collect()
+    assert workspace.chosen is job
+    assert 2 <= workspace.most_hidden() < 9
+    pairs = [workspace.pair(frame, "result") for frame in (0, 4, 5, 6, 7, 8)]
     assert sum(path.exists() for pair in pairs for path in pair) == 8  # the latest; older ones are removed
-    work, _ = studio.result
+    work, _ = workspace.result
     assert work.command().splitlines()[0].startswith("voin mask clip.mp4 -o masks --frame 4 --box 20,12,60,56")
-    everything = [path for path in studio.session.folder.rglob("*") if path.is_file()]
-    assert all(path.resolve().is_relative_to(studio.session.folder) for path in everything)
+    everything = [path for path in workspace.session.folder.rglob("*") if path.is_file()]
+    assert all(path.resolve().is_relative_to(workspace.session.folder) for path in everything)
 
 
-def test_uploaded_masks_are_used(studio: Workspace, sessions: Sessions, tmp_path: Path) -> None:
+def test_uploaded_masks_are_used(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:
     np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
-    assert studio.take_masks(uploaded(sessions, tmp_path / "masks.npz")) == COUNT
-    assert studio.masks is not None
-    assert (studio.tracked, studio.picture()[1]) == (None, (labels(COUNT, SIZE)[0] > 0).sum())
-    before = studio.masks
+    assert workspace.take_masks(uploaded(sessions, tmp_path / "masks.npz")) == COUNT
+    assert workspace.masks is not None
+    assert (workspace.tracked, workspace.picture()[1]) == (None, (labels(COUNT, SIZE)[0] > 0).sum())
+    before = workspace.masks
     (tmp_path / "bad.npz").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"bad.npz"):
-        studio.take_masks(uploaded(sessions, tmp_path / "bad.npz"))
-    assert studio.masks == before
+        workspace.take_masks(uploaded(sessions, tmp_path / "bad.npz"))
+    assert workspace.masks == before
 
 
 def test_the_samples_come_with_masks(sessions: Sessions, bikes: Path) -> None:
-    studio = studio_of(sessions)
-    studio.choose_sample("bicycle")
-    assert (studio.video.path, studio.start, studio.end, studio.frame) == (bikes, 187, 242, 187)
-    assert studio.is_sample()
-    studio.trim(190, 200)
-    studio.take_sample_masks()
-    studio.go(195)
-    assert (studio.picture()[1] or 0) > 1000
-    studio.trim(0, 200)
+    workspace = workspace_of(sessions)
+    workspace.choose_sample("bicycle")
+    assert (workspace.video.path, workspace.start, workspace.end, workspace.frame) == (bikes, 187, 242, 187)
+    assert workspace.is_sample()
+    workspace.trim(190, 200)
+    workspace.take_sample_masks()
+    workspace.go(195)
+    assert (workspace.picture()[1] or 0) > 1000
+    workspace.trim(0, 200)
     with pytest.raises(ValueError, match="there are masks for the samples alone"):
-        studio.take_sample_masks()
+        workspace.take_sample_masks()
     with pytest.raises(ValueError, match="there is no sample 'x'"):
-        studio.choose_sample("x")
+        workspace.choose_sample("x")
 
 
-def test_masks_of_another_part_are_not_taken(studio: Workspace) -> None:
-    studio.trim(0, 4)
-    studio.draw({"kind": "box", "frame": 0, "x": 15, "y": 12, "w": 60, "h": 56})
-    studio.track(tracker="grabcut")
-    studio.trim(6, 10)
-    studio.collect()
-    assert studio.masks is None
+def test_masks_of_another_part_are_not_taken(workspace: Workspace) -> None:
+    workspace.trim(0, 4)
+    workspace.draw({"kind": "box", "frame": 0, "x": 15, "y": 12, "w": 60, "h": 56})
+    workspace.track(MaskOptions(tracker="grabcut"))
+    workspace.trim(6, 10)
+    workspace.collect()
+    assert workspace.masks is None
 
 
 def test_a_video_goes_by_the_name_that_its_owner_gave_it(sessions: Sessions, root: Path) -> None:
-    studio = studio_of(sessions, root)
+    workspace = workspace_of(sessions, root)
     (root / "clip.mp4").rename(root / "my clip (1).mp4")
-    studio.choose_below_root("my clip (1).mp4")
-    assert studio.name == "my clip (1).mp4"
+    workspace.choose_below_root("my clip (1).mp4")
+    assert workspace.name == "my clip (1).mp4"
 
 
-def test_a_new_video_begins_anew(studio: Workspace, root: Path, sessions: Sessions, tmp_path: Path) -> None:
-    studio.draw({"kind": "point", "frame": 0, "x": 20, "y": 20})
-    studio.masks = save_labels(tmp_path / "masks", labels(COUNT, SIZE))
-    studio.choose_upload(uploaded(sessions, root / "clip.mp4"))
-    assert (studio.masks, studio.board.frames) == (None, {})
+def test_a_new_video_begins_anew(workspace: Workspace, root: Path, sessions: Sessions, tmp_path: Path) -> None:
+    workspace.draw({"kind": "point", "frame": 0, "x": 20, "y": 20})
+    workspace.masks = save_labels(tmp_path / "masks", labels(COUNT, SIZE))
+    workspace.choose_upload(uploaded(sessions, root / "clip.mp4"))
+    assert (workspace.masks, workspace.marked.frames) == (None, {})
 
 
-def test_messages_do_not_say_where_files_lie(studio: Workspace, root: Path) -> None:
-    place = studio.session.place("my clip.mp4")
-    assert studio.plain(f"{place} is broken; see {root}/deep/b.mov") == "my_clip.mp4 is broken; see deep/b.mov"
-    assert studio.plain("nothing to hide") == "nothing to hide"
+def test_messages_do_not_say_where_files_lie(workspace: Workspace, root: Path) -> None:
+    place = workspace.session.place("my clip.mp4")
+    assert workspace.plain(f"{place} is broken; see {root}/deep/b.mov") == "my_clip.mp4 is broken; see deep/b.mov"
+    assert workspace.plain("nothing to hide") == "nothing to hide"
 
 
-def test_jobs_of_others_cannot_be_named(studio: Workspace, sessions: Sessions, root: Path) -> None:
-    other = studio_of(sessions, root)
+def test_jobs_of_others_cannot_be_named(workspace: Workspace, sessions: Sessions, root: Path) -> None:
+    other = workspace_of(sessions, root)
     other.choose_below_root("clip.mp4")
     other.draw({"kind": "box", "frame": 0, "x": 20, "y": 15, "w": 60, "h": 50})
-    other.track(tracker="grabcut")
+    other.track(MaskOptions(tracker="grabcut"))
     for number in (1, 0, -1, None):
         with pytest.raises(ValueError, match=r"job"):
-            studio.job(number)
+            workspace.job(number)
     with pytest.raises(ValueError, match="has no result to look at"):
         other.look(1)
     with pytest.raises(ValueError, match="there is no result yet"):
-        studio.pair(0, "result")
+        workspace.pair(0, "result")

@@ -390,7 +390,7 @@ def raised(error: BaseException, show_traceback: bool = False) -> int:
 
 def refuse(text: str) -> Exception:
     """An error as voin's own code raises it."""
-    from voin.jobs.speed import parse_size
+    from voin.io.quality import parse_size
 
     try:
         parse_size(text)

@@ -1,4 +1,4 @@
-"""Parts of the page for its tests: readers and a queue that work here and now, and a studio on them."""
+"""Parts of the page for its tests: readers and a queue that work here and now, and a workspace on them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from voin.app.limits import Limits
+from voin.app.options import Limits
 from voin.app.queue import Job, Jobs, Work
 from voin.app.readers import Readers, answer, value_of
 from voin.app.sessions import Sessions
-from voin.app.workspace import Desk, Workspace
+from voin.app.workspace import Services, Workspace
 from voin.core.progress import Silent
 
 
@@ -38,9 +38,9 @@ class HereJobs(Jobs):
         return job
 
 
-def studio_of(sessions: Sessions, root: Path | None = None, limits: Limits | None = None) -> Workspace:
-    """Make a studio in a session of its own."""
-    desk = Desk(HereJobs(), HereReaders(), limits or Limits(), sessions.folder, root)
+def workspace_of(sessions: Sessions, root: Path | None = None, limits: Limits | None = None) -> Workspace:
+    """Make a workspace in a session of its own."""
+    services = Services(HereJobs(), HereReaders(), limits or Limits(), sessions.folder, root)
     session = sessions.enter("", "page")
-    session.state = Workspace(session, desk)
+    session.state = Workspace(session, services)
     return session.state

@@ -296,7 +296,7 @@ def test_wrong_frames_times_and_settings_are_refused(tmp_path: Path) -> None:
             VideoWriter(tmp_path / "b.mp4", info, times)
     for crf, preset in ((52, "veryfast"), (-1, "veryfast"), (18, "warp")):
         with pytest.raises(ValueError, match="must"):
-            Quality(crf, preset)
+            Quality(crf, preset)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"\.mov or \.webm"):
         LayerWriter(tmp_path / "a.mp4", info, info.times)
 

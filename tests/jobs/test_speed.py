@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from fakes.tiny_model import save_model
 from voin.cli import app as cli
 from voin.io.masks import open_masks
+from voin.io.quality import parse_size
 from voin.io.video import probe, read
 from voin.jobs import speed as bench
-from voin.jobs.speed import BenchConfig, make_clip, parse_size, synthetic_frames
+from voin.jobs.speed import BenchConfig, make_clip, synthetic_frames
 
 SMALL = BenchConfig(size=(96, 128), frames=10)
 

@@ -1,4 +1,4 @@
-"""What stands on the page: its components, in order. What they do stands in `web_events.py`."""
+"""What stands on the page: its components, in order. What they do stands in `voin.app.events`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
-from voin.app.limits import MASK_SUFFIXES, VIDEO_SUFFIXES, Limits
+from voin.app.controls import COMPLETE_OPTIONS, TRACK_OPTIONS
+from voin.app.limits import MASK_SUFFIXES, VIDEO_SUFFIXES
+from voin.app.options import Limits
 from voin.data.categories import CATEGORIES
 from voin.jobs.demo import SHOTS
+from voin.jobs.describe import Option
 
 ASSETS = Path(__file__).parent / "assets"
 BRUSH = 24  # pixels of the video, to begin with
@@ -22,12 +25,6 @@ TOOLS = [
     ("Erase", "erase"),
 ]
 VIEWS = [("Completed", "result"), ("Whole mask", "whole"), ("Confidence", "confidence")]
-METHODS = [("Trained networks", "voin"), ("Classical, without networks", "classical")]
-LAYERS = [("PNG pictures", "png"), ("ProRes video, for editing", "mov"), ("WebM video", "webm"), ("None", "none")]
-FLOWS = [("DIS, fast", "dis"), ("RAFT small", "raft-small"), ("RAFT large, slow without a GPU", "raft-large")]
-CUTS = [("Find them", "auto"), ("There are none", "none")]
-DEVICES = [("Automatic", "auto"), ("Processor", "cpu"), ("CUDA", "cuda"), ("Apple GPU", "mps")]
-TRACKERS = [("Automatic", "auto"), ("GrabCut and flow, no weights", "grabcut"), ("SAM 2", "sam2")]
 _STAGE = '<div class="stage" hidden tabindex="0" role="application"><img alt=""><canvas></canvas></div>'
 _PLAYER = """<div class="player" hidden role="group" aria-label="Input and result, played together">
 <div class="videos"><figure><video muted playsinline preload="auto"></video><figcaption>Input</figcaption></figure>
@@ -45,8 +42,23 @@ _LEGENDS = {
 
 
 def legend(kind: str) -> str:
-    """Say what the right picture shows."""
+    """Return what the right picture shows, in words."""
     return f'<p class="soft">{_LEGENDS.get(kind, "")}</p>'
+
+
+def make_control(option: Option, kind: Any = gr.Dropdown, **more: Any) -> Any:
+    """Make the control of an option; `kind` is that of choices, and `more` goes before what the option says."""
+    said = {"label": option.label, "value": option.default, **option.more.get("page", {}), **more}
+    if option.kind is bool:
+        return gr.Checkbox(**said)
+    if option.kind is int:
+        return _slider(**{"minimum": option.limits.least, "maximum": option.limits.most, **said})
+    words = option.more.get("words", {})
+    return kind(**{"choices": [(text, word) for word, text in words.items()], **said})
+
+
+def _slider(*given: Any, **more: Any) -> gr.Slider:
+    return gr.Slider(*given, **{"step": 1, "buttons": [], **more})
 
 
 class Layout:
@@ -59,6 +71,7 @@ class Layout:
     """
 
     def __init__(self, limits: Limits, below: list[str] | None, sample: bool) -> None:
+        self.controls: dict[str, Any] = {}  # of the options of commands, by name
         self.token = gr.Textbox(visible="hidden", elem_id="token")
         self.timer = gr.Timer(1.0, active=False)
         gr.HTML(_HEAD)
@@ -73,8 +86,8 @@ class Layout:
             self._result()
 
     def changing(self) -> list[Any]:
-        """List all components, which events may change."""
-        return [each for each in vars(self).values() if isinstance(each, Block)]
+        """List the components that events may change."""
+        return [component for component in vars(self).values() if isinstance(component, Block)]
 
     def _choose(self, limits: Limits, below: list[str] | None, sample: bool) -> None:
         choose = gr.Accordion("Choose a video", open=True, visible=False, elem_id="choose")
@@ -100,11 +113,11 @@ class Layout:
     def _draw(self) -> None:
         with gr.Column(elem_classes="step", elem_id="draw"):
             self.tool = gr.Radio(TOOLS, value="box", label="Draw on the frame", container=False, elem_id="tool")
-            self.brush = gr.Slider(2, 120, BRUSH, step=2, buttons=[], label="Brush, in pixels", visible=False)
+            self.brush = _slider(2, 120, BRUSH, step=2, label="Brush, in pixels", visible=False)
             self.stage = gr.HTML(
                 None, html_template=_STAGE, js_on_load=(ASSETS / "stage.js").read_text(), elem_id="stage"
             )
-            self.frame = gr.Slider(0, 1, 0, step=1, buttons=[], label="Frame", elem_id="frame")
+            self.frame = _slider(0, 1, 0, label="Frame", elem_id="frame")
             with gr.Row():
                 self.start = gr.Number(0, label="Start frame", precision=0, min_width=110, elem_id="start")
                 self.end = gr.Number(1, label="End frame, not included", precision=0, min_width=110, elem_id="end")
@@ -137,26 +150,20 @@ class Layout:
                 )
             self.sample_masks = gr.Button("Use the sample's masks", size="sm", visible=False, elem_id="sample-masks")
             with gr.Accordion("How to track", open=False):
-                self.tracker = gr.Dropdown(TRACKERS, value="auto", label="Tracker")
+                self.controls["tracker"] = make_control(TRACK_OPTIONS["tracker"])
 
     def _complete(self) -> None:
         with gr.Column(elem_classes="step", elem_id="options"):
             gr.HTML('<h2><span class="number">3</span>Show the hidden part</h2>')
-            self.method = gr.Radio(METHODS, value="voin", label="Method", elem_id="method")
-            self.category = gr.Dropdown(
-                [("I do not know", ""), *((name.replace("_", " "), name) for name in CATEGORIES)],
-                value="",
-                label="What the object is",
-            )
+            left = dict(COMPLETE_OPTIONS)
+            self.method = make_control(left.pop("method"), gr.Radio, elem_id="method")
+            classes = [("I do not know", ""), *((name.replace("_", " "), name) for name in CATEGORIES)]
+            category = make_control(left.pop("category"), choices=classes, value="")
+            self.controls |= {"method": self.method, "category": category}
             with gr.Accordion("More options", open=False):
-                self.layer = gr.Dropdown(LAYERS, value="png", label="The object alone, with alpha")
-                self.crf = gr.Slider(0, 40, 18, step=1, buttons=[], label="Compression: 0 is best and largest")
-                self.cuts = gr.Dropdown(CUTS, value="auto", label="Scene cuts")
-                self.flow = gr.Dropdown(FLOWS, value="dis", label="Optical flow")
-                self.device = gr.Dropdown(DEVICES, value="auto", label="Device")
-                self.confidence = gr.Checkbox(True, label="Write how sure each pixel is")
-                self.save_flow = gr.Checkbox(False, label="Write the completed motion")
-                self.png = gr.Checkbox(False, label="Frames as PNG instead of a video, exact to the bit")
+                # What is chosen from a list first, switches last.
+                for name, option in sorted(left.items(), key=lambda item: (item[1].kind is bool, item[1].kind is int)):
+                    self.controls[name] = make_control(option)
             self.complete = gr.Button("Complete the object", variant="primary", elem_id="complete")
 
     def _queue(self) -> None:
@@ -185,17 +192,9 @@ class Layout:
                     max_height=620,
                     elem_id="pair",
                 )
-                self.result_frame = gr.Slider(
-                    0, 1, 0, step=1, buttons=[], label="Frame of the result", elem_id="result-frame"
-                )
-                self.divider = gr.Slider(
-                    0,
-                    100,
-                    50,
-                    step=1,
-                    buttons=[],
-                    label="Divider, also to be dragged in the picture",
-                    elem_id="divider",
+                self.result_frame = _slider(0, 1, 0, label="Frame of the result", elem_id="result-frame")
+                self.divider = _slider(
+                    0, 100, 50, label="Divider, also to be dragged in the picture", elem_id="divider"
                 )
             # Rendered at once: a video in a tab that is not there yet cannot load.
             with gr.Tab("Play", render_children=True):
@@ -208,9 +207,5 @@ class Layout:
                     '<p class="soft">The same on the command line, where the video and the unpacked masks.zip lie:</p>'
                 )
                 self.command = gr.Textbox(
-                    label="Command",
-                    interactive=False,
-                    lines=3,
-                    buttons=["copy"],
-                    elem_id="command",
+                    label="Command", interactive=False, lines=3, buttons=["copy"], elem_id="command"
                 )

@@ -6,12 +6,12 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from voin.app.options import Limits
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.images import header_size, list_pictures, shown
 from voin.io.mask_npz import open_arrays
@@ -23,33 +23,6 @@ from voin.io.video_read import open_video
 MASK_SUFFIXES = (".zip", ".npz", ".png", ".mp4", ".mov", ".mkv", ".webm", ".avi")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
 _LOOSE_FILES = 16  # in an archive of masks, beside the pictures
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large things may be.
-
-    Args:
-        megabytes: of one upload, and of what an archive unpacks to.
-        frames: of a video.
-        pixels: of a frame.
-        seconds: that looking at a file may take.
-    """
-
-    megabytes: int = 500
-    frames: int = 3000
-    pixels: int = 4096 * 2304
-    seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name in ("megabytes", "frames", "pixels", "seconds"):
-            if getattr(self, name) <= 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "a limit must be above 0", "leave it out")
-
-    @property
-    def bytes(self) -> int:
-        """Of one upload."""
-        return self.megabytes * 1_000_000
 
 
 def check_video(path: Path, limits: Limits) -> VideoInfo:
@@ -120,7 +93,7 @@ def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: 
     Args:
         path: a zip of PNGs, an .npz, a mask video or one PNG.
         info: the video.
-        limits: see there.
+        limits: of what is let in.
         scratch: a folder to unpack into; it is removed.
         out: must not exist.
 

@@ -46,7 +46,7 @@ class Marks:
 
 
 @dataclass
-class Board:
+class MarkedFrames:
     """The marks of all frames.
 
     Attributes:

@@ -7,14 +7,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voin.app.guard import Guard, is_loopback
-from voin.app.limits import Limits
-from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
+from voin.app.guard import Guard
+from voin.app.options import ServeConfig
+from voin.core.errors import FileRefusal, PackageRefusal
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -25,84 +23,24 @@ _STOP_SECONDS = 3
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-@dataclass(frozen=True)
-class ServeConfig:
-    """How to serve.
-
-    Args:
-        host: address to listen at.
-        port: port there.
-        jobs: how many run at a time.
-        root: folder whose videos users may choose; None for none.
-        limits: of what is let in.
-        auth: user and password; None for none.
-        keep_minutes: how long a session outlives its page.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 7860
-    jobs: int = 1
-    root: Path | None = None
-    limits: Limits = field(default_factory=Limits)
-    auth: tuple[str, str] | None = None
-    keep_minutes: float = 10.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.port <= 65535:
-            raise ValueRefusal(f"the port is {self.port}", "it must be 1 to 65535", "leave it out for 7860")
-        if not 1 <= self.jobs <= 64:
-            raise ValueRefusal(f"jobs is {self.jobs}", "1 to 64 can run at a time", "leave it out for 1")
-        if self.keep_minutes < 0:
-            raise ValueRefusal(f"keep_minutes is {self.keep_minutes}", "it must be at least 0", "leave it out for 10")
-        if not is_loopback(self.host) and self.auth is None:
-            raise ValueRefusal(
-                f"the address {self.host} can be reached from other machines",
-                "the page must then ask for a password",
-                "add --auth user:password, or leave --host out",
-            )
-        if self.root is not None and not self.root.is_dir():
-            raise FileRefusal(f"{self.root} is no folder", "the videos to choose from must lie in one", "give its path")
-
-
-def parse_auth(text: str) -> tuple[str, str]:
-    """Read "user:password".
-
-    Raises:
-        ValueError: one of both is empty.
-    """
-    user, _, password = text.partition(":")
-    if not user or not password:
-        raise ValueRefusal(
-            "the user and password are not both given", "they must be like user:password", "write --auth so"
-        )
-    return user, password
-
-
 class Server:
-    """The page with all behind it: sessions, the queue, and the processes that read files.
-
-    Args:
-        config: see there.
-
-    Raises:
-        ImportError: Gradio is not installed.
-    """
+    """The page with all behind it: sessions, the queue, and the processes that read files; it needs Gradio."""
 
     def __init__(self, config: ServeConfig) -> None:
         check_gradio()
         from voin.app.queue import Jobs
         from voin.app.readers import Readers
         from voin.app.sessions import Sessions
-        from voin.app.workspace import Desk, Workspace, end_session
+        from voin.app.workspace import Services, Workspace, end_session
 
         self.config = config
         self.jobs = Jobs(config.jobs, failed=lambda job: log.error("job %s\n%s", "; ".join(job.parts), job.trace))
         self.readers = Readers(seconds=config.limits.seconds)
         self.sessions = Sessions(
-            lambda session: Workspace(session, self.desk), end_session, keep_seconds=60 * config.keep_minutes
+            lambda session: Workspace(session, self.services), end_session, keep_seconds=60 * config.keep_minutes
         )
         root = config.root.resolve() if config.root is not None else None
-        self.desk = Desk(self.jobs, self.readers, config.limits, self.sessions.folder, root)
+        self.services = Services(self.jobs, self.readers, config.limits, self.sessions.folder, root)
         self._stopped = threading.Event()
         self._reaper = threading.Thread(target=self._reap, daemon=True, name="voin-reaper")
         self._reaper.start()
@@ -156,7 +94,7 @@ class Server:
         from voin.app.layout import Layout
         from voin.app.sessions import list_videos
 
-        below = None if self.desk.root is None else list_videos(self.desk.root)
+        below = None if self.services.root is None else list_videos(self.services.root)
         with gr.Blocks(title="voin", analytics_enabled=False, fill_width=True) as blocks:
             page = Layout(self.config.limits, below, has_sample())
             Events(page, self.sessions, blocks)

@@ -16,48 +16,15 @@ from voin.core.files import write_whole
 from voin.core.progress import Progress
 from voin.io.images import write_image
 from voin.io.video import probe
-from voin.jobs.mask import MaskOptions, mask
-from voin.jobs.options import CompleteOptions
+from voin.jobs.describe import command_words
+from voin.jobs.mask import mask
+from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 from voin.tracking.prompts import Prompt
-
-# Fields of the options, and what the commands call them.
-_JOB_OPTIONS = (
-    ("category", "--category"),
-    ("ids", "--ids"),
-    ("order", "--order"),
-    ("png", "--png"),
-    ("layer", "--layer"),
-    ("save_flow", "--save-flow"),
-    ("save_confidence", "--save-confidence"),
-    ("start", "--start"),
-    ("end", "--end"),
-    ("cuts", "--cuts"),
-    ("resize_masks", "--resize-masks"),
-    ("mask_frames", "--mask-frames"),
-    ("absent", "--absent"),
-    ("skip_broken", "--skip-broken"),
-)
-_MASK_OPTIONS = (
-    ("tracker", "--tracker"),
-    ("model", "--model"),
-    ("device", "--device"),
-    ("start", "--start"),
-    ("end", "--end"),
-    ("cuts", "--cuts"),
-    ("skip_broken", "--skip-broken"),
-)
 
 
 @dataclass(frozen=True)
 class Track:
-    """Makes the visible masks of an object out of prompts, as `voin mask` does.
-
-    Args:
-        video: the video.
-        prompts: what is marked.
-        out: folder for the masks.
-        options: see there.
-    """
+    """Makes the visible masks of an object out of prompts, into the folder `out`, as `voin mask` does."""
 
     video: Path
     prompts: tuple[Prompt, ...]
@@ -65,11 +32,11 @@ class Track:
     options: MaskOptions
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Track, and give the record."""
+        """Track, and return the record."""
         return mask(self.video, self.prompts, self.out, self.options, progress)
 
     def command(self, video: str, masks: str = "masks") -> str:
-        """Give the command line that does the same; painted masks lie in `painted/`."""
+        """Return the command line that does the same; painted masks lie in `painted/`."""
         words = ["voin", "mask", _argument(video), "-o", masks]
         only = self.prompts[0]
         if len(self.prompts) == 1 and only.mask is None:
@@ -79,7 +46,7 @@ class Track:
             words += [word for at in only.negative for word in ("--negative", _numbers(at))]
         else:
             words += [word for prompt in self.prompts for word in ("--prompt", prompt_text(prompt))]
-        return shlex.join([*words, *option_words(self.options, MaskOptions(), _MASK_OPTIONS)])
+        return shlex.join([*words, *command_words(self.options)])
 
 
 @dataclass(frozen=True)
@@ -91,10 +58,8 @@ class Complete:
         name: what its owner calls it.
         masks: visible masks.
         folder: for everything; the command's own output lies in `result`.
-        options: see there.
-        method: see `voin.method.load.load`.
-        flow: likewise.
-        device: likewise.
+        options: what to complete.
+        method: what completes.
         tracked: what made the masks, if the page did.
     """
 
@@ -103,9 +68,7 @@ class Complete:
     masks: Path
     folder: Path
     options: CompleteOptions
-    method: str = "voin"
-    flow: str = "dis"
-    device: str = "auto"
+    method: MethodOptions = MethodOptions()
     tracked: Track | None = None
 
     @property
@@ -124,11 +87,10 @@ class Complete:
         return self.folder / "play" / "completed.mp4"
 
     def run(self, progress: Progress) -> dict[str, Any]:
-        """Complete, pack, and give the record."""
-        from voin.jobs.complete import complete
-        from voin.method.load import load  # brings torch, which the server itself does without
+        """Complete, pack, and return the record."""
+        from voin.jobs.complete import complete  # brings torch, which the server itself does without
 
-        inpainter = load(self.method, flow=self.flow, device=self.device)
+        inpainter = self.method.load()
         record = complete(self.video, self.masks, self.result, self.options, inpainter=inpainter, progress=progress)
         self.before.parent.mkdir(exist_ok=True)
         write_clips(probe(self.video), self.result, record["start"], record["end"], self.before, self.after, progress)
@@ -136,12 +98,9 @@ class Complete:
         return record
 
     def command(self) -> str:
-        """Give the command lines that do the same, where the video and the unpacked masks lie."""
+        """Return the command lines that do the same, where the video and the unpacked masks lie."""
         words = ["voin", "complete", _argument(self.name), "masks", "-o", "result"]
-        given = (("--method", self.method, "voin"), ("--flow", self.flow, "dis"), ("--device", self.device, "auto"))
-        words += [word for option, value, usual in given if value != usual for word in (option, value)]
-        words += option_words(self.options, CompleteOptions(), _JOB_OPTIONS)
-        words += ["--crf", str(self.options.quality.crf)] if self.options.quality.crf != 18 else []
+        words += [*command_words(self.method), *command_words(self.options)]
         first = [self.tracked.command(self.name)] if self.tracked is not None else []
         return "\n".join([*first, shlex.join(words)])
 
@@ -155,10 +114,10 @@ class Complete:
 
     def _pack(self, progress: Progress) -> None:
         folders = ["completed", "amodal", "object", "confidence", "flow"]
-        there = [self.result / name for name in folders if (self.result / name).is_dir()]
-        progress.stage("pack", len(there) + 1)
+        written = [self.result / name for name in folders if (self.result / name).is_dir()]
+        progress.stage("pack", len(written) + 1)
         (self.folder / "files").mkdir(exist_ok=True)
-        for folder in there:
+        for folder in written:
             pack(self.folder / "files" / f"{folder.name}.zip", _below(folder, folder.name))
             progress.advance("pack")
         self._pack_masks()
@@ -191,20 +150,6 @@ def prompt_text(prompt: Prompt) -> str:
         parts += [f"{word} {' '.join(map(_numbers, points))}"] if points else []
     parts += [f"mask painted/{prompt.frame:05d}.png"] if prompt.mask is not None else []
     return f"{prompt.frame}: {' '.join(parts)}"
-
-
-def option_words(options: Any, usual: Any, table: Iterable[tuple[str, str]]) -> list[str]:
-    """Write those options that differ from the usual ones as words of a command."""
-    words = []
-    for name, option in table:
-        value = getattr(options, name)
-        if value == getattr(usual, name):
-            continue
-        if value is True:
-            words.append(option)
-        else:
-            words += [option, _numbers(value) if isinstance(value, tuple) else str(value)]
-    return words
 
 
 def pack(path: Path, files: Iterable[tuple[str, Path]]) -> None:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from voin.app.limits import Limits, check_video, take_masks
-from voin.app.marks import Board, Marks, check_marks, marks_of_texts, painted_mask
+from voin.app.controls import whole_number
+from voin.app.limits import check_video, take_masks
+from voin.app.marks import MarkedFrames, Marks, check_marks, marks_of_texts, painted_mask
+from voin.app.options import Limits
 from voin.app.queue import Job, Jobs
 from voin.app.readers import Readers
 from voin.app.render import ViewKind, draw_frame, draw_pair
@@ -20,16 +22,15 @@ from voin.app.sessions import Session, find_inside, take_upload
 from voin.app.work import Complete, Track
 from voin.core.errors import ValueRefusal, count_of
 from voin.io.images import shown
-from voin.io.video import Quality, VideoInfo
+from voin.io.video import VideoInfo
 from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
-from voin.jobs.mask import MaskOptions
-from voin.jobs.options import CompleteOptions
+from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
 _KEPT_PAIRS = 4  # pictures of results that stay on the disk, so that a browser which is behind finds them
 
 
 @dataclass(frozen=True)
-class Desk:
+class Services:
     """What all users share.
 
     Attributes:
@@ -53,13 +54,13 @@ class Workspace:
 
     Attributes:
         session: the user's files.
-        desk: what all share.
+        services: what all share.
         info: the video, once it is chosen.
         name: what its owner calls it.
         start: first frame that is worked on.
         end: frame after the last one.
         frame: the one that is shown.
-        board: what is marked.
+        marked: what is marked.
         masks: folder with a mask a frame, once there are some.
         tracked: what made them, if the page did.
         jobs: all of this user's, the latest last.
@@ -67,13 +68,13 @@ class Workspace:
     """
 
     session: Session
-    desk: Desk
+    services: Services
     info: VideoInfo | None = None
     name: str = ""
     start: int = 0
     end: int = 0
     frame: int = 0
-    board: Board = field(default_factory=Board)
+    marked: MarkedFrames = field(default_factory=MarkedFrames)
     masks: Path | None = None
     tracked: Track | None = None
     jobs: list[Job] = field(default_factory=list)
@@ -85,7 +86,7 @@ class Workspace:
 
     def plain(self, text: str) -> str:
         """Leave out of a message where files lie on the server: that is secret, and nobody's business."""
-        for folder in (self.session.folder, self.desk.root):
+        for folder in (self.session.folder, self.services.root):
             if folder is not None:
                 text = re.sub(rf"{re.escape(str(folder))}/(?:\d{{3}}-)?", "", text)
         return text
@@ -94,7 +95,7 @@ class Workspace:
 
     def choose_upload(self, given: object) -> None:
         """Take an uploaded video."""
-        path = take_upload(self.session, given, self.desk.uploads)
+        path = take_upload(self.session, given, self.services.uploads)
         try:
             self._choose(path, Path(str(given)).name)
         except Exception:
@@ -103,11 +104,11 @@ class Workspace:
 
     def choose_below_root(self, text: object) -> None:
         """Take a video of the folder that the server shows."""
-        if self.desk.root is None:
+        if self.services.root is None:
             raise ValueRefusal(
                 "this server shows no folder", "one must be named when it is started", "voin serve --root DIR"
             )
-        path = find_inside(self.desk.root, str(text))
+        path = find_inside(self.services.root, str(text))
         self._choose(path, path.name)
 
     def choose_sample(self, name: str) -> None:
@@ -124,11 +125,11 @@ class Workspace:
         self.frame = shot.start
 
     def _choose(self, path: Path, name: str) -> None:
-        info = self.desk.readers.call(check_video, path, self.desk.limits)
+        info = self.services.readers.call(check_video, path, self.services.limits)
         # As its owner calls it, for the commands that are shown.
         self.info, self.name = info, "".join(letter for letter in name if letter.isprintable())
         self.start, self.end, self.frame = 0, info.count, 0
-        self.board, self.masks, self.tracked, self._sample = Board(), None, None, None
+        self.marked, self.masks, self.tracked, self._sample = MarkedFrames(), None, None, None
 
     @property
     def video(self) -> VideoInfo:
@@ -148,7 +149,7 @@ class Workspace:
 
     def trim(self, start: object, end: object) -> None:
         """Work on frames start..end-1 alone."""
-        first, last, count = _whole(start, "start"), _whole(end, "end"), self.video.count
+        first, last, count = whole_number(start, "start"), whole_number(end, "end"), self.video.count
         if not 0 <= first < last <= count:
             raise ValueRefusal(
                 f"the part is frame {first} to {last}",
@@ -159,24 +160,24 @@ class Workspace:
 
     def trim_start(self, start: object) -> None:
         """Begin the part elsewhere; where it would end before, it goes on to the video's end."""
-        first = _whole(start, "start")
+        first = whole_number(start, "start")
         self.trim(first, self.end if first < self.end else self.video.count)
 
     def trim_end(self, end: object) -> None:
         """End the part elsewhere; where it would begin after that, it begins with the video."""
-        last = _whole(end, "end")
+        last = whole_number(end, "end")
         self.trim(self.start if self.start < last else 0, last)
 
     def go(self, frame: object) -> None:
         """Show another frame; the nearest there is."""
-        self.frame = min(max(_whole(frame, "frame"), 0), self.video.count - 1)
+        self.frame = min(max(whole_number(frame, "frame"), 0), self.video.count - 1)
 
     # --- the object
 
     @property
     def marks(self) -> Marks:
         """What is marked on the frame that is shown."""
-        return self.board.on(self.frame)
+        return self.marked.on(self.frame)
 
     def draw(self, event: dict[str, Any]) -> None:
         """Do what was drawn on the frame: {"kind": "box" | "point" | "not" | "paint", ...}, in pixels of the video."""
@@ -186,12 +187,12 @@ class Workspace:
         if kind == "paint":
             self._put(replace(self.marks, mask=painted_mask(event.get("data"), size)))
         elif kind == "box":
-            box = tuple(_whole(event.get(name), name) for name in ("x", "y", "w", "h"))
+            box = tuple(whole_number(event.get(name), name) for name in ("x", "y", "w", "h"))
             self._put(replace(self.marks, box=(box[0], box[1], box[2], box[3])))
         elif kind in ("point", "not"):
-            at = (_whole(event.get("x"), "x"), _whole(event.get("y"), "y"))
+            at = (whole_number(event.get("x"), "x"), whole_number(event.get("y"), "y"))
             check_marks(Marks(points=(at,)), size)
-            self.board.add(self.frame, at, on=kind == "point")
+            self.marked.add(self.frame, at, on=kind == "point")
 
     def type(self, box: str, points: str, negative: str) -> None:
         """Take marks as they are typed; paint stays."""
@@ -199,14 +200,14 @@ class Workspace:
 
     def _put(self, marks: Marks) -> None:
         check_marks(marks, self.video.size)
-        self.board.put(self.frame, marks)
+        self.marked.put(self.frame, marks)
 
     def take_masks(self, given: object) -> int:
         """Take uploaded masks; gives the number of frames that have one."""
-        info, path = self.video, take_upload(self.session, given, self.desk.uploads)
+        info, path = self.video, take_upload(self.session, given, self.services.uploads)
         scratch, out = self.session.place(path.stem[4:]), self.session.place("masks")
         try:
-            count = self.desk.readers.call(take_masks, path, info, self.desk.limits, scratch, out)
+            count = self.services.readers.call(take_masks, path, info, self.services.limits, scratch, out)
         finally:
             path.unlink(missing_ok=True)
             shutil.rmtree(scratch, ignore_errors=True)
@@ -227,39 +228,37 @@ class Workspace:
 
     # --- jobs
 
-    def track(self, **options: Any) -> Job:
+    def track(self, options: MaskOptions = MaskOptions()) -> Job:
         """Start to track what is marked through the part that is worked on."""
         info = self.video
-        prompts = self.board.prompts(self.start, self.end)
-        chosen = MaskOptions(**self._part(), **options)
-        work = Track(info.path, prompts, self.session.place("masks"), chosen)
+        prompts = self.marked.prompts(self.start, self.end)
+        work = Track(info.path, prompts, self.session.place("masks"), replace(options, **self._part()))
         return self._begin(f"Masks of {self.name}, frames {self.start} to {self.end - 1}", work)
 
-    def complete(self, method: str, flow: str, device: str, crf: object, **options: Any) -> Job:
+    def complete(self, method: MethodOptions, options: CompleteOptions) -> Job:
         """Start to complete the object."""
         info = self.video
         if self.masks is None:
             raise ValueRefusal(
                 "there are no masks yet", "each frame needs one", "draw the object and track it, or upload masks"
             )
-        quality = Quality(crf=_whole(crf, "quality"))
-        chosen = CompleteOptions(**self._part(), quality=quality, **options)
         folder = self.session.place("job")
         folder.mkdir()
-        work = Complete(info.path, self.name, self.masks, folder, chosen, method, flow, device, self.tracked)
-        return self._begin(f"{self.name}, frames {self.start} to {self.end - 1}, {method}", work)
+        chosen = replace(options, **self._part())
+        work = Complete(info.path, self.name, self.masks, folder, chosen, method, self.tracked)
+        return self._begin(f"{self.name}, frames {self.start} to {self.end - 1}, {method.method}", work)
 
     def _part(self) -> dict[str, Any]:
         return {"start": self.start, "end": self.end if self.end < self.video.count else None}
 
     def _begin(self, title: str, work: Track | Complete) -> Job:
-        job = self.desk.jobs.put(self.session.token, f"{len(self.jobs) + 1}. {title}", work)
+        job = self.services.jobs.put(self.session.token, f"{len(self.jobs) + 1}. {title}", work)
         self.jobs.append(job)
         return job
 
     def job(self, number: object) -> Job:
         """Give one of this user's jobs, counted from 1."""
-        at = _whole(number, "job")
+        at = whole_number(number, "job")
         if not 1 <= at <= len(self.jobs):
             raise ValueRefusal(f"there is no job {at}", f"this page has {len(self.jobs)}", "choose one of them")
         return self.jobs[at - 1]
@@ -288,7 +287,7 @@ class Workspace:
     def picture(self) -> tuple[bytes, int | None]:
         """Draw the frame that is shown, with the object: a JPEG, and the object's pixels."""
         prompt = self.marks.prompt(self.frame)
-        return self.desk.readers.call(draw_frame, self.video, self.frame, self.masks, prompt)
+        return self.services.readers.call(draw_frame, self.video, self.frame, self.masks, prompt)
 
     def results(self) -> list[Job]:
         """List the finished completions."""
@@ -328,11 +327,11 @@ class Workspace:
         """Draw input and result of a frame, as files in the session's folder."""
         work, record = self.result
         self._drawn = (self.chosen, frame, kind)
-        at = min(max(_whole(frame, "frame"), record["start"]), record["end"] - 1)
+        at = min(max(whole_number(frame, "frame"), record["start"]), record["end"] - 1)
         info = self.info
         if info is None or info.path != work.video:  # another video was chosen since
-            info = self.desk.readers.call(check_video, work.video, self.desk.limits)
-        pictures = self.desk.readers.call(draw_pair, info, work.masks, work.result, at, record["start"], kind)
+            info = self.services.readers.call(check_video, work.video, self.services.limits)
+        pictures = self.services.readers.call(draw_pair, info, work.masks, work.result, at, record["start"], kind)
         places = [self.session.place(name) for name in ("input.jpg", "result.jpg")]
         for place, data in zip(places, pictures, strict=True):
             place.write_bytes(data)
@@ -345,16 +344,5 @@ class Workspace:
 
 def end_session(session: Session) -> None:
     """Stop what a session that ends has begun."""
-    studio: Workspace = session.state
-    studio.desk.jobs.forget(session.token)
-
-
-def _whole(value: object, name: str) -> int:
-    """Take a whole number that comes from a browser."""
-    try:
-        number = float(value)  # pyright: ignore[reportArgumentType]
-        if number != int(number):
-            raise ValueError
-        return int(number)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueRefusal(f"{name} is {str(value)[:40]!r}", "it must be a whole number", "correct it") from None
+    workspace: Workspace = session.state
+    workspace.services.jobs.forget(session.token)

@@ -18,10 +18,11 @@ from voin.benchmark.results import Row
 from voin.benchmark.scoring import Scorer, Trial
 from voin.benchmark.trials import Outcome
 from voin.core import draw as viz
-from voin.core.types import Picture, Quality
+from voin.core.types import Picture
 from voin.data.manifest import ClipRecord
 from voin.data.sets import VoiClip
 from voin.io.images import write_image
+from voin.io.quality import Quality
 from voin.io.video_info import Colour, VideoInfo
 from voin.io.video_write import VideoWriter
 

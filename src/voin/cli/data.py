@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import FAULT, Bars, err, out, report_errors
+from voin.cli.console import FAULT, Bars, err, out
+from voin.cli.options import Output, OutputFile, Overwrite, Quiet, SetArgument, command
 from voin.core.errors import FileRefusal, count_of
+from voin.data.options import BuildOptions
 
 if TYPE_CHECKING:
     from voin.data.pack import Pack
@@ -22,8 +24,17 @@ data_app = typer.Typer(
     help="Build and check VOI sets: videos of whole objects with occluders put before them; the truth is known.",
 )
 
-OUTPUT, SOURCE, KEEP, RUN = "Output", "Source", "Which objects are kept", "Run"
 _MOST_FAULTS = 50  # shown
+Transport = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also write it small, as JPEG and PNG in a zip file.",
+        metavar="FILE",
+        rich_help_panel="Output",
+        show_default=False,
+    ),
+]
+JpegQuality = Annotated[int, typer.Option(help="JPEG quality of that file, 1 to 100.", rich_help_panel="Output")]
 
 
 @data_app.command(
@@ -38,153 +49,62 @@ voin data build YouTube-VOS -o youtube-voi --layout youtube-vos --seed 0 --ray a
 
 [dim]An interrupted build goes on when the same command is given again.[/dim]"""
 )
+@command("finished clips are kept in {output}; run the same command again to go on")
 def build(
-    source: Annotated[
-        Path,
-        typer.Argument(help="The folder of the data set.", metavar="SOURCE", show_default=False),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the set.", rich_help_panel=OUTPUT, show_default=False)
-    ],
-    layout: Annotated[
-        Literal["youtube-vos", "davis", "folder"],
-        typer.Option(
-            help="How the source is laid out; `folder` is VIDEO/frames and VIDEO/masks.",
-            rich_help_panel=SOURCE,
-            show_default=False,
-        ),
-    ],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same set.", rich_help_panel=OUTPUT)] = 0,
-    size: Annotated[
-        str, typer.Option(help="Size that all clips are scaled to.", metavar="WIDTHxHEIGHT", rich_help_panel=OUTPUT)
-    ] = "384x216",
-    split: Annotated[
-        Literal["both", "train", "validation"], typer.Option(help="Build only one split.", rich_help_panel=OUTPUT)
-    ] = "both",
-    share_validation: Annotated[
-        float,
-        typer.Option(
-            help="Share of the videos for validation, where the source has no split of its own.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = 0.1,
-    composites: Annotated[
-        bool,
-        typer.Option(
-            "--composites", help="Also write the input frames as PNGs, for other programs.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    most_frames: Annotated[
-        int, typer.Option(help="Longer clips end after so many frames.", rich_help_panel=KEEP)
-    ] = 200,
-    least_frames: Annotated[int, typer.Option(help="Frames that must show the object.", rich_help_panel=KEEP)] = 8,
-    least_area: Annotated[
-        float, typer.Option(help="Share of the frame that it must take, median.", rich_help_panel=KEEP)
-    ] = 0.005,
-    most_border: Annotated[
-        float, typer.Option(help="Share of frames in which the border may cut it off.", rich_help_panel=KEEP)
-    ] = 0.25,
-    most_jumps: Annotated[
-        float, typer.Option(help="Share of frames in which its area may jump.", rich_help_panel=KEEP)
-    ] = 0.03,
-    most_pieces: Annotated[
-        float, typer.Option(help="Share of frames in which it may be in pieces.", rich_help_panel=KEEP)
-    ] = 0.1,
-    workers: Annotated[int, typer.Option(help="Processes; each holds one clip.", rich_help_panel=RUN)] = 1,
+    source: Annotated[Path, typer.Argument(help="The folder of the data set.", metavar="SOURCE", show_default=False)],
+    output: Output,
+    options: BuildOptions,
+    workers: Annotated[int, typer.Option(help="Processes; each holds one clip.", rich_help_panel="Run")] = 1,
     ray: Annotated[
         str | None,
         typer.Option(
             help="Work on a Ray cluster: `local` for one on this machine with as many CPUs as --workers, `auto`, or an "
             "address.",
             metavar="ADDRESS",
-            rich_help_panel=RUN,
+            rich_help_panel="Run",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another set in the output folder.", rich_help_panel=RUN)
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=RUN)
-    ] = False,
-    show_traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where an error comes from.", rich_help_panel=RUN)
-    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Build a set from videos with masks: frames, whole and visible masks, occluders, and a manifest."""
-    with report_errors(show_traceback, f"finished clips are kept in {output}; run the same command again to go on"):
-        from voin.data.build import build as build_set
-        from voin.data.build import reasons
-        from voin.data.build_clip import BuildConfig
-        from voin.data.quality import FilterConfig
-        from voin.jobs.speed import parse_size
+    from voin.data.build import build as build_set
+    from voin.data.build import reasons
+    from voin.data.build_clip import BuildConfig
 
-        config = BuildConfig(
-            layout=layout,
-            seed=seed,
-            size=parse_size(size),
-            share_validation=share_validation,
-            split=None if split == "both" else split,
-            composites=composites,
-            most_frames=most_frames,
-            filters=FilterConfig(
-                least_frames=least_frames,
-                least_area=least_area,
-                most_border=most_border,
-                most_jumps=most_jumps,
-                most_pieces=most_pieces,
-            ),
-        )
-        began = time.perf_counter()
-        with Bars(quiet) as bars:
-            manifest = build_set(source, output, config, workers=workers, ray=ray, overwrite=overwrite, progress=bars)
-        if not quiet:
-            for name in ("train", "validation") if split == "both" else (split,):
-                clips = [clip for clip in manifest.clips if clip.split == name]
-                frames = count_of(sum(clip.count for clip in clips), "frame")
-                videos = count_of(len({clip.video for clip in clips}), "video")
-                out.print(f"{name}: {count_of(len(clips), 'clip')} of {videos}, {frames}", soft_wrap=True)
-            if manifest.skipped:
-                out.print(f"left out: {escape(reasons(manifest))}", soft_wrap=True)
-            out.print(f"Set in [bold]{escape(str(output))}[/bold], {time.perf_counter() - began:.0f} s", soft_wrap=True)
+    began, config = time.perf_counter(), BuildConfig(**vars(options))
+    with Bars(quiet) as bars:
+        manifest = build_set(source, output, config, workers=workers, ray=ray, overwrite=overwrite, progress=bars)
+    if quiet:
+        return
+    for name in ("train", "validation") if options.split is None else (options.split,):
+        clips = [clip for clip in manifest.clips if clip.split == name]
+        frames = count_of(sum(clip.count for clip in clips), "frame")
+        videos = count_of(len({clip.video for clip in clips}), "video")
+        out.print(f"{name}: {count_of(len(clips), 'clip')} of {videos}, {frames}", soft_wrap=True)
+    if manifest.skipped:
+        out.print(f"left out: {escape(reasons(manifest))}", soft_wrap=True)
+    out.print(f"Set in [bold]{escape(str(output))}[/bold], {time.perf_counter() - began:.0f} s", soft_wrap=True)
 
 
 @data_app.command()
+@command("nothing was changed")
 def verify(
     folder: Annotated[Path, typer.Argument(help="The folder of a set.", metavar="SET", show_default=False)],
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but faults.", rich_help_panel=RUN)
-    ] = False,
-    show_traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where an error comes from.", rich_help_panel=RUN)
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check that a set's files are those that were built, and that the laws of a benchmark hold."""
-    with report_errors(show_traceback, "nothing was changed"):
-        from voin.data.verify import verify as check
+    from voin.data.verify import verify as check
 
-        with Bars(quiet) as bars:
-            faults = check(folder, bars)
-        for fault in faults[:_MOST_FAULTS]:
-            err.print(escape(fault), style="red", soft_wrap=True)
-        if faults:
-            err.print(f"{count_of(len(faults), 'fault')} in {escape(str(folder))}", style="red", soft_wrap=True)
-            raise typer.Exit(FAULT)
-        if not quiet:
-            out.print(f"{escape(str(folder))}: all is well", soft_wrap=True)
-
-
-SetArgument = Annotated[
-    Path, typer.Argument(help="A set that `voin data build` made.", metavar="SET", show_default=False)
-]
-
-
-FileOption = Annotated[Path, typer.Option("--output", "-o", help="File to write.", show_default=False)]
-
-
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-
-
-TracebackOption = Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")]
+    with Bars(quiet) as bars:
+        faults = check(folder, bars)
+    for fault in faults[:_MOST_FAULTS]:
+        err.print(escape(fault), style="red", soft_wrap=True)
+    if faults:
+        err.print(f"{count_of(len(faults), 'fault')} in {escape(str(folder))}", style="red", soft_wrap=True)
+        raise typer.Exit(FAULT)
+    if not quiet:
+        out.print(f"{escape(str(folder))}: all is well", soft_wrap=True)
 
 
 @data_app.command(
@@ -195,56 +115,46 @@ voin data pack voi-davis -o davis.pack
 [dim]To send it to another machine, a tenth as large; `voin data unpack` makes the pack there:[/dim]
 voin data pack voi-davis -o davis.pack --transport davis.zip"""
 )
+@command("nothing was written")
 def pack(
     voi_set: SetArgument,
-    output: FileOption,
-    size: Annotated[int, typer.Option(help="Side of the windows, pixels.")] = 192,
-    split: Annotated[Literal["train", "validation"], typer.Option(help="Clips of this split.")] = "train",
-    transport: Annotated[
-        Path | None,
-        typer.Option(help="Also write it small, as JPEG and PNG in a zip file.", metavar="FILE", show_default=False),
-    ] = None,
-    quality: Annotated[int, typer.Option(help="JPEG quality of that file, 1 to 100.")] = 95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
+    output: OutputFile,
+    size: Annotated[int, typer.Option(help="Side of the windows, pixels.", rich_help_panel="Output")] = 192,
+    split: Annotated[
+        Literal["train", "validation"], typer.Option(help="Clips of this split.", rich_help_panel="Which clips")
+    ] = "train",
+    transport: Transport = None,
+    quality: JpegQuality = 95,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Cut the windows around a set's objects into one file for training: true frames and whole masks."""
-    with report_errors(show_traceback, "nothing was written"):
-        from voin.data.pack import make_pack, write_transport
-        from voin.data.sets import open_set
+    from voin.data.pack import make_pack
+    from voin.data.sets import open_set
 
-        for path in (output, transport):
-            _refuse_to_replace(path, overwrite)
-        with Bars(quiet) as bars:
-            made = make_pack(open_set(voi_set), output, size, split, progress=_counter(bars, "pack"))
-            if transport is not None:
-                write_transport(made, transport, quality, _counter(bars, "transport"))
-        if not quiet:
-            _say(made)
-            if transport is not None:
-                out.print(f"{escape(str(transport))}: {_mebibytes(transport)}", soft_wrap=True)
+    _refuse_to_replace(overwrite, output, transport)
+    with Bars(quiet) as bars:
+        made = make_pack(open_set(voi_set), output, size, split, progress=_counter(bars, "pack"))
+        _finish(made, transport, quality, quiet, bars)
 
 
 @data_app.command()
+@command("nothing was written")
 def unpack(
     transport: Annotated[
         Path, typer.Argument(help="What `voin data pack --transport` wrote.", metavar="FILE", show_default=False)
     ],
-    output: FileOption,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
+    output: OutputFile,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make the pack again from its small form."""
-    with report_errors(show_traceback, "nothing was written"):
-        from voin.data.pack import read_transport
+    from voin.data.pack import read_transport
 
-        _refuse_to_replace(output, overwrite)
-        with Bars(quiet) as bars:
-            made = read_transport(transport, output, _counter(bars, "unpack"))
-        if not quiet:
-            _say(made)
+    _refuse_to_replace(overwrite, output)
+    with Bars(quiet) as bars:
+        made = read_transport(transport, output, _counter(bars, "unpack"))
+        _finish(made, None, 0, quiet, bars)
 
 
 @data_app.command(
@@ -252,6 +162,7 @@ def unpack(
 
 voin data cutouts photos/cats photos/people -o cutouts.pack"""
 )
+@command("nothing was written")
 def cutouts(
     folders: Annotated[
         list[Path],
@@ -261,58 +172,48 @@ def cutouts(
             show_default=False,
         ),
     ],
-    output: FileOption,
-    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 128,
-    transport: Annotated[
-        Path | None,
-        typer.Option(help="Also write it small, as JPEG and PNG in a zip file.", metavar="FILE", show_default=False),
-    ] = None,
-    quality: Annotated[int, typer.Option(help="JPEG quality of that file, 1 to 100.")] = 95,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
+    output: OutputFile,
+    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.", rich_help_panel="Output")] = 128,
+    transport: Transport = None,
+    quality: JpegQuality = 95,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Cut photographed objects out into one file for training, which sets them in motion."""
-    with report_errors(show_traceback, "nothing was written"):
-        from voin.data.cutouts import pack_cutouts
-        from voin.data.pack import write_transport
+    from voin.data.cutouts import pack_cutouts
 
-        for path in (output, transport):
-            _refuse_to_replace(path, overwrite)
-        with Bars(quiet) as bars:
-            made = pack_cutouts(folders, output, size, _counter(bars, "cut out"))
-            if transport is not None:
-                write_transport(made, transport, quality, _counter(bars, "transport"))
-        if not quiet:
-            _say(made)
-            if transport is not None:
-                out.print(f"{escape(str(transport))}: {_mebibytes(transport)}", soft_wrap=True)
+    _refuse_to_replace(overwrite, output, transport)
+    with Bars(quiet) as bars:
+        made = pack_cutouts(folders, output, size, _counter(bars, "cut out"))
+        _finish(made, transport, quality, quiet, bars)
 
 
 @data_app.command()
+@command("nothing was changed but the page's own files")
 def show(
     voi_set: SetArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page.", show_default=False)],
-    split: Annotated[Literal["both", "train", "validation"], typer.Option(help="Clips of this split.")] = "both",
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
+    output: Output,
+    split: Annotated[
+        Literal["both", "train", "validation"], typer.Option(help="Clips of this split.", rich_help_panel="Which clips")
+    ] = "both",
+    quiet: Quiet = False,
 ) -> None:
     """Draw a set: contact sheets, and how much is hidden, how large the objects are, and what they are."""
-    with report_errors(show_traceback, "nothing was changed but the page's own files"):
-        from voin.data.sets import open_set
-        from voin.data.show import show_set
+    from voin.data.sets import open_set
+    from voin.data.show import show_set
 
-        with Bars(quiet) as bars:
-            page = show_set(open_set(voi_set), output, None if split == "both" else split, bars)
-        if not quiet:
-            out.print(f"Open [bold]{escape(str(page))}[/bold] in a browser", soft_wrap=True)
+    with Bars(quiet) as bars:
+        page = show_set(open_set(voi_set), output, None if split == "both" else split, bars)
+    if not quiet:
+        out.print(f"Open [bold]{escape(str(page))}[/bold] in a browser", soft_wrap=True)
 
 
-def _refuse_to_replace(path: Path | None, overwrite: bool) -> None:
-    if path is not None and path.exists() and not overwrite:
-        raise FileRefusal(
-            f"{path} is there already", "a pack is written to a new file", "name another, or use --overwrite"
-        )
+def _refuse_to_replace(overwrite: bool, *paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and path.exists() and not overwrite:
+            raise FileRefusal(
+                f"{path} is there already", "a pack is written to a new file", "name another, or use --overwrite"
+            )
 
 
 def _counter(bars: Bars, stage: str) -> Callable[[int, int], None]:
@@ -324,10 +225,19 @@ def _counter(bars: Bars, stage: str) -> Callable[[int, int], None]:
     return count
 
 
-def _say(made: Pack) -> None:
+def _finish(made: Pack, transport: Path | None, quality: int, quiet: bool, bars: Bars) -> None:
+    """Write the small form of a pack, and say what was written."""
+    from voin.data.pack import write_transport
+
+    if transport is not None:
+        write_transport(made, transport, quality, _counter(bars, "transport"))
+    if quiet:
+        return
     frames = count_of(sum(clip.count for clip in made.clips), "frame")
     text = f"{count_of(len(made), 'clip')}, {frames} of {made.size}x{made.size}, {_mebibytes(made.path)}"
     out.print(f"{escape(str(made.path))}: {text}", soft_wrap=True)
+    if transport is not None:
+        out.print(f"{escape(str(transport))}: {_mebibytes(transport)}", soft_wrap=True)
 
 
 def _mebibytes(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,21 +10,10 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import Bars, out, report_errors
-from voin.cli.options import (
-    INPUT,
-    OUTPUT,
-    RUN,
-    DeviceOption,
-    FlowOption,
-    MethodOption,
-    ModelOption,
-    OverwriteOption,
-    QuietOption,
-    TracebackOption,
-    WeightsOption,
-)
+from voin.cli.console import Bars, out
+from voin.cli.options import Json, Output, Overwrite, Quiet, Show, command
 from voin.core.errors import count_of
+from voin.jobs.options import BenchConfig, MethodOptions
 
 DEMO_EXAMPLES = """[bold]Examples[/bold]
 
@@ -31,7 +21,6 @@ voin demo
 
 voin demo --clip bicycle -o bicycle-demo
 
-[dim]Without trained networks:[/dim]
 [dim]With the networks, which fill the bicycle's open frame:[/dim]
 voin demo --method voin"""
 BENCH_EXAMPLES = """[bold]Examples[/bold]
@@ -41,73 +30,48 @@ voin bench
 voin bench --method classical --size 1280x720 --frames 300 --json"""
 
 
+@command("finished parts are kept in {output}; run the same command again to go on")
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel=OUTPUT)
-    ] = Path("demo-out"),
+    output: Output = Path("demo-out"),
     clip: Annotated[
         Literal["bicycle", "cyclist", "all"],
-        typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel=INPUT),
+        typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel="Input"),
     ] = "all",
     # The shape network fills what is open, such as a bicycle's frame.
-    method: MethodOption = "classical",
-    model: ModelOption = None,
-    flow: FlowOption = "dis",
-    raft_weights: WeightsOption = None,
-    device: DeviceOption = "auto",
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
+    method: Annotated[MethodOptions, Show(without=("preset",))] = MethodOptions(method="classical"),
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Complete two objects of a real clip and write a page with before and after."""
-    with report_errors(show_traceback, f"finished parts are kept in {output}; run the same command again to go on"):
-        from voin.jobs.demo import choose_shots, find_clip, run_demo
+    from voin.jobs.demo import choose_shots, find_clip, run_demo
 
-        shots = choose_shots([clip])
-        find_clip()  # before the imports that take long
-        from voin.method.load import load
-
-        inpainter = load(method, model=model, flow=flow, raft_weights=raft_weights, device=device)
-        began = time.perf_counter()
-        with Bars(quiet) as bars:
-            page = run_demo(output, inpainter, shots, overwrite=overwrite, progress=bars, begin=bars.part)
-        if not quiet:
-            frames = count_of(sum(shot.end - shot.start for shot in shots), "frame")
-            out.print(f"{frames} in {time.perf_counter() - began:.0f} s", soft_wrap=True)
-            out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after", soft_wrap=True)
+    shots = choose_shots([clip])
+    find_clip()  # before the imports that take long
+    inpainter = method.load()
+    began = time.perf_counter()
+    with Bars(quiet) as bars:
+        page = run_demo(output, inpainter, shots, overwrite=overwrite, progress=bars, begin=bars.part)
+    if not quiet:
+        frames = count_of(sum(shot.end - shot.start for shot in shots), "frame")
+        out.print(f"{frames} in {time.perf_counter() - began:.0f} s", soft_wrap=True)
+        out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after", soft_wrap=True)
 
 
+@command("nothing is kept of a benchmark")
 def bench(
-    size: Annotated[
-        str, typer.Option(help="Size of the clip.", metavar="WIDTHxHEIGHT", rich_help_panel=INPUT)
-    ] = "1920x1080",
-    frames: Annotated[int, typer.Option(help="Length of the clip.", rich_help_panel=INPUT)] = 100,
-    share: Annotated[
-        float, typer.Option(help="Area of the object over that of the frame.", rich_help_panel=INPUT)
-    ] = 0.1,
-    method: MethodOption = "voin",
-    model: ModelOption = None,
-    flow: FlowOption = "dis",
-    raft_weights: WeightsOption = None,
-    device: DeviceOption = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=RUN)] = False,
-    show_traceback: TracebackOption = False,
+    config: Annotated[BenchConfig, Show(without=("preset",))],
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
-    with report_errors(show_traceback, "nothing is kept of a benchmark"):
-        import json
+    from voin.jobs.speed import bench as measure
 
-        from voin.jobs.speed import BenchConfig, parse_size
-        from voin.jobs.speed import bench as measure
-
-        config = BenchConfig(parse_size(size), frames, flow, share, device, raft_weights, method, model)
-        with Bars(quiet) as bars:
-            found = measure(config, bars)
-        if as_json:
-            out.out(json.dumps(found, indent=2))
-        else:
-            _show_bench(found)
+    with Bars(quiet) as bars:
+        found = measure(config, bars)
+    if as_json:
+        out.out(json.dumps(found, indent=2))
+    else:
+        _show_bench(found)
 
 
 def _show_bench(found: dict[str, Any]) -> None:

@@ -14,14 +14,14 @@ import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from voin.cli.console import FAULT, out, report_errors
-from voin.cli.options import TracebackOption
+from voin.cli.console import FAULT, out
+from voin.cli.options import Json, command
 from voin.core import __version__
 from voin.core.errors import Refusal
 
@@ -227,16 +227,13 @@ def _raft_weights() -> dict[str, str | None]:
     return found
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for bug reports and programs.")] = False,
-    show_traceback: TracebackOption = False,
-) -> None:
+@command()
+def doctor(as_json: Json = False) -> None:
     """Show versions, devices, codecs, weights and extras of this machine."""
-    with report_errors(show_traceback):
-        found = report()
-        if as_json:
-            out.out(json.dumps(found, indent=2))
-        else:
-            show(found, out)
-        if found["problems"]:
-            raise typer.Exit(FAULT)
+    found = report()
+    if as_json:
+        out.out(json.dumps(found, indent=2))
+    else:
+        show(found, out)
+    if found["problems"]:
+        raise typer.Exit(FAULT)

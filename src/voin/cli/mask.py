@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from voin.cli.console import Bars, out, report_errors
-from voin.cli.options import (
-    INPUT,
-    OBJECT,
-    OUTPUT,
-    RANGE,
-    DeviceOption,
-    OverwriteOption,
-    QuietOption,
-    TracebackOption,
-)
+from voin.cli.console import Bars, out
+from voin.cli.options import Quiet, VideoArgument, command
 from voin.core.errors import count_of
+from voin.jobs.options import MaskOptions
 
 if TYPE_CHECKING:
     from voin.tracking.prompts import Prompt
@@ -36,38 +28,37 @@ voin mask video.mp4 -o masks --box 120,40,80,160 --prompt "52: box 200,60,80,150
 
 [dim]Then:[/dim]
 voin complete video.mp4 masks -o out"""
-TRACK = "Tracking"
 
 
+@command("no mask is finished in {output}; run the same command again")
 def mask(
-    video: Annotated[
-        Path,
-        typer.Argument(
-            help="A video file, a folder of frames (PNG, JPEG), or a GIF.", metavar="VIDEO", show_default=False
-        ),
-    ],
+    video: VideoArgument,
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Folder for the masks, one PNG a frame.", rich_help_panel=OUTPUT, show_default=False
+            "--output",
+            "-o",
+            help="Folder for the masks, one PNG a frame.",
+            rich_help_panel="Output",
         ),
     ],
+    options: MaskOptions,
     box: Annotated[
         str | None,
         typer.Option(
             help="A box around the whole visible object: its upper left pixel, its width and height.",
             metavar="X,Y,W,H",
-            rich_help_panel=OBJECT,
+            rich_help_panel="Object",
         ),
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(help="A pixel on the object; may be repeated.", metavar="X,Y", rich_help_panel=OBJECT),
+        typer.Option(help="A pixel on the object; may be repeated.", metavar="X,Y", rich_help_panel="Object"),
     ] = None,
     negative: Annotated[
         list[str] | None,
         typer.Option(
-            help="A pixel that does not belong to the object; may be repeated.", metavar="X,Y", rich_help_panel=OBJECT
+            help="A pixel that does not belong to the object; may be repeated.", metavar="X,Y", rich_help_panel="Object"
         ),
     ] = None,
     frame: Annotated[
@@ -75,7 +66,7 @@ def mask(
         typer.Option(
             help="The frame of --box, --point and --negative; the first one tracked by default.",
             metavar="FRAME",
-            rich_help_panel=OBJECT,
+            rich_help_panel="Object",
         ),
     ] = None,
     prompt: Annotated[
@@ -84,7 +75,7 @@ def mask(
             help="All that is marked on another frame, such as '52: box 200,60,80,150 not 190,70'; corrects the track. "
             "May be repeated.",
             metavar="PROMPT",
-            rich_help_panel=OBJECT,
+            rich_help_panel="Object",
         ),
     ] = None,
     prompts: Annotated[
@@ -92,74 +83,20 @@ def mask(
         typer.Option(
             help="Prompts as a JSON file: a list such as [{'frame': 52, 'box': [200, 60, 80, 150]}].",
             metavar="FILE",
-            rich_help_panel=OBJECT,
+            rich_help_panel="Object",
         ),
     ] = None,
-    tracker: Annotated[
-        Literal["auto", "grabcut", "sam2"],
-        typer.Option(
-            help="grabcut needs no weights; sam2 is SAM 2; auto takes SAM 2 where its weights are on this machine.",
-            rich_help_panel=TRACK,
-        ),
-    ] = "auto",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights of SAM 2: a folder, or owner/name on the Hugging Face hub.",
-            metavar="NAME|DIR",
-            rich_help_panel=TRACK,
-        ),
-    ] = None,
-    device: DeviceOption = "auto",
-    start: Annotated[int, typer.Option(help="First frame to track.", metavar="FRAME", rich_help_panel=RANGE)] = 0,
-    end: Annotated[
-        int | None,
-        typer.Option(help="Frame to stop before; the last one by default.", metavar="FRAME", rich_help_panel=RANGE),
-    ] = None,
-    cuts: Annotated[
-        str,
-        typer.Option(
-            help="Scene cuts: auto finds them, none says there are none, a text file lists the frames that start a "
-            "shot.",
-            metavar="auto|none|FILE",
-            rich_help_panel=RANGE,
-        ),
-    ] = "auto",
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="Also write preview/overlay.mp4 and preview/sheet.png.", rich_help_panel=OUTPUT),
-    ] = False,
-    skip_broken: Annotated[
-        bool,
-        typer.Option(
-            "--skip-broken", help="Show the frame before in place of one that does not decode.", rich_help_panel=INPUT
-        ),
-    ] = False,
-    overwrite: OverwriteOption = False,
-    quiet: QuietOption = False,
-    show_traceback: TracebackOption = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make the visible masks of an object from a box or clicks: the input of `voin complete`."""
-    with report_errors(show_traceback, f"no mask is finished in {output}; run the same command again"):
-        from voin.jobs.mask import MaskOptions
-        from voin.jobs.mask import mask as run
+    from voin.jobs.mask import mask as run
 
-        given = _prompts(box, point or [], negative or [], start if frame is None else frame, prompt or [], prompts)
-        options = MaskOptions(
-            tracker=tracker,
-            model=model,
-            device=device,
-            start=start,
-            end=end,
-            cuts=cuts if cuts in ("auto", "none") else Path(cuts),
-            preview=preview,
-            skip_broken=skip_broken,
-            overwrite=overwrite,
-        )
-        with Bars(quiet) as bars:
-            record = run(video, given, output, options, bars)
-        if not quiet:
-            _say_done(output, record)
+    first = options.start if frame is None else frame
+    given = _prompts(box, point or [], negative or [], first, prompt or [], prompts)
+    with Bars(quiet) as bars:
+        record = run(video, given, output, options, bars)
+    if not quiet:
+        _say_done(output, record)
 
 
 def _prompts(
@@ -170,7 +107,7 @@ def _prompts(
 
     found = []
     if box is not None or points or negative:
-        on, off = (tuple(parse_point(each) for each in given) for given in (points, negative))
+        on, off = (tuple(parse_point(text) for text in given) for given in (points, negative))
         found.append(Prompt(frame, parse_box(box) if box is not None else None, on, off))
     return [*found, *(parse_prompt(text) for text in texts), *(read_prompts(path) if path is not None else ())]
 

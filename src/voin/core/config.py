@@ -72,7 +72,8 @@ def setting(
         most: largest number allowed.
         above: number that it must exceed.
         below: number that it must stay under.
-        more: further metadata, for those that make options, controls and pages of it.
+        more: further metadata, for those that make options, controls and pages of it; `must` replaces the words of the
+            refusal that say what the value must be.
     """
     metadata = {"help": help, "unit": unit, "limits": Limits(least, most, above, below), **more}
     if factory is not None:
@@ -86,12 +87,16 @@ class Checked:
     def __post_init__(self) -> None:
         for name, (kind, declared) in _declared(type(self)).items():
             value = getattr(self, name)
-            words = get_args(kind) if get_origin(kind) is Literal else ()
+            if value is None:
+                continue
+            literal = next((choice for choice in (kind, *get_args(kind)) if get_origin(choice) is Literal), None)
+            words = get_args(literal)
             limits = declared.metadata.get("limits", Limits())
             numbers = [item for item in (value if isinstance(value, tuple) else (value,)) if type(item) in (int, float)]
             fits = (not words or value in words) and all(limits.hold(number) for number in numbers)
             if not fits:
                 must = f"it must be one of {', '.join(map(str, words))}" if words else f"it must be finite, {limits}"
+                must = declared.metadata.get("must", must)
                 left = "" if declared.default is MISSING else f"leave it out for {declared.default}"
                 raise ValueRefusal(f"{name} is {value!r}", must.rstrip(", "), left or "correct it")
         self.check()
@@ -103,7 +108,7 @@ class Checked:
 @cache
 def _declared(kind: type) -> dict[str, tuple[Any, Field[Any]]]:
     hints = typing.get_type_hints(kind)
-    return {each.name: (hints[each.name], each) for each in fields(kind)}  # type: ignore[arg-type]
+    return {declared.name: (hints[declared.name], declared) for declared in fields(kind)}  # type: ignore[arg-type]
 
 
 def edit(config: Config, changes: Iterable[str]) -> Config:

@@ -17,8 +17,6 @@ Colours and masks are floats in [0, 1] inside the library and uint8 (masks: bool
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
@@ -93,30 +91,3 @@ def _check_tensor(name: str, tensor: Tensor, channels: int) -> None:
         raise ValueRefusal(
             f"{name} lies in [{low:.3g}, {high:.3g}]", "it must lie in [0, 1]", "divide 8-bit values by 255"
         )
-
-
-# Speeds of x264.
-_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How to encode.
-
-    Args:
-        crf: Quality of x264, 0 (best) to 51; 18 is visually near the source.
-        preset: Speed of x264; slower ones make smaller files. `veryfast` keeps up with 1080p on two cores.
-        lossless: Keep every RGB value: x264 in RGB. Plays in VLC, mpv and FFmpeg, not in browsers; `crf` is not used.
-    """
-
-    crf: int = 18
-    preset: str = "veryfast"
-    lossless: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.crf <= 51:
-            raise ValueRefusal(f"crf is {self.crf}", "it must lie in 0 (best) to 51 (worst)", "18 is a good choice")
-        if self.preset not in _PRESETS:
-            raise ValueRefusal(
-                f"the preset is {self.preset!r}", f"it must be one of {', '.join(_PRESETS)}", "take veryfast"
-            )

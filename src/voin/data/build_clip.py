@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from voin.core.errors import ValueRefusal
 from voin.core.files import write_whole
 from voin.core.processes import one_thread
-from voin.data.layouts import Layout, Split
 from voin.data.manifest import (
     AMODAL,
     COMPOSITE,
@@ -36,7 +34,8 @@ from voin.data.manifest import (
     sum_of,
 )
 from voin.data.occluders.occlude import Material, OccluderConfig, Occlusion, occlude
-from voin.data.quality import FilterConfig, reason_to_skip
+from voin.data.options import BuildOptions, Split
+from voin.data.quality import reason_to_skip
 from voin.data.sets import write_composites, write_masks, write_occluder, write_truth
 from voin.data.sources import SourceClip, check_sizes, load_frames, load_masks, resize_masks, working_size
 from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
@@ -48,46 +47,16 @@ _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, e
 
 
 @dataclass(frozen=True)
-class BuildConfig:
-    """What a set is made of; two builds with the same settings give the same bytes.
+class BuildConfig(BuildOptions):
+    """All that a set is made of; two builds with the same settings give the same bytes.
 
     Args:
-        layout: of the source.
-        seed: of everything that is drawn.
-        size: (h, w) that all clips are scaled to.
-        share_validation: share of the videos for validation, where the source has no split of its own.
-        split: build this one only; None builds both. Occluders come from the training videos all the same.
-        composites: also write the input frames as PNGs, for other programs.
-        most_frames: longer clips end after so many.
-        filters: which objects are kept.
-        occluder: what hides them.
+        occluder: what hides the objects.
         donor: how the objects that serve as occluders are cut out.
     """
 
-    layout: Layout
-    seed: int = 0
-    size: tuple[int, int] = (216, 384)
-    share_validation: float = 0.1
-    split: Split | None = None
-    composites: bool = False
-    most_frames: int = 200
-    filters: FilterConfig = field(default_factory=FilterConfig)
     occluder: OccluderConfig = field(default_factory=OccluderConfig)
     donor: WindowConfig = field(default_factory=lambda: WindowConfig(size=192, enlarge=1.1))
-
-    def __post_init__(self) -> None:
-        if min(self.size) < 32:
-            raise ValueRefusal(f"size is {self.size[1]}x{self.size[0]}", "it must be at least 32x32", "use 384x216")
-        if not 0 < self.share_validation < 1:
-            raise ValueRefusal(
-                f"share_validation is {self.share_validation}", "it must lie between 0 and 1", "use 0.1, as the paper"
-            )
-        if self.most_frames < self.filters.least_frames:
-            raise ValueRefusal(
-                f"most_frames is {self.most_frames}",
-                f"it must be at least least_frames, {self.filters.least_frames}",
-                "leave it out for 200",
-            )
 
     def settings(self) -> dict[str, Any]:
         """Give all but the seed, as JSON has it."""

@@ -14,14 +14,11 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
+from voin.data.options import Layout, Split
 from voin.io.images import list_pictures
-
-Layout = Literal["youtube-vos", "davis", "folder"]
-Split = Literal["train", "validation"]
 
 EXPECTED: dict[str, str] = {
     "youtube-vos": "train/JPEGImages/VIDEO/00000.jpg, train/Annotations/VIDEO/00000.png and train/meta.json",

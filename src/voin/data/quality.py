@@ -14,46 +14,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
-from voin.core.errors import ValueRefusal
+from voin.data.options import FilterConfig
 
 REASONS = ("empty", "too short", "too small", "at the border too long", "shape jumps", "in pieces")
-
-
-@dataclass(frozen=True)
-class FilterConfig:
-    """What is kept; made for clips of about 384x216, and chosen by eye on the sequences of DAVIS.
-
-    Args:
-        least_frames: frames that must show the object.
-        least_area: median share of the frame that the object must take where it is seen.
-        border: pixels of the object on the border, over the width and height of its box, from which on the border cuts
-            it off.
-        most_border: share of frames in which the border may cut it off.
-        jump: the area jumps where its logarithm lies so far from the mean of those before and after, for each frame
-            that these are apart. Steady growth is no jump, going and coming is.
-        most_jumps: share of frames in which it may jump.
-        piece: share of its area that the largest piece of the object must have.
-        most_pieces: share of frames in which it may have less.
-    """
-
-    least_frames: int = 8
-    least_area: float = 0.005
-    border: float = 0.1
-    most_border: float = 0.25
-    jump: float = 0.1
-    most_jumps: float = 0.03
-    piece: float = 0.8
-    most_pieces: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.least_frames < 1:
-            raise ValueRefusal(f"least_frames is {self.least_frames}", "it must be at least 1", "use 8")
-        for name in ("least_area", "border", "most_border", "jump", "most_jumps", "piece", "most_pieces"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueRefusal(
-                    f"{name} is {value}", "it must lie in 0..1", f"leave it out for {getattr(FilterConfig, name)}"
-                )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
+from voin.io.quality import shown
 from voin.io.video_info import Colour, VideoInfo
 
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -90,11 +91,6 @@ def _common_size(paths: list[Path]) -> tuple[int, int]:
     if first is None and refusal is not None:
         raise refusal
     return size
-
-
-def shown(size: tuple[int, int]) -> str:
-    """Say a (h, w) size in the order people read: 1920x1080."""
-    return f"{size[1]}x{size[0]}"
 
 
 def header_size(path: Path) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.types import Quality
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
+from voin.io.quality import Quality
 from voin.io.video_info import Colour, VideoInfo
 from voin.io.video_join import join
 from voin.io.video_read import probe_video, read_video

@@ -23,7 +23,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.types import Quality
+from voin.io.quality import Quality
 from voin.io.video_info import (
     RGB_MATRIX,
     Colour,

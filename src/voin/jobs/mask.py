@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,53 +30,14 @@ from voin.io.masks import write_label
 from voin.io.seek import FrameBlocks
 from voin.io.shots import CutDetector, read_cuts
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
+from voin.jobs.options import MaskOptions
 from voin.tracking.flow_tracker import FlowTracker
 from voin.tracking.prompts import Prompt, check_prompts
 from voin.tracking.sam2 import MODEL, has_sam2, load_sam2
 from voin.tracking.shot import REACH, PackedMask, Tracker, mark, steps_of, track_shot
 
-TrackerName = Literal["auto", "grabcut", "sam2"]
 _SMALLEST = 32  # pixels; nothing can be tracked in less
 _COLUMNS = 8  # of the contact sheet
-
-
-@dataclass(frozen=True)
-class MaskOptions:
-    """How to track.
-
-    Args:
-        tracker: "grabcut" needs no weights; "sam2" is SAM 2 (extra `sam2`); "auto" takes SAM 2 where it and its weights
-            are on this machine, and the other one elsewhere.
-        model: Weights of SAM 2: a folder, or owner/name on the Hugging Face hub; None for the smallest published.
-        device: Where SAM 2 runs: auto, cpu, cuda or mps.
-        start: First frame to track.
-        end: Frame after the last one; None for all.
-        cuts: Where shots begin: "auto" finds hard cuts, "none" takes it all for one shot, a file lists frame numbers.
-        preview: Also write a video with the masks drawn in, and a contact sheet.
-        skip_broken: Show the frame before in place of one that does not decode.
-        overwrite: Replace other masks in the output folder.
-    """
-
-    tracker: TrackerName = "auto"
-    model: str | None = None
-    device: str = "auto"
-    start: int = 0
-    end: int | None = None
-    cuts: str | Path = "auto"
-    preview: bool = False
-    skip_broken: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        known = get_args(TrackerName)
-        if self.tracker not in known:
-            raise ValueRefusal(f"tracker is {self.tracker!r}", f"it must be one of {', '.join(known)}", "take auto")
-        if self.model is not None and self.tracker == "grabcut":
-            raise ValueRefusal(
-                f"the model is {self.model!r} and the tracker grabcut",
-                "that one has no weights, so it must be alone",
-                "leave one of them out",
-            )
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
-import re
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,9 +23,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from voin.core import __version__
-from voin.core.errors import ValueRefusal
 from voin.io.images import write_image
 from voin.io.video import Colour, VideoInfo, VideoWriter
+from voin.jobs.options import BenchConfig
 
 if TYPE_CHECKING:
     from voin.core.progress import Progress
@@ -37,48 +35,6 @@ STEP = 1 / 240  # of the frame's width, between two frames
 DRIFT = 2  # pixels of the ground between two frames
 NOISE = 2.0  # levels, new in every frame, as from a camera
 TINT = 0.4  # of the colours in the textures' grey
-
-
-@dataclass(frozen=True)
-class BenchConfig:
-    """What to measure.
-
-    Args:
-        size: (h, w) of the clip.
-        frames: its length.
-        flow: name of the optical flow, see `voin.method.load.load`.
-        share: area of the object over that of the frame.
-        device: where to compute.
-        raft_weights: a file for RAFT, see `voin.method.load.load`.
-        method: likewise.
-        model: likewise.
-    """
-
-    size: tuple[int, int] = (1080, 1920)
-    frames: int = 100
-    flow: str = "dis"
-    share: float = 0.1
-    device: str = "auto"
-    raft_weights: Path | None = None
-    method: str = "voin"
-    model: str | None = None
-
-    def __post_init__(self) -> None:
-        h, w = self.size
-        if not (64 <= h <= 8192 and 64 <= w <= 8192):
-            raise ValueRefusal(f"the size is {w}x{h}", "both sides must lie in 64 to 8192", "give 1920x1080")
-        if not 2 <= self.frames <= 1_000_000:
-            raise ValueRefusal(f"the clip has {self.frames} frames", "it must have 2 to 1000000", "give 100")
-        if not 0.001 <= self.share <= 0.2:
-            raise ValueRefusal(f"the object's share is {self.share}", "it must lie in 0.001 to 0.2", "give 0.1")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Turn "1920x1080" into (h, w)."""
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
-    if match is None:
-        raise ValueRefusal(f"the size is {text!r}", "it must be width x height in pixels", "write 1920x1080")
-    return int(match[2]), int(match[1])
 
 
 def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -266,11 +222,8 @@ def _work(connection: Connection, folder: Path, config: BenchConfig) -> None:
 def _measure(connection: Connection, folder: Path, config: BenchConfig) -> dict[str, Any]:
     began = time.perf_counter()
     from voin.jobs.complete import complete
-    from voin.method.load import load
 
-    inpainter = load(
-        config.method, model=config.model, flow=config.flow, raft_weights=config.raft_weights, device=config.device
-    )
+    inpainter = config.load()
     ready = time.perf_counter()
     sender = _Sender(connection)
     record = complete(folder / "video.mp4", folder / "masks", folder / "out", inpainter=inpainter, progress=sender)

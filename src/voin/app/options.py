@@ -1,0 +1,81 @@
+"""What `voin serve` lets its owner choose; nothing heavy is imported, as the command line makes its help of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voin.core.config import Checked, setting
+from voin.core.errors import FileRefusal, ValueRefusal
+
+_LIMIT: Any = {"above": 0, "must": "a limit must be above 0", "panel": "Limits"}
+
+
+def parse_auth(text: str) -> tuple[str, str]:
+    """Read "user:password".
+
+    Raises:
+        ValueError: one of both is empty.
+    """
+    user, _, password = text.partition(":")
+    if not user or not password:
+        raise ValueRefusal(
+            "the user and password are not both given", "they must be like user:password", "write --auth so"
+        )
+    return user, password
+
+
+@dataclass(frozen=True)
+class Limits(Checked):
+    """How large things may be that users give to the page."""
+
+    megabytes: int = setting(500, "Megabytes of an upload, packed or not.", flag="--max-mb", **_LIMIT)
+    frames: int = setting(3000, "Frames of a video.", flag="--max-frames", **_LIMIT)
+    pixels: int = setting(4096 * 2304, "Pixels of a frame.", flag="--max-pixels", **_LIMIT)
+    seconds: float = setting(60.0, "Time that looking at a file may take.", flag="", **_LIMIT)
+
+    @property
+    def bytes(self) -> int:
+        """Of one upload."""
+        return self.megabytes * 1_000_000
+
+
+@dataclass(frozen=True)
+class ServeConfig(Checked):
+    """How to serve the page."""
+
+    host: str = setting("127.0.0.1", "Address to listen at; by default this machine alone.", panel="Address")
+    port: int = setting(7860, "Port to listen at.", panel="Address")
+    auth: tuple[str, str] | None = setting(
+        None,
+        "What the page asks for; needed where other machines can reach it.",
+        read=parse_auth,
+        metavar="USER:PASSWORD",
+        envvar="VOIN_AUTH",
+        panel="Address",
+    )
+    root: Path | None = setting(
+        None,
+        "Folder whose videos may be chosen on the page; nothing outside it can.",
+        metavar="DIR",
+        panel="Address",
+    )
+    jobs: int = setting(1, "Jobs that run at a time; others wait.", least=1, most=64, panel="Limits")
+    limits: Limits = setting(factory=Limits)
+    keep_minutes: float = setting(10.0, "How long files are kept after a page was closed.", least=0, panel="Limits")
+
+    def check(self) -> None:
+        """Refuse what cannot be served, and what would be open to strangers."""
+        from voin.app.guard import is_loopback
+
+        if not 1 <= self.port <= 65535:
+            raise ValueRefusal(f"the port is {self.port}", "it must be 1 to 65535", "leave it out for 7860")
+        if not is_loopback(self.host) and self.auth is None:
+            raise ValueRefusal(
+                f"the address {self.host} can be reached from other machines",
+                "the page must then ask for a password",
+                "add --auth user:password, or leave --host out",
+            )
+        if self.root is not None and not self.root.is_dir():
+            raise FileRefusal(f"{self.root} is no folder", "the videos to choose from must lie in one", "give its path")
