@@ -21,6 +21,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fakes.processes import INTERRUPTIBLE
 from voin import __version__
 from voin.cli import app as cli
 from voin.cli import console as terminal
@@ -365,7 +366,8 @@ def test_masks_of_another_size_are_taken_with_resize_masks(copy: Path, monkeypat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_to_go_on_and_goes_on(copy: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "voin", "complete", "video.mp4", "masks", "-o", "out", *CLASSICAL]
-    process = subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=copy, text=True, **pipes, **INTERRUPTIBLE)
     deadline = time.monotonic() + 60
     while not (copy / "out").exists() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from fakes.processes import INTERRUPTIBLE
+
 STOP_SECONDS = 30
 
 
@@ -73,7 +75,8 @@ def serving(folder: Path, *options: str) -> Iterator[Served]:
         port = free.getsockname()[1]
     environment = {**os.environ, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "voin", "serve", "--port", str(port), *options]
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(words, env=environment, **pipes, **INTERRUPTIBLE)
     served = Served(port, process, folder)
     try:
         wait_until(lambda: _answers(served), 60)

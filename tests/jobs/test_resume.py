@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fakes.fake_method import Fake, contents, listing, run
+from fakes.processes import INTERRUPTIBLE
 from scenes.video_clips import COUNT
 from voin.io.video import probe
 from voin.jobs import writer as chunk_writer
@@ -74,6 +75,7 @@ def _slow_run(video: Path, masks: Path, out: Path) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONPATH": paths},
         stderr=subprocess.PIPE,
         text=True,
+        **INTERRUPTIBLE,
     )
 
 
