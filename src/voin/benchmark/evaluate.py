@@ -7,18 +7,17 @@ with a method more does that method alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voin.benchmark.corrupt import Damage
 from voin.benchmark.curves import draw_curves, need_matplotlib
 from voin.benchmark.examples import Example, FilmMaker, choose_films
+from voin.benchmark.options import EvaluateOptions, Setting
 from voin.benchmark.report import write_report
 from voin.benchmark.results import Row, make_results, write_results
 from voin.benchmark.scoring import References, Scorer, Trial, Unit, basis_of
 from voin.benchmark.tables import write_tables
-from voin.benchmark.trials import SETTINGS, Entry, FolderEntry, MethodEntry, Setting, check_name, source_of
+from voin.benchmark.trials import Entry, FolderEntry, MethodEntry, check_name, source_of
 from voin.core import __version__
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.processes import run_all
@@ -27,46 +26,6 @@ from voin.core.system import versions
 from voin.data.manifest import ClipRecord
 from voin.data.sets import VoiSet
 from voin.method.pipeline import Completion
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What to evaluate, and how.
-
-    Args:
-        settings: "given": the true whole mask goes in, pixels are judged. "end to end": the visible mask alone does.
-        split: Clips of this split; None for all.
-        clips: These alone, or so many from the start; None for all.
-        damages: Repeat it with visible masks damaged like this; see `voin.benchmark.corrupt.standard`.
-        seed: Of the damages.
-        workers: Processes, each on one thread.
-        references: The networks that judge.
-        pictures: Make pictures and videos of each method's best, median and worst clip.
-        overwrite: Score everything again.
-    """
-
-    settings: tuple[str, ...] = SETTINGS
-    split: str | None = "validation"
-    clips: tuple[str, ...] | int | None = None
-    damages: tuple[Damage, ...] = ()
-    seed: int = 0
-    workers: int = 1
-    references: References = field(default_factory=References)
-    pictures: bool = True
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        unknown = [setting for setting in self.settings if setting not in SETTINGS]
-        if unknown or not self.settings:
-            raise ValueRefusal(
-                f"the settings are {', '.join(map(repr, self.settings)) or 'none'}",
-                f"they must be among {', '.join(map(repr, SETTINGS))}",
-                "take both",
-            )
-        if self.workers < 1:
-            raise ValueRefusal(f"there are {self.workers} workers", "there must be at least 1", "leave it out for 1")
-        if self.clips == () or (isinstance(self.clips, int) and self.clips < 1):
-            raise ValueRefusal(f"the clips are {self.clips!r}", "there must be at least one", "leave it out for all")
 
 
 def evaluate(
@@ -110,10 +69,11 @@ def evaluate(
             "shapes alone are judged end to end",
             "take both settings",
         )
-    options.references.load()
+    references = References(**vars(options.references))
+    references.load()
     if options.damages:
         need_matplotlib()
-    judge = Scorer(voi_set, basis_of(voi_set), entries, options.references, out, options.seed)
+    judge = Scorer(voi_set, basis_of(voi_set), entries, references, out, options.seed)
     damaged = [
         [Trial(trial.entry, trial.setting, each) for trial in trials if isinstance(entries[trial.entry], MethodEntry)]
         for each in options.damages
@@ -135,8 +95,8 @@ def evaluate(
             "frames": sum(record.count for record in records),
         },
         "seed": options.seed,
-        "references": options.references.identity(),
-        "notes": [*options.references.missing(), *_unused(entries, options)],
+        "references": references.identity(),
+        "notes": [*references.missing(), *_unused(entries, options)],
         "methods": {entry.name: {"content": entry.content, **entry.identity("")} for entry in entries},
     }
     found = make_results(about, rows, weak, [film.to_json() for film in films])

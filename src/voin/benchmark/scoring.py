@@ -21,18 +21,17 @@ import numpy as np
 from voin.benchmark import corrupt as degrade
 from voin.benchmark import scores
 from voin.benchmark.corrupt import Damage, damage
+from voin.benchmark.options import ReferenceOptions, Setting
 from voin.benchmark.scores import ClipScores, score_clip
-from voin.benchmark.trials import Entry, Outcome, Setting
+from voin.benchmark.trials import Entry, Outcome
 from voin.benchmark.true_flow import TrueFlow
 from voin.core import __version__, metrics
-from voin.core.errors import ValueRefusal
 from voin.core.files import write_whole
 from voin.core.lpips import LPIPS
 from voin.data.manifest import MANIFEST, ClipRecord
 from voin.data.sets import VoiClip, VoiSet
 from voin.method.motion import Motion, load_motion
 
-FLOW_TRUTHS = ("none", "raft-small", "raft-large")
 SCORES, FLOW = ".scores", ".flow"
 WHOLE = "whole"  # instead of a damage's name, where the masks are as they are
 
@@ -55,28 +54,8 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class References:
-    """The networks that judge; each is left out unless asked for, as its weights are not part of voin.
-
-    Args:
-        lpips: Scorer LPIPS.
-        lpips_weights: AlexNet's weights as a file; torchvision downloads them otherwise.
-        flow_truth: What estimates the true motion, for flow error and warp error: "none", "raft-small" or "raft-large".
-        flow_truth_weights: RAFT's weights as a file; torchvision downloads them otherwise.
-    """
-
-    lpips: bool = False
-    lpips_weights: Path | None = None
-    flow_truth: str = "none"
-    flow_truth_weights: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.flow_truth not in FLOW_TRUTHS:
-            raise ValueRefusal(
-                f"the truth of flow is {self.flow_truth!r}",
-                f"it must be one of {', '.join(FLOW_TRUTHS)}",
-                "take raft-large",
-            )
+class References(ReferenceOptions):
+    """The networks that judge, as they are asked for."""
 
     def load(self) -> None:
         """Load what was asked for, so that what is missing is said before work starts."""

@@ -13,19 +13,18 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
+from voin.benchmark.options import SETTINGS, Setting
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import to_kind
 from voin.io.images import list_pictures, read_picture
 from voin.method.pipeline import Completion
 
-Setting = Literal["given", "end to end"]
-SETTINGS: tuple[Setting, ...] = get_args(Setting)
 # The folder of masks beside the clips' folders of frames, in a folder of results.
 AMODAL = "amodal"
 
