@@ -23,10 +23,9 @@ COMPLETE_OPTIONS = shown_options(CompleteOptions, MethodOptions)
 
 
 def read_controls(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
-    """Make settings of what controls give, by the names of the options; others are passed over.
+    """Make settings of what controls give, by the names of the options; names of other settings are passed over.
 
-    Raises:
-        ValueError: a value is none that its control offers; it comes from a browser, and may be anything.
+    A value that its control does not offer is refused: from a browser it may be anything.
     """
     return make(
         kind, {name: _read(option, given[name]) for name, option in shown_options(kind).items() if name in given}

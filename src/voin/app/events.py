@@ -32,13 +32,7 @@ _REMEMBER = "(token) => { window.sessionStorage.setItem('voin', token); }"
 
 
 class Events:
-    """Connects the components with what they do.
-
-    Args:
-        page: the components; made inside the same `gr.Blocks`.
-        sessions: of all users.
-        blocks: the page.
-    """
+    """Connects the components with what they do; made inside the same `blocks`."""
 
     def __init__(self, page: Layout, sessions: Sessions, blocks: gr.Blocks) -> None:
         self.page, self._sessions = page, sessions
@@ -359,12 +353,7 @@ def _url(path: Any) -> str:
 
 
 def message_parts(error: Exception, plain: Callable[[str], str] = str) -> list[str]:
-    """Return in parts what went wrong; faults of ours go to the log with their traceback.
-
-    Args:
-        error: what was raised.
-        plain: leaves out of a text what is not for users.
-    """
+    """Return in parts what went wrong; faults of ours go to the log. `plain` drops what is not for users."""
     if is_fault(error):
         log.error("a fault in voin", exc_info=error)
         return ["a fault in voin", "this is not your input", "please report it, with what the server printed"]

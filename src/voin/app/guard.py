@@ -119,14 +119,14 @@ class Guard:
         return None
 
     def _names_uploads(self, body: bytes) -> bool:
-        """Say whether all files that an event names are ones of sessions: Gradio would copy any other, too."""
+        """Return whether all files that an event names are ones of sessions: Gradio would copy any other, too."""
         try:
             return all(isinstance(path, str) and self.is_served(path) for path in _paths(json.loads(body)))
         except (ValueError, RecursionError):
             return False
 
     def is_served(self, text: str) -> bool:
-        """Say whether a path leads to a file of a session, links and dots followed."""
+        """Return whether a path leads to a file of a session, links and dots followed."""
         if "\0" in text or unquote(text) != text:
             return False
         path = Path(text)
@@ -138,7 +138,7 @@ class Guard:
 
 
 def _paths(content: Any) -> Iterator[Any]:
-    """Give all that JSON calls a path."""
+    """Yield all that JSON calls a path."""
     if isinstance(content, dict):
         if "path" in content:
             yield content["path"]
@@ -164,7 +164,7 @@ async def _body(receive: Receive, most: int) -> bytes | None:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Give a body that was read to whoever reads it next."""
+    """Return what receives a body again that was read already."""
     left = [body]
 
     async def replay() -> Message:
@@ -174,14 +174,14 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def host_of(header: str) -> str:
-    """Take the name out of a Host header: "[::1]:7860" is "::1"."""
+    """Return the name in a Host header: "[::1]:7860" is "::1"."""
     if header.startswith("["):
         return header[1:].partition("]")[0]
     return header.partition(":")[0].lower()
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address can be reached from this machine alone."""
+    """Return whether an address can be reached from this machine alone."""
     if host == "localhost":
         return True
     try:

@@ -67,7 +67,7 @@ class Layout:
     Args:
         limits: to be named where uploads are.
         below: videos of the folder that the server shows; None if it shows none.
-        sample: whether the demo's clip is there.
+        sample: whether this machine has the demo's clip.
     """
 
     def __init__(self, limits: Limits, below: list[str] | None, sample: bool) -> None:

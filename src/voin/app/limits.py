@@ -26,12 +26,7 @@ _LOOSE_FILES = 16  # in an archive of masks, beside the pictures
 
 
 def check_video(path: Path, limits: Limits) -> VideoInfo:
-    """Say what a video is, if it is within the limits; headers and packets are looked at first, frames last.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is too large.
-    """
+    """Return what a video is, if it is within the limits; headers and packets are looked at first, frames last."""
     if path.is_dir():
         pictures = list_pictures(path)
         check_frames(path, len(pictures), limits)
@@ -57,7 +52,7 @@ def check_video(path: Path, limits: Limits) -> VideoInfo:
 
 
 def check_bytes(path: Path, limits: Limits) -> None:
-    """Refuse a file that is too large."""
+    """Refuse a file that is larger than an upload may be."""
     size = path.stat().st_size if path.exists() else 0
     if size > limits.bytes:
         raise ValueRefusal(
@@ -88,21 +83,9 @@ def check_frames(path: Path, count: int, limits: Limits) -> None:
 
 
 def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
-    """Read uploaded masks of a video and write them to the folder `out` as indexed PNGs, one a frame.
+    """Write uploaded masks of a video to the new folder `out`, an indexed PNG a frame; return how many there are.
 
-    Args:
-        path: a zip of PNGs, an .npz, a mask video or one PNG.
-        info: the video.
-        limits: of what is let in.
-        scratch: a folder to unpack into; it is removed.
-        out: must not exist.
-
-    Returns:
-        How many frames have a mask.
-
-    Raises:
-        OSError: the masks cannot be read.
-        ValueError: they do not fit the video, or are too large.
+    They are a zip of PNGs, which is unpacked into `scratch` for a while, an .npz, a mask video or one PNG.
     """
     if path.suffix.lower() not in MASK_SUFFIXES:
         raise ValueRefusal(
@@ -126,7 +109,7 @@ def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: 
 
 
 def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
-    """Check the size of what is inside; gives what `open_masks` can read."""
+    """Check the size of what is inside; return what `open_masks` can read."""
     suffix = path.suffix.lower()
     if suffix == ".zip":
         unpack_pictures(path, scratch, info, limits)
@@ -147,12 +130,7 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
 
 
 def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> None:
-    """Unpack the PNGs of an archive into the folder `out`, whatever folders they lie in, and nothing else.
-
-    Raises:
-        OSError: it is no archive, or a picture is broken.
-        ValueError: it is too large, or names files outside itself.
-    """
+    """Unpack the PNGs of an archive into the folder `out`, whatever folders they lie in, and nothing else."""
     out.mkdir(parents=True)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -210,7 +188,7 @@ def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> Iterator[
 
 
 def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int) -> int:
-    """Unpack one file of at most `most` bytes, whatever size the archive claims; gives its size."""
+    """Unpack one file of at most `most` bytes, whatever size the archive claims; return its size."""
     size = 0
     with archive.open(member) as source, target.open("wb") as file:
         while block := source.read(1 << 20):

@@ -1,4 +1,4 @@
-"""What a user has marked, on each frame a box, points or paint, with a way back: it becomes prompts."""
+"""What a user has marked on frames, by boxes, points or paint: it becomes prompts."""
 
 from __future__ import annotations
 
@@ -47,47 +47,40 @@ class Marks:
 
 @dataclass
 class MarkedFrames:
-    """The marks of all frames.
-
-    Attributes:
-        frames: by frame; those without marks are left out.
-    """
+    """The marks of all frames that have any, with a way back."""
 
     frames: dict[int, Marks] = field(default_factory=dict)
     _past: list[dict[int, Marks]] = field(default_factory=list)
 
     def on(self, frame: int) -> Marks:
-        """Give the marks of a frame."""
+        """Return the marks of a frame."""
         return self.frames.get(frame, Marks())
 
     def put(self, frame: int, marks: Marks) -> None:
-        """Replace the marks of a frame.
-
-        Raises:
-            ValueError: they contradict themselves.
-        """
+        """Replace the marks of a frame; those that contradict themselves are refused."""
         if len(marks.points) + len(marks.negative) > _MOST_POINTS:
             raise ValueRefusal(
                 f"frame {frame} has more than {_MOST_POINTS} points", "fewer say as much", "clear the frame"
             )
         marks.prompt(frame)  # refuses what cannot be
         self._note()
-        self.frames = {at: each for at, each in {**self.frames, frame: marks}.items() if each}
+        self.frames = {number: marked for number, marked in {**self.frames, frame: marks}.items() if marked}
 
     def add(self, frame: int, point: Point, on: bool) -> None:
-        """Add a point on the object, or beside it; a point that is there already changes sides."""
+        """Add a point on the object, or beside it; one that is marked already changes sides."""
         marks = self.on(frame)
-        points, negative = (tuple(each for each in given if each != point) for given in (marks.points, marks.negative))
-        if on:
-            points = (*points, point)
-        else:
-            negative = (*negative, point)
+        points, negative = (
+            tuple(known for known in given if known != point) for given in (marks.points, marks.negative)
+        )
+        points, negative = ((*points, point), negative) if on else (points, (*negative, point))
         self.put(frame, replace(marks, points=points, negative=negative))
 
     def clear(self, frame: int | None = None) -> None:
         """Remove the marks of a frame, or all."""
         self._note()
-        self.frames = {} if frame is None else {at: each for at, each in self.frames.items() if at != frame}
+        self.frames = (
+            {} if frame is None else {number: marked for number, marked in self.frames.items() if number != frame}
+        )
 
     def undo(self) -> None:
         """Go back one step."""
@@ -95,13 +88,9 @@ class MarkedFrames:
             self.frames = self._past.pop()
 
     def prompts(self, start: int, end: int) -> tuple[Prompt, ...]:
-        """Make prompts of what is marked in the frames start..end-1.
-
-        Raises:
-            ValueError: nothing says what the object is.
-        """
+        """Make prompts of what is marked in the frames start..end-1, of one at least."""
         found = [marks.prompt(frame) for frame, marks in sorted(self.frames.items()) if start <= frame < end]
-        prompts = tuple(each for each in found if each is not None)
+        prompts = tuple(prompt for prompt in found if prompt is not None)
         if not prompts:
             raise ValueRefusal(
                 f"no frame from {start} to {end - 1} says what the object is",
@@ -115,11 +104,7 @@ class MarkedFrames:
 
 
 def marks_of_texts(box: str, points: str, negative: str, mask: Mask | None, size: tuple[int, int]) -> Marks:
-    """Read marks as they are typed: "x,y,w,h" and "x,y x,y ..."; they must lie in a frame of `size` (h, w).
-
-    Raises:
-        ValueError: they are something else.
-    """
+    """Read marks as they are typed: "x,y,w,h" and "x,y x,y ..."; they must lie in a frame of `size` (h, w)."""
     on, off = (tuple(parse_point(word) for word in text.replace(";", " ").split()) for text in (points, negative))
     marks = Marks(parse_box(box) if box.strip() else None, on, off, mask)
     check_marks(marks, size)
@@ -134,14 +119,9 @@ def check_marks(marks: Marks, size: tuple[int, int]) -> None:
 
 
 def painted_mask(text: object, size: tuple[int, int]) -> Mask | None:
-    """Read a mask that was painted on a canvas: a PNG as a data URL, opaque where the object is; None if nothing is.
+    """Read a mask that was painted on a canvas: a PNG of `size` (h, w) as a data URL, opaque where the object is.
 
-    Args:
-        text: from the browser, so that it may be anything.
-        size: (h, w) that it must have.
-
-    Raises:
-        ValueError: it is something else.
+    What comes from the browser may be anything; None where nothing is opaque.
     """
     refusal = ValueRefusal(
         "what was painted cannot be read", f"it must be a picture of {shown(size)}", "paint it again"

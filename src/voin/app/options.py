@@ -13,11 +13,7 @@ _LIMIT: Any = {"above": 0, "must": "a limit must be above 0", "panel": "Limits"}
 
 
 def parse_auth(text: str) -> tuple[str, str]:
-    """Read "user:password".
-
-    Raises:
-        ValueError: one of both is empty.
-    """
+    """Read "user:password"; both must be given."""
     user, _, password = text.partition(":")
     if not user or not password:
         raise ValueRefusal(
@@ -37,7 +33,7 @@ class Limits(Checked):
 
     @property
     def bytes(self) -> int:
-        """Of one upload."""
+        """Largest upload."""
         return self.megabytes * 1_000_000
 
 

@@ -1,6 +1,6 @@
 """Pictures for the page: a frame with its mask, input beside result, and clips that browsers play.
 
-The functions here run in processes apart (`web_calls.py`), as they read what strangers give.
+The functions here run in processes apart (`voin.app.readers`), as they read what strangers give.
 """
 
 from __future__ import annotations
@@ -33,16 +33,10 @@ _CLIP = Quality(crf=21, preset="veryfast")
 
 
 def draw_frame(info: VideoInfo, frame: int, masks: Path | None, prompt: Prompt | None) -> tuple[bytes, int | None]:
-    """Draw a frame with the object tinted: as its prompt cuts it out, else as the masks have it.
-
-    Args:
-        info: the video.
-        frame: its number.
-        masks: a folder of indexed PNGs, one a frame.
-        prompt: what is marked on this frame.
+    """Draw a frame with the object tinted: as its prompt cuts it out, else as the masks have it, PNGs in a folder.
 
     Returns:
-        JPEG, and the object's pixels; None where nothing says where it is.
+        JPEG, and how many pixels the object has; None where nothing says where it is.
     """
     picture = _frame(info, frame)
     if prompt is not None:
@@ -68,9 +62,6 @@ def draw_pair(
         start: the first frame that was completed.
         kind: "result" is the completed frame; "whole" the visible and the whole mask; "confidence" how sure each pixel
             is, from dark (invented) to bright (seen).
-
-    Raises:
-        OSError: a file is missing.
     """
     before = _frame(info, frame)
     if kind not in get_args(ViewKind):
@@ -127,7 +118,7 @@ def fit(picture: Picture, even: bool = False) -> UInt8[np.ndarray, "shown_h show
 
 
 def shown_size(size: tuple[int, int], even: bool = False) -> tuple[int, int]:
-    """Give the (h, w) at which frames of `size` are shown."""
+    """Return the (h, w) at which frames of `size` are shown."""
     scale = min(1.0, LONGEST / max(size))
     h, w = (max(2, round(side * scale)) for side in size)
     return (h // 2 * 2, w // 2 * 2) if even else (h, w)
@@ -152,16 +143,9 @@ def _sure(picture: Picture, confidence: np.ndarray, whole: Mask) -> Picture:
 def write_clips(
     info: VideoInfo, result: Path, start: int, end: int, before: Path, after: Path, progress: Progress
 ) -> None:
-    """Write what was completed, and the input beside it, as two videos of one length that browsers play.
+    """Write the input, and what was completed in the folder `result`, as two videos of one length that browsers play.
 
-    Args:
-        info: the input.
-        result: the output folder of `voin complete`.
-        start: first frame.
-        end: frame after the last one.
-        before: file for the input.
-        after: file for the result.
-        progress: told of each frame, of both, as stage "clips".
+    Progress counts the frames of both, as stage "clips".
     """
     progress.stage("clips", 2 * (end - start))
     _write_clip(before, info, read(info, start, end), start, end, progress)

@@ -1,4 +1,4 @@
-"""`voin serve`: the server of the page, from its settings to its end. What the page is made of lies in `web_*.py`."""
+"""`voin serve`: the server of the page, from its settings to its end."""
 
 from __future__ import annotations
 
@@ -105,11 +105,7 @@ class Server:
         return blocks
 
     def run(self, ready: Callable[[str], object] = lambda url: None) -> None:
-        """Serve until it is stopped.
-
-        Args:
-            ready: told the address of the page once it answers.
-        """
+        """Serve until it is stopped; `ready` gets the address of the page once it answers."""
         import uvicorn
 
         config = self.config
@@ -142,17 +138,13 @@ class Server:
 
 
 def check_gradio() -> None:
-    """Refuse to go on without Gradio.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    """Refuse to go on without Gradio."""
     if find_spec("gradio") is None:
         raise PackageRefusal("Gradio is not installed", "the page is made with it", 'run: pip install "voin[web]"')
 
 
 def has_sample() -> bool:
-    """Say whether the demo's clip is on this machine."""
+    """Return whether the demo's clip is on this machine."""
     from voin.jobs.demo import find_clip
 
     try:
@@ -162,11 +154,7 @@ def has_sample() -> bool:
 
 
 def check_free(host: str, port: int) -> None:
-    """Refuse an address that cannot be listened at.
-
-    Raises:
-        OSError: it is not this machine's, or is taken.
-    """
+    """Refuse an address that is not this machine's, or is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

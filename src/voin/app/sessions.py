@@ -27,31 +27,20 @@ _STRAY_SECONDS = 3600.0  # for uploads that no session took
 
 @dataclass(eq=False)
 class Session:
-    """One user's work.
-
-    Attributes:
-        token: the secret that finds it.
-        folder: all its files.
-        state: what the page knows of it.
-        lock: held while the page changes it.
-        pages: open ones, by Gradio's name for them.
-        touched: when it was last used, by `time.monotonic`.
-        left: when the last page was closed; None while one is open.
-        uploads: files of Gradio's that it took over.
-    """
+    """One user's work, found by its secret; times are those of `time.monotonic`."""
 
     token: str
     folder: Path
-    state: Any = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    pages: set[str] = field(default_factory=set)
-    touched: float = field(default_factory=time.monotonic)
-    left: float | None = None
-    uploads: set[Path] = field(default_factory=set)
+    state: Any = None  # what the page knows of it
+    lock: threading.RLock = field(default_factory=threading.RLock)  # held while the page changes it
+    pages: set[str] = field(default_factory=set)  # open ones, by Gradio's name for them
+    touched: float = field(default_factory=time.monotonic)  # when it was last used
+    left: float | None = None  # when its last page was closed
+    uploads: set[Path] = field(default_factory=set)  # files of Gradio's that it took over
     _numbers: int = 0
 
     def place(self, name: str) -> Path:
-        """Give a new path in the session's folder; nothing is there yet."""
+        """Return a new path in the session's folder; nothing is there yet."""
         with self.lock:
             self._numbers += 1
             return self.folder / f"{self._numbers:03d}-{safe_name(name)}"
@@ -78,7 +67,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def enter(self, token: str, page: str) -> Session:
-        """Give the session of a page: the one of its secret if that is known, else a new one."""
+        """Return the session of a page: the one of its secret if that is known, else a new one."""
         with self._lock:
             session = self._all.get(token)
             if session is None:
@@ -93,11 +82,7 @@ class Sessions:
             return session
 
     def find(self, token: object) -> Session:
-        """Give a session by its secret.
-
-        Raises:
-            ValueError: it has ended.
-        """
+        """Return a session by its secret; one that has ended is refused."""
         with self._lock:
             session = self._all.get(token) if isinstance(token, str) else None
             if session is None:
@@ -129,9 +114,9 @@ class Sessions:
         """End the sessions whose time is over, and remove uploads that nobody took."""
         now = time.monotonic()
         with self._lock:
-            over = [each for each in self._all.values() if _is_over(each, now, self._keep)]
-            kept = {each.folder for each in self._all.values()}
-            kept |= {path.parent for each in self._all.values() for path in each.uploads}
+            over = [session for session in self._all.values() if _is_over(session, now, self._keep)]
+            kept = {session.folder for session in self._all.values()}
+            kept |= {path.parent for session in self._all.values() for path in session.uploads}
         for session in over:
             self.end(session)
         for path in self.folder.iterdir():
@@ -161,11 +146,7 @@ def _is_over(session: Session, now: float, keep: float) -> bool:
 
 
 def take_upload(session: Session, given: object, folder: Path) -> Path:
-    """Take a file that Gradio has put into the server's folder over into the session's.
-
-    Raises:
-        ValueError: the path does not lead to an upload.
-    """
+    """Move an upload from where Gradio has put it into the session's folder; paths to anything else are refused."""
     path = Path(str(given)).resolve()
     # Uploads lie two levels deep in folders that Gradio names; sessions' folders are not for others to name.
     if path.parent.parent != folder or not path.is_file():
@@ -187,11 +168,7 @@ def safe_name(name: str) -> str:
 
 
 def find_inside(root: Path, text: str) -> Path:
-    """Give the path that `text` names below `root`; links that lead out of it count as outside.
-
-    Raises:
-        ValueError: it leads outside, or there is nothing.
-    """
+    """Return the path that `text` names below `root`; what is absent is refused, as are links that lead outside."""
     root = root.resolve()
     refusal = ValueRefusal(
         f"{text!r} is not in the folder that this server shows", "it must be a video that the list has", "choose one"
@@ -207,7 +184,7 @@ def find_inside(root: Path, text: str) -> Path:
     if path.is_absolute() or ".." in path.parts or not found.is_relative_to(root) or found == root:
         raise refusal
     # A folder of frames is read file by file.
-    if found.is_dir() and not all(_leads_inside(each, root) for each in found.iterdir()):
+    if found.is_dir() and not all(_leads_inside(path, root) for path in found.iterdir()):
         raise refusal
     return found
 

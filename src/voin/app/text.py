@@ -16,13 +16,7 @@ _SHOWN = 6
 
 
 def jobs_html(mine: Sequence[Job], jobs: Jobs, plain: Callable[[str], str] = str) -> str:
-    """Say where a user's jobs are, the latest first.
-
-    Args:
-        mine: the user's jobs.
-        jobs: the queue.
-        plain: leaves out of a text what is not for users.
-    """
+    """Return where a user's jobs are in the queue, the latest first; `plain` drops from texts what is not for users."""
     if not mine:
         return '<p class="soft">Nothing has been started yet.</p>'
     items = "".join(_job(job, jobs, plain) for job in list(reversed(mine))[:_SHOWN])
@@ -62,7 +56,7 @@ def _left(seconds: float | None) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """Say a time: "7 s", "3 min 20 s", "2 h 5 min"."""
+    """Write a time: "7 s", "3 min 20 s", "2 h 5 min"."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -88,7 +82,7 @@ def _stopped(sentence: str) -> str:
 
 
 def marked_text(frames: Sequence[int], start: int, end: int) -> str:
-    """Say on which frames something is marked."""
+    """Return on which frames something is marked."""
     inside = [frame for frame in frames if start <= frame < end]
     outside = "" if len(inside) == len(frames) else " Marks outside the part do not count."
     if not inside:
@@ -128,7 +122,7 @@ def _size_text(count: int) -> str:
 
 
 def result_html(record: dict[str, Any]) -> str:
-    """Say what a result holds, in one line."""
+    """Return what a result holds, in one line."""
     totals, hidden = record["totals"], record["totals"]["occluded"]
     if hidden == 0:
         return "<p>Nothing of the object is hidden here, so nothing was changed.</p>"

@@ -53,23 +53,16 @@ class Track:
 class Complete:
     """Completes an object, as `voin complete` does, and packs the result for the page.
 
-    Args:
-        video: the video.
-        name: what its owner calls it.
-        masks: visible masks.
-        folder: for everything; the command's own output lies in `result`.
-        options: what to complete.
-        method: what completes.
-        tracked: what made the masks, if the page did.
+    The output of the command lies in the folder `result` of `folder`.
     """
 
     video: Path
-    name: str
+    name: str  # what its owner calls the video
     masks: Path
     folder: Path
     options: CompleteOptions
     method: MethodOptions = MethodOptions()
-    tracked: Track | None = None
+    tracked: Track | None = None  # what made the masks, if the page did
 
     @property
     def result(self) -> Path:

@@ -31,54 +31,31 @@ _KEPT_PAIRS = 4  # pictures of results that stay on the disk, so that a browser 
 
 @dataclass(frozen=True)
 class Services:
-    """What all users share.
-
-    Attributes:
-        jobs: the queue.
-        readers: look at files.
-        limits: of what is let in.
-        uploads: the folder where Gradio puts uploads.
-        root: folder whose videos may be chosen, or None.
-    """
+    """What all users share."""
 
     jobs: Jobs
     readers: Readers
     limits: Limits
-    uploads: Path
-    root: Path | None = None
+    uploads: Path  # the folder where Gradio puts them
+    root: Path | None = None  # the folder whose videos may be chosen
 
 
 @dataclass(eq=False)
 class Workspace:
-    """One user's work, from the video to the result.
-
-    Attributes:
-        session: the user's files.
-        services: what all share.
-        info: the video, once it is chosen.
-        name: what its owner calls it.
-        start: first frame that is worked on.
-        end: frame after the last one.
-        frame: the one that is shown.
-        marked: what is marked.
-        masks: folder with a mask a frame, once there are some.
-        tracked: what made them, if the page did.
-        jobs: all of this user's, the latest last.
-        chosen: the result that is looked at.
-    """
+    """One user's work, from the video to the result, on its frames start..end-1."""
 
     session: Session
     services: Services
     info: VideoInfo | None = None
-    name: str = ""
+    name: str = ""  # what its owner calls the video
     start: int = 0
     end: int = 0
-    frame: int = 0
+    frame: int = 0  # that is shown
     marked: MarkedFrames = field(default_factory=MarkedFrames)
-    masks: Path | None = None
-    tracked: Track | None = None
-    jobs: list[Job] = field(default_factory=list)
-    chosen: Job | None = None
+    masks: Path | None = None  # folder with a mask a frame
+    tracked: Track | None = None  # what made them, if the page did
+    jobs: list[Job] = field(default_factory=list)  # the latest last
+    chosen: Job | None = None  # whose result is looked at
     _sample: Shot | None = None
     _collected: set[int] = field(default_factory=set)  # places in `jobs`
     _drawn: tuple[Job | None, object, ViewKind] | None = None
@@ -94,7 +71,7 @@ class Workspace:
     # --- the video
 
     def choose_upload(self, given: object) -> None:
-        """Take an uploaded video."""
+        """Choose an uploaded video."""
         path = take_upload(self.session, given, self.services.uploads)
         try:
             self._choose(path, Path(str(given)).name)
@@ -103,7 +80,7 @@ class Workspace:
             raise
 
     def choose_below_root(self, text: object) -> None:
-        """Take a video of the folder that the server shows."""
+        """Choose a video of the folder that the server shows."""
         if self.services.root is None:
             raise ValueRefusal(
                 "this server shows no folder", "one must be named when it is started", "voin serve --root DIR"
@@ -112,7 +89,7 @@ class Workspace:
         self._choose(path, path.name)
 
     def choose_sample(self, name: str) -> None:
-        """Take a shot of the demo's clip."""
+        """Choose a shot of the demo's clip."""
         if name not in SHOTS:
             raise ValueRefusal(
                 f"there is no sample {name!r}", f"it must be one of {', '.join(SHOTS)}", "choose one of them"
@@ -133,17 +110,13 @@ class Workspace:
 
     @property
     def video(self) -> VideoInfo:
-        """The video.
-
-        Raises:
-            ValueError: none is chosen yet.
-        """
+        """The video; refused where none is chosen yet."""
         if self.info is None:
             raise ValueRefusal("there is no video yet", "one must be chosen first", "upload one, or take a sample")
         return self.info
 
     def about(self) -> str:
-        """Say what the video is."""
+        """Return what the video is, in words."""
         info = self.video
         return f"{self.name}: {shown(info.size)}, {count_of(info.count, 'frame')}, {float(info.rate):.4g} frames/s"
 
@@ -195,7 +168,7 @@ class Workspace:
             self.marked.add(self.frame, at, on=kind == "point")
 
     def type(self, box: str, points: str, negative: str) -> None:
-        """Take marks as they are typed; paint stays."""
+        """Replace the marks by what is typed; paint stays."""
         self._put(marks_of_texts(str(box), str(points), str(negative), self.marks.mask, self.video.size))
 
     def _put(self, marks: Marks) -> None:
@@ -203,7 +176,7 @@ class Workspace:
         self.marked.put(self.frame, marks)
 
     def take_masks(self, given: object) -> int:
-        """Take uploaded masks; gives the number of frames that have one."""
+        """Use uploaded masks; return the number of frames that have one."""
         info, path = self.video, take_upload(self.session, given, self.services.uploads)
         scratch, out = self.session.place(path.stem[4:]), self.session.place("masks")
         try:
@@ -215,11 +188,11 @@ class Workspace:
         return count
 
     def is_sample(self) -> bool:
-        """Say whether voin has masks of what is worked on."""
+        """Return whether voin has masks of what is worked on."""
         return self._sample is not None and self.start >= self._sample.start and self.end <= self._sample.end
 
     def take_sample_masks(self) -> None:
-        """Take the masks that voin has of the sample."""
+        """Use the masks that voin has of the sample."""
         if self._sample is None or not self.is_sample():
             raise ValueRefusal(
                 "there are masks for the samples alone", "another video needs its own", "draw or upload them"
@@ -257,14 +230,14 @@ class Workspace:
         return job
 
     def job(self, number: object) -> Job:
-        """Give one of this user's jobs, counted from 1."""
+        """Return one of this user's jobs, counted from 1."""
         at = whole_number(number, "job")
         if not 1 <= at <= len(self.jobs):
             raise ValueRefusal(f"there is no job {at}", f"this page has {len(self.jobs)}", "choose one of them")
         return self.jobs[at - 1]
 
     def collect(self) -> list[Job]:
-        """Take over what jobs have made that ended since the last time; gives these jobs."""
+        """Keep what jobs have made that ended since the last time; return these jobs."""
         new = [at for at, job in enumerate(self.jobs) if job.done.is_set() and at not in self._collected]
         self._collected |= set(new)
         ended = [self.jobs[at] for at in new]
@@ -278,7 +251,7 @@ class Workspace:
         return ended
 
     def _is_worked_on(self, work: Track) -> bool:
-        """Say whether masks are of what is worked on now; the samples are parts of one video."""
+        """Return whether masks are of what is worked on now; the samples are parts of one video."""
         last = self.video.count if work.options.end is None else work.options.end
         return self.video.path == work.video and work.options.start < self.end and self.start < last
 
@@ -304,23 +277,19 @@ class Workspace:
 
     @property
     def result(self) -> tuple[Complete, dict[str, Any]]:
-        """The result that is looked at, and its record.
-
-        Raises:
-            ValueError: there is none yet.
-        """
+        """The result that is looked at, and its record; refused where there is none yet."""
         if self.chosen is None or not isinstance(self.chosen.work, Complete):
             raise ValueRefusal("there is no result yet", "a job must have finished", "start one, or wait")
         return self.chosen.work, self.chosen.result
 
     def most_hidden(self) -> int:
-        """Give the frame of the result in which the most is hidden."""
+        """Return the frame of the result in which the most is hidden."""
         _, record = self.result
         counts = hidden_counts(record)
         return record["start"] + max(range(len(counts)), key=counts.__getitem__)
 
     def shows(self, frame: object, kind: ViewKind) -> bool:
-        """Say whether this was drawn last."""
+        """Return whether this was drawn last."""
         return self._drawn == (self.chosen, frame, kind)
 
     def pair(self, frame: object, kind: ViewKind) -> tuple[Path, Path]:

@@ -56,11 +56,11 @@ def complete(
     with Bars(quiet) as bars:
         record = run(video, masks, output, options, inpainter=inpainter, progress=bars)
     if not quiet:
-        _say_done(output, record)
+        _print_done(output, record)
 
 
-def _say_done(output: Path, record: dict[str, Any]) -> None:
-    """Say where the result is: one line for logs, some more for people."""
+def _print_done(output: Path, record: dict[str, Any]) -> None:
+    """Print where the result is: one line for logs, some more for people."""
     frames = count_of(record["end"] - record["start"], "frame")
     speed = "finished before" if record["finished_before"] else f"{record['frames_per_second']:.1f} frames/s"
     if out.is_terminal:

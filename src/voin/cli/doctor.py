@@ -101,13 +101,13 @@ def show(found: dict[str, Any], console: Console) -> None:
     add("ffmpeg", {name: (version, "") for name, version in found["ffmpeg"].items()})
     add("devices", _device_rows(found["devices"]))
     add("models", _model_rows(found["models"]))
-    add("codecs", {name: (_mark(there), CODECS[name]) for name, there in found["codecs"].items()})
+    add("codecs", {name: (_mark(found), CODECS[name]) for name, found in found["codecs"].items()})
     weights = found["weights"].items()
     add("weights", {name: (path or "-", "" if path else "downloaded when first used") for name, path in weights})
     extras = found["extras"].items()
     add(
         "extras",
-        {name: (_mark(there), "" if there else f'pip install "voin\\[{name}]"') for name, there in extras},
+        {name: (_mark(found), "" if found else f'pip install "voin\\[{name}]"') for name, found in extras},
     )
     add("free disk", {folder: (f"{free / 1e9:.1f} GB", "") for folder, free in found["disk"].items()})
     console.print(table)
@@ -115,8 +115,8 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(f"[red]problem:[/red] {problem}", highlight=False)
 
 
-def _mark(there: bool) -> str:
-    return "[green]yes[/green]" if there else "[yellow]no[/yellow]"
+def _mark(is_there: bool) -> str:
+    return "[green]yes[/green]" if is_there else "[yellow]no[/yellow]"
 
 
 def _version(package: str) -> str | None:

@@ -100,9 +100,9 @@ def evaluate(
     with Bars(quiet) as bars:
         found = compare(open_set(voi_set), chosen, output, options, results=folders, progress=bars)
     if not quiet:
-        _say_done(output, found)
+        _print_done(output, found)
     if found["failures"]:
-        _say_failures(output, found)
+        _print_failures(output, found)
         raise typer.Exit(FAULT)
 
 
@@ -122,8 +122,8 @@ def _named(option: str, words: list[str], named: bool = False) -> dict[str, str]
     return found
 
 
-def _say_done(output: Path, found: dict[str, Any]) -> None:
-    """Show the tables to people, one line to logs."""
+def _print_done(output: Path, found: dict[str, Any]) -> None:
+    """Print the tables for people, one line for logs."""
     what = f"{count_of(found['set']['clips'], 'clip')}, {count_of(found['set']['frames'], 'frame')}"
     if not out.is_terminal:
         out.print(f"{escape(str(output))}: {what}, {count_of(found['failures'], 'failure')}", soft_wrap=True)
@@ -150,8 +150,8 @@ def _say_done(output: Path, found: dict[str, Any]) -> None:
     out.print(f"{what}; open [bold]{escape(str(output / 'index.html'))}[/bold] in a browser", soft_wrap=True)
 
 
-def _say_failures(output: Path, found: dict[str, Any]) -> None:
-    """Say what failed, where it is not the data but the method."""
+def _print_failures(output: Path, found: dict[str, Any]) -> None:
+    """Print what failed, where it is not the data but the method."""
     from voin.benchmark.tables import failures_of
 
     lines = failures_of(found)

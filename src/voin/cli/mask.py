@@ -96,13 +96,13 @@ def mask(
     with Bars(quiet) as bars:
         record = run(video, given, output, options, bars)
     if not quiet:
-        _say_done(output, record)
+        _print_done(output, record)
 
 
 def _prompts(
     box: str | None, points: list[str], negative: list[str], frame: int, texts: list[str], path: Path | None
 ) -> list[Prompt]:
-    """Put together what all options mark."""
+    """Return what all options mark, together."""
     from voin.tracking.prompts import Prompt, parse_box, parse_point, parse_prompt, read_prompts
 
     found = []
@@ -112,8 +112,8 @@ def _prompts(
     return [*found, *(parse_prompt(text) for text in texts), *(read_prompts(path) if path is not None else ())]
 
 
-def _say_done(output: Path, record: dict[str, Any]) -> None:
-    """Say where the masks are, which tracker made them, and what to do next."""
+def _print_done(output: Path, record: dict[str, Any]) -> None:
+    """Print where the masks are, which tracker made them, and what to do next."""
     seen = sum(area > 0 for area in record["areas"])
     speed = "finished before" if record["finished_before"] else f"{record['seconds_a_frame']:.2f} s a frame"
     out.print(

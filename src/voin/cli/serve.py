@@ -28,12 +28,12 @@ def serve(config: ServeConfig, quiet: Quiet = False) -> None:
     check_free(config.host, config.port)
     server = Server(config)
     try:
-        server.run(lambda url: None if quiet else _say(url))
+        server.run(lambda url: None if quiet else _print_address(url))
     finally:
         server.close()
     if not quiet:
         out.print("Stopped; all files of the page are removed")
 
 
-def _say(url: str) -> None:
+def _print_address(url: str) -> None:
     out.print(f"voin is at [bold]{escape(url)}[/bold]; Ctrl-C stops it", soft_wrap=True)
