@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -120,9 +119,11 @@ def _mark(is_there: bool) -> str:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # slow to import, and help needs none of it
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
