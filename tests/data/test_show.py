@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voin.core import draw as viz
+from voin.core import draw as drawing
 from voin.data.manifest import (
     AMODAL,
     KINDS,
@@ -94,7 +94,7 @@ def test_the_page_stands_alone_and_has_all_pictures(voi_set: VoiSet, tmp_path: P
     pytest.importorskip("matplotlib")
     path = show_set(voi_set, tmp_path / "out")
     assert path == tmp_path / "out" / "index.html"
-    assert {each.name for each in path.parent.iterdir()} == {
+    assert {file.name for file in path.parent.iterdir()} == {
         *("index.html", "clips-1.png", "rates.png", "sizes.png", "categories.png")
     }
     page = Page(path)
@@ -171,8 +171,8 @@ def test_a_drawing_outlines_both_parts_and_leaves_the_rest_as_it_is(voi_set: Voi
     frame = clip.frames[0]
     drawn = draw(frame, clip.visible[0], clip.occluded[0])
     assert np.array_equal(drawn[~clip.amodal[0]], frame[~clip.amodal[0]])
-    assert (drawn[10, 25] == viz.VISIBLE).all()
-    assert (drawn[10, 37] == viz.AMODAL).all()
+    assert (drawn[10, 25] == drawing.VISIBLE).all()
+    assert (drawn[10, 37] == drawing.AMODAL).all()
 
 
 def test_clips_of_several_sizes_stand_on_one_sheet(voi_set: VoiSet, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from voin.cli import app as cli
+from voin.core.files import write_page
 from voin.io.masks import open_masks
 from voin.io.video import probe
 from voin.jobs import demo
-from voin.jobs.demo import MASKS, SHOTS, choose_shots, command_line, find_clip
-from voin.jobs.demo_page import Section, write_page
+from voin.jobs.demo import MASKS, SHOTS, TEMPLATE, Section, choose_shots, command_line, find_clip
 
 # Attributes by which a page loads something by itself; `href` of a link is followed by the reader only.
 LOADING = {"src", "srcset", "poster", "data", "action", "background"}
@@ -84,7 +84,7 @@ def section(**changes: object) -> Section:
 
 
 def test_the_page_needs_nothing_but_itself_and_has_a_slider(tmp_path: Path) -> None:
-    write_page(tmp_path / "index.html", [section(), section(name="dog")])
+    write_page(tmp_path / "index.html", TEMPLATE, sections=[section(), section(name="dog")], method="classical")
     page = check_page(tmp_path / "index.html", shots=2)
     video = page.all("video")[0]["src"]
     assert video == "data:video/mp4;base64," + base64.b64encode(b"video").decode()
@@ -92,15 +92,16 @@ def test_the_page_needs_nothing_but_itself_and_has_a_slider(tmp_path: Path) -> N
 
 
 def test_the_page_shows_texts_as_they_are(tmp_path: Path) -> None:
-    write_page(tmp_path / "index.html", [section()])
+    write_page(tmp_path / "index.html", TEMPLATE, sections=[section()], method="<mine>")
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "A cat &amp; a box" in text
     assert "The cat is in &lt;the&gt; box." in text
+    assert "method <code>&lt;mine&gt;</code>" in text
     assert "{{" not in text
 
 
 def test_the_slider_can_be_reached_and_named_by_keyboard_and_reader(tmp_path: Path) -> None:
-    write_page(tmp_path / "index.html", [section()])
+    write_page(tmp_path / "index.html", TEMPLATE, sections=[section()], method="<mine>")
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert re.search(r"<label><span>Divider</span><input class=\"divider\" type=\"range\"", text)
     assert re.search(r"<button type=\"button\" class=\"play\">", text)

