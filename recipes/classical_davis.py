@@ -48,7 +48,7 @@ def _row(name: str, figures: np.ndarray) -> str:
 
 
 def measure(inpainter: Inpainter, shaper: Inpainter, clip: PastedClip) -> np.ndarray:
-    """Give share hidden, PSNR of Telea and of `classical` (dB), share found, and three IoUs."""
+    """Return share hidden, PSNR of Telea and of `classical` (dB), share found, and three IoUs."""
     telea = [
         cv2.inpaint(np.ascontiguousarray(frame), occluder.astype(np.uint8), 3, cv2.INPAINT_TELEA)
         for frame, occluder in zip(clip.frames, clip.occluder, strict=True)
@@ -90,8 +90,8 @@ def _psnr(clip: PastedClip, frames: list[np.ndarray]) -> float:
 def _iou(masks: np.ndarray, truth: np.ndarray) -> float:
     """Mean over the frames that have the object."""
     both, either = (masks & truth).sum(axis=(1, 2)), (masks | truth).sum(axis=(1, 2))
-    there = truth.any(axis=(1, 2))
-    return float((both[there] / either[there]).mean())
+    present = truth.any(axis=(1, 2))
+    return float((both[present] / either[present]).mean())
 
 
 def _hull(mask: np.ndarray) -> np.ndarray:

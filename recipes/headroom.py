@@ -34,10 +34,10 @@ class TrueFlow:
         self.truth, self.motion = truth, motion
 
     def __call__(self, frames, forward, backward, visible, amodal, given=None) -> tuple[Tensor, Tensor]:
-        """Give the true flow inside `amodal`."""
-        there, back = self.motion(self.truth)
+        """Return the true flow inside `amodal`."""
+        true_forward, true_backward = self.motion(self.truth)
         inside = amodal > 0.5
-        return torch.where(inside[:, :-1], there, forward), torch.where(inside[:, 1:], back, backward)
+        return torch.where(inside[:, :-1], true_forward, forward), torch.where(inside[:, 1:], true_backward, backward)
 
 
 class BetterOfBoth:
@@ -82,16 +82,16 @@ def _row(name: str, figures: np.ndarray) -> str:
 
 @torch.inference_mode()
 def measure(clip: VoiClip, motion: Motion) -> np.ndarray:
-    """Give the figures of one clip, in the order of `COLUMNS`."""
+    """Return the figures of one clip, in the order of `COLUMNS`."""
     inpainter = voin.load("voin")
     window = inpainter.config.window
     given, clean = (_cut(frames, clip, window) for frames in (clip.frames, clip.truth))
     truth = to_working(clean.frames, window.size)[None]
     figures = [_score(voin.load("classical"), given, clip), _score(inpainter, given, clip)]
-    own = inpainter.flow, inpainter.fill
+    flow, fill = inpainter.flow, inpainter.fill
     inpainter.flow = TrueFlow(truth, motion)
     figures.append(_score(inpainter, given, clip))
-    inpainter.flow, inpainter.fill = own[0], BetterOfBoth(truth, own[1])
+    inpainter.flow, inpainter.fill = flow, BetterOfBoth(truth, fill)
     figures.append(_score(inpainter, given, clip))
     return np.array(figures)
 

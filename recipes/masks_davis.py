@@ -51,7 +51,7 @@ def _row(name: str, figures: np.ndarray) -> str:
 
 
 def measure(davis: Path, name: str, count: int | None) -> np.ndarray:
-    """Give the first frame's IoU, the mean IoU of the three methods, and seconds a frame of the last."""
+    """Return the first frame's IoU, the mean IoU of the three methods, and seconds a frame of the last."""
     frames = [read_picture(path) for path in list_pictures(davis / "JPEGImages" / "480p" / name)[:count]]
     paths = list_pictures(davis / "Annotations" / "480p" / name)[:count]
     truth = [read_picture(path).max(axis=2) > 127 for path in paths]

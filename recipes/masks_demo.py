@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(name: str, prompt: Prompt) -> dict[int, float | None]:
-    """Give the IoU of each frame; None where both masks are empty."""
+    """Return the IoU of each frame; None where both masks are empty."""
     info, shot = probe(find_clip()), SHOTS[name]
     blocks = FrameBlocks(info, shot.start, shot.end)
     masks = track_shot(FlowTracker(), blocks.__getitem__, [prompt], shot.start, shot.end)

@@ -86,7 +86,7 @@ def make_material(frames: np.ndarray, masks: np.ndarray) -> Material:
 
 def report(rates: list[np.ndarray], aims: np.ndarray, kinds: Counter[str]) -> None:
     """Print the figures."""
-    mean = np.array([np.nanmean(each) for each in rates])
+    mean = np.array([np.nanmean(clip) for clip in rates])
     off = np.abs(mean - aims)
     print("| mean rate of a clip | clips |\n|---|---|")
     for low, high, count in zip(BINS[:-1], BINS[1:], np.histogram(mean, BINS)[0], strict=True):
@@ -94,7 +94,7 @@ def report(rates: list[np.ndarray], aims: np.ndarray, kinds: Counter[str]) -> No
     print(f"\nkinds: {dict(kinds)}")
     print(f"off by {off.mean():.4f} in the mean; {(off > 0.03).mean():.1%} of the clips by more than 0.03")
     for name, rate in (("free", 0), ("hidden", 1)):
-        share = np.array([(each == rate).mean() for each in rates])
+        share = np.array([(clip == rate).mean() for clip in rates])
         print(f"clips with {name} frames: {(share > 0).mean():.0%}; share of all frames: {share.mean():.1%}")
 
 
@@ -116,7 +116,7 @@ def plot(rates: list[np.ndarray], path: Path) -> None:
 
     figure = Figure((9, 3.5), layout="constrained")
     clips, frames = figure.subplots(1, 2)
-    clips.hist([np.nanmean(each) for each in rates], BINS)
+    clips.hist([np.nanmean(clip) for clip in rates], BINS)
     clips.set(xlabel="mean rate of a clip", ylabel="clips")
     every = np.concatenate(rates)
     frames.hist(every[~np.isnan(every)], np.linspace(0, 1, 21))

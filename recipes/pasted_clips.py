@@ -57,7 +57,7 @@ def paste_clip(root: Path, name: str, size: tuple[int, int] = (216, 384), count:
     """
     truth, amodal = read_davis(root, name, size, count)
     generator = np.random.default_rng([seed, *name.encode()])
-    other = str(generator.choice([each for each in OCCLUDERS if each != name]))
+    other = str(generator.choice([occluder for occluder in OCCLUDERS if occluder != name]))
     cover, shape = read_davis(root, other, size, count)
     swing = generator.uniform(0.7, 1.0)  # of the object's size, to either side
     period = generator.uniform(30, 60)  # frames
@@ -78,8 +78,8 @@ def _place(amodal, cover, shape, scale, swing, period, phase, heading):
     t, h, w = amodal.shape
     occluder, pixels = np.zeros_like(amodal), np.zeros((t, h, w, 3), np.uint8)
     diameter = np.median([m.sum() for m in amodal if m.any()]) ** 0.5
-    own = np.median([m.sum() for m in shape if m.any()]) ** 0.5
-    factor = scale * diameter / own
+    size = np.median([mask.sum() for mask in shape if mask.any()]) ** 0.5
+    factor = scale * diameter / size
     last = np.array([w / 2, h / 2])
     for i in range(t):
         # A shorter occluder clip runs to and fro.
