@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
 from fakes.tiny_model import save_model
 from scenes.sliding_square import Sliding, slide
+from sets.voi_sets import write_set
 from voin.baselines.copy import Copy, nearest_showing
 from voin.baselines.hull import HullShape, hull
 from voin.baselines.load import BASELINES, load_method
-from voin.baselines.method import Method
+from voin.baselines.method import Method, Resources, make_completion
 from voin.baselines.telea import Telea
 from voin.baselines.visible import VisibleShape
 from voin.benchmark.trials import MethodEntry
+from voin.cli import app as cli
 from voin.method.pipeline import Completion, Inpainter
 
 FILLS = [Telea(), Copy()]
@@ -192,7 +195,7 @@ def test_methods_are_found_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["voin", "voin-classical-shape", "voin-classical-flow", "voin-classical-fill"])
 def test_the_networks_of_a_model_can_be_exchanged_one_by_one(name: str, tmp_path: Path) -> None:
-    method = load_method(name, model=save_model(tmp_path))
+    method = load_method(name, Resources(save_model(tmp_path)))
     assert isinstance(method, Inpainter)
     assert method.name == name
     networks = {stage for stage in ("shape", "flow", "fill") if "Network" in method.settings()[stage]["kind"]}
@@ -201,12 +204,48 @@ def test_the_networks_of_a_model_can_be_exchanged_one_by_one(name: str, tmp_path
 
 def test_other_weights_are_another_method_to_the_evaluation(tmp_path: Path) -> None:
     entries = [
-        MethodEntry("voin", load_method("voin", model=save_model(tmp_path, seed=seed)), "") for seed in (0, 0, 1)
+        MethodEntry("voin", load_method("voin", Resources(save_model(tmp_path, seed=seed)))) for seed in (0, 0, 1)
     ]
     first, same, other = (json.dumps(entry.identity("bear")) for entry in entries)
     assert first == same
     assert first != other
     pickle.loads(pickle.dumps(entries[0].method))  # as it goes to other processes
+
+
+class Toy(torch.nn.Module):
+    """A baseline with a network, as a file of the room holds it: paints the hidden part of each frame."""
+
+    name = "toy"
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = torch.nn.Conv2d(4, 3, 3, padding=1).to(device if device != "auto" else "cpu")
+
+    def settings(self) -> dict[str, Any]:
+        return {"parameters": sum(weight.numel() for weight in self.parameters())}
+
+    @torch.no_grad()
+    def forward(self, frames: Tensor, visible: Tensor, *, amodal=None, occluder=None, category=None) -> Completion:
+        seen = visible > 0.5
+        whole = seen if amodal is None else amodal > 0.5
+        painted = self.network(torch.cat([frames, visible], dim=2).flatten(0, 1)).view_as(frames).sigmoid()
+        filled = torch.where(whole & ~seen, painted, frames)
+        return make_completion(frames, seen, whole, filled, torch.zeros_like(visible))
+
+
+def test_a_new_baseline_is_one_line_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BASELINES, "toy", lambda resources: Toy(resources.device))
+    with pytest.raises(ValueError, match="must be one of telea, copy, visible, hull, toy, voin, "):
+        load_method("nearest")
+    voi_set = write_set(tmp_path / "set")
+    words = ["evaluate", str(voi_set.root), "--methods", "toy,telea", "--clips", "1", "-o", str(tmp_path / "out"), "-q"]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert list(results["tables"]["given"]) == ["toy", "telea"]
+    assert results["methods"]["toy"]["settings"] == {"parameters": 4 * 3 * 9 + 3}
+    assert {film["method"] for film in results["films"]} == {"toy", "telea"}
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from voin.benchmark.corrupt import KINDS, STRENGTHS, Damage, damage, diameter, standard
+from voin.benchmark.corrupt import KINDS, STRENGTHS, Corruption, corrupt, diameter, standard
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +18,10 @@ def visible() -> np.ndarray:
 
 
 @pytest.mark.parametrize("what", standard(), ids=lambda what: what.name)
-def test_the_same_seed_gives_the_same_masks_and_the_input_stays(what: Damage, visible: np.ndarray) -> None:
+def test_the_same_seed_gives_the_same_masks_and_the_input_stays(what: Corruption, visible: np.ndarray) -> None:
     before = visible.copy()
-    first = damage(visible, what, 3)
-    assert np.array_equal(first, damage(visible, what, 3))
+    first = corrupt(visible, what, 3)
+    assert np.array_equal(first, corrupt(visible, what, 3))
     assert np.array_equal(visible, before)
     assert not np.array_equal(first, visible)
     assert not first[6].any()  # where the object is not seen, no damage shows it
@@ -29,17 +29,17 @@ def test_the_same_seed_gives_the_same_masks_and_the_input_stays(what: Damage, vi
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_strength_zero_changes_nothing(kind: str, visible: np.ndarray) -> None:
-    assert np.array_equal(damage(visible, Damage(kind, 0.0), 0), visible)
+    assert np.array_equal(corrupt(visible, Corruption(kind, 0.0), 0), visible)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clip_without_the_object_stays_empty(kind: str) -> None:
-    assert not damage(np.zeros((3, 8, 9), bool), Damage(kind, 0.2), 0).any()
+    assert not corrupt(np.zeros((3, 8, 9), bool), Corruption(kind, 0.2), 0).any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_more_strength_is_more_damage(kind: str, visible: np.ndarray) -> None:
-    wrong = [(damage(visible, Damage(kind, strength), 1) != visible).sum() for strength in STRENGTHS[kind]]
+def test_more_strength_is_more_corrupt(kind: str, visible: np.ndarray) -> None:
+    wrong = [(corrupt(visible, Corruption(kind, strength), 1) != visible).sum() for strength in STRENGTHS[kind]]
     assert all(more > less for less, more in pairwise(wrong)), wrong
 
 
@@ -47,32 +47,32 @@ def test_more_strength_is_more_damage(kind: str, visible: np.ndarray) -> None:
 def test_dilated_and_eroded_discs_are_discs_of_another_radius(strength: float, visible: np.ndarray) -> None:
     reach = strength * diameter(visible)
     for kind, sign in (("dilated", 1), ("eroded", -1)):
-        area = damage(visible, Damage(kind, strength), 0)[0].sum()
+        area = corrupt(visible, Corruption(kind, strength), 0)[0].sum()
         # Within the pixels that lie on the rim.
         assert abs(np.sqrt(area / np.pi) - (20 + sign * reach)) < 0.7
 
 
 def test_dilation_adds_and_erosion_takes_away(visible: np.ndarray) -> None:
-    assert (visible <= damage(visible, Damage("dilated", 0.1), 0)).all()
-    assert (damage(visible, Damage("eroded", 0.1), 0) <= visible).all()
-    assert (damage(visible, Damage("lost", 0.1), 0) <= visible).all()
+    assert (visible <= corrupt(visible, Corruption("dilated", 0.1), 0)).all()
+    assert (corrupt(visible, Corruption("eroded", 0.1), 0) <= visible).all()
+    assert (corrupt(visible, Corruption("lost", 0.1), 0) <= visible).all()
 
 
 def test_the_edge_of_the_picture_does_not_erode() -> None:
     full = np.ones((2, 20, 30), bool)
-    assert damage(full, Damage("eroded", 0.1), 0).all()
+    assert corrupt(full, Corruption("eroded", 0.1), 0).all()
 
 
 def test_something_is_left_of_thin_objects() -> None:
     thin = np.zeros((3, 30, 40), bool)
     thin[1, 15:18, 2:38] = True
-    left = damage(thin, Damage("eroded", 0.2), 0)
+    left = corrupt(thin, Corruption("eroded", 0.2), 0)
     assert set(np.argwhere(left)[:, 1]) == {16}  # the middle row
     assert left[1, 16].sum() >= 30
 
 
 def test_a_shift_moves_all_frames_alike_and_as_far_as_it_says(visible: np.ndarray) -> None:
-    moved = damage(visible, Damage("shifted", 0.2), 5)
+    moved = corrupt(visible, Corruption("shifted", 0.2), 5)
     steps = []
     for mask, other in zip(visible, moved, strict=True):
         if mask.any():
@@ -82,29 +82,29 @@ def test_a_shift_moves_all_frames_alike_and_as_far_as_it_says(visible: np.ndarra
 
 
 def test_shifts_of_other_seeds_go_elsewhere(visible: np.ndarray) -> None:
-    found = {damage(visible, Damage("shifted", 0.2), seed).tobytes() for seed in range(8)}
+    found = {corrupt(visible, Corruption("shifted", 0.2), seed).tobytes() for seed in range(8)}
     assert len(found) > 5
 
 
 def test_a_shift_out_of_the_picture_leaves_nothing() -> None:
     narrow = np.ones((2, 8, 200), bool)
-    left = [damage(narrow, Damage("shifted", 2.0), seed).any() for seed in range(8)]
+    left = [corrupt(narrow, Corruption("shifted", 2.0), seed).any() for seed in range(8)]
     assert not all(left)
 
 
 @pytest.mark.parametrize("strength", STRENGTHS["lost"])
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_lost_is_the_share_asked_for(strength: float, seed: int, visible: np.ndarray) -> None:
-    left = damage(visible, Damage("lost", strength), seed).sum() / visible.sum()
+    left = corrupt(visible, Corruption("lost", strength), seed).sum() / visible.sum()
     assert 1 - strength - 0.03 <= left <= 1 - strength
 
 
 def test_everything_can_be_lost(visible: np.ndarray) -> None:
-    assert not damage(visible, Damage("lost", 1.0), 0).any()
+    assert not corrupt(visible, Corruption("lost", 1.0), 0).any()
 
 
 def test_lost_pieces_move_with_the_object(visible: np.ndarray) -> None:
-    left = damage(visible, Damage("lost", 0.1), 2)
+    left = corrupt(visible, Corruption("lost", 0.1), 2)
     lost = visible & ~left
     gone = np.flatnonzero(lost.any(axis=(1, 2)))
     together = [
@@ -117,7 +117,7 @@ def test_lost_pieces_move_with_the_object(visible: np.ndarray) -> None:
 @pytest.mark.parametrize(("kind", "strength"), [("blurred", 0.1), ("lost", 1.5), ("dilated", -0.1), ("shifted", 3.0)])
 def test_unknown_damage_is_refused(kind: str, strength: float) -> None:
     with pytest.raises(ValueError, match=r"; it must .*; "):
-        Damage(kind, strength)
+        Corruption(kind, strength)
 
 
 def test_names_are_those_of_files() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from voin.baselines.hull import HullShape
 from voin.baselines.load import BASELINES, load_method
 from voin.baselines.telea import Telea
 from voin.baselines.visible import VisibleShape
-from voin.benchmark.corrupt import Damage, erode
+from voin.benchmark import scoring
+from voin.benchmark.corrupt import Corruption, erode
 from voin.benchmark.evaluate import EvaluateOptions, evaluate
 from voin.benchmark.scores import score_clip
 from voin.benchmark.scoring import References
@@ -134,7 +137,7 @@ def test_what_a_method_writes_into_its_input_spoils_nothing(voi_set: VoiSet, tmp
 
 def test_progress_counts_all_frames(voi_set: VoiSet, tmp_path: Path) -> None:
     progress = Counting()
-    options = EvaluateOptions(damages=(Damage("lost", 0.2),), settings=("given",))
+    options = EvaluateOptions(corruptions=(Corruption("lost", 0.2),), settings=("given",))
     pytest.importorskip("matplotlib")
     evaluate(voi_set, {"telea": Telea()}, tmp_path, options, progress=progress)
     assert progress.totals == {"evaluate": 3 * COUNT, "damaged masks": 3 * COUNT, "pictures": 3 * COUNT}
@@ -193,22 +196,40 @@ def test_other_settings_failures_and_overwrite_are_done_again(voi_set: VoiSet, t
     assert due(own_methods.Raises("dog"), replace(QUIET, clips=1)) == 2
 
 
-def test_a_method_that_is_edited_is_scored_anew(
-    voi_set: VoiSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stated", ["    version = {}\n", "    def settings(self): return {{'step': {}}}\n"])
+def test_an_edited_method_is_scored_anew_when_it_states_another_version(
+    stated: str, voi_set: VoiSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = "from voin.baselines.hull import HullShape\nclass Mine(HullShape):\n    number = 1\n"
-    (tmp_path / "edited_method_of_a_test.py").write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    mine = load_method("edited_method_of_a_test:Mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
-    def due() -> int:
+    def due(version: int, comment: str = "", overwrite: bool = False) -> int:
+        code = "from voin.baselines.hull import HullShape\nclass Mine(HullShape):\n" + stated.format(version) + comment
+        (tmp_path / "edited_method_of_a_test.py").write_text(code, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, "edited_method_of_a_test", raising=False)
+        importlib.invalidate_caches()
+        mine = load_method("edited_method_of_a_test:Mine")
         progress = Counting()
-        evaluate(voi_set, {"own": mine}, tmp_path / "out", replace(QUIET, clips=1), progress=progress)
+        options = replace(QUIET, clips=1, overwrite=overwrite)
+        evaluate(voi_set, {"own": mine}, tmp_path / "out", options, progress=progress)
         return progress.totals.get("evaluate", 0)
 
-    assert (due(), due()) == (COUNT, 0)
-    (tmp_path / "edited_method_of_a_test.py").write_text(code.replace("1", "22"), encoding="utf-8")
-    assert due() == COUNT
+    assert (due(1), due(1)) == (COUNT, 0)
+    # What it does is its own business: the text of its code is not looked at.
+    assert due(1, "# an edit, which states nothing\n") == 0
+    assert due(1, "# an edit, which states nothing\n", overwrite=True) == COUNT
+    assert due(22) == COUNT
+
+
+def test_other_rules_score_anew(voi_set: VoiSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def due() -> int:
+        progress = Counting()
+        evaluate(voi_set, {"telea": Telea()}, tmp_path, replace(QUIET, clips=1), progress=progress)
+        return progress.totals.get("evaluate", 0)
+
+    assert (due(), due()) == (2 * COUNT, 0)
+    monkeypatch.setattr(scoring, "RULES_VERSION", scoring.RULES_VERSION + 1)
+    assert due() == 2 * COUNT
 
 
 def test_a_method_that_is_edited_while_it_runs_is_no_fault(voi_set: VoiSet, tmp_path: Path, monkeypatch) -> None:
@@ -247,7 +268,7 @@ def test_a_broken_score_is_made_again(content: bytes, voi_set: VoiSet, tmp_path:
 
 @pytest.mark.slow
 def test_workers_give_the_same_results(voi_set: VoiSet, tmp_path: Path) -> None:
-    methods = {name: make() for name, make in BASELINES.items()} | {"own": own_methods.Raises("cat")}
+    methods = {name: load_method(name) for name in BASELINES} | {"own": own_methods.Raises("cat")}
     one = evaluate(voi_set, methods, tmp_path / "1", QUIET)
     two = evaluate(voi_set, methods, tmp_path / "2", replace(QUIET, workers=2))
     assert without_seconds(two) == without_seconds(one)
@@ -258,8 +279,8 @@ def test_workers_give_the_same_results(voi_set: VoiSet, tmp_path: Path) -> None:
 
 def test_damaged_masks_go_in_and_true_ones_judge(voi_set: VoiSet, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    damages = (Damage("lost", 1.0), Damage("eroded", 0.1))
-    options = replace(QUIET, damages=damages, clips=("a",), settings=("end to end",))
+    corruptions = (Corruption("lost", 1.0), Corruption("eroded", 0.1))
+    options = replace(QUIET, corruptions=corruptions, clips=("a",), settings=("end to end",))
     own_methods.GIVEN.clear()
     results = evaluate(voi_set, {"own": own_methods.notes, "visible": VisibleShape()}, tmp_path, options)
     whole, lost, eroded = [visible for *_, visible in own_methods.GIVEN]

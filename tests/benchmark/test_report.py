@@ -14,7 +14,7 @@ from fakes import own_methods
 from sets.voi_sets import BARS, COUNT, SIZE, write_set
 from voin.baselines.telea import Telea
 from voin.baselines.visible import VisibleShape
-from voin.benchmark.corrupt import Damage
+from voin.benchmark.corrupt import Corruption
 from voin.benchmark.curves import draw_curves
 from voin.benchmark.evaluate import EvaluateOptions, evaluate
 from voin.benchmark.examples import LONGEST, MEDIA, TRUE, make_panels, telling, telling_stretch
@@ -201,8 +201,8 @@ def test_long_clips_are_shown_where_most_is_hidden() -> None:
 
 def test_curves_are_drawn_for_each_kind_of_damage(voi_set: VoiSet, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    damages = (Damage("lost", 0.2), Damage("shifted", 0.1), Damage("shifted", 0.3))
-    options = EvaluateOptions(damages=damages, clips=("a",), pictures=False)
+    corruptions = (Corruption("lost", 0.2), Corruption("shifted", 0.1), Corruption("shifted", 0.3))
+    options = EvaluateOptions(corruptions=corruptions, clips=("a",), pictures=False)
     results = evaluate(voi_set, {"telea": Telea(), "visible": VisibleShape()}, tmp_path, options)
     picture = read_picture(tmp_path / "degrade.png")
     # Three rows (two settings of PSNR, one of mIoU) of two kinds.

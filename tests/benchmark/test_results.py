@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voin.benchmark.corrupt import Damage
+from voin.benchmark.corrupt import Corruption
 from voin.benchmark.results import RATES, Row, make_results, rate_of, write_results
 from voin.benchmark.scores import ClipScores
 from voin.benchmark.tables import (
     NOTHING,
     clip_grid,
+    corruption_grid,
     count_grid,
-    damage_grid,
     failures_of,
     group_grid,
     main_grid,
@@ -57,8 +57,9 @@ def results() -> dict:
     good = [row("good", clip, [20.0 + 5 * i, 20.0 + 5 * i]) for i, clip in enumerate(CLIPS)]
     poor = [row("poor", clip, [np.nan, 10.0], error="it broke" if i == 1 else "") for i, clip in enumerate(CLIPS)]
     shapes = [row("shape", clip, [], "end to end", iou=0.5 + 0.1 * i) for i, clip in enumerate(CLIPS)]
-    damaged = [replace(each, damage=Damage("dilated", strength)) for each in good for strength in (0.2, 0.1)]
-    return make_results(ABOUT, [*good, *poor, *shapes], damaged)
+    strengths = (0.2, 0.1)
+    corrupted = [replace(row, corruption=Corruption("dilated", strength)) for row in good for strength in strengths]
+    return make_results(ABOUT, [*good, *poor, *shapes], corrupted)
 
 
 def test_rates_are_the_ranges_of_the_paper_and_every_clip_has_one() -> None:
@@ -104,9 +105,9 @@ def test_curves_start_without_damage_and_rise_in_strength(results: dict) -> None
     points = results["damage"]["given"]["good"]["dilated"]
     assert [point["strength"] for point in points] == [0.0, 0.1, 0.2]
     assert points[0]["averages"] == results["tables"]["given"]["good"]["all"]["averages"]
-    assert damage_grid(results, "given", "psnr_hidden") is not None
-    assert damage_grid(results, "given", "iou_amodal") is None
-    assert damage_grid(results, "end to end", "iou_amodal") is None
+    assert corruption_grid(results, "given", "psnr_hidden") is not None
+    assert corruption_grid(results, "given", "iou_amodal") is None
+    assert corruption_grid(results, "end to end", "iou_amodal") is None
 
 
 def test_only_metrics_that_were_judged_are_shown(results: dict) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import json
 import math
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from voin.benchmark.scores import COUNTS, METRICS, STILL, ClipScores, score_clip, summarize
+from voin.benchmark import corrupt
+from voin.benchmark import scores as rules
+from voin.benchmark.scores import COUNTS, METRICS, RULES_VERSION, STILL, ClipScores, score_clip, summarize
+from voin.core import metrics
 from voin.core.metrics import PSNR_CAP, crop_box, masked_psnr, psnr
 
 pytest.importorskip("skimage")
@@ -237,3 +244,29 @@ def test_a_method_gains_nothing_by_leaving_flow_out() -> None:
 
 def test_every_count_that_a_clip_gives_has_a_meaning(clip: Clip) -> None:
     assert set(clip.score(clip.given, clip.amodal).counts) <= set(COUNTS)
+
+
+# --- the version of the rules
+
+# The version, and the checksum of the rules' code at that version.
+RULES = (1, "e90977a7823a10e1")
+
+
+def code_of(module: ModuleType) -> str:
+    """The lines of a module that can change a number: no docstring, comment or blank line."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    lines = dict(enumerate(text.splitlines(), 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            for number in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1):
+                lines.pop(number, None)
+    return "\n".join(line for line in lines.values() if line.strip() and not line.strip().startswith("#"))
+
+
+def test_the_rules_do_not_change_without_their_version() -> None:
+    code = "\n".join(map(code_of, (metrics, rules, corrupt))).replace(f"RULES_VERSION = {RULES_VERSION}", "")
+    checksum = hashlib.sha256(code.encode()).hexdigest()[:16]
+    assert (RULES_VERSION, checksum) == RULES, (
+        "the code of the rules has changed: if a number of any evaluation can change by it, raise RULES_VERSION in "
+        f"voin/benchmark/scores.py; then write RULES = ({RULES_VERSION}, {checksum!r}) here"
+    )

@@ -9,7 +9,7 @@ import torch
 from fakes import own_methods
 from voin.baselines.hull import HullShape
 from voin.baselines.telea import Telea
-from voin.benchmark.trials import AMODAL, FolderEntry, MethodEntry, check_name, source_of
+from voin.benchmark.trials import AMODAL, UNVERSIONED, FolderEntry, MethodEntry, check_name
 from voin.io.images import write_image
 
 T, H, W = 3, 40, 48
@@ -79,15 +79,21 @@ def test_shapes_are_tried_end_to_end_alone() -> None:
     assert not MethodEntry("hull", HullShape()).content
 
 
-def test_the_identity_of_a_method_holds_its_settings_and_source() -> None:
-    identity = [
-        MethodEntry("own", method, source_of(method)).identity("a") for method in (Telea(), Telea(5), HullShape())
-    ]
+def test_the_identity_of_a_method_holds_its_settings() -> None:
+    identity = [MethodEntry("own", method).identity("a") for method in (Telea(), Telea(5), HullShape())]
     assert identity[0] != identity[1]
-    assert identity[0] == MethodEntry("other", Telea(), source_of(Telea())).identity("b")
-    assert identity[0]["source"] == identity[1]["source"] != source_of(own_methods.notes)
-    assert identity[0]["method"] == "voin.baselines.telea.Telea"
-    assert MethodEntry("own", own_methods.notes).identity("a")["method"].endswith("own_methods.notes")
+    assert identity[0] == MethodEntry("other", Telea()).identity("b")
+    assert identity[0] == {"method": "voin.baselines.telea.Telea", "settings": {"radius": 3}}
+
+
+def test_without_settings_a_method_is_told_by_its_version_and_name() -> None:
+    class Versioned(HullShape):
+        version = "2b"
+
+    assert MethodEntry("own", Versioned()).identity("a")["settings"] == {"version": "2b"}
+    plain = MethodEntry("own", own_methods.notes).identity("a")
+    assert plain["settings"] == {"version": UNVERSIONED}
+    assert plain["method"].endswith("own_methods.notes")
 
 
 # --- folders

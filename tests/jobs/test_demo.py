@@ -16,7 +16,7 @@ from voin.core.files import write_page
 from voin.io.masks import open_masks
 from voin.io.video import probe
 from voin.jobs import demo
-from voin.jobs.demo import MASKS, SHOTS, TEMPLATE, Section, choose_shots, command_line, find_clip
+from voin.jobs.demo import MASKS, SHOTS, TEMPLATE, choose_shots, command_line, find_clip
 
 # Attributes by which a page loads something by itself; `href` of a link is followed by the reader only.
 LOADING = {"src", "srcset", "poster", "data", "action", "background"}
@@ -68,7 +68,7 @@ def check_page(path: Path, shots: int) -> Page:
     return page
 
 
-def section(**changes: object) -> Section:
+def section(**changes: object) -> dict[str, object]:
     values = {
         **{
             "name": "cat",
@@ -80,7 +80,7 @@ def section(**changes: object) -> Section:
         **{"size": (48, 64), "sheet": b"sheet", "sheet_size": (90, 160), "facts": [("frames", "5")]},
         **{"files": ["amodal/", "completed.mp4"]},
     }
-    return Section(**{**values, **changes})  # pyright: ignore[reportArgumentType]
+    return {**values, **changes}
 
 
 def test_the_page_needs_nothing_but_itself_and_has_a_slider(tmp_path: Path) -> None:

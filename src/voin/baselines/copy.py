@@ -16,7 +16,7 @@ class Copy(Painter):
     Of two frames as near, the earlier. What no frame shows is painted in as `Telea` does.
 
     Args:
-        radius: see `Telea`.
+        radius: neighbourhood that a painted pixel is made from.
     """
 
     name = "copy"
@@ -25,7 +25,7 @@ class Copy(Painter):
         self.radius = radius
 
     def settings(self) -> dict[str, Any]:
-        """Tell what the result depends on."""
+        """Return what the result depends on."""
         return {"radius": self.radius}
 
     def _paint(self, pictures: Pictures, known: Stack, hidden: Stack) -> tuple[Pictures, np.ndarray]:
@@ -40,7 +40,7 @@ class Copy(Painter):
 
 
 def nearest_showing(known: Stack) -> Int[np.ndarray, "t h w"]:
-    """Give for each pixel the frame nearest in time in which it is `known` (the earlier of two), or -1."""
+    """Return for each pixel the frame nearest in time in which it is `known` (the earlier of two), or -1."""
     t = len(known)
     index = np.arange(t).reshape(-1, 1, 1)
     before = np.maximum.accumulate(np.where(known, index, -t), axis=0)

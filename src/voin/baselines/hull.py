@@ -15,8 +15,8 @@ class HullShape(ShapeOnly):
 
     name = "hull"
 
-    def _whole(self, seen: torch.Tensor) -> torch.Tensor:
-        return hulls(seen)
+    def _whole(self, visible: torch.Tensor) -> torch.Tensor:
+        return hulls(visible)
 
 
 def hull(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -29,7 +29,7 @@ def hull(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return (filled > 0) | mask
 
 
-def hulls(seen: torch.Tensor) -> torch.Tensor:
+def hulls(visible: torch.Tensor) -> torch.Tensor:
     """Hull each frame of (b, t, 1, h, w) bool."""
-    pictures = seen.flatten(0, 2).cpu().numpy()
-    return torch.from_numpy(np.stack([hull(picture) for picture in pictures])).to(seen.device).view(seen.shape)
+    filled = np.stack([hull(mask) for mask in visible.flatten(0, 2).cpu().numpy()])
+    return torch.from_numpy(filled).to(visible.device).view(visible.shape)

@@ -10,21 +10,21 @@ from typing import Any
 
 from voin.baselines.copy import Copy
 from voin.baselines.hull import HullShape
-from voin.baselines.method import Method
+from voin.baselines.method import Method, Resources
 from voin.baselines.telea import Telea
 from voin.baselines.visible import VisibleShape
 from voin.core.errors import PackageRefusal, ValueRefusal
 from voin.method.load import STAGES, load
 from voin.method.pipeline import Completion
 
-# A new baseline is a file and a line here.
-BASELINES: dict[str, Callable[[], Method]] = {
-    "telea": Telea,
-    "copy": Copy,
-    "visible": VisibleShape,
-    "hull": HullShape,
+# A new baseline is a file beside this one, with its networks, and a line here; networks find what they need in
+# `Resources`.
+BASELINES: dict[str, Callable[[Resources], Method]] = {
+    "telea": lambda _: Telea(),
+    "copy": lambda _: Copy(),
+    "visible": lambda _: VisibleShape(),
+    "hull": lambda _: HullShape(),
 }
-
 
 # Methods of `voin.load`: name -> the stages that do without their network, None for all; so a table can say what each
 # network is worth.
@@ -35,49 +35,45 @@ LOADED: dict[str, tuple[str, ...] | None] = {
 }
 
 
-def load_method(
-    name: str,
-    *,
-    model: str | Path | None = None,
-    flow: str = "dis",
-    raft_weights: Path | None = None,
-    device: str = "auto",
-) -> Callable[..., Completion]:
+def load_method(name: str, resources: Resources | None = None) -> Callable[..., Completion]:
     """Make a method by name: a baseline, one of `voin.load`, or your own as `module:attribute`.
 
     Args:
         name: a key of `BASELINES` or of `LOADED`, or `module:attribute`, found in the working folder or where Python
             finds modules. A class is called without arguments; anything else is the method itself.
-        model: for `voin` and its variants; see `voin.load`.
-        flow: for the methods of `voin.load`; see there.
-        raft_weights: likewise.
-        device: likewise.
+        resources: what a baseline or a method of `voin.load` is made from; None for the usual.
 
     Raises:
         ValueError: no such method or model.
         OSError: weights that are not there or cannot be read.
         ImportError: no such module.
     """
+    resources = resources or Resources()
     if name in BASELINES:
-        return BASELINES[name]()
+        return BASELINES[name](resources)
     if name in LOADED:
         exchanged = LOADED[name]
+        options: dict[str, Any] = {
+            "flow": resources.flow,
+            "raft_weights": resources.raft_weights,
+            "device": resources.device,
+        }
         if exchanged is None:
-            return load("classical", flow=flow, raft_weights=raft_weights, device=device)
-        return load("voin", model=model, classical=exchanged, flow=flow, raft_weights=raft_weights, device=device)
+            return load("classical", **options)
+        return load("voin", model=resources.model, classical=exchanged, **options)
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
-        known = ", ".join([*BASELINES, *LOADED])
+        names = ", ".join([*BASELINES, *LOADED])
         raise ValueRefusal(
-            f"the method is {name!r}", f"it must be one of {known}, or module:attribute", "choose one of these"
+            f"the method is {name!r}", f"it must be one of {names}, or module:attribute", "choose one of these"
         )
     return _imported(module, attribute)
 
 
 def _imported(module: str, attribute: str) -> Callable[..., Completion]:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` does; the program `voin` does not
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # as `python -m` does; the program `voin` does not
     try:
         found: Any = getattr(import_module(module), attribute, None)
     except ModuleNotFoundError as error:

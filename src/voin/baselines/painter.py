@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from voin.baselines.hull import hulls
-from voin.baselines.shape_only import put_together
+from voin.baselines.method import make_completion
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks, check_clip, to_kind
 from voin.method.pipeline import Completion
@@ -33,14 +33,7 @@ class Painter(ABC):
         occluder: Masks | None = None,
         category: str | None = None,
     ) -> Completion:
-        """Fill the hidden part; see the class. `occluder` and `category` are not used.
-
-        Args:
-            frames: (b, t, 3, h, w) in [0, 1].
-            visible: (b, t, 1, h, w); above 0.5 the object is visible.
-            amodal: (b, t, 1, h, w), where the whole object is known; else each frame's convex hull of `visible`.
-            occluder: not used.
-            category: not used.
+        """Fill the hidden part as the class says; `occluder` and `category` are not used.
 
         Raises:
             ValueError: a tensor has a wrong shape, dtype or range, or a clip no visible pixel.
@@ -66,9 +59,9 @@ class Painter(ABC):
             colours = torch.from_numpy(painted).permute(0, 3, 1, 2).to(frames).div_(255)
             filled[b] = torch.where((whole & ~seen)[b], colours, frames[b])
             trust[b, :, 0] = torch.from_numpy(confidence).to(trust)
-        return put_together(frames, seen, whole, filled, trust)
+        return make_completion(frames, seen, whole, filled, trust)
 
     @abstractmethod
     def _paint(self, pictures: Pictures, known: Stack, hidden: Stack) -> tuple[Pictures, np.ndarray]:
-        """Give pictures with `hidden` painted, and how sure that is, (t, h, w) in [0, 1]: 0 is invented."""
+        """Return pictures with `hidden` painted, and how sure that is, (t, h, w) in [0, 1]: 0 is invented."""
         ...

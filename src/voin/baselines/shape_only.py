@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 import torch
 
+from voin.baselines.method import make_completion
 from voin.core.types import Frames, Masks, check_clip
 from voin.method.pipeline import Completion
 
@@ -24,27 +25,13 @@ class ShapeOnly(ABC):
         occluder: Masks | None = None,
         category: str | None = None,
     ) -> Completion:
-        """Give the whole mask that the class names; `amodal`, `occluder` and `category` are not used."""
+        """Return the whole mask that the class names; `amodal`, `occluder` and `category` are not used."""
         del amodal, occluder, category
         check_clip(frames, visible)
         seen = visible > 0.5
-        return put_together(frames, seen, self._whole(seen), frames.clone(), torch.zeros_like(visible))
+        return make_completion(frames, seen, self._whole(seen), frames.clone(), torch.zeros_like(visible))
 
     @abstractmethod
-    def _whole(self, seen: torch.Tensor) -> torch.Tensor:
-        """Give whole masks for visible ones, both (b, t, 1, h, w) bool."""
+    def _whole(self, visible: torch.Tensor) -> torch.Tensor:
+        """Return whole masks for visible ones, both (b, t, 1, h, w) bool."""
         ...
-
-
-def put_together(
-    frames: torch.Tensor, seen: torch.Tensor, whole: torch.Tensor, filled: torch.Tensor, trust: torch.Tensor
-) -> Completion:
-    """Put a completion together out of bool masks and the confidence of hidden pixels."""
-    occluded = whole & ~seen
-    return Completion(
-        frames=filled,
-        amodal=whole.to(frames),
-        occluded=occluded.to(frames),
-        missing=(occluded & (trust <= 0)).to(frames),
-        confidence=torch.where(occluded, trust, seen.to(trust)),
-    )

@@ -26,7 +26,7 @@ class Telea(Painter):
         self.radius = radius
 
     def settings(self) -> dict[str, Any]:
-        """Tell what the result depends on."""
+        """Return what the result depends on."""
         return {"radius": self.radius}
 
     def _paint(self, pictures: Pictures, known: Stack, hidden: Stack) -> tuple[Pictures, np.ndarray]:
@@ -42,9 +42,9 @@ def paint_frames(pictures: Pictures, known: Stack, hole: Stack, radius: int) -> 
     counts = known.sum(axis=(1, 2))
     for i in np.flatnonzero(hole.any(axis=(1, 2))):
         if counts[i] == 0:
-            some = np.flatnonzero(counts)
-            other = some[np.abs(some - i).argmin()]
-            painted[i][hole[i]] = (pictures[other][known[other]].mean(axis=0) + 0.5).astype(np.uint8)
+            showing = np.flatnonzero(counts)
+            nearest = showing[np.abs(showing - i).argmin()]
+            painted[i][hole[i]] = (pictures[nearest][known[nearest]].mean(axis=0) + 0.5).astype(np.uint8)
             continue
         x, y, w, h = cv2.boundingRect((hole[i] | known[i]).astype(np.uint8))
         box = slice(y, y + h), slice(x, x + w)

@@ -12,5 +12,5 @@ class VisibleShape(ShapeOnly):
 
     name = "visible"
 
-    def _whole(self, seen: torch.Tensor) -> torch.Tensor:
-        return seen
+    def _whole(self, visible: torch.Tensor) -> torch.Tensor:
+        return visible

@@ -1,4 +1,4 @@
-"""Damage visible masks as real segmentation does (the paper's Figure 9): too wide, too narrow, shifted, pieces lost.
+"""Corrupt visible masks as real segmentation does (the paper's Figure 9): too wide, too narrow, shifted, pieces lost.
 
 Pure functions on (t, h, w) bool; the same seed gives the same masks. Strengths are relative to the object: lengths to
 its diameter, the square root of its median visible area in pixels; losses to its visible area.
@@ -19,12 +19,12 @@ Stack = Bool[np.ndarray, "t h w"]
 
 
 @dataclass(frozen=True)
-class Damage:
-    """One kind of damage at one strength.
+class Corruption:
+    """One kind of corruption at one strength.
 
     Args:
         kind: a key of `KINDS`.
-        strength: see there; 0 changes nothing.
+        strength: in the unit that stands beside `KINDS`; 0 changes nothing.
     """
 
     kind: str
@@ -45,25 +45,25 @@ class Damage:
 
     @property
     def name(self) -> str:
-        """Name kind and strength; safe as a file name: "dilated-0.05"."""
+        """Kind and strength, safe as a file name: "dilated-0.05"."""
         return f"{self.kind}-{self.strength:g}"
 
 
-def damage(visible: Stack, what: Damage, seed: int) -> Stack:
-    """Damage the visible masks of one object in one clip; frames may lose all of theirs.
+def corrupt(visible: Stack, corruption: Corruption, seed: int) -> Stack:
+    """Return the visible masks of one object in one clip, corrupted; frames may lose all of theirs.
 
     Args:
         visible: one mask a frame.
-        what: kind and strength.
+        corruption: kind and strength.
         seed: decides direction and pieces; use another one for each clip.
     """
-    if what.strength == 0 or not visible.any():
+    if corruption.strength == 0 or not visible.any():
         return visible.copy()
-    return KINDS[what.kind](visible, what.strength, seed)
+    return KINDS[corruption.kind](visible, corruption.strength, seed)
 
 
 def diameter(visible: Stack) -> float:
-    """Give the square root of the median area, in pixels, over the frames that show the object; 0 if none does."""
+    """Return the square root of the median area, in pixels, over the frames that show the object; 0 if none does."""
     areas = visible.sum(axis=(1, 2))
     return float(np.sqrt(np.median(areas[areas > 0]))) if areas.any() else 0.0
 
@@ -131,7 +131,7 @@ def lose(visible: Stack, strength: float, seed: int = 0) -> Stack:
 
 
 def _distance(inside: Bool[np.ndarray, "h w"]) -> np.ndarray:
-    """Give the distance of each pixel to the nearest one outside, between centres: 0.5 more than to the rim."""
+    """Return the distance of each pixel to the nearest one outside, between centres: 0.5 more than to the rim."""
     return cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
@@ -150,6 +150,6 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 }
 
 
-def standard() -> tuple[Damage, ...]:
-    """Give the damages of the benchmark, each kind at four strengths."""
-    return tuple(Damage(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)
+def standard() -> tuple[Corruption, ...]:
+    """Return the corruptions of the benchmark, each kind at four strengths."""
+    return tuple(Corruption(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)

@@ -1,14 +1,12 @@
-"""Plot how methods suffer from damaged visible masks (the paper's Figure 9, as curves)."""
+"""Plot how methods suffer from corrupted visible masks (the paper's Figure 9, as curves)."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 from voin.benchmark.tables import HEADINGS, HIDDEN, WHOLE
-from voin.core.errors import PackageRefusal
-from voin.core.files import write_whole
+from voin.core.draw import save_chart
 
 CURVES = "degrade.png"
 # Okabe and Ito's colours, told apart by colour-blind readers, too; markers tell the rest.
@@ -22,29 +20,13 @@ _AXES = {
 }
 
 
-def need_matplotlib() -> None:
-    """Say how to install what plots, before work starts.
-
-    Raises:
-        ImportError: it is missing.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise PackageRefusal(
-            f"the curves need matplotlib, which does not import ({error})",
-            remedy="install it with: pip install 'voin[eval]', or leave the damaged masks out",
-        ) from error
-
-
 def draw_curves(out: Path, results: dict[str, Any]) -> Path:
-    """Write `degrade.png`: a row a setting and metric, a column a kind of damage, a line a method.
+    """Write `degrade.png`: a row a setting and metric, a column a kind of corruption, a line a method.
 
     Args:
         out: folder of the evaluation.
-        results: from `voin.benchmark.results.make_results`, with damage in it.
+        results: from `voin.benchmark.results.make_results`, with corruptions in it.
     """
-    need_matplotlib()
     from matplotlib.figure import Figure
 
     panels = _panels(results)
@@ -77,12 +59,8 @@ def draw_curves(out: Path, results: dict[str, Any]) -> Path:
             if place == len(panels) - 1:
                 axes.set_xlabel(_AXES.get(kind, "strength"), fontsize=9)
     figure.legend([handles[m] for m in methods], methods, loc="outside upper center", ncols=len(methods), frameon=False)
-    data = io.BytesIO()
-    # Without the date and program, so that the same numbers are the same file.
-    figure.savefig(data, format="png", dpi=130, metadata={"Software": None})
-    path = out / CURVES
-    write_whole(path, data.getvalue())
-    return path
+    save_chart(out / CURVES, figure)
+    return out / CURVES
 
 
 def _panels(results: dict[str, Any]) -> list[tuple[str, str, dict[str, dict[str, list[tuple[float, float]]]]]]:
@@ -94,9 +72,9 @@ def _panels(results: dict[str, Any]) -> list[tuple[str, str, dict[str, dict[str,
             for method, kinds in methods.items():
                 for kind, points in kinds.items():
                     values = [(p["strength"], p["averages"].get(key, {}).get("per_video")) for p in points]
-                    known = [(strength, value) for strength, value in values if value is not None]
-                    if known:
-                        lines.setdefault(method, {})[kind] = known
+                    scored = [(strength, value) for strength, value in values if value is not None]
+                    if scored:
+                        lines.setdefault(method, {})[kind] = scored
             if lines:
                 panels.append((setting, key, lines))
     return panels

@@ -7,18 +7,20 @@ with a method more does that method alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from voin.benchmark.curves import draw_curves, need_matplotlib
-from voin.benchmark.examples import Example, FilmMaker, choose_films
+from voin.benchmark.curves import draw_curves
+from voin.benchmark.examples import Example, ExampleMaker, choose_examples
 from voin.benchmark.options import EvaluateOptions, Setting
 from voin.benchmark.report import write_report
 from voin.benchmark.results import Row, make_results, write_results
 from voin.benchmark.scoring import References, Scorer, Trial, Unit, basis_of
 from voin.benchmark.tables import write_tables
-from voin.benchmark.trials import Entry, FolderEntry, MethodEntry, check_name, source_of
+from voin.benchmark.trials import Entry, FolderEntry, MethodEntry, check_name
 from voin.core import __version__
+from voin.core.draw import need_matplotlib
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.processes import run_all
 from voin.core.progress import Progress, Silent
@@ -44,11 +46,11 @@ def evaluate(
 
     Args:
         voi_set: from `voin.data.sets.open_set`.
-        methods: name to anything callable with the pipeline's signature; see `voin.baselines.method.Method`.
+        methods: name to anything callable with the pipeline's signature, as `voin.baselines.method.Method`.
         out: folder of the evaluation.
         options: what and how.
-        results: name to a folder of somebody else's results; see `voin.benchmark.trials.FolderEntry`.
-        progress: told how far it is, in frames; the stages are "evaluate", "damaged masks" and "pictures".
+        results: name to a folder of somebody else's results, laid out as `voin.benchmark.trials.FolderEntry` says.
+        progress: in frames; the stages are "evaluate", "damaged masks" and "pictures".
 
     Returns:
         What stands in `results.json`; its "failures" count the clips on which a method failed.
@@ -56,7 +58,7 @@ def evaluate(
     Raises:
         ValueError: no method, a name twice, or no such clip.
         OSError: a file of the set or of the results cannot be read, or one cannot be written.
-        ImportError: a judging network without its extra.
+        ImportError: a network that scores lacks its extra.
     """
     progress = progress or Silent()
     _check_out(voi_set, out)
@@ -71,24 +73,24 @@ def evaluate(
         )
     references = References(**vars(options.references))
     references.load()
-    if options.damages:
-        need_matplotlib()
-    judge = Scorer(voi_set, basis_of(voi_set), entries, references, out, options.seed)
-    damaged = [
-        [Trial(trial.entry, trial.setting, each) for trial in trials if isinstance(entries[trial.entry], MethodEntry)]
-        for each in options.damages
-    ]
-    _score(judge, [(record, trials) for record in records], "evaluate", options, progress)
-    _score(judge, [(record, some) for some in damaged for record in records], "damaged masks", options, progress)
-    rows = [_row(judge, record, trial) for trial in trials for record in records]
-    weak = [_row(judge, record, trial) for some in damaged for trial in some for record in records]
-    films = _make_films(judge, rows, options, progress) if options.pictures else []
+    if options.corruptions:
+        need_matplotlib("the curves", ", or leave the damaged masks out")
+    scorer = Scorer(voi_set, basis_of(voi_set), entries, references, out, options.seed)
+    # A folder of results was made from the true masks alone.
+    computed = [trial for trial in trials if isinstance(entries[trial.entry], MethodEntry)]
+    corrupted = [[replace(trial, corruption=corruption) for trial in computed] for corruption in options.corruptions]
+    _score(scorer, [(record, trials) for record in records], "evaluate", options, progress)
+    work = [(record, alike) for alike in corrupted for record in records]
+    _score(scorer, work, "damaged masks", options, progress)
+    rows = [_row(scorer, record, trial) for trial in trials for record in records]
+    corrupted_rows = [_row(scorer, record, trial) for alike in corrupted for trial in alike for record in records]
+    examples = _make_examples(scorer, rows, options, progress) if options.pictures else []
     about = {
         "voin": __version__,
         "versions": versions(),
         "set": {
             "path": str(voi_set.root),
-            "manifest": judge.basis["set"],
+            "manifest": scorer.basis["set"],
             "seed": voi_set.manifest.seed,
             "split": options.split,
             "clips": len(records),
@@ -99,7 +101,7 @@ def evaluate(
         "notes": [*references.missing(), *_unused(entries, options)],
         "methods": {entry.name: {"content": entry.content, **entry.identity("")} for entry in entries},
     }
-    found = make_results(about, rows, weak, [film.to_json() for film in films])
+    found = make_results(about, rows, corrupted_rows, [example.to_json() for example in examples])
     write_results(out, found)
     write_tables(out, found)
     if found["damage"]:
@@ -127,8 +129,7 @@ def _chosen(voi_set: VoiSet, options: EvaluateOptions) -> tuple[ClipRecord, ...]
         return tuple(records[: options.clips])
     unknown = sorted(set(options.clips) - {record.name for record in records})
     if unknown:
-        known = [record.name for record in records]
-        shown = ", ".join(known[:20]) + (" ..." if len(known) > 20 else "")
+        shown = ", ".join(record.name for record in records[:20]) + (" ..." if len(records) > 20 else "")
         raise ValueRefusal(f"there is no clip {', '.join(unknown)}", f"it must be one of {shown}", "choose among these")
     return tuple(record for record in records if record.name in options.clips)
 
@@ -139,7 +140,7 @@ def _entries(methods: Mapping[str, Callable[..., Completion]], results: Mapping[
         what = f"{', '.join(twice)} names a method and a folder" if twice else "there is nothing to evaluate"
         raise ValueRefusal(f"{what}", "there must be one row a name, and at least one", "give other names")
     return (
-        *(MethodEntry(check_name(name), method, source_of(method)) for name, method in methods.items()),
+        *(MethodEntry(check_name(name), method) for name, method in methods.items()),
         *(FolderEntry(check_name(name), Path(folder)) for name, folder in results.items()),
     )
 
@@ -149,12 +150,12 @@ def _settings(entry: Entry, options: EvaluateOptions) -> list[Setting]:
 
 
 def _unused(entries: Iterable[Entry], options: EvaluateOptions) -> list[str]:
-    left = [entry.name for entry in entries if not _settings(entry, options)]
-    return [f"{name} gives nothing in the setting {options.settings[0]!r}" for name in left]
+    unused = [entry.name for entry in entries if not _settings(entry, options)]
+    return [f"{name} gives nothing in the setting {options.settings[0]!r}" for name in unused]
 
 
 def _score(
-    judge: Scorer,
+    scorer: Scorer,
     work: list[tuple[ClipRecord, list[Trial]]],
     stage: str,
     options: EvaluateOptions,
@@ -163,7 +164,7 @@ def _score(
     """Score what is not kept. Failures are tried again: their reason may be gone."""
 
     def is_due(record: ClipRecord, trial: Trial) -> bool:
-        kept = None if options.overwrite else judge.kept(record, trial)
+        kept = None if options.overwrite else scorer.kept(record, trial)
         return kept is None or bool(kept.error)
 
     units = [
@@ -176,32 +177,32 @@ def _score(
     progress.stage(stage, sum(unit.record.count * len(unit.trials) for unit in units))
     if options.workers == 1:
         for unit in units:
-            for _ in judge.score(unit):
+            for _ in scorer.score(unit):
                 progress.advance(stage, unit.record.count)
         return
-    for frames in run_all(judge, units, options.workers):
+    for frames in run_all(scorer, units, options.workers):
         progress.advance(stage, frames)
 
 
-def _row(judge: Scorer, record: ClipRecord, trial: Trial) -> Row:
-    kept = judge.kept(record, trial)
+def _row(scorer: Scorer, record: ClipRecord, trial: Trial) -> Row:
+    kept = scorer.kept(record, trial)
     if kept is None:
         raise FileRefusal(
-            f"{judge.path_of(record, trial)} is gone",
+            f"{scorer.path_of(record, trial)} is gone",
             "scores must stay while they are used",
             "run the same command again",
         )
-    name = judge.entries[trial.entry].name
-    return Row(name, trial.setting, trial.damage, record, kept.scores, kept.seconds, kept.error)
+    name = scorer.entries[trial.entry].name
+    return Row(name, trial.setting, trial.corruption, record, kept.scores, kept.seconds, kept.error)
 
 
-def _make_films(judge: Scorer, rows: list[Row], options: EvaluateOptions, progress: Progress) -> list[Example]:
-    films = choose_films(judge, rows)
-    maker = FilmMaker(judge)
-    due = [film for film in films if options.overwrite or not maker.is_made(film)]
+def _make_examples(scorer: Scorer, rows: list[Row], options: EvaluateOptions, progress: Progress) -> list[Example]:
+    examples = choose_examples(scorer, rows)
+    maker = ExampleMaker(scorer)
+    due = [example for example in examples if options.overwrite or not maker.is_made(example)]
     if due:
-        progress.stage("pictures", sum(film.record.count for film in due))
+        progress.stage("pictures", sum(example.record.count for example in due))
         for frames in run_all(maker, due, options.workers):
             progress.advance("pictures", frames)
-    maker.drop_all_but(films)
-    return films
+    maker.drop_all_but(examples)
+    return examples

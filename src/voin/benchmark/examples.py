@@ -17,7 +17,7 @@ from jaxtyping import Bool, UInt8
 from voin.benchmark.results import Row
 from voin.benchmark.scoring import Scorer, Trial
 from voin.benchmark.trials import Outcome
-from voin.core import draw as viz
+from voin.core.draw import AMODAL, INK, PAPER, RGB, VISIBLE, around, contact_sheet, outline, spread
 from voin.core.types import Picture
 from voin.data.manifest import ClipRecord
 from voin.data.sets import VoiClip
@@ -32,7 +32,7 @@ COLUMNS = 4
 LONGEST = 60  # frames of a video; of longer clips it shows the stretch in which most is hidden
 QUALITY = Quality(crf=25, preset="medium")
 PLACES = ("best", "median", "worst")
-TRUE: viz.RGB = (120, 255, 90)
+TRUE: RGB = (120, 255, 90)
 _BAND = 22  # pixels above each video's pictures, for their names
 _SHARE = 0.4  # of the most that is hidden in a frame; pictures are chosen among the frames with as much
 
@@ -60,27 +60,19 @@ class Example:
     stem: str
 
     @property
-    def video(self) -> str:
-        """Path of the video in the evaluation's folder."""
-        return f"{MEDIA}/{self.stem}.mp4"
-
-    @property
-    def poster(self) -> str:
-        """Path of one frame of the video."""
-        return f"{MEDIA}/{self.stem}.jpg"
-
-    @property
-    def sheet(self) -> str:
-        """Path of the contact sheet: input, result and truth in some frames, around the object."""
-        return f"{MEDIA}/{self.stem}-sheet.jpg"
+    def files(self) -> dict[str, str]:
+        """Paths in the evaluation's folder: the video, one frame of it, and a contact sheet around the object."""
+        path = f"{MEDIA}/{self.stem}"
+        return {"video": f"{path}.mp4", "poster": f"{path}.jpg", "sheet": f"{path}-sheet.jpg"}
 
     def to_json(self) -> dict[str, Any]:
-        """Say what it shows."""
-        own = {key: getattr(self, key) for key in ("place", "method", "metric", "value", "video", "poster", "sheet")}
-        return {**own, "setting": self.trial.setting, "clip": self.record.name, "size": list(self.record.size)}
+        """Return what it shows, as JSON can hold it."""
+        fields = {key: getattr(self, key) for key in ("place", "method", "metric", "value")}
+        about = {"setting": self.trial.setting, "clip": self.record.name, "size": list(self.record.size)}
+        return {**fields, **self.files, **about}
 
 
-def choose_films(judge: Scorer, rows: Iterable[Row]) -> list[Example]:
+def choose_examples(scorer: Scorer, rows: Iterable[Row]) -> list[Example]:
     """Choose each method's best, median and worst clip by PSNR in the hidden region; of shapes, by amodal mIoU.
 
     Clips on which it failed show nothing. Of two clips, one is best and one worst.
@@ -88,27 +80,28 @@ def choose_films(judge: Scorer, rows: Iterable[Row]) -> list[Example]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.setting, row.method), []).append(row)
-    entries = {entry.name: i for i, entry in enumerate(judge.entries)}
-    films = []
-    for (_, method), own in groups.items():
-        trial = Trial(entries[method], own[0].setting)  # pyright: ignore[reportArgumentType]
-        metric = "psnr_hidden" if judge.entries[trial.entry].content else "iou_amodal"
-        known = [(row.scores.mean(metric), row) for row in own if not row.error]
-        known = sorted(((value, row) for value, row in known if not np.isnan(value)), key=lambda pair: -pair[0])
-        if not known:
+    entries = {entry.name: i for i, entry in enumerate(scorer.entries)}
+    examples = []
+    for (setting, method), of_method in groups.items():
+        trial = Trial(entries[method], setting)  # pyright: ignore[reportArgumentType]
+        metric = "psnr_hidden" if scorer.entries[trial.entry].content else "iou_amodal"
+        values = [(row.scores.mean(metric), row) for row in of_method if not row.error]
+        ranked = sorted((pair for pair in values if not np.isnan(pair[0])), key=lambda pair: -pair[0])
+        if not ranked:
             continue
-        at = {len(known) - 1: "worst", len(known) // 2: "median", 0: "best"}
-        if len(known) == 2:
-            at = {1: "worst", 0: "best"}
-        for i, place in sorted(at.items()):
-            value, row = known[i]
-            films.append(Example(place, method, trial, row.record, metric, value, _stem(judge, row.record, trial)))  # pyright: ignore[reportArgumentType]
-    return films
+        places = {len(ranked) - 1: "worst", len(ranked) // 2: "median", 0: "best"}
+        if len(ranked) == 2:
+            places = {1: "worst", 0: "best"}
+        for i, place in sorted(places.items()):
+            value, row = ranked[i]
+            stem = _stem(scorer, row.record, trial)
+            examples.append(Example(place, method, trial, row.record, metric, value, stem))  # pyright: ignore[reportArgumentType]
+    return examples
 
 
-def _stem(judge: Scorer, record: ClipRecord, trial: Trial) -> str:
-    request = json.dumps([_LOOK, judge.request(record, trial)], sort_keys=True)
-    name = f"{judge.entries[trial.entry].name}-{trial.setting.replace(' ', '-')}-{record.name}"
+def _stem(scorer: Scorer, record: ClipRecord, trial: Trial) -> str:
+    request = json.dumps([_LOOK, scorer.request(record, trial)], sort_keys=True)
+    name = f"{scorer.entries[trial.entry].name}-{trial.setting.replace(' ', '-')}-{record.name}"
     return f"{name}-{hashlib.sha256(request.encode()).hexdigest()[:8]}"
 
 
@@ -117,40 +110,36 @@ _LOOK = 1
 
 
 @dataclass(frozen=True)
-class FilmMaker:
-    """Runs a method again on a clip and writes the pictures; keeping all results would take gigabytes.
+class ExampleMaker:
+    """Runs a method again on a clip and writes the pictures; keeping all results would take gigabytes."""
 
-    Args:
-        judge: runs it.
-    """
+    scorer: Scorer
 
-    judge: Scorer
-
-    def __call__(self, film: Example) -> int:
-        """Make a film's files; gives the number of frames of its clip."""
-        clip = self.judge.voi_set.load(film.record)
+    def __call__(self, example: Example) -> int:
+        """Make an example's files; return the number of frames of its clip."""
+        clip = self.scorer.voi_set.load(example.record)
         frames = clip.frames
-        outcome = self.judge.run(clip, frames, film.trial)
-        panels = make_panels(clip, frames, outcome, film.trial.setting == "end to end")
-        (self.judge.out / MEDIA).mkdir(parents=True, exist_ok=True)
+        outcome = self.scorer.run(clip, frames, example.trial)
+        panels = make_panels(clip, frames, outcome, example.trial.setting == "end to end")
+        (self.scorer.out / MEDIA).mkdir(parents=True, exist_ok=True)
+        paths = {kind: self.scorer.out / path for kind, path in example.files.items()}
         shown = telling(clip.occluded)
-        write_image(self.judge.out / film.poster, _stacked(panels, shown[len(shown) // 2]))
-        crop = viz.around(clip.amodal | clip.visible, 0.3)
+        write_image(paths["poster"], _stacked(panels, shown[len(shown) // 2]))
+        crop = around(clip.amodal | clip.visible, 0.3)
         rows = [(name, [pictures[i] for i in shown]) for name, pictures in panels.items()]
-        sheet = viz.contact_sheet(rows, [f"frame {i}" for i in shown], 1200, crop)
-        write_image(self.judge.out / film.sheet, sheet)
+        write_image(paths["sheet"], contact_sheet(rows, [f"frame {i}" for i in shown], 1200, crop))
         stretch = telling_stretch(clip.occluded)
-        write_video(self.judge.out / film.video, (_stacked(panels, i) for i in stretch), len(stretch))
-        return film.record.count
+        write_video(paths["video"], (_stacked(panels, i) for i in stretch), len(stretch))
+        return example.record.count
 
-    def is_made(self, film: Example) -> bool:
-        """Say whether all files of a film are there."""
-        return all((self.judge.out / path).is_file() for path in (film.video, film.poster, film.sheet))
+    def is_made(self, example: Example) -> bool:
+        """Whether all files of an example exist."""
+        return all((self.scorer.out / path).is_file() for path in example.files.values())
 
-    def drop_all_but(self, films: Sequence[Example]) -> None:
-        """Remove the pictures of films that are no longer shown."""
-        folder = self.judge.out / MEDIA
-        kept = {Path(path).name for film in films for path in (film.video, film.poster, film.sheet)}
+    def drop_all_but(self, examples: Sequence[Example]) -> None:
+        """Remove the pictures of examples that are no longer shown."""
+        folder = self.scorer.out / MEDIA
+        kept = {Path(path).name for example in examples for path in example.files.values()}
         for path in folder.glob("*") if folder.is_dir() else ():
             if path.name not in kept and path.suffix in (".mp4", ".jpg"):
                 path.unlink()
@@ -167,34 +156,35 @@ def make_panels(
         outcome: of the method.
         shaped: whether the method completed the shape: then it is outlined in the result, beside the true one's.
     """
-    pictures = [given if own is None else own for own, given in zip(_each(outcome.frames, frames), frames, strict=True)]
+    nothing = [None] * len(frames)
+    results = nothing if outcome.frames is None else outcome.frames
     panels = {
-        "input": [viz.outline(frame, seen, viz.VISIBLE, 1) for frame, seen in zip(frames, clip.visible, strict=True)],
-        "result": [np.ascontiguousarray(picture) for picture in pictures],
+        "input": _outlined(frames, clip.visible, VISIBLE),
+        "result": [
+            np.ascontiguousarray(frame if result is None else result)
+            for frame, result in zip(frames, results, strict=True)
+        ],
         "truth": list(clip.truth),
     }
     if shaped:
-        masks = _each(outcome.amodal, frames)
-        panels["result"] = [
-            picture if mask is None else viz.outline(picture, mask, viz.AMODAL, 1)
-            for picture, mask in zip(panels["result"], masks, strict=True)
-        ]
-        panels["truth"] = [
-            viz.outline(picture, mask, TRUE, 1) for picture, mask in zip(clip.truth, clip.amodal, strict=True)
-        ]
+        masks = nothing if outcome.amodal is None else outcome.amodal
+        panels["result"] = _outlined(panels["result"], masks, AMODAL)
+        panels["truth"] = _outlined(panels["truth"], clip.amodal, TRUE)
     return panels
 
 
-def _each(given: np.ndarray | Sequence[np.ndarray | None] | None, frames: np.ndarray) -> list[np.ndarray | None]:
-    """Give an entry a frame, where there may be none at all."""
-    return [None] * len(frames) if given is None else list(given)
+def _outlined(pictures: Iterable[Picture], masks: Iterable[np.ndarray | None], colour: RGB) -> list[Picture]:
+    return [
+        picture if mask is None else outline(picture, mask, colour, 1)
+        for picture, mask in zip(pictures, masks, strict=True)
+    ]
 
 
 def telling(occluded: Bool[np.ndarray, "t h w"]) -> list[int]:
     """Choose frames to show: spread over those in which much is hidden."""
     areas = occluded.sum(axis=(1, 2))
     worth = np.flatnonzero(areas >= max(_SHARE * areas.max(), 1)) if areas.any() else np.arange(len(areas))
-    return [int(worth[i]) for i in viz.spread(len(worth), COLUMNS)]
+    return [int(worth[i]) for i in spread(len(worth), COLUMNS)]
 
 
 def telling_stretch(occluded: Bool[np.ndarray, "t h w"]) -> range:
@@ -211,8 +201,8 @@ def _stacked(panels: dict[str, list[Picture]], index: int) -> UInt8[np.ndarray, 
     columns = []
     for name, pictures in panels.items():
         picture = pictures[index]
-        band = np.full((_BAND, picture.shape[1], 3), viz.INK, np.uint8)
-        cv2.putText(band, name, (6, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, viz.PAPER, 1, cv2.LINE_AA)
+        band = np.full((_BAND, picture.shape[1], 3), INK, np.uint8)
+        cv2.putText(band, name, (6, _BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, PAPER, 1, cv2.LINE_AA)
         columns.append(np.concatenate([band, picture]))
     joined = np.concatenate(columns, axis=1)
     return np.pad(joined, ((0, joined.shape[0] % 2), (0, joined.shape[1] % 2), (0, 0)), mode="edge")

@@ -19,7 +19,7 @@ def _read_clips(text: str) -> tuple[str, ...] | int:
 
 @dataclass(frozen=True)
 class ReferenceOptions(Checked):
-    """The networks that judge; each is left out unless asked for, as its weights are not part of voin."""
+    """The networks that score; each is left out unless asked for, as its weights are not part of voin."""
 
     lpips: bool = setting(False, "Judge LPIPS, with weights that torchvision downloads.", panel="What is judged")
     lpips_weights: Path | None = setting(
@@ -43,7 +43,7 @@ class EvaluateOptions(Checked):
     """What to evaluate, and how.
 
     Args:
-        damages: Repeat it with visible masks damaged like this; `voin.benchmark.corrupt.standard()` makes them all.
+        corruptions: Repeat it with visible masks corrupted so; `voin.benchmark.corrupt.standard()` makes them all.
     """
 
     settings: tuple[str, ...] = setting(
@@ -66,7 +66,9 @@ class EvaluateOptions(Checked):
         metavar="N|NAMES",
         panel="Which clips",
     )
-    damages: tuple[Any, ...] = ()  # of `voin.benchmark.corrupt.Damage`, which brings more than help can wait for
+    corruptions: tuple[
+        Any, ...
+    ] = ()  # of `voin.benchmark.corrupt.Corruption`, which brings more than help can wait for
     seed: int = setting(0, "Of the damaged masks.", panel="What is judged")
     workers: int = setting(1, "Processes, each on one thread.", least=1, must="there must be at least 1", panel="Run")
     references: ReferenceOptions = setting(factory=ReferenceOptions)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voin.benchmark.corrupt import Damage
+from voin.benchmark.corrupt import Corruption
 from voin.benchmark.scores import COUNTS, METRICS, ClipScores, summarize
 from voin.core.files import write_whole
 from voin.data.manifest import ClipRecord
@@ -28,16 +28,16 @@ class Row:
     Attributes:
         method: its name.
         setting: "given" or "end to end".
-        damage: of the visible masks, or None.
+        corruption: of the visible masks, or None.
         record: the clip.
-        scores: see there.
+        scores: frame by frame.
         seconds: that the method took, where it was computed here.
         error: why it failed; "" if it did not.
     """
 
     method: str
     setting: str
-    damage: Damage | None
+    corruption: Corruption | None
     record: ClipRecord
     scores: ClipScores
     seconds: float | None
@@ -45,39 +45,41 @@ class Row:
 
 
 def rate_of(record: ClipRecord) -> str:
-    """Give the key of `RATES` that a clip belongs to."""
+    """Return the key of `RATES` that a clip belongs to."""
     return next(name for name, end in RATES.items() if record.rate < end)
 
 
 def make_results(
-    about: dict[str, Any], rows: Sequence[Row], damaged: Sequence[Row], films: Sequence[dict[str, Any]] = ()
+    about: dict[str, Any], rows: Sequence[Row], corrupted: Sequence[Row], examples: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """Put everything together, as JSON can hold it.
 
     Args:
         about: what else is to stand in it: the set, the methods, versions.
         rows: every method and setting on every clip.
-        damaged: the same with damaged visible masks.
-        films: pictures and videos, as JSON.
+        corrupted: the same with corrupted visible masks.
+        examples: pictures and videos, as JSON.
     """
     shown = [key for key in METRICS if any(key in row.scores.frames for row in rows)]
     tables: dict[str, dict[str, Any]] = {}
-    for setting, some in _grouped(rows, lambda row: row.setting).items():
-        tables[setting] = {method: _table(own) for method, own in _grouped(some, lambda row: row.method).items()}
+    for setting, in_setting in _grouped(rows, lambda row: row.setting).items():
+        by_method = _grouped(in_setting, lambda row: row.method)
+        tables[setting] = {method: _table(of_method) for method, of_method in by_method.items()}
+    averaged = {key for table in tables.values() for part in table.values() for key in part["all"]["averages"]}
     return _plain(
         {
             **about,
             "metrics": {
                 key: {"label": m.label, "unit": m.unit, "higher": m.higher, "digits": m.digits}
                 for key, m in METRICS.items()
-                if key in shown or any(key in own["all"]["averages"] for t in tables.values() for own in t.values())
+                if key in shown or key in averaged
             },
             "counts": COUNTS,
             "tables": tables,
             "clips": [_clip(row) for row in rows],
-            "damage": _curves(tables, damaged),
-            "films": list(films),
-            "failures": sum(bool(row.error) for row in (*rows, *damaged)),
+            "damage": _curves(tables, corrupted),
+            "films": list(examples),
+            "failures": sum(bool(row.error) for row in (*rows, *corrupted)),
         }
     )
 
@@ -98,7 +100,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _summary(rows: Sequence[Row]) -> dict[str, Any]:
-    return summarize([row.scores for row in rows]).to_json()
+    return asdict(summarize([row.scores for row in rows]))
 
 
 def _category(record: ClipRecord) -> str:
@@ -124,19 +126,15 @@ def _clip(row: Row) -> dict[str, Any]:
 
 
 def _curves(tables: dict[str, dict[str, Any]], rows: Sequence[Row]) -> dict[str, Any]:
-    """Give per setting, method and kind of damage a list of points, the first without damage."""
+    """Return per setting, method and kind of corruption a list of points, the first without corruption."""
     found: dict[str, dict[str, Any]] = {}
-    for setting, some in _grouped(rows, lambda row: row.setting).items():
-        for method, own in _grouped(some, lambda row: row.method).items():
-            kinds = {}
-            for kind, each in _grouped(own, lambda row: row.damage.kind if row.damage else "").items():
-                points = [{"strength": 0.0, **tables[setting][method]["all"]}]
-                strengths = _grouped(each, lambda row: row.damage.strength if row.damage else 0.0)
-                for strength in sorted(strengths):
-                    failures = sum(bool(row.error) for row in strengths[strength])
-                    points.append({"strength": strength, "failures": failures, **_summary(strengths[strength])})
-                kinds[kind] = points
-            found.setdefault(setting, {})[method] = kinds
+    by_curve = _grouped(rows, lambda row: (row.setting, row.method, row.corruption.kind))
+    for (setting, method, kind), of_curve in by_curve.items():
+        points = [{"strength": 0.0, **tables[setting][method]["all"]}]
+        for strength, of_point in sorted(_grouped(of_curve, lambda row: row.corruption.strength).items()):
+            failures = sum(bool(row.error) for row in of_point)
+            points.append({"strength": strength, "failures": failures, **_summary(of_point)})
+        found.setdefault(setting, {}).setdefault(method, {})[kind] = points
     return found
 
 
@@ -150,9 +148,9 @@ def _grouped(rows: Iterable[Row], key: Any) -> dict[Any, list[Row]]:
 def _plain(value: Any) -> Any:
     """Make numbers that are not finite None, which JSON knows."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

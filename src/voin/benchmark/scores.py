@@ -6,12 +6,12 @@ averaged over the same frames; what a method fails to give takes the value of do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 
 from voin.core.errors import ValueRefusal
 from voin.core.metrics import (
@@ -25,6 +25,10 @@ from voin.core.metrics import (
     ssim,
     ssim_inside,
 )
+
+# The version of the rules, which are this file, `voin.core.metrics` and `voin.benchmark.corrupt`. Raise it whenever a
+# change of them can change a number, so that kept scores are made anew; a test notices changes of their code.
+RULES_VERSION = 1
 
 # One picture or mask a frame; None where the method gave none.
 PerFrame = np.ndarray | Sequence[np.ndarray | None]
@@ -73,19 +77,12 @@ COUNTS: dict[str, str] = {
     "invented": "frames without the object in which the method's mask shows one",
 }
 
-# End-point error of no motion at all: what a method's flow is judged as in clips for which it gave none.
+# End-point error of no motion at all: the score of a method's flow in clips for which it gave none.
 STILL = "flow_still"
 
 
-@runtime_checkable
-class Perceptual(Protocol):
-    """A distance between pictures: `voin.core.lpips.LPIPS`."""
-
-    def __call__(
-        self, first: UInt8[np.ndarray, "n h w 3"], second: UInt8[np.ndarray, "n h w 3"]
-    ) -> Float[np.ndarray, " n"]:
-        """Give the distance of each pair; 0 where both are equal."""
-        ...
+# A distance of each pair of (n, h, w, 3) uint8 pictures, 0 where both are equal: `voin.core.lpips.LPIPS`.
+Perceptual = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,8 @@ class ClipScores:
     Attributes:
         name: of the clip.
         video: which it is from; averages per video go by it.
-        frames: metric to one number a frame; NaN where the frame is left out. A metric that was not judged is absent.
-        counts: see `COUNTS`.
+        frames: metric to one number a frame; NaN where the frame is left out. A metric that was not scored is absent.
+        counts: how many frames were special, by the keys of `COUNTS`.
     """
 
     name: str
@@ -105,17 +102,17 @@ class ClipScores:
     counts: dict[str, int]
 
     def mean(self, metric: str) -> float:
-        """Average over the clip's judged frames; NaN where there are none."""
+        """Average over the clip's scored frames; NaN where there are none."""
         return _mean(self.frames.get(metric, ()))
 
     def to_json(self) -> dict[str, Any]:
-        """Give what JSON can hold; NaN becomes None."""
+        """Return what JSON can hold; NaN becomes None."""
         frames = {key: [None if np.isnan(x) else x for x in row] for key, row in self.frames.items()}
         return {"name": self.name, "video": self.video, "frames": frames, "counts": dict(self.counts)}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ClipScores:
-        """Read what `to_json` gave."""
+        """Read what `to_json` returned."""
         frames = {key: [np.nan if x is None else float(x) for x in row] for key, row in content["frames"].items()}
         return cls(content["name"], content["video"], frames, {key: int(x) for key, x in content["counts"].items()})
 
@@ -125,10 +122,10 @@ class Average:
     """The averages of one metric.
 
     Attributes:
-        per_frame: over all judged frames.
-        per_video: over the videos' own averages; those over the judged frames of all clips of a video.
-        frames: how many frames were judged.
-        videos: how many videos have a judged frame.
+        per_frame: over all scored frames.
+        per_video: over the averages of videos, each over the scored frames of all clips of that video.
+        frames: how many frames were scored.
+        videos: how many videos have a scored frame.
     """
 
     per_frame: float
@@ -139,15 +136,11 @@ class Average:
 
 @dataclass(frozen=True)
 class Summary:
-    """The averages of a method over clips: `averages` by metric (absent if no frame was judged), summed `counts`."""
+    """The averages of a method over clips: `averages` by metric (absent if no frame was scored), summed `counts`."""
 
     averages: dict[str, Average]
     counts: dict[str, int]
     clips: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Give what JSON can hold."""
-        return asdict(self)
 
 
 def score_clip(
@@ -167,7 +160,7 @@ def score_clip(
     name: str = "",
     video: str = "",
 ) -> ClipScores:
-    """Score what a method gave for one clip; every metric is judged frame by frame.
+    """Score what a method gave for one clip; every metric is taken frame by frame.
 
     Args:
         truth: the frames without occluder.
@@ -175,14 +168,14 @@ def score_clip(
         result: the method's frames, uint8 as `voin.core.types.to_kind` rounds; None for each frame that it did not
             give, or None alone where it failed as a whole.
         amodal: the true mask of the whole object.
-        visible: its true visible part, also where the method was given a damaged one.
+        visible: its true visible part, also where the method was given a corrupted one.
         predicted: the method's amodal masks, bool; None as in `result`.
         forward: the method's completed flow (t-1, 2, h, w), pixels; None where it has none.
         backward: the same, the other way.
         truth_flow: flow of `truth`, forward and backward; None leaves flow and warp error out.
         perceptual: None leaves LPIPS out.
-        content: whether pixels and flow are judged; False for methods that give masks alone.
-        shape: whether masks are judged; False where the true mask was given to the method.
+        content: whether pixels and flow are scored; False for methods that give masks alone.
+        shape: whether masks are scored; False where the true mask was given to the method.
         name: of the clip.
         video: which it is from; by default the clip is a video of its own.
 
@@ -193,31 +186,31 @@ def score_clip(
     pictures = _per_frame("the result", result, count, (h, w, 3), np.uint8) if content else []
     masks = _per_frame("the amodal mask", predicted, count, (h, w), np.bool_) if shape else []
     hidden = amodal & ~visible
-    there, covered = amodal.any(axis=(1, 2)), hidden.any(axis=(1, 2))
-    counts = {"frames": count, "empty": int((~there).sum()), "free": int((~covered).sum())}
+    present, covered = amodal.any(axis=(1, 2)), hidden.any(axis=(1, 2))
+    counts = {"frames": count, "empty": int((~present).sum()), "free": int((~covered).sum())}
     rows: dict[str, list[float]] = {}
     if content:
         counts["failed_frames"] = sum(picture is None for picture in pictures)
-        whole = [own if own is not None else picture for own, picture in zip(pictures, given, strict=True)]
+        whole = [frame if picture is None else picture for picture, frame in zip(pictures, given, strict=True)]
         # Only the object is compared: outside it both pictures are the input, occluder and all.
         reference = np.where(amodal[..., None], truth, given)
         shown = np.where(amodal[..., None], np.stack(whole), given)
         changed = (shown != given).any(axis=(1, 2, 3))
-        counts["touched"] = int((changed & there & ~covered).sum())
+        counts["touched"] = int((changed & present & ~covered).sum())
         counts |= _score_pixels(reference, shown, hidden, perceptual, rows)
         if truth_flow is not None:
             _score_motion(shown, amodal, hidden, truth_flow, (forward, backward), rows)
     if shape:
         counts["failed_masks"] = sum(mask is None for mask in masks)
-        found = np.stack([mask if mask is not None else np.zeros((h, w), np.bool_) for mask in masks])
-        counts["invented"] = int((found.any(axis=(1, 2)) & ~there).sum())
+        found = np.stack([np.zeros((h, w), np.bool_) if mask is None else mask for mask in masks])
+        counts["invented"] = int((found.any(axis=(1, 2)) & ~present).sum())
         rows["iou_amodal"] = [iou(f, a) for f, a in zip(found, amodal, strict=True)]
         rows["iou_occluded"] = [iou(f & ~v, o) for f, v, o in zip(found, visible, hidden, strict=True)]
     return ClipScores(name, video or name, rows, counts)
 
 
 def summarize(scores: Sequence[ClipScores]) -> Summary:
-    """Average a method's scores; see `Average` for the two ways.
+    """Average a method's scores over frames and over videos.
 
     Give one entry for each clip that was to be done, also for those that failed (`score_clip` with None): a clip that
     is not here is not counted.
@@ -232,12 +225,10 @@ def summarize(scores: Sequence[ClipScores]) -> Summary:
         videos: dict[str, list[float]] = {}
         for video, row in rows:
             videos.setdefault(video, []).extend(x for x in row if not np.isnan(x))
-        judged = [row for row in videos.values() if row]
-        if judged:
-            per_video = _mean(_mean(row) for row in judged)
-            averages[metric] = Average(
-                _mean(x for row in judged for x in row), per_video, sum(map(len, judged)), len(judged)
-            )
+        scored = [row for row in videos.values() if row]
+        if scored:
+            per_frame, per_video = _mean(x for row in scored for x in row), _mean(map(_mean, scored))
+            averages[metric] = Average(per_frame, per_video, sum(map(len, scored)), len(scored))
     counts = {key: sum(clip.counts.get(key, 0) for clip in scores) for key in COUNTS}
     counts["failed_flows"] = len(lacking) if has_flow else 0
     return Summary(averages, counts, len(scores))
@@ -250,7 +241,7 @@ def _score_pixels(
     perceptual: Perceptual | None,
     rows: dict[str, list[float]],
 ) -> dict[str, int]:
-    """Add the rows of the pixel metrics; give how many of the judged frames are perfect."""
+    """Add the rows of the pixel metrics; return how many of the scored frames are perfect."""
     names = ["psnr_frame", "ssim_frame", "psnr_hidden", "ssim_hidden"]
     names += ["lpips_frame", "lpips_crop"] if perceptual is not None else []
     rows.update({name: [np.nan] * len(hidden) for name in names})
@@ -275,38 +266,37 @@ def _score_motion(
     amodal: Bool[np.ndarray, "t h w"],
     hidden: Bool[np.ndarray, "t h w"],
     truth_flow: tuple[np.ndarray, np.ndarray],
-    own: tuple[np.ndarray | None, np.ndarray | None],
+    flow: tuple[np.ndarray | None, np.ndarray | None],
     rows: dict[str, list[float]],
 ) -> None:
     """Add the rows of flow and warp error."""
     count, h, w = hidden.shape
     shape = (count - 1, 2, h, w)
-    for name, flow in (
-        ("truth_flow", truth_flow[0]),
-        ("truth_flow", truth_flow[1]),
-        *zip(("forward", "backward"), own, strict=True),
-    ):
-        if flow is not None and flow.shape != shape:
+    names = ("forward", "backward", "truth_flow", "truth_flow")
+    for name, field in zip(names, (*flow, *truth_flow), strict=True):
+        if field is not None and field.shape != shape:
             raise ValueRefusal(
-                f"{name} has shape {flow.shape}",
+                f"{name} has shape {field.shape}",
                 f"it must be {shape}, (t-1, 2, h, w)",
                 "give flow between neighbouring frames at the clip's size",
             )
-    if (own[0] is None) != (own[1] is None):
+    forward, backward = flow
+    if (forward is None) != (backward is None):
         raise ValueRefusal("one of forward and backward is None", "both are judged together", "give both or neither")
     still = np.zeros((1, 2, h, w), np.float32)
     rows[STILL] = pixel_flow_errors((still, still), truth_flow, hidden)
-    if own[0] is not None and own[1] is not None:
-        rows["flow_error"] = pixel_flow_errors((own[0], own[1]), truth_flow, hidden)
-    forward, backward = truth_flow
-    errors = [pair_error(shown[i : i + 2], amodal[i : i + 2], forward[i], backward[i]) for i in range(count - 1)]
+    if forward is not None and backward is not None:
+        rows["flow_error"] = pixel_flow_errors((forward, backward), truth_flow, hidden)
+    errors = [
+        pair_error(shown[i : i + 2], amodal[i : i + 2], truth_flow[0][i], truth_flow[1][i]) for i in range(count - 1)
+    ]
     rows["warp_error"] = [np.nan, *errors]
 
 
 def _per_frame(
     what: str, given: PerFrame | None, count: int, shape: tuple[int, ...], dtype: type
 ) -> list[np.ndarray | None]:
-    """Give one array or None a frame; refuse what does not fit."""
+    """Return one array or None a frame; refuse what does not fit."""
     if given is None:
         return [None] * count
     if len(given) != count:
@@ -326,5 +316,5 @@ def _per_frame(
 
 
 def _mean(values: Iterable[float]) -> float:
-    known = np.array([x for x in values if not np.isnan(x)], np.float64)
-    return float(known.mean()) if known.size else float("nan")
+    numbers = np.array([x for x in values if not np.isnan(x)], np.float64)
+    return float(numbers.mean()) if numbers.size else float("nan")

@@ -1,13 +1,12 @@
-"""Score trials of the benchmark and keep the scores: one small file a clip, method, setting and damage.
+"""Score trials of the benchmark and keep the scores: one small file a clip, method, setting and corruption.
 
 A score is taken from its file where the file says that it was made from the same: the set, the method with its
-settings, the rules, the reference networks. So an evaluation that was stopped goes on, and nothing stale is ever used.
+settings, the version of the rules, the reference networks. So an evaluation that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import zlib
 from collections.abc import Iterator
@@ -18,14 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from voin.benchmark import corrupt as degrade
-from voin.benchmark import scores
-from voin.benchmark.corrupt import Damage, damage
+from voin.benchmark.corrupt import Corruption, corrupt
 from voin.benchmark.options import ReferenceOptions, Setting
-from voin.benchmark.scores import ClipScores, score_clip
+from voin.benchmark.scores import RULES_VERSION, ClipScores, score_clip
 from voin.benchmark.trials import Entry, Outcome
 from voin.benchmark.true_flow import TrueFlow
-from voin.core import __version__, metrics
+from voin.core import __version__
 from voin.core.files import write_whole
 from voin.core.lpips import LPIPS
 from voin.data.manifest import MANIFEST, ClipRecord
@@ -33,16 +30,16 @@ from voin.data.sets import VoiClip, VoiSet
 from voin.method.motion import Motion, load_motion
 
 SCORES, FLOW = ".scores", ".flow"
-WHOLE = "whole"  # instead of a damage's name, where the masks are as they are
+WHOLE = "whole"  # instead of a corruption's name, where the masks are as they are
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A method in a setting, under a damage or none; `entry` is its place among the judge's entries."""
+    """A method in a setting, with corrupted masks or not; `entry` is its place among the scorer's entries."""
 
     entry: int
     setting: Setting
-    damage: Damage | None = None
+    corruption: Corruption | None = None
 
 
 @dataclass(frozen=True)
@@ -55,24 +52,24 @@ class Unit:
 
 @dataclass(frozen=True)
 class References(ReferenceOptions):
-    """The networks that judge, as they are asked for."""
+    """The networks that score, as they are asked for."""
 
     def load(self) -> None:
-        """Load what was asked for, so that what is missing is said before work starts."""
+        """Load what was asked for, so that what is missing is refused before work starts."""
         if self.lpips:
             _perceptual(self.lpips_weights)
         if self.flow_truth != "none":
             _raft(self.flow_truth, self.flow_truth_weights)
 
     def identity(self) -> dict[str, Any]:
-        """Say what the scores depend on."""
+        """Return what the scores depend on."""
         return {
             "lpips": _weights(self.lpips_weights) if self.lpips else None,
             "flow": [self.flow_truth, _weights(self.flow_truth_weights)] if self.flow_truth != "none" else None,
         }
 
     def missing(self) -> list[str]:
-        """Say what is not judged, and how it would be."""
+        """Return a note on each network that is left out, and how to have it."""
         notes = []
         if not self.lpips:
             notes.append("LPIPS is not judged: --lpips, or --lpips-weights FILE, turns it on")
@@ -96,22 +93,22 @@ class Scorer:
 
     Args:
         voi_set: the set.
-        basis: what all scores depend on; see `basis_of`.
+        basis: what all scores depend on, from `basis_of`.
         entries: the methods.
-        references: the networks that judge.
+        references: the networks that score.
         out: folder of the evaluation.
-        seed: of the damages; each clip gets one of its own out of it.
+        seed: of the corruptions; each clip gets one of its own out of it.
     """
 
     voi_set: VoiSet
-    basis: dict[str, str]
+    basis: dict[str, Any]
     entries: tuple[Entry, ...]
     references: References
     out: Path
     seed: int = 0
 
     def __call__(self, unit: Unit) -> int:
-        """Score all trials of a unit; gives the number of frames that were scored."""
+        """Score all trials of a unit; return the number of frames that were scored."""
         return unit.record.count * sum(1 for _ in self.score(unit))
 
     def score(self, unit: Unit) -> Iterator[Trial]:
@@ -135,21 +132,21 @@ class Scorer:
     def run(self, clip: VoiClip, frames: np.ndarray, trial: Trial) -> Outcome:
         """Run a trial's method on a clip, whose input frames are `frames`."""
         visible = clip.visible
-        if trial.damage is not None:
-            visible = damage(visible, trial.damage, zlib.crc32(f"{self.seed} {clip.record.name}".encode()))
+        if trial.corruption is not None:
+            visible = corrupt(visible, trial.corruption, zlib.crc32(f"{self.seed} {clip.record.name}".encode()))
         amodal = clip.amodal if trial.setting == "given" else None
         entry = self.entries[trial.entry]
-        # The method gets arrays of its own: what it does to them must not touch what it is judged by.
+        # The method gets arrays of its own: what it does to them must not touch what it is scored by.
         arrays = (frames.copy(), visible.copy(), None if amodal is None else amodal.copy())
         return entry.run(clip.record.name, *arrays, clip.record.category)
 
     def _scores(self, clip: VoiClip, frames: np.ndarray, trial: Trial, outcome: Outcome) -> ClipScores:
-        # The curves over damage show two numbers; the networks would take most of the time.
-        judged = self.references if trial.damage is None else References()
+        references = self._references(trial)
         content = self.entries[trial.entry].content
         truth_flow = None
-        if content and judged.flow_truth != "none":
-            truth_flow = _flow_of(clip, judged, self.out / FLOW)
+        if content and references.flow_truth != "none":
+            motion = _raft(references.flow_truth, references.flow_truth_weights)
+            truth_flow = TrueFlow(self.out / FLOW, motion)(clip.truth)
         return score_clip(
             clip.truth,
             frames,
@@ -160,30 +157,33 @@ class Scorer:
             forward=outcome.forward,
             backward=outcome.backward,
             truth_flow=truth_flow,
-            perceptual=_perceptual(judged.lpips_weights) if judged.lpips and content else None,
+            perceptual=_perceptual(references.lpips_weights) if references.lpips and content else None,
             content=content,
             shape=trial.setting == "end to end",
             name=clip.record.name,
             video=clip.record.video,
         )
 
+    def _references(self, trial: Trial) -> References:
+        # Curves over corruptions show two numbers, and networks would take most of the time.
+        return self.references if trial.corruption is None else References()
+
     def request(self, record: ClipRecord, trial: Trial) -> dict[str, Any]:
-        """Say all that a score depends on, as JSON holds it."""
-        judged = self.references if trial.damage is None else References()
+        """Return all that a score depends on, as JSON holds it."""
         request = {
             **self.basis,
             "clip": record.name,
             "setting": trial.setting,
-            "damage": [trial.damage.name, self.seed] if trial.damage else None,
+            "damage": [trial.corruption.name, self.seed] if trial.corruption else None,
             "entry": self.entries[trial.entry].identity(record.name),
-            **judged.identity(),
+            **self._references(trial).identity(),
         }
         return json.loads(json.dumps(request, default=str))
 
     def path_of(self, record: ClipRecord, trial: Trial) -> Path:
-        """Give the file that keeps a score, there or not."""
-        damaged = trial.damage.name if trial.damage else WHOLE
-        folder = self.out / SCORES / trial.setting.replace(" ", "-") / damaged / self.entries[trial.entry].name
+        """Return the file that keeps a score, whether it exists or not."""
+        masks = trial.corruption.name if trial.corruption else WHOLE
+        folder = self.out / SCORES / trial.setting.replace(" ", "-") / masks / self.entries[trial.entry].name
         return folder / f"{record.name}.json"
 
     def kept(self, record: ClipRecord, trial: Trial) -> Score | None:
@@ -197,17 +197,13 @@ class Scorer:
             return None
 
 
-def basis_of(voi_set: VoiSet) -> dict[str, str]:
-    """Say what all scores of a set depend on: its manifest, which holds the checksums of its files, and our rules.
+def basis_of(voi_set: VoiSet) -> dict[str, Any]:
+    """Return what all scores of a set depend on: its manifest, which holds the checksums of its files, and the rules.
 
-    To be asked once: files may change while an evaluation runs.
+    Called once an evaluation: the file may change while it runs.
     """
-    rules = "".join(map(inspect.getsource, (metrics, scores, degrade)))
-    return {
-        "voin": __version__,
-        "rules": hashlib.sha256(rules.encode()).hexdigest()[:16],
-        "set": hashlib.sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest(),
-    }
+    manifest = hashlib.sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest()
+    return {"voin": __version__, "rules": RULES_VERSION, "set": manifest}
 
 
 @cache
@@ -223,8 +219,3 @@ def _perceptual(weights: Path | None) -> LPIPS:
 @cache
 def _raft(name: str, weights: Path | None) -> Motion:
     return load_motion(name, weights)
-
-
-def _flow_of(clip: VoiClip, references: References, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    motion = _raft(references.flow_truth, references.flow_truth_weights)
-    return TrueFlow(folder, motion)(clip.truth)

@@ -13,7 +13,7 @@ from voin.core.files import write_whole
 TABLES = "results.md"
 # What the smaller tables show: one number for pixels, one for the hidden shape, one for the whole shape.
 HIDDEN, OCCLUDED, WHOLE = "psnr_hidden", "iou_occluded", "iou_amodal"
-# What is told for each hidden share and each category, where it is judged.
+# What is shown for each hidden share and each category, where it is scored.
 GROUPED = (HIDDEN, "flow_error", OCCLUDED)
 AVERAGES = {"per_video": "averaged over videos", "per_frame": "averaged over frames"}
 HEADINGS = {"given": "Whole mask given", "end to end": "End to end"}
@@ -46,16 +46,16 @@ def number(value: float | None, digits: int) -> str:
 
 
 def main_grid(results: dict[str, Any], setting: str, average: str) -> Grid:
-    """Give a row a method and a column a metric."""
+    """Make a row a method and a column a metric."""
     table, metrics = results["tables"][setting], results["metrics"]
-    keys = [key for key in metrics if any(key in own["all"]["averages"] for own in table.values())]
-    values = [[_value(own["all"], key, average) for key in keys] for own in table.values()]
+    keys = [key for key in metrics if any(key in part["all"]["averages"] for part in table.values())]
+    values = [[_value(part["all"], key, average) for key in keys] for part in table.values()]
     head = ["method", *(title(metrics[key]) for key in keys), "frames/s", "failed clips"]
     rows = []
-    for (name, own), line in zip(table.items(), values, strict=True):
-        speed = own["seconds_per_frame"]
+    for (name, part), line in zip(table.items(), values, strict=True):
+        speed = part["seconds_per_frame"]
         texts = [number(value, metrics[key]["digits"]) for key, value in zip(keys, line, strict=True)]
-        rows.append([name, *texts, number(1 / speed if speed else None, 1), str(own["failures"])])
+        rows.append([name, *texts, number(1 / speed if speed else None, 1), str(part["failures"])])
     best = {
         (i, j + 1)
         for j, key in enumerate(keys)
@@ -71,7 +71,7 @@ def title(metric: dict[str, Any]) -> str:
 
 
 def group_grid(results: dict[str, Any], setting: str, groups: str, key: str) -> Grid | None:
-    """Give a row a rate or category and a column a method, of one metric; None if no method has it.
+    """Make a row a rate or category and a column a method, of one metric; None if no method has it.
 
     Args:
         results: from `make_results`.
@@ -79,69 +79,69 @@ def group_grid(results: dict[str, Any], setting: str, groups: str, key: str) -> 
         groups: "rates" or "categories".
         key: metric; averaged over videos.
     """
-    table = {name: own for name, own in results["tables"][setting].items() if key in own["all"]["averages"]}
+    table = {name: part for name, part in results["tables"][setting].items() if key in part["all"]["averages"]}
     if not table:
         return None
     metric = results["metrics"][key]
-    names = list(dict.fromkeys(name for own in table.values() for name in own[groups]))
+    names = list(dict.fromkeys(name for part in table.values() for name in part[groups]))
     rows, best = [], set()
     for i, name in enumerate(names):
-        found = [own[groups].get(name) for own in table.values()]
-        values = [None if each is None else _value(each, key, "per_video") for each in found]
-        clips = max(each["clips"] for each in found if each is not None)
+        summaries = [part[groups].get(name) for part in table.values()]
+        values = [None if summary is None else _value(summary, key, "per_video") for summary in summaries]
+        clips = max(summary["clips"] for summary in summaries if summary is not None)
         rows.append([name, str(clips), *(number(value, metric["digits"]) for value in values)])
         best |= {(i, j + 2) for j in _best(values, metric["higher"], metric["digits"])}
     return Grid([{"rates": "hidden", "categories": "category"}[groups], "clips", *table], rows, frozenset(best))
 
 
+def group_grids(results: dict[str, Any], setting: str, groups: str) -> list[tuple[str, Grid]]:
+    """Make the tables of `group_grid` for all metrics that are shown by group, each with its title."""
+    keys = [key for key in GROUPED if key in results["metrics"]]
+    grids = [(title(results["metrics"][key]), group_grid(results, setting, groups, key)) for key in keys]
+    return [(caption, grid) for caption, grid in grids if grid is not None]
+
+
 def count_grid(results: dict[str, Any], setting: str) -> Grid:
-    """Give a row a method and a column a count that is not 0 everywhere."""
-    table = results["tables"][setting]
-    keys = [key for key in results["counts"] if any(own["all"]["counts"].get(key) for own in table.values())]
-    rows = [[name, *(f"{own['all']['counts'].get(key, 0):,}" for key in keys)] for name, own in table.items()]
+    """Make a row a method and a column a count that is not 0 everywhere."""
+    counts = {name: part["all"]["counts"] for name, part in results["tables"][setting].items()}
+    keys = [key for key in results["counts"] if any(counted.get(key) for counted in counts.values())]
+    rows = [[name, *(f"{counted.get(key, 0):,}" for key in keys)] for name, counted in counts.items()]
     return Grid(["method", *(key.replace("_", " ") for key in keys)], rows)
 
 
 def clip_grid(results: dict[str, Any], setting: str) -> Grid:
-    """Give a row a clip and a column a method: hidden PSNR and, end to end, the occluded region's IoU."""
-    own = [clip for clip in results["clips"] if clip["setting"] == setting]
-    methods = list(dict.fromkeys(clip["method"] for clip in own))
-    columns = [
-        (method, key)
-        for key in (HIDDEN, OCCLUDED)
-        for method in methods
-        if any(clip["method"] == method and key in clip["metrics"] for clip in own)
-    ]
+    """Make a row a clip and a column a method: hidden PSNR and, end to end, the occluded region's IoU."""
+    scored = [clip for clip in results["clips"] if clip["setting"] == setting]
+    methods = list(dict.fromkeys(clip["method"] for clip in scored))
+    has = {(clip["method"], key) for clip in scored for key in clip["metrics"]}
+    columns = [(method, key) for key in (HIDDEN, OCCLUDED) for method in methods if (method, key) in has]
     clips: dict[str, dict[str, dict[str, Any]]] = {}
-    for clip in own:
+    for clip in scored:
         clips.setdefault(clip["clip"], {})[clip["method"]] = clip
     rows = []
-    for name, found in clips.items():
-        any_one = next(iter(found.values()))
+    for name, by_method in clips.items():
+        first = next(iter(by_method.values()))
         texts = []
         for method, key in columns:
-            value = found[method]["metrics"].get(key) if method in found else None
-            failed = method in found and found[method]["error"]
-            texts.append(number(value, METRICS[key].digits) + (" (failed)" if failed else ""))
-        rows.append([name, any_one["category"], f"{any_one['rate']:.2f}", *texts])
+            clip = by_method.get(method, {"metrics": {}, "error": ""})
+            failed = " (failed)" if clip["error"] else ""
+            texts.append(number(clip["metrics"].get(key), METRICS[key].digits) + failed)
+        rows.append([name, first["category"], f"{first['rate']:.2f}", *texts])
     short = {HIDDEN: "dB", OCCLUDED: "IoU"}
     return Grid(["clip", "category", "hidden", *(f"{method}, {short[key]}" for method, key in columns)], rows)
 
 
-def damage_grid(results: dict[str, Any], setting: str, key: str) -> Grid | None:
-    """Give a row a damage and a column a method, of one metric; None if there is none."""
-    table = results["damage"].get(setting, {})
-    found = {
-        (kind, point["strength"]): {} for kinds in table.values() for kind, points in kinds.items() for point in points
-    }
-    methods = []
-    for method, kinds in table.items():
+def corruption_grid(results: dict[str, Any], setting: str, key: str) -> Grid | None:
+    """Make a row a corruption and a column a method, of one metric; None if there is none."""
+    found: dict[tuple[str, float], dict[str, float]] = {}
+    for method, kinds in results["damage"].get(setting, {}).items():
         for kind, points in kinds.items():
             for point in points:
+                values = found.setdefault((kind, point["strength"]), {})
                 value = _value(point, key, "per_video")
-                found[kind, point["strength"]][method] = value
-                if value is not None and method not in methods:
-                    methods.append(method)
+                if value is not None:
+                    values[method] = value
+    methods = list(dict.fromkeys(method for values in found.values() for method in values))
     if not methods:
         return None
     digits = results["metrics"][key]["digits"]
@@ -167,10 +167,10 @@ def _value(summary: dict[str, Any], key: str, average: str) -> float | None:
 
 def _best(values: Sequence[float | None], higher: bool, digits: int) -> list[int]:
     """Choose the places of the best numbers, as they are shown; none where there is nothing to compare."""
-    known = [round(value, digits) for value in values if value is not None]
-    if len(known) < 2 or len(set(known)) == 1:
+    shown = [round(value, digits) for value in values if value is not None]
+    if len(shown) < 2 or len(set(shown)) == 1:
         return []
-    top = max(known) if higher else min(known)
+    top = max(shown) if higher else min(shown)
     return [i for i, value in enumerate(values) if value is not None and round(value, digits) == top]
 
 
@@ -181,13 +181,13 @@ def write_tables(out: Path, results: dict[str, Any]) -> None:
 
 def to_markdown(results: dict[str, Any]) -> str:
     """Write the tables as Markdown."""
-    own = results["set"]
-    split = f", split {own['split']}" if own["split"] else ""
+    about = results["set"]
+    split = f", split {about['split']}" if about["split"] else ""
     lines = [
         "# Results",
         "",
-        f"{own['clips']} clips, {own['frames']} frames of the VOI set `{Path(own['path']).name}`{split} "
-        f"(seed {own['seed']}, manifest `{own['manifest'][:12]}`), voin {results['voin']}. "
+        f"{about['clips']} clips, {about['frames']} frames of the VOI set `{Path(about['path']).name}`{split} "
+        f"(seed {about['seed']}, manifest `{about['manifest'][:12]}`), voin {results['voin']}. "
         "The rules stand in `docs/guides/metrics.md`.",
         *([""] + [f"- {note}." for note in results["notes"]] if results["notes"] else []),
     ]
@@ -196,15 +196,12 @@ def to_markdown(results: dict[str, Any]) -> str:
         for average, said in AVERAGES.items():
             lines += ["", f"### All metrics, {said}", "", *_lines(main_grid(results, setting, average))]
         for groups, said in GROUPS.items():
-            for key in GROUPED:
-                grid = group_grid(results, setting, groups, key)
-                if grid is not None:
-                    label = title(results["metrics"][key])
-                    lines += ["", f"### {label} by {said}, averaged over videos", "", *_lines(grid)]
+            for caption, grid in group_grids(results, setting, groups):
+                lines += ["", f"### {caption} by {said}, averaged over videos", "", *_lines(grid)]
         lines += ["", "### Counts", "", *_lines(count_grid(results, setting))]
         lines += ["", "### Clips", "", *_lines(clip_grid(results, setting))]
         for key in (HIDDEN, WHOLE):
-            grid = damage_grid(results, setting, key)
+            grid = corruption_grid(results, setting, key)
             if grid is not None:
                 lines += ["", f"### {title(results['metrics'][key])} with damaged visible masks", "", *_lines(grid)]
     failures = failures_of(results)

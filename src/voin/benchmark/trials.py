@@ -5,9 +5,6 @@ Whatever a method does wrong ends here: it becomes a failure with its reason, an
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -25,13 +22,18 @@ from voin.core.types import to_kind
 from voin.io.images import list_pictures, read_picture
 from voin.method.pipeline import Completion
 
+Pictures = UInt8[np.ndarray, "t h w 3"]
+Stack = Bool[np.ndarray, "t h w"]
+
+# The version of a method that states neither settings nor version: its scores are kept until `--overwrite`.
+UNVERSIONED = 0
 # The folder of masks beside the clips' folders of frames, in a folder of results.
 AMODAL = "amodal"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial gave; all None where it failed.
+    """What a trial gave; all is None where it failed.
 
     Attributes:
         frames: (t, h, w, 3) uint8, or one picture or None a frame; None for a method that gives no pixels.
@@ -40,7 +42,7 @@ class Outcome:
         backward: the same, the other way.
         seconds: that the method took; None for results out of a folder.
         error: why it failed; "" if it did not.
-        trace: where.
+        trace: the traceback of that.
     """
 
     frames: np.ndarray | Sequence[np.ndarray | None] | None = None
@@ -58,13 +60,11 @@ class MethodEntry:
 
     Args:
         name: in tables and file names.
-        method: a callable with the pipeline's signature; see `voin.baselines.method.Method`.
-        source: sums up the code that it was loaded from; see `source_of`.
+        method: a callable with the pipeline's signature, as `voin.baselines.method.Method`.
     """
 
     name: str
     method: Callable[..., Completion]
-    source: str = ""
 
     @property
     def content(self) -> bool:
@@ -77,25 +77,20 @@ class MethodEntry:
         return SETTINGS if self.content else ("end to end",)
 
     def identity(self, clip: str) -> dict[str, Any]:
-        """Say what its result depends on."""
+        """Return what its result depends on, as far as it says: `settings()`, else `version`, else version 0."""
         del clip
+        kind = self.method if hasattr(self.method, "__qualname__") else type(self.method)
         settings = getattr(self.method, "settings", None)
-        return {"method": _kind(self.method), "source": self.source, "settings": settings() if settings else {}}
+        said = settings() if settings else {"version": getattr(self.method, "version", UNVERSIONED)}
+        return {"method": f"{kind.__module__}.{kind.__qualname__}", "settings": said}  # pyright: ignore[reportAttributeAccessIssue]
 
-    def run(
-        self,
-        clip: str,
-        frames: UInt8[np.ndarray, "t h w 3"],
-        visible: Bool[np.ndarray, "t h w"],
-        amodal: Bool[np.ndarray, "t h w"] | None,
-        category: str | None,
-    ) -> Outcome:
+    def run(self, clip: str, frames: Pictures, visible: Stack, amodal: Stack | None, category: str | None) -> Outcome:
         """Run the method on a clip; a failure is an outcome, too."""
         del clip
         try:
             began = time.perf_counter()
             done = self.method(
-                _to_frames(frames),
+                torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float().div_(255),
                 _to_masks(visible),
                 amodal=None if amodal is None else _to_masks(amodal),
                 occluder=None,
@@ -140,7 +135,7 @@ class FolderEntry:
         return ("end to end",) if (self.folder / AMODAL).is_dir() else ("given",)
 
     def identity(self, clip: str) -> dict[str, Any]:
-        """Say what the scores of a clip depend on: its files, with their sizes and times."""
+        """Return what the scores of a clip depend on: its files, with their sizes and times."""
         files = []
         for folder in (self.folder / clip, self.folder / AMODAL / clip):
             if folder.is_dir():
@@ -148,14 +143,7 @@ class FolderEntry:
                 files += [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
         return {"folder": str(self.folder.resolve()), "files": files}
 
-    def run(
-        self,
-        clip: str,
-        frames: UInt8[np.ndarray, "t h w 3"],
-        visible: Bool[np.ndarray, "t h w"],
-        amodal: Bool[np.ndarray, "t h w"] | None,
-        category: str | None,
-    ) -> Outcome:
+    def run(self, clip: str, frames: Pictures, visible: Stack, amodal: Stack | None, category: str | None) -> Outcome:
         """Read the results of a clip; absent frames are None, an absent clip is a failure."""
         del visible, amodal, category
         try:
@@ -180,10 +168,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def _to_frames(pictures: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2)[None].float().div_(255)
-
-
 def _to_masks(masks: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(masks)[None, :, None].float()
 
@@ -191,16 +175,16 @@ def _to_masks(masks: np.ndarray) -> torch.Tensor:
 def _outcome(done: Any, size: tuple[int, ...], seconds: float) -> Outcome:
     """Turn a method's completion into pictures and masks; refuse what does not fit the clip."""
     t, h, w = size
-    expected = {"frames": (1, t, 3, h, w), "amodal": (1, t, 1, h, w)}
-    for name in ("forward", "backward"):
-        if getattr(done, name, None) is not None:
-            expected[name] = (1, t - 1, 2, h, w)
-    found = {}
-    for name, shape in expected.items():
+    shapes = {"frames": (1, t, 3, h, w), "amodal": (1, t, 1, h, w)}
+    motion = [name for name in ("forward", "backward") if getattr(done, name, None) is not None]
+    arrays = {}
+    for name, shape in (shapes | dict.fromkeys(motion, (1, t - 1, 2, h, w))).items():
         tensor = getattr(done, name, None)
         if not isinstance(tensor, torch.Tensor) or tensor.shape != shape:
+            shaped = isinstance(tensor, torch.Tensor)
+            what = f"of shape {tuple(tensor.shape)}" if shaped else f"a {type(tensor).__name__}"
             raise ValueRefusal(
-                f"the method's {name} is {_said(tensor)}",
+                f"the method's {name} is {what}",
                 f"it must be a tensor of shape {shape}",
                 "give a voin.method.pipeline.Completion on the clip's own grid",
             )
@@ -208,19 +192,15 @@ def _outcome(done: Any, size: tuple[int, ...], seconds: float) -> Outcome:
             raise ValueRefusal(
                 f"the method's {name} has values that are NaN or infinite", "all must be finite", "mend it"
             )
-        found[name] = tensor[0].detach().float().cpu().numpy()
+        arrays[name] = tensor[0].detach().float().cpu().numpy()
     return Outcome(
         # One by one: as floats they take much memory.
-        frames=np.stack([to_kind(frame.transpose(1, 2, 0), np.dtype(np.uint8)) for frame in found["frames"]]),
-        amodal=found["amodal"][:, 0] > 0.5,
-        forward=found.get("forward"),
-        backward=found.get("backward"),
+        frames=np.stack([to_kind(frame.transpose(1, 2, 0), np.dtype(np.uint8)) for frame in arrays["frames"]]),
+        amodal=arrays["amodal"][:, 0] > 0.5,
+        forward=arrays.get("forward"),
+        backward=arrays.get("backward"),
         seconds=seconds,
     )
-
-
-def _said(value: object) -> str:
-    return f"of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
 
 
 def _failure(error: Exception) -> Outcome:
@@ -246,18 +226,3 @@ def _read_frames(folder: Path, size: tuple[int, ...]) -> list[np.ndarray | None]
             )
         pictures[number] = picture
     return pictures
-
-
-def _kind(method: object) -> str:
-    named = method if hasattr(method, "__qualname__") else type(method)
-    return f"{named.__module__}.{named.__qualname__}"  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def source_of(method: object) -> str:
-    """Sum up the source of a method's module, so that a method that was edited is evaluated anew."""
-    module = sys.modules.get(method.__module__)
-    try:
-        text = inspect.getsource(module) if module is not None else ""
-    except (OSError, TypeError):
-        text = ""  # typed in, or compiled
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -20,7 +20,7 @@ Flow16 = Float16[np.ndarray, "pairs 2 h w"]
 
 
 class TrueFlow:
-    """Flow of clips by `motion`, from `folder` where it is known already.
+    """Flow of clips by `motion`, from `folder` where it was estimated before.
 
     Args:
         folder: one file a clip, `<checksum>.npy`, written whole or not at all; several processes can share it. The
@@ -33,7 +33,7 @@ class TrueFlow:
         self.name = _name(motion)
 
     def __call__(self, truth: UInt8[np.ndarray, "t h w 3"]) -> tuple[Flow16, Flow16]:
-        """Give `forward` and `backward` (t-1, 2, h, w) in pixels, as fp16 (0.004 px at 8 px), read as they are used.
+        """Return `forward` and `backward` (t-1, 2, h, w) in pixels, as fp16 (0.004 px at 8 px), read as they are used.
 
         Raises:
             OSError: the folder cannot be written.
@@ -54,7 +54,7 @@ class TrueFlow:
         return flows[:, 0], flows[:, 1]
 
     def path_of(self, truth: UInt8[np.ndarray, "t h w 3"]) -> Path:
-        """Give the file that holds the flow of these frames, there or not."""
+        """Return the file that holds the flow of these frames, whether it exists or not."""
         checksum = hashlib.sha256(f"{self.name} {truth.shape}".encode())
         checksum.update(np.ascontiguousarray(truth).data)
         return self.folder / f"{checksum.hexdigest()[:32]}.npy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,11 +14,6 @@ from voin.cli.console import FAULT, Bars, err, out
 from voin.cli.options import Output, Quiet, SetArgument, Show, command
 from voin.core.errors import ValueRefusal, count_of
 from voin.jobs.options import MethodOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voin.method.pipeline import Completion
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -84,6 +79,7 @@ def evaluate(
     The exit code is 1 if a method failed on a clip; it then counts as nothing done.
     """
     from voin.baselines.load import load_method
+    from voin.baselines.method import Resources
     from voin.benchmark.corrupt import standard
     from voin.benchmark.evaluate import evaluate as compare
     from voin.data.sets import open_set
@@ -91,11 +87,10 @@ def evaluate(
     if options.references.lpips_weights is not None:
         options = replace(options, references=replace(options.references, lpips=True))
     if degrade:
-        options = replace(options, damages=standard())
-    shared = {name: getattr(loading, name) for name in ("model", "flow", "raft_weights", "device")}
-    chosen: dict[str, Callable[..., Completion]] = {}
-    for name, method in _named("--methods", methods.split(",") if methods else []).items():
-        chosen[name] = load_method(method, **shared)
+        options = replace(options, corruptions=standard())
+    resources = Resources(loading.model, loading.flow, loading.raft_weights, loading.device)
+    named = _named("--methods", methods.split(",") if methods else [])
+    chosen = {name: load_method(method, resources) for name, method in named.items()}
     folders = {name: Path(folder) for name, folder in _named("--results", results or [], named=True).items()}
     with Bars(quiet) as bars:
         found = compare(open_set(voi_set), chosen, output, options, results=folders, progress=bars)

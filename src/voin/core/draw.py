@@ -1,19 +1,26 @@
-"""Pictures for people: masks drawn over frames, flow and confidence as colours, contact sheets.
+"""Pictures for people: masks drawn over frames, flow and confidence as colours, contact sheets, charts.
 
 Everything here is uint8 RGB, (h, w, 3), and nothing is drawn into the arrays that are passed in.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from voin.core.errors import ValueRefusal
+from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
+from voin.core.files import write_whole
 from voin.core.types import Mask, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RGB = tuple[int, int, int]
 
@@ -133,6 +140,35 @@ def contact_sheet(
             left = margin + j * (cell_w + gap)
             sheet[top : top + cell_h, left : left + cell_w] = _resize(picture, cell_h, cell_w)
     return sheet
+
+
+def encode_jpeg(picture: Picture, quality: int = 85) -> bytes:
+    """Return a picture as the bytes of a JPEG file, for a page."""
+    good, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not good:
+        raise FileRefusal(
+            f"a picture of shape {picture.shape} cannot be encoded as JPEG", "it must be small enough", "report it"
+        )
+    return data.tobytes()
+
+
+def need_matplotlib(what: str, remedy: str = "") -> None:
+    """Refuse work that plots `what` where matplotlib is missing, before it starts."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise PackageRefusal(
+            f"{what} need matplotlib, which does not import ({error})",
+            remedy=f"install it with: pip install 'voin[eval]'{remedy}",
+        ) from error
+
+
+def save_chart(path: Path, chart: Figure) -> bytes:
+    """Write a chart as PNG; return its bytes. The same numbers give the same file, whatever the date and version."""
+    data = io.BytesIO()
+    chart.savefig(data, format="png", dpi=130, metadata={"Software": None})
+    write_whole(path, data.getvalue())
+    return data.getvalue()
 
 
 def _check_table(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Sequence[str]) -> None:

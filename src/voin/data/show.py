@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +13,19 @@ import cv2
 import numpy as np
 
 from voin.core.draw import AMODAL as AMODAL_COLOUR
-from voin.core.draw import PAPER, VISIBLE, contact_sheet, outline, overlay, spread
-from voin.core.errors import PackageRefusal, ValueRefusal
-from voin.core.files import write_page, write_whole
+from voin.core.draw import (
+    PAPER,
+    VISIBLE,
+    contact_sheet,
+    encode_jpeg,
+    need_matplotlib,
+    outline,
+    overlay,
+    save_chart,
+    spread,
+)
+from voin.core.errors import ValueRefusal
+from voin.core.files import write_page
 from voin.core.progress import Progress, Silent
 from voin.core.types import Mask, Picture
 from voin.data.manifest import AMODAL, ClipRecord, Manifest, file_name
@@ -94,7 +103,7 @@ def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Pro
         OSError: a file of the set is missing or broken, or one cannot be written.
         ImportError: matplotlib is missing.
     """
-    _need_matplotlib()
+    need_matplotlib("histograms")
     progress = progress or Silent()
     records = voi_set.records(split)
     if not records:
@@ -110,12 +119,13 @@ def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Pro
     statistics = count(voi_set.manifest, records, sizes)
     out.mkdir(parents=True, exist_ok=True)
     manifest = voi_set.manifest
+    charts = _charts(statistics)
     write_page(
         out / PAGE,
         TEMPLATE,
         title=f"{voi_set.root.resolve().name}{'' if split is None else f', {split}'}",
         counts=[(name, f"{number:,}") for name, number in statistics.counts.items()],
-        charts=[Figure(name, text, _save(out / f"{name}.png", chart)) for name, text, chart in _charts(statistics)],
+        charts=[Figure(name, text, save_chart(out / f"{name}.png", canvas)) for name, text, canvas in charts],
         sheets=_write_sheets(voi_set, choose(records), out, progress),
         kinds=_rows(_ranked(statistics.kinds)),
         skipped=_rows(_ranked(statistics.skipped)),
@@ -188,7 +198,7 @@ def _write_sheets(voi_set: VoiSet, records: Sequence[ClipRecord], out: Path, pro
         name = f"clips-{first // CLIPS_A_SHEET + 1}"
         write_image(out / f"{name}.png", sheet)
         text = f"Clips of which {shown[0].rate:.0%} to {shown[-1].rate:.0%} is hidden"
-        sheets.append(Figure(name, text, _jpeg(sheet)))
+        sheets.append(Figure(name, text, encode_jpeg(sheet)))
     return sheets
 
 
@@ -213,35 +223,11 @@ def _fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return result
 
 
-def _jpeg(picture: Picture) -> bytes:
-    good, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    assert good
-    return data.tobytes()
-
-
-def _need_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise PackageRefusal(
-            f"histograms need matplotlib, which does not import ({error})",
-            remedy="install it with: pip install 'voin[eval]'",
-        ) from error
-
-
 def _charts(statistics: Statistics) -> Iterator[tuple[str, str, Canvas]]:
     """Yield name, text and drawing of each picture of histograms."""
     yield "rates", "How much of the object is hidden", _draw_rates(statistics)
     yield "sizes", "How large the objects are", _draw_sizes(statistics)
     yield "categories", "What the objects are", _draw_categories(statistics)
-
-
-def _save(path: Path, chart: Canvas) -> bytes:
-    file = io.BytesIO()
-    # Without the version of matplotlib in it: the same set gives the same file.
-    chart.savefig(file, format="png", dpi=130, metadata={"Software": None})
-    write_whole(path, file.getvalue())
-    return file.getvalue()
 
 
 def _figure(panels: int, height: float) -> tuple[Canvas, list[Axes]]:

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
+from voin.core.draw import encode_jpeg
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.files import write_page
 from voin.io.images import read_picture
@@ -71,45 +71,6 @@ SHOTS = {
         ),
     )
 }
-
-
-@dataclass(frozen=True)
-class Section:
-    """One shot on the page.
-
-    Args:
-        name: folder beside the page in which the result lies.
-        title: heading.
-        story: what is seen.
-        command: the command line that gives the same result.
-        video: mp4, before above after.
-        still: JPEG of one such frame.
-        still_frame: which one, counted from 0 in the video.
-        first_frame: number of the video's first frame in the clip.
-        frames: length of the video.
-        rate: its frames a second.
-        size: (h, w) of before and of after.
-        sheet: JPEG of the contact sheet.
-        sheet_size: its (h, w).
-        facts: names and values to show as a table.
-        files: what lies in the folder; folders end in a slash.
-    """
-
-    name: str
-    title: str
-    story: str
-    command: str
-    video: bytes
-    still: bytes
-    still_frame: int
-    first_frame: int
-    frames: int
-    rate: float
-    size: tuple[int, int]
-    sheet: bytes
-    sheet_size: tuple[int, int]
-    facts: Sequence[tuple[str, str]]
-    files: Sequence[str]
 
 
 def choose_shots(names: Sequence[str]) -> list[Shot]:
@@ -196,7 +157,8 @@ def command_line(shot: Shot, clip: Path, out: Path, method: str = "voin", model:
     return shlex.join(words)
 
 
-def _section(shot: Shot, clip: Path, out: Path, inpainter: Inpainter, record: dict[str, Any]) -> Section:
+def _section(shot: Shot, clip: Path, out: Path, inpainter: Inpainter, record: dict[str, Any]) -> dict[str, Any]:
+    """Collect what the template shows of a shot."""
     folder = out / shot.name
     before, after = probe(clip), probe(folder / "completed.mp4")
     video = folder / ".stacked.mp4"
@@ -208,23 +170,24 @@ def _section(shot: Shot, clip: Path, out: Path, inpainter: Inpainter, record: di
     finally:
         video.unlink(missing_ok=True)
     sheet = read_picture(folder / "preview.png")
-    return Section(
-        name=shot.name,
-        title=shot.title,
-        story=shot.story,
-        command=command_line(shot, clip, out, inpainter.name, inpainter.model),
-        video=data,
-        still=_jpeg(poster),
-        still_frame=still,
-        first_frame=shot.start,
-        frames=shot.end - shot.start,
-        rate=float(before.rate),
-        size=before.size,
-        sheet=_jpeg(sheet),
-        sheet_size=(sheet.shape[0], sheet.shape[1]),
-        facts=_facts(record),
-        files=sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir() if path.name[0] != "."),
-    )
+    files = [path for path in sorted(folder.iterdir()) if path.name[0] != "."]
+    return {
+        "name": shot.name,
+        "title": shot.title,
+        "story": shot.story,
+        "command": command_line(shot, clip, out, inpainter.name, inpainter.model),
+        "video": data,
+        "still": encode_jpeg(poster, JPEG_QUALITY),
+        "still_frame": still,
+        "first_frame": shot.start,
+        "frames": shot.end - shot.start,
+        "rate": float(before.rate),
+        "size": before.size,
+        "sheet": encode_jpeg(sheet, JPEG_QUALITY),
+        "sheet_size": sheet.shape[:2],
+        "facts": _facts(record),
+        "files": [path.name + ("/" if path.is_dir() else "") for path in files],
+    }
 
 
 def hidden_counts(record: dict[str, Any]) -> list[int]:
@@ -259,12 +222,3 @@ def _stack(path: Path, before: VideoInfo, after: VideoInfo, shot: Shot, still: i
             kept = frame if index == still else kept
     assert kept is not None
     return kept
-
-
-def _jpeg(picture: np.ndarray) -> bytes:
-    good, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not good:
-        raise FileRefusal(
-            f"a picture of shape {picture.shape} cannot be encoded as JPEG", "it must be small enough", "report it"
-        )
-    return data.tobytes()
