@@ -350,7 +350,7 @@ def test_bad_options_are_refused(bad: dict[str, Any]) -> None:
 
 def test_an_unknown_truth_of_flow_is_refused() -> None:
     with pytest.raises(ValueError, match="must be one of none, raft-small, raft-large"):
-        References(flow_truth="dis")
+        References(flow_truth="dis")  # pyright: ignore[reportArgumentType]
 
 
 def test_absent_weights_are_refused_before_work(voi_set: VoiSet, tmp_path: Path) -> None:
