@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from PIL import Image
 
 from scenes.video_clips import COUNT, SIZE, described, encode, garbled, pictures, save
 from voin.io.mask_frames import parse_frames
-from voin.io.masks import MaskSource, davis_palette, open_masks, write_label
+from voin.io.mask_values import RawMask
+from voin.io.masks import FORMATS, MaskSource, davis_palette, open_masks, write_label
 from voin.io.video import Quality, probe, write_image
 
 
@@ -376,3 +377,39 @@ def test_garbled_masks_are_read_or_refused_and_never_more(tmp_path: Path, name: 
             if said.count(";") < 1:
                 pytest.fail(f"no advice: {said}")
     assert refused > 5
+
+
+class DotMasks:
+    """A toy way of storing masks: a line a frame, with the row and the column of the only pixel that is seen."""
+
+    size = SIZE
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._dots = path, [tuple(map(int, line.split())) for line in path.read_text().splitlines()]
+        self.names = len(self._dots)
+
+    @staticmethod
+    def takes(path: Path) -> bool:
+        return path.suffix == ".dots"
+
+    def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
+        for row, column in self._dots:
+            values = np.zeros(self.size, np.uint8)
+            values[row, column] = 5
+            yield RawMask(str(self._path), values, "ids")
+
+
+def test_a_line_in_the_table_makes_another_way_of_storing_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.dots").write_text("".join(f"{frame} {2 * frame}\n" for frame in range(COUNT)))
+    with pytest.raises(OSError, match="cannot be read as a video"):
+        open_masks(tmp_path / "m.dots", described())
+    monkeypatch.setattr("voin.io.masks.FORMATS", [DotMasks, *FORMATS])
+    source = open_masks(tmp_path / "m.dots", described())
+    assert source.ids == (5,)
+    assert [tuple(np.argwhere(source.label(frame))[0]) for frame in range(COUNT)] == [
+        (frame, 2 * frame) for frame in range(COUNT)
+    ]
+    with pytest.raises(ValueError, match=r"m\.dots is 64x48 for a video of"):
+        open_masks(tmp_path / "m.dots", described(size=(SIZE[0] + 2, SIZE[1])))

@@ -14,7 +14,7 @@ import numpy as np
 from voin.app.options import Limits
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.images import header_size, list_pictures, shown
-from voin.io.mask_npz import open_arrays
+from voin.io.mask_npz import ArrayMasks
 from voin.io.masks import open_masks, write_label
 from voin.io.video import VideoInfo, probe
 from voin.io.video_info import FFMPEG_ERRORS
@@ -117,8 +117,8 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
     if suffix == ".png":
         check_pixels(path, header_size(path), limits)
     elif suffix == ".npz":
-        arrays = open_arrays(path)
-        check_frames(path, arrays.count, limits)
+        arrays = ArrayMasks(path)
+        check_frames(path, arrays.names, limits)
         check_pixels(path, arrays.size, limits)
         if any(dtype.itemsize > np.dtype(np.int64).itemsize for dtype in arrays.dtypes.values()):
             raise ValueRefusal(

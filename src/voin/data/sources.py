@@ -22,7 +22,7 @@ from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import davis_category
 from voin.data.layouts import Layout, SourceVideo, Split, list_videos
 from voin.io.images import check_whole, header_size, list_pictures, read_picture, shown
-from voin.io.mask_values import Reader
+from voin.io.mask_pictures import MaskReader
 
 _VOID = 255  # marks what is not to be judged, in masks with object ids
 _MOST_GREY_IDS = 63  # grey values up to here are ids, larger ones are white on black
@@ -212,7 +212,7 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
     """Read a mask: uint8 (h, w), and whether the values are object ids (else it is white on black)."""
     try:
-        values, kind = Reader().picture(path)
+        values, kind = MaskReader().picture(path)
     except ValueError as error:
         raise FileRefusal(str(error)) from error
     return values, kind != "grey" or int(values.max(initial=0)) <= _MOST_GREY_IDS

@@ -7,7 +7,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 from typing import cast
@@ -15,45 +14,74 @@ from typing import cast
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.io.mask_values import Kind
+from voin.io.mask_values import Kind, RawMask
 
 _MOST_IDS = 255
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """The masks in an .npz file: (t, h, w) arrays, one for all objects or one for each."""
+class ArrayMasks:
+    """(t, h, w) arrays in an .npz file, one for all objects or one for each; their headers are read at once.
 
-    path: Path
-    count: int
-    size: tuple[int, int]
-    objects: dict[str, int]  # name in the file -> object id; 0 where the values themselves say it
-    dtypes: dict[str, np.dtype]
+    Attributes:
+        names: number of masks.
+        size: (h, w).
+        dtypes: of each array in the file.
+    """
 
-    def masks(self) -> Iterator[tuple[np.ndarray, Kind]]:
+    def __init__(self, path: Path) -> None:
+        with _readable(path), zipfile.ZipFile(path) as archive:
+            arrays = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+            headers = {}
+            for name in arrays:
+                with _open(archive, name) as stream:
+                    headers[name] = _header(stream)
+        advice = "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id"
+        if not arrays:
+            raise ValueRefusal(f"{path} has no arrays", remedy=advice)
+        shapes = {shape for shape, _, _ in headers.values()}
+        (shape, *others) = shapes
+        if others or len(shape) != 3 or 0 in shape or any(dtype.kind not in "biuf" for _, dtype, _ in headers.values()):
+            said = ", ".join(f"{name}: {shape} {dtype}" for name, (shape, dtype, _) in headers.items())
+            raise ValueRefusal(f"{path} has {said}", remedy=advice)
+        if any(by_columns for _, _, by_columns in headers.values()):
+            raise ValueRefusal(
+                f"{path} is stored column by column", "it must be row by row", "use numpy.ascontiguousarray"
+            )
+        self.path = path
+        self.names, self.size = shape[0], (shape[1], shape[2])
+        # Name in the file -> object id; 0 where the values themselves say it.
+        self._objects = {arrays[0]: 0} if len(arrays) == 1 else _object_ids(path, arrays)
+        self.dtypes = {name: dtype for name, (_, dtype, _) in headers.items()}
+
+    @staticmethod
+    def takes(path: Path) -> bool:
+        """Return whether a path ends in .npz."""
+        return path.suffix.lower() == ".npz"
+
+    def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Read one mask after the other, never the whole array; where objects overlap, the higher id is seen."""
         with ExitStack() as stack:
             with _readable(self.path):
                 archive = stack.enter_context(zipfile.ZipFile(self.path))
-                streams = {name: stack.enter_context(_open(archive, name)) for name in self.objects}
+                streams = {name: stack.enter_context(_open(archive, name)) for name in self._objects}
                 for stream in streams.values():
                     _header(stream)
-            for _ in range(self.count):
-                yield self._next(streams)
+            for _ in range(self.names):
+                yield RawMask(str(self.path), *self._next(streams))
             with _readable(self.path):
                 for stream in streams.values():
                     stream.read(1)  # reaches the end, where the checksum is looked at
 
     def _next(self, streams: dict[str, BufferedIOBase]) -> tuple[np.ndarray, Kind]:
         planes = {name: self._plane(name, stream) for name, stream in streams.items()}
-        if len(planes) == 1 and 0 in self.objects.values():
+        if len(planes) == 1 and 0 in self._objects.values():
             (name,) = planes
             dtype = self.dtypes[name]
             if dtype.kind in "bf":
                 return planes[name].astype(np.uint8) * 255, "grey"
             return planes[name], "grey"
         label = np.zeros(self.size, np.uint8)
-        for name, number in sorted(self.objects.items(), key=lambda item: item[1]):
+        for name, number in sorted(self._objects.items(), key=lambda item: item[1]):
             label[planes[name] > 0] = number
         return label, "ids"
 
@@ -79,35 +107,6 @@ class Arrays:
                 "number the objects anew",
             )
         return plane.astype(np.uint8)
-
-
-def open_arrays(path: Path) -> Arrays:
-    """Look at the headers of an .npz with masks.
-
-    Raises:
-        OSError: it is not a whole .npz.
-        ValueError: its arrays are not masks.
-    """
-    with _readable(path), zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        headers = {}
-        for name in names:
-            with _open(archive, name) as stream:
-                headers[name] = _header(stream)
-    advice = "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id"
-    if not names:
-        raise ValueRefusal(f"{path} has no arrays", remedy=f"{advice}")
-    shapes = {shape for shape, _, _ in headers.values()}
-    said = ", ".join(f"{name}: {shape} {dtype}" for name, (shape, dtype, _) in headers.items())
-    (shape, *others) = shapes
-    if others or len(shape) != 3 or 0 in shape or any(dtype.kind not in "biuf" for _, dtype, _ in headers.values()):
-        raise ValueRefusal(f"{path} has {said}", remedy=f"{advice}")
-    if any(by_columns for _, _, by_columns in headers.values()):
-        raise ValueRefusal(f"{path} is stored column by column", "it must be row by row", "use numpy.ascontiguousarray")
-    objects = {names[0]: 0} if len(names) == 1 else _object_ids(path, names)
-    return Arrays(
-        path, shape[0], (shape[1], shape[2]), objects, {name: dtype for name, (_, dtype, _) in headers.items()}
-    )
 
 
 def _object_ids(path: Path, names: Sequence[str]) -> dict[str, int]:

@@ -1,116 +1,72 @@
-"""Decode mask files one by one: pictures and mask videos, each mask as a plane of raw values.
-
-What the values of a folder mean can only be said when all of them have been seen: see `ids_of_values`.
-"""
+"""What masks are before their meaning is known: planes of raw values, and which object id each value stands for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from voin.core.errors import ValueRefusal
-from voin.io.images import opened, shown
-from voin.io.video import read
-from voin.io.video_info import VideoInfo
 
 Kind = Literal["ids", "grey", "colour"]
 
+MOST_COLOURS = 64
 _MOST_GREY_IDS = 63  # grey values up to here are object ids as they are
-_MOST_COLOURS = 64
 _EDGE_SHARE = 0.1  # of the object's pixels; soft edges hold less, objects more
 _FEW = 8
-_SATURATED = 96
 
 
-@dataclass
-class Reader:
-    """Turns one mask after the other into values in 0..255 and what kind they are.
+class RawMask(NamedTuple):
+    """A mask as a file holds it: where it is from, for messages, uint8 (h, w), and what its values are."""
 
-    Args:
-        colours: Colours met in colour masks, in order of appearance: the first one is value 1.
-    """
+    where: str
+    values: np.ndarray
+    kind: Kind
 
-    colours: dict[int, int] = field(default_factory=dict)
 
-    def picture(self, path: Path) -> tuple[np.ndarray, Kind]:
-        """Read a mask from a PNG or JPEG: (uint8 (h, w), kind).
+@runtime_checkable
+class MaskFile(Protocol):
+    """Masks in a file or folder, opened but not yet decoded; a way of storing masks is a class like this."""
+
+    @property
+    def names(self) -> Sequence[str] | int:
+        """The masks' file stems in natural order, or only their number where they have no names."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(h, w) of all masks; None where each mask has its own."""
+        ...
+
+    def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
+        """Read one mask after the other; colours are added to `colours`, which numbers them from 1 on."""
+        ...
+
+
+@runtime_checkable
+class MaskFormat(Protocol):
+    """Opens masks that are stored in one way."""
+
+    def takes(self, path: Path) -> bool:
+        """Return whether a path looks like this way of storing masks."""
+        ...
+
+    def __call__(self, path: Path) -> MaskFile:
+        """Look at the masks without decoding them.
 
         Raises:
-            OSError: it cannot be decoded.
-            ValueError: it is no mask (16 bits, too many colours).
+            OSError: they cannot be read.
+            ValueError: what is there are no masks.
         """
-        with opened(path) as picture:
-            mode = picture.mode
-            palette = _palette(picture) if mode == "P" else None
-            values = np.asarray(picture.convert("RGBA") if mode == "PA" else picture)
-        if mode == "1":
-            return values.astype(np.uint8) * 255, "grey"
-        if mode == "L":
-            return values, "grey"
-        if mode == "P":
-            # A palette of greys is a grey picture saved thriftily; one with colours goes with object ids.
-            return (values, "ids") if palette is None else (palette[values], "grey")
-        if mode not in ("LA", "PA", "RGB", "RGBA"):
-            raise ValueRefusal(
-                f"{path} is of the kind {mode!r} (16-bit or CMYK)",
-                "a mask must be an indexed or 8-bit grey PNG",
-                "convert it, with object ids in 1 to 255",
-            )
-        if mode != "RGB" and values[..., -1].min() < 255:
-            return np.ascontiguousarray(values[..., -1]), "grey"  # a cut-out object: its alpha is the mask
-        if mode == "LA":
-            return np.ascontiguousarray(values[..., 0]), "grey"
-        return self._colours(path, values[..., :3])
-
-    def _colours(self, path: Path, rgb: np.ndarray) -> tuple[np.ndarray, Kind]:
-        red, green, blue = cv2.split(np.ascontiguousarray(rgb))
-        if (red == green).all() and (green == blue).all():
-            return red, "grey"
-        codes = (np.uint32(1 << 16) * red) + (np.uint32(1 << 8) * green) + blue
-        values = np.zeros(codes.shape, np.uint8)
-        x, y, w, h = cv2.boundingRect((codes > 0).astype(np.uint8))
-        inside = codes[y : y + h, x : x + w]
-        for code in _distinct(inside, _MOST_COLOURS + 1):
-            if code == 0:
-                continue
-            value = self.colours.setdefault(code, len(self.colours) + 1)
-            if value > _MOST_COLOURS:
-                raise ValueRefusal(
-                    f"{path} has more than {_MOST_COLOURS} colours",
-                    "a colour mask has one an object and hard edges",
-                    "save it as an indexed PNG with object ids, or as black and white",
-                )
-            values[y : y + h, x : x + w][inside == code] = value
-        return values, "colour"
-
-
-def _distinct(codes: np.ndarray, most: int) -> list[int]:
-    """List the distinct values, at most `most` of them, in rising order: cheap where there are few."""
-    rest, found = codes.ravel(), []
-    while rest.size and len(found) < most:
-        found.append(int(rest[0]))
-        rest = rest[rest != rest[0]]
-    return sorted(found)
-
-
-def _palette(picture: Image.Image) -> np.ndarray | None:
-    """Give the grey value of each index, or None if the palette has colours."""
-    palette = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    if len(palette) == 0 or (palette != palette[:, :1]).any():
-        return None
-    return np.pad(palette[:, 0], (0, 256 - len(palette)))
+        ...
 
 
 def ids_of_values(
     where: Path, counts: dict[Kind, np.ndarray], colours: dict[int, int], known: np.ndarray
 ) -> dict[Kind, np.ndarray]:
-    """Say which object id each raw value of a set of masks means.
+    """Return which object id each raw value of a set of masks means.
 
     Indexed PNGs: the index. Grey: values up to 63 are ids; one larger value besides 0 is object 1; of several, 128 and
     more is object 1 (soft edges). Colour: the index in the DAVIS palette if all are in it, otherwise numbered as they
@@ -133,7 +89,7 @@ def ids_of_values(
         # A frame in which only white or grey objects are seen, among coloured ones.
         for value in np.flatnonzero(counts["grey"][1:]) + 1:
             colours.setdefault(int(value) * 0x010101, len(colours) + 1)
-        if len(colours) > _MOST_COLOURS:
+        if len(colours) > MOST_COLOURS:
             raise ValueRefusal(
                 f"{where} mixes grey and colour masks", "all must be of one kind", "save them as indexed PNGs"
             )
@@ -179,34 +135,3 @@ def _ids_of_greys(where: Path, counts: np.ndarray) -> np.ndarray:
     table = np.zeros(256, np.uint8)
     table[128 if len(values) > 1 else values[0] :] = 1
     return table
-
-
-def video_masks(info: VideoInfo) -> Iterator[np.ndarray]:
-    """Read a mask video: 255 where a frame is white (half and more), 0 elsewhere.
-
-    Raises:
-        OSError: a frame does not decode.
-        ValueError: it has colours.
-    """
-    for index, frame in enumerate(read(info)):
-        strongest = cv2.max(cv2.max(frame[..., 0], frame[..., 1]), frame[..., 2])
-        mask = cv2.threshold(strongest, 127, 255, cv2.THRESH_BINARY)[1]
-        weakest = cv2.min(cv2.min(frame[..., 0], frame[..., 1]), frame[..., 2])
-        saturated = cv2.threshold(cv2.subtract(strongest, weakest), _SATURATED, 255, cv2.THRESH_BINARY)[1]
-        if cv2.countNonZero(saturated) > 0.5 * max(1, cv2.countNonZero(mask)):
-            raise ValueRefusal(
-                f"{info.path} has colours in frame {index}",
-                "a mask video is white on black, for one object",
-                "give several objects as indexed PNGs, one a frame",
-            )
-        yield mask
-
-
-def size_error(where: str, size: tuple[int, int], info: VideoInfo) -> ValueError:
-    """Say that masks have the wrong size."""
-    turned = f" (a viewer turns it by {info.rotation} degrees)" if info.rotation and size == info.stored_size else ""
-    return ValueRefusal(
-        f"{where} is {shown(size)} for a video of {shown(info.size)}{turned}",
-        "masks must have the video's size",
-        "scale them, or use --resize-masks",
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,16 +20,20 @@ from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
-from voin.io.images import FRAME_SUFFIXES, list_pictures
+from voin.io.images import shown
 from voin.io.mask_frames import frames_of
-from voin.io.mask_npz import open_arrays
-from voin.io.mask_values import Kind, Reader, ids_of_values, size_error, video_masks
-from voin.io.video import probe
+from voin.io.mask_npz import ArrayMasks
+from voin.io.mask_pictures import PictureMasks
+from voin.io.mask_values import Kind, MaskFormat, ids_of_values
+from voin.io.mask_video import VideoMasks
 from voin.io.video_info import VideoInfo
+
+# How masks may be stored: the first that takes a path opens it. Another way is a file of its own, and a line here.
+FORMATS: list[MaskFormat] = [PictureMasks, ArrayMasks, VideoMasks]
 
 
 def davis_palette() -> np.ndarray:
-    """Give the colours of object ids in the DAVIS and Pascal VOC data sets: uint8 (256, 3) RGB, 0 is black."""
+    """Return the colours of object ids in the DAVIS and Pascal VOC data sets: uint8 (256, 3) RGB, 0 is black."""
     palette = np.zeros((256, 3), np.uint8)
     for number in range(256):
         for bit in range(8):
@@ -96,11 +100,11 @@ class MaskSource:
                 self.areas[place, frame] = area
 
     def given(self, frame: int) -> bool:
-        """Say whether there is a mask for this frame, be it an empty one."""
+        """Return whether there is a mask for this frame, be it an empty one."""
         return frame in self._planes
 
     def label(self, frame: int) -> np.ndarray:
-        """Give the object ids of a frame: uint8 (h, w), 0 where no object is seen or no mask is given."""
+        """Return the object ids of a frame: uint8 (h, w), 0 where no object is seen or no mask is given."""
         label = np.zeros(self._size, np.uint8)
         plane = self._planes.get(frame)
         if plane is not None:
@@ -149,27 +153,35 @@ def open_masks(
         ValueError: number, sizes, names or values of the masks do not fit.
     """
     path = Path(path)
-    where, masks = _masks(path, info, frames, resize)
-    if absent == "error" and len(where) < info.count:
-        missing = next(frame for frame in range(info.count) if frame not in set(where))
+    if not path.exists():
+        raise FileRefusal(
+            f"{path} does not exist", "it must be a folder of PNGs, a mask video or an .npz", "check the spelling"
+        )
+    stored = next(form for form in FORMATS if form.takes(path))(path)
+    numbers = frames_of(path, stored.names, info, frames)
+    if stored.size is not None and stored.size != info.size and not resize:
+        raise _size_refusal(str(path), stored.size, info)
+    if absent == "error" and len(numbers) < info.count:
+        missing = next(frame for frame in range(info.count) if frame not in set(numbers))
         raise ValueRefusal(
-            f"{path} has {len(where)} masks for a video of {info.count} frames, and none for frame {missing}",
+            f"{path} has {len(numbers)} masks for a video of {info.count} frames, and none for frame {missing}",
             "every frame must have one",
             "add it, empty if the object is not visible there",
         )
     colours: dict[int, int] = {}
     counts: dict[Kind, np.ndarray] = {}
     planes: dict[int, _Plane] = {}
-    reader = Reader(colours)
-    for done, (frame, (values, kind)) in enumerate(zip(where, masks(reader), strict=True), start=1):
+    for done, (frame, (where, values, kind)) in enumerate(zip(numbers, stored.masks(colours), strict=True), start=1):
         if values.shape != info.size:
             h, w = info.size
+            if not resize:
+                raise _size_refusal(where, values.shape[:2], info)
             values = cv2.resize(values, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
         plane = _Plane.of(np.ascontiguousarray(values), kind)
         counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
         planes[frame] = plane
         if progress is not None:
-            progress(done, len(where))
+            progress(done, len(numbers))
     tables = ids_of_values(path, counts, colours, davis_palette())
     return _checked(path, MaskSource(info, planes, tables, ids), ids)
 
@@ -192,50 +204,13 @@ def _checked(path: Path, source: MaskSource, ids: Sequence[int] | None) -> MaskS
     return source
 
 
-_Masks = Callable[[Reader], Iterator[tuple[np.ndarray, Kind]]]
-
-
-def _masks(path: Path, info: VideoInfo, frames: str | Sequence[int] | None, resize: bool) -> tuple[list[int], _Masks]:
-    """Find out, before any decoding, which frames there are masks for, and how to read them."""
-    if not path.exists():
-        raise FileRefusal(
-            f"{path} does not exist", "it must be a folder of PNGs, a mask video or an .npz", "check the spelling"
-        )
-    if path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES:
-        return _picture_masks(path, info, frames, resize)
-    if path.suffix.lower() == ".npz":
-        arrays = open_arrays(path)
-        where = frames_of(path, arrays.count, info, frames)
-        _check_size(str(path), arrays.size, info, resize)
-        return where, lambda reader: arrays.masks()
-    video = probe(path)
-    where = frames_of(path, video.count, info, frames)
-    _check_size(str(path), video.size, info, resize)
-    return where, lambda reader: ((mask, "grey") for mask in video_masks(video))
-
-
-def _picture_masks(
-    path: Path, info: VideoInfo, frames: str | Sequence[int] | None, resize: bool
-) -> tuple[list[int], _Masks]:
-    paths = list_pictures(path) if path.is_dir() else [path]
-    if not paths:
-        raise FileRefusal(
-            f"{path} has no masks", "it must be a folder of .png files", "give the folder that holds them"
-        )
-    where = frames_of(path, [each.stem for each in paths], info, frames)
-
-    def masks(reader: Reader) -> Iterator[tuple[np.ndarray, Kind]]:
-        for each in paths:
-            values, kind = reader.picture(each)
-            _check_size(str(each), values.shape, info, resize)
-            yield values, kind
-
-    return where, masks
-
-
-def _check_size(where: str, size: tuple[int, ...], info: VideoInfo, resize: bool) -> None:
-    if size != info.size and not resize:
-        raise size_error(where, (size[0], size[1]), info)
+def _size_refusal(where: str, size: tuple[int, ...], info: VideoInfo) -> ValueRefusal:
+    turned = f" (a viewer turns it by {info.rotation} degrees)" if info.rotation and size == info.stored_size else ""
+    return ValueRefusal(
+        f"{where} is {shown((size[0], size[1]))} for a video of {shown(info.size)}{turned}",
+        "masks must have the video's size",
+        "scale them, or use --resize-masks",
+    )
 
 
 def write_label(path: str | Path, label: np.ndarray) -> None:

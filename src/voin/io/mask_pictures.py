@@ -1,0 +1,122 @@
+"""Masks as pictures: a folder of PNGs or JPEGs, or a single one; each becomes a plane of raw values.
+
+What the values of a folder mean can only be said when all of them have been seen: see `voin.io.mask_values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from voin.core.errors import FileRefusal, ValueRefusal
+from voin.io.images import FRAME_SUFFIXES, list_pictures, opened
+from voin.io.mask_values import MOST_COLOURS, Kind, RawMask
+
+
+class PictureMasks:
+    """Pictures named like the frames they belong to; indexed, grey, coloured, or cut-outs with alpha."""
+
+    size = None  # each picture says its own
+
+    def __init__(self, path: Path) -> None:
+        self._paths = list_pictures(path) if path.is_dir() else [path]
+        if not self._paths:
+            raise FileRefusal(
+                f"{path} has no masks", "it must be a folder of .png files", "give the folder that holds them"
+            )
+        self.names = [picture.stem for picture in self._paths]
+
+    @staticmethod
+    def takes(path: Path) -> bool:
+        """Return whether a path is a folder or a picture."""
+        return path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES
+
+    def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
+        """Read one picture after the other."""
+        reader = MaskReader(colours)
+        for path in self._paths:
+            yield RawMask(str(path), *reader.picture(path))
+
+
+@dataclass
+class MaskReader:
+    """Turns one mask picture after the other into values in 0..255 and what kind they are.
+
+    Args:
+        colours: Colours met in colour masks, in order of appearance: the first one is value 1.
+    """
+
+    colours: dict[int, int] = field(default_factory=dict)
+
+    def picture(self, path: Path) -> tuple[np.ndarray, Kind]:
+        """Read a mask from a PNG or JPEG: (uint8 (h, w), kind).
+
+        Raises:
+            OSError: it cannot be decoded.
+            ValueError: it is no mask (16 bits, too many colours).
+        """
+        with opened(path) as picture:
+            mode = picture.mode
+            palette = _palette(picture) if mode == "P" else None
+            values = np.asarray(picture.convert("RGBA") if mode == "PA" else picture)
+        if mode == "1":
+            return values.astype(np.uint8) * 255, "grey"
+        if mode == "L":
+            return values, "grey"
+        if mode == "P":
+            # A palette of greys is a grey picture saved thriftily; one with colours goes with object ids.
+            return (values, "ids") if palette is None else (palette[values], "grey")
+        if mode not in ("LA", "PA", "RGB", "RGBA"):
+            raise ValueRefusal(
+                f"{path} is of the kind {mode!r} (16-bit or CMYK)",
+                "a mask must be an indexed or 8-bit grey PNG",
+                "convert it, with object ids in 1 to 255",
+            )
+        if mode != "RGB" and values[..., -1].min() < 255:
+            return np.ascontiguousarray(values[..., -1]), "grey"  # a cut-out object: its alpha is the mask
+        if mode == "LA":
+            return np.ascontiguousarray(values[..., 0]), "grey"
+        return self._colours(path, values[..., :3])
+
+    def _colours(self, path: Path, rgb: np.ndarray) -> tuple[np.ndarray, Kind]:
+        red, green, blue = cv2.split(np.ascontiguousarray(rgb))
+        if (red == green).all() and (green == blue).all():
+            return red, "grey"
+        codes = (np.uint32(1 << 16) * red) + (np.uint32(1 << 8) * green) + blue
+        values = np.zeros(codes.shape, np.uint8)
+        x, y, w, h = cv2.boundingRect((codes > 0).astype(np.uint8))
+        inside = codes[y : y + h, x : x + w]
+        for code in _distinct(inside, MOST_COLOURS + 1):
+            if code == 0:
+                continue
+            value = self.colours.setdefault(code, len(self.colours) + 1)
+            if value > MOST_COLOURS:
+                raise ValueRefusal(
+                    f"{path} has more than {MOST_COLOURS} colours",
+                    "a colour mask has one an object and hard edges",
+                    "save it as an indexed PNG with object ids, or as black and white",
+                )
+            values[y : y + h, x : x + w][inside == code] = value
+        return values, "colour"
+
+
+def _distinct(codes: np.ndarray, most: int) -> list[int]:
+    """List the distinct values, at most `most` of them, in rising order: cheap where there are few."""
+    rest, found = codes.ravel(), []
+    while rest.size and len(found) < most:
+        found.append(int(rest[0]))
+        rest = rest[rest != rest[0]]
+    return sorted(found)
+
+
+def _palette(picture: Image.Image) -> np.ndarray | None:
+    """Return the grey value of each index, or None if the palette has colours."""
+    palette = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    if len(palette) == 0 or (palette != palette[:, :1]).any():
+        return None
+    return np.pad(palette[:, 0], (0, 256 - len(palette)))
