@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 
 from voin.app.events import message_parts, page_error
-from voin.app.readers import FaultError
 from voin.core.errors import ValueRefusal
+from voin.core.processes import FaultError
 from voin.io.images import read_picture
 
 

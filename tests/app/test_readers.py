@@ -7,8 +7,9 @@ from multiprocessing import active_children
 import pytest
 
 from fakes import web_works
-from voin.app.readers import FaultError, Readers
+from voin.app.readers import Readers
 from voin.core.errors import ValueRefusal
+from voin.core.processes import FaultError
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_a_refused_upload_leaves_nothing_and_changes_nothing(sessions: Sessions,
         workspace.choose_upload(uploaded(sessions, root / "clip.mp4"))
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
-    with pytest.raises(ValueError, match=r"cannot be read as a video .*; it must be a whole mp4"):
+    with pytest.raises(OSError, match=r"cannot be read as a video .*; it must be a whole mp4"):
         workspace.choose_upload(uploaded(sessions, broken))
     assert workspace.info is None
     assert list(workspace.session.folder.iterdir()) == []

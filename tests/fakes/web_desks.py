@@ -8,9 +8,10 @@ from typing import Any
 
 from voin.app.options import Limits
 from voin.app.queue import Job, Jobs, Work
-from voin.app.readers import Readers, answer, value_of
+from voin.app.readers import Readers
 from voin.app.sessions import Sessions
 from voin.app.workspace import Services, Workspace
+from voin.core.processes import answer, value_of
 from voin.core.progress import Silent
 
 
@@ -33,7 +34,7 @@ class HereJobs(Jobs):
         if ending == "value":
             job.state, job.result = "done", content
         else:
-            job.state, job.parts = "refused", list(content) if ending == "refused" else [content]
+            job.state, job.parts = "refused", content.parts if ending == "refused" else [content]
         job.done.set()
         return job
 

@@ -1,7 +1,7 @@
-"""Do the same work for many tasks: here, in several processes, or on many machines by Ray.
+"""Work in processes apart: calls with a deadline, jobs with progress, items made ahead, and pools, local or by Ray.
 
-Tasks are taken as workers get free and results handed on as they come, so that memory does not grow with the number of
-tasks. What a task gives must depend on the task alone: then all three ways give the same.
+Each process is spawned, dies with its parent, leaves Ctrl-C to it, and is ended politely, then at once. A call there
+ends in one of three ways: with its value, refused with an error for the user, or with a fault of ours.
 """
 
 from __future__ import annotations
@@ -14,21 +14,329 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, Literal, TypeVar
 
-from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
+from voin.core.errors import FileRefusal, PackageRefusal, Refusal, ValueRefusal, is_fault, parts_of
+from voin.core.progress import Progress
 
 T = TypeVar("T")
 R = TypeVar("R")
-_ANSWER_SECONDS = 10.0
-IN_FLIGHT = 2  # tasks for each worker: the one it does and the next
+Ending = Literal["value", "refused", "fault"]
+IN_FLIGHT = 2  # tasks for each worker of a pool: the one it does and the next
+_SPAWN = multiprocessing.get_context("spawn")  # a forked child would inherit threads that are not there
+_STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.25
+_TELL_SECONDS = 0.1  # between two messages of progress
+_KNOCK_SECONDS = 10.0
+
+
+class FaultError(RuntimeError):
+    """A fault of ours in another process; its text is the traceback there."""
+
+
+class DiedError(RuntimeError):
+    """A process ended without an answer; the text says how: "signal 9", "exit code 1"."""
+
+
+def answer(function: Callable[..., Any], *arguments: Any) -> tuple[Ending, Any]:
+    """Call a function and return how it ended: its value, a refusal, or the traceback of a fault."""
+    try:
+        return "value", function(*arguments)
+    except MemoryError:
+        return "refused", ValueRefusal(
+            "this needs more memory than there is", remedy="give a smaller video, or fewer frames"
+        )
+    except Refusal as refusal:
+        return "refused", refusal
+    except Exception as error:
+        if is_fault(error):
+            return "fault", "".join(traceback.format_exception(error))
+        return "refused", ValueRefusal(*parts_of(error))
+
+
+def value_of(ending: Ending, content: Any) -> Any:
+    """Return the value, or raise what a call ended with.
+
+    Raises:
+        Refusal: what the user gave does not fit.
+        FaultError: ours.
+    """
+    if ending == "refused":
+        raise content
+    if ending == "fault":
+        raise FaultError(content)
+    return content
+
+
+class Apart:
+    """A process apart, in which `work` runs.
+
+    Args:
+        work: called there with an end of a pipe and `arguments`; all must pickle.
+        arguments: of the work.
+        name: of the process.
+        memory: bytes of address space that it may take; None for no limit.
+    """
+
+    def __init__(self, work: Callable[..., object], *arguments: Any, name: str, memory: int | None = None) -> None:
+        self._pipe, theirs = _SPAWN.Pipe()
+        begin = (theirs, memory, work, arguments)
+        self._process: BaseProcess = _SPAWN.Process(target=_begin, args=begin, daemon=True, name=name)
+        try:
+            self._process.start()
+        finally:
+            theirs.close()
+
+    def is_alive(self) -> bool:
+        """Return whether it still runs."""
+        return self._process.is_alive()
+
+    def send(self, content: Any) -> None:
+        """Send something there.
+
+        Raises:
+            DiedError: nobody is there any more.
+        """
+        try:
+            _send(self._pipe, content)
+        except OSError as error:
+            raise DiedError(self._how()) from error
+
+    def receive(self, seconds: float | None = None) -> Any:
+        """Wait for what is sent from there, at most so long.
+
+        Raises:
+            TimeoutError: nothing came.
+            DiedError: nothing will ever come.
+        """
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            # Asked before the pipe is looked into: what a process sent last is received, though it is gone.
+            alive = self.is_alive()
+            wait_seconds = _POLL_SECONDS if until is None else min(_POLL_SECONDS, max(until - time.monotonic(), 0.0))
+            try:
+                if self._pipe.poll(wait_seconds):
+                    return pickle.loads(self._pipe.recv_bytes())
+            except (EOFError, OSError) as error:
+                raise DiedError(self._how()) from error
+            if not alive:
+                raise DiedError(self._how())
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError
+
+    def stop(self) -> None:
+        """End it; any thread may ask for that."""
+        _stop([self._process])
+
+    def close(self) -> None:
+        """End it, and its pipe."""
+        self.stop()
+        self._pipe.close()
+
+    def _how(self) -> str:
+        self._process.join(_STOP_SECONDS)
+        code = self._process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+class Caller:
+    """A process that answers calls one after the other; it is started when needed, and again when it has died."""
+
+    def __init__(self, name: str, memory: int | None = None) -> None:
+        self._name, self._memory = name, memory
+        self._apart: Apart | None = None
+
+    def call(self, function: Callable[..., T], arguments: tuple[Any, ...], seconds: float) -> T:
+        """Call a function of some module there; it and its arguments must pickle.
+
+        Raises:
+            TimeoutError: it takes longer than `seconds`; the process is ended.
+            DiedError: the process died.
+            Refusal: the function refuses.
+            FaultError: any other exception of the function.
+        """
+        if self._apart is None or not self._apart.is_alive():
+            self.close()
+            self._apart = Apart(_answer_calls, name=self._name, memory=self._memory)
+        try:
+            self._apart.send((function, arguments))
+            ending = self._apart.receive(seconds)
+        except (DiedError, TimeoutError):
+            self.close()
+            raise
+        return value_of(*ending)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._apart is not None:
+            self._apart.close()
+        self._apart = None
+
+
+class JobApart(Apart):
+    """A job in a process apart, called there with the progress that it tells; it and its value must pickle."""
+
+    def __init__(self, job: Callable[[Progress], Any], name: str) -> None:
+        super().__init__(_do_job, job, name=name)
+
+    def follow(self, progress: Progress) -> tuple[Ending, Any]:
+        """Hand its progress on until it ends; return how it ended.
+
+        Raises:
+            DiedError: its process died.
+        """
+        while True:
+            kind, *content = self.receive()
+            if kind == "stage":
+                progress.stage(*content)
+            elif kind == "advance":
+                progress.advance(*content)
+            else:
+                return kind, content[0]
+
+
+class Ahead(Apart, Generic[T]):
+    """Endless items, which `items` makes in a process apart; while one waits to be taken, the next is made."""
+
+    def __init__(self, items: Callable[..., Iterable[T]], *arguments: Any, name: str) -> None:
+        super().__init__(_make_items, items, arguments, name=name)
+
+    def take(self) -> T:
+        """Return the next item.
+
+        Raises:
+            DiedError: the process died.
+            Refusal: making it was refused.
+            FaultError: any other exception in making it.
+        """
+        return value_of(*self.receive())
+
+
+# What runs in a process apart.
+
+
+def _begin(pipe: Connection, memory: int | None, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    _die_with_parent()
+    if memory is not None:
+        _limit_memory(memory)
+    try:
+        work(pipe, *arguments)
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # nobody listens any more
+        os._exit(0)
+
+
+def _die_with_parent() -> None:
+    """Let this process end as soon as its parent is gone, however that went; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _limit_memory(most: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _send(pipe: Connection, content: Any) -> None:
+    # The latest protocol copies arrays once less; and torch's own way for pipes would keep tensors in shared memory.
+    pipe.send_bytes(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def _send_answer(pipe: Connection, function: Callable[..., Any], *arguments: Any) -> bool:
+    """Send how a call ended; return whether it was with a value."""
+    ending = answer(lambda: pickle.dumps(("value", function(*arguments)), protocol=pickle.HIGHEST_PROTOCOL))
+    if ending[0] == "value":
+        pipe.send_bytes(ending[1])
+        return True
+    _send(pipe, ending)
+    return False
+
+
+def _answer_calls(pipe: Connection) -> None:
+    while True:
+        function, arguments = pickle.loads(pipe.recv_bytes())
+        _send_answer(pipe, function, *arguments)
+
+
+def _do_job(pipe: Connection, job: Callable[[Progress], Any]) -> None:
+    sender = _Sender(pipe)
+
+    def run() -> Any:
+        try:
+            return job(sender)
+        finally:
+            sender.flush()
+
+    _send_answer(pipe, run)
+
+
+def _make_items(pipe: Connection, items: Callable[..., Iterable[Any]], arguments: tuple[Any, ...]) -> None:
+    def made() -> Iterator[Any]:  # so that what fails at the start of it is answered, too
+        yield from items(*arguments)
+
+    iterator = made()
+    while _send_answer(pipe, next, iterator):
+        pass
+
+
+class _Sender:
+    """Progress that is sent through a pipe, not too often."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._lock = pipe, threading.Lock()
+        self._waiting: dict[str, int] = {}
+        self._sent = 0.0
+
+    def stage(self, name: str, total: int) -> None:
+        self.flush()
+        with self._lock:
+            _send(self._pipe, ("stage", name, total))
+
+    def advance(self, name: str, count: int = 1) -> None:
+        with self._lock:
+            self._waiting[name] = self._waiting.get(name, 0) + count
+            due = time.monotonic() - self._sent > _TELL_SECONDS
+        if due:
+            self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            for name, count in self._waiting.items():
+                _send(self._pipe, ("advance", name, count))
+            self._waiting.clear()
+            self._sent = time.monotonic()
+
+
+def _stop(processes: Collection[BaseProcess]) -> None:
+    """End processes: politely, then at once."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_STOP_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join(_STOP_SECONDS)
+
+
+# Pools: the same work for many tasks, here, in processes, or by Ray on many machines. Tasks are taken as workers get
+# free and results handed on as they come, so that memory does not grow with the number of tasks. What a task gives must
+# depend on the task alone: then all ways give the same.
 
 
 def check_workers(workers: int, ray: str | None) -> None:
@@ -45,7 +353,7 @@ def check_workers(workers: int, ray: str | None) -> None:
 
 
 def run_all(work: Callable[[T], R], tasks: Iterable[T], workers: int = 1, ray: str | None = None) -> Iterator[R]:
-    """Give the results of `work` for all tasks, in the order in which they are ready.
+    """Return the results of `work` for all tasks, in the order in which they are ready.
 
     Args:
         work: sent to each process once, so it must pickle, as the tasks must; what it needs to load it should load when
@@ -92,9 +400,7 @@ _work: Callable[[Any], Any] | None = None
 def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> Iterator[R]:
     data = _packed(work)
     before = set(multiprocessing.active_children())
-    # Spawned: a forked child would inherit threads of torch and OpenCV that are not there.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(data,))
+    pool = ProcessPoolExecutor(workers, mp_context=_SPAWN, initializer=_begin_worker, initargs=(data,))
     running: set[Future[R]] = set()
     try:
         while True:
@@ -114,11 +420,7 @@ def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> I
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        left = set(multiprocessing.active_children()) - before
-        for process in left:
-            process.terminate()
-        for process in left:
-            process.join(_ANSWER_SECONDS)
+        _stop(set(multiprocessing.active_children()) - before)
 
 
 def _packed(work: Callable[..., Any]) -> bytes:
@@ -132,13 +434,9 @@ def _packed(work: Callable[..., Any]) -> bytes:
         ) from error
 
 
-def _begin(data: bytes) -> None:
+def _begin_worker(data: bytes) -> None:
     global _work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    # A killed parent cannot end its workers: they look after it themselves.
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    _die_with_parent()
     _work = pickle.loads(data)
     # A worker is one core. What the work has not imported it does not use, and need not wait for.
     for module, limit in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
@@ -204,4 +502,4 @@ def _knock(address: str) -> None:
     """
     match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
     if match is not None:
-        socket.create_connection((match[1], int(match[2])), timeout=_ANSWER_SECONDS).close()
+        socket.create_connection((match[1], int(match[2])), timeout=_KNOCK_SECONDS).close()

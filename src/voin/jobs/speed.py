@@ -6,29 +6,27 @@ measured time, and the job runs in a process of its own, so that the peak of mem
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from voin.core import __version__
+from voin.core.processes import DiedError, JobApart, value_of
+from voin.core.progress import Progress, Silent
 from voin.io.images import write_image
 from voin.io.video import Colour, VideoInfo, VideoWriter
 from voin.jobs.options import BenchConfig
-
-if TYPE_CHECKING:
-    from voin.core.progress import Progress
 
 BAR_WIDTH = 0.35  # of the object's width
 STEP = 1 / 240  # of the frame's width, between two frames
@@ -46,6 +44,7 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
         `startup_seconds`: imports and models; `peak_memory`: bytes, None where the system does not tell; `voin`,
         `python`, `platform`, `cores`.
     """
+    progress = progress or Silent()
     with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
         make_clip(Path(folder), config, progress)
         measured = _run_apart(Path(folder), config, progress)
@@ -66,7 +65,7 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
     }
 
 
-def make_clip(folder: Path, config: BenchConfig, progress: Progress | None = None) -> None:
+def make_clip(folder: Path, config: BenchConfig, progress: Progress = Silent()) -> None:  # noqa: B008 - no state
     """Write `video.mp4` and `masks/00000.png`... into `folder`, a frame at a time."""
     (folder / "masks").mkdir()
     times = tuple(range(config.frames))
@@ -84,14 +83,12 @@ def make_clip(folder: Path, config: BenchConfig, progress: Progress | None = Non
         names=tuple(f"{index:05d}" for index in times),
         duration=config.frames,
     )
-    if progress is not None:
-        progress.stage("clip", config.frames)
+    progress.stage("clip", config.frames)
     with VideoWriter(info.path, info, times) as writer:
         for index, (frame, visible) in enumerate(synthetic_frames(config)):
             writer.write(frame)
             write_image(folder / "masks" / f"{index:05d}.png", visible.astype(np.uint8) * 255)
-            if progress is not None:
-                progress.advance("clip")
+            progress.advance("clip")
 
 
 def synthetic_frames(config: BenchConfig) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]]:
@@ -154,81 +151,25 @@ def _to_and_fro(distance: float | int, span: int) -> float | int:
     return min(at, 2 * max(span, 1) - at)
 
 
-def _run_apart(folder: Path, config: BenchConfig, progress: Progress | None) -> dict[str, Any]:
-    # Not forked: the job shall start with nothing but what it imports itself.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, folder, config), name="voin bench", daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        while True:
-            try:
-                kind, *values = ours.recv()
-            except EOFError:
-                process.join()
-                raise RuntimeError(
-                    f"the measured process ended with exit code {process.exitcode}; "
-                    "if it was killed for its memory, give a smaller --size"
-                ) from None
-            if kind == "done":
-                return values[0]
-            if kind == "failed":
-                error, trace = values
-                raise error from RuntimeError(trace)
-            if progress is not None:
-                getattr(progress, kind)(*values)
-    finally:
-        if process.is_alive():
-            process.join(timeout=2)
-        if process.is_alive():
-            process.terminate()
-        process.join()
+def _run_apart(folder: Path, config: BenchConfig, progress: Progress) -> dict[str, Any]:
+    with closing(JobApart(partial(_measure, folder, config), "voin-bench")) as process:
+        try:
+            return value_of(*process.follow(progress))
+        except DiedError as death:
+            raise RuntimeError(
+                f"the measured process died ({death}); if it was killed for its memory, give a smaller --size"
+            ) from None
 
 
-class _Sender:
-    """Sends a job's progress to the process that shows it, at most some times a second."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._waiting: dict[str, int] = {}
-        self._sent = 0.0
-
-    def stage(self, name: str, total: int) -> None:
-        self._connection.send(("stage", name, total))
-
-    def advance(self, name: str, count: int = 1) -> None:
-        self._waiting[name] = self._waiting.get(name, 0) + count
-        if time.monotonic() - self._sent > 0.1:
-            self.flush()
-
-    def flush(self) -> None:
-        for name, count in self._waiting.items():
-            self._connection.send(("advance", name, count))
-        self._waiting.clear()
-        self._sent = time.monotonic()
-
-
-def _work(connection: Connection, folder: Path, config: BenchConfig) -> None:
+def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str, Any]:
     """Run the job; this is the measured process."""
-    try:
-        connection.send(("done", _measure(connection, folder, config)))
-    except KeyboardInterrupt:
-        pass  # the other process says so
-    except Exception as error:
-        connection.send(("failed", _sendable(error), traceback.format_exc()))
-
-
-def _measure(connection: Connection, folder: Path, config: BenchConfig) -> dict[str, Any]:
     began = time.perf_counter()
     from voin.jobs.complete import complete
 
     inpainter = config.load()
     ready = time.perf_counter()
-    sender = _Sender(connection)
-    record = complete(folder / "video.mp4", folder / "masks", folder / "out", inpainter=inpainter, progress=sender)
+    record = complete(folder / "video.mp4", folder / "masks", folder / "out", inpainter=inpainter, progress=progress)
     done = time.perf_counter()
-    sender.flush()
     return {
         "seconds": done - ready,
         "frames_per_second": config.frames / (done - ready),
@@ -236,9 +177,3 @@ def _measure(connection: Connection, folder: Path, config: BenchConfig) -> dict[
         "startup_seconds": ready - began,
         "peak_memory": record["peak_memory_bytes"],
     }
-
-
-def _sendable(error: Exception) -> Exception:
-    """Give an exception that survives the way to another process, with its message."""
-    kind = next((kind for kind in (ImportError, OSError, ValueError) if isinstance(error, kind)), RuntimeError)
-    return kind(str(error) if kind is not RuntimeError else f"{type(error).__name__}: {error}")

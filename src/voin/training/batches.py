@@ -7,14 +7,9 @@ with others in between.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
-import signal
-import traceback
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from itertools import count
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voin.core.processes import Ahead, DiedError, FaultError
 from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.training.config import TrainConfig, TrainOptions
@@ -42,45 +38,36 @@ def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: i
 
     Args:
         build: called in each process, with `arguments`; both must be picklable. It gives what makes batches.
-        arguments: see there.
-        first: see there.
+        arguments: of `build`.
+        first: number of the first batch.
         workers: how many processes.
 
     Raises:
+        Refusal: a process cannot make batches of what the user gave.
         RuntimeError: a process failed or is gone.
     """
-    context = multiprocessing.get_context("spawn")
     threads = max(torch.get_num_threads() // workers, 1)
-    ends: list[Connection] = []
-    processes = []
-    try:
-        for k in range(workers):
-            ours, theirs = context.Pipe(duplex=False)
-            job = (theirs, build, arguments, first + k, workers, threads)
-            processes.append(context.Process(target=_work, args=job, daemon=True))
-            processes[-1].start()
-            theirs.close()
-            ends.append(ours)
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                closing(Ahead(_packed_batches, build, arguments, first + k, workers, threads, name="voin-batches"))
+            )
+            for k in range(workers)
+        ]
         for number in count(first):
-            yield _receive(ends[(number - first) % workers])
-    finally:
-        for end in ends:
-            end.close()
-        for process in processes:
-            process.terminate()
-            process.join()
+            yield _take(processes[(number - first) % workers])
 
 
 def revisit(start: Callable[[int], Generator[Inputs, None, None]], step: int, visits: int) -> Iterator[Inputs]:
-    """Give the inputs of `step` and those after it, where each batch is learned from `visits` times.
+    """Yield the inputs of `step` and those after it, where each batch is learned from `visits` times.
 
     Visit k to batch n is at step `visits * (n + k * _APART) + k`; every other visit is to its mirror image. So what a
     step is given depends on the step alone, wherever a run goes on.
 
     Args:
         start: makes batches from a number on.
-        step: see there.
-        visits: see there.
+        step: that the run is at.
+        visits: to each batch.
     """
     first = step // visits
     oldest = max(first - (visits - 1) * _APART, 0)
@@ -112,31 +99,28 @@ def mirror(x: Inputs) -> Inputs:
     return result
 
 
-def _work(end: Connection, build: Callable[..., Make], arguments: tuple, first: int, stride: int, threads: int) -> None:
-    """Make every `stride`-th batch and send it, until nobody listens."""
-    # Ctrl-C is for the process that trains: it takes the step at hand to its end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+Packed = dict[str, tuple[np.ndarray, bool]]
+
+
+def _packed_batches(
+    build: Callable[..., Make], arguments: tuple[Any, ...], first: int, stride: int, threads: int
+) -> Iterator[Packed]:
+    """Make every `stride`-th batch."""
     torch.set_num_threads(threads)
-    try:
-        make = build(*arguments)
-        for number in count(first, stride):
-            end.send_bytes(pickle.dumps({name: _pack(x) for name, x in make(number).items()}, protocol=5))
-    except (BrokenPipeError, ConnectionResetError):
-        os._exit(0)
-    except Exception:
-        end.send_bytes(pickle.dumps(traceback.format_exc()))
+    make = build(*arguments)
+    for number in count(first, stride):
+        yield {name: _pack(x) for name, x in make(number).items()}
 
 
-def _receive(end: Connection) -> Inputs:
+def _take(process: Ahead[Packed]) -> Inputs:
     try:
-        found = pickle.loads(end.recv_bytes())
-    except EOFError as error:
+        return {name: _unpack(*x) for name, x in process.take().items()}
+    except DiedError as death:
         raise RuntimeError(
-            "a process that makes batches is gone, perhaps for want of memory; use fewer of them: --workers"
-        ) from error
-    if isinstance(found, str):
-        raise RuntimeError(f"a process that makes batches failed:\n{found}")
-    return {name: _unpack(*x) for name, x in found.items()}
+            f"a process that makes batches died ({death}), perhaps for want of memory; use fewer of them: --workers"
+        ) from death
+    except FaultError as fault:
+        raise RuntimeError(f"a process that makes batches failed:\n{fault}") from None
 
 
 def _pack(x: Tensor) -> tuple[np.ndarray, bool]:
