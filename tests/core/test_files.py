@@ -1,46 +1,144 @@
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from jinja2 import UndefinedError
 
-from voin.core.files import write_page
-
-
-def page(tmp_path: Path, template: str, **values: object) -> str:
-    (tmp_path / "own.html").write_text(template, encoding="utf-8")
-    write_page(tmp_path / "index.html", tmp_path / "own.html", **values)
-    return (tmp_path / "index.html").read_text(encoding="utf-8")
+from voin.core.files import JobFolder, read_json, write_json
 
 
-def test_a_page_extends_the_base_and_holds_the_style(tmp_path: Path) -> None:
-    text = page(tmp_path, '{% extends "base.html" %}{% block title %}{{ name }}{% endblock %}', name="cats")
-    assert text.startswith("<!doctype html>")
-    assert "<title>cats</title>" in text
-    assert "prefers-color-scheme: dark" in text
-    assert "http" not in text
+class Notes(JobFolder):
+    """A job that writes one text."""
+
+    RECORD, KIND = "notes.json", "pad"
+
+    def outputs(self) -> Iterator[Path]:
+        yield Path("note.txt")
+
+    def stranger(self, overwrite: bool) -> str | None:
+        ours = self.record is not None or self.state is not None
+        return "note.txt, which is yours" if not ours and (self.path / "note.txt").exists() else None
+
+    def remove(self, content: dict[str, Any]) -> None:
+        (self.path / "note.txt").unlink(missing_ok=True)
 
 
-def test_values_are_escaped_and_texts_of_templates_are_not(tmp_path: Path) -> None:
-    assert page(tmp_path, "<b>{{ name }}</b>", name="<i>&") == "<b>&lt;i&gt;&amp;</b>\n"
+def finish(folder: Notes) -> None:
+    with folder.held():
+        folder.begin({"request": folder.request})
+        (folder.path / "note.txt").write_text("done")
+        write_json(folder.path / folder.RECORD, {"request": folder.request})
+        folder.forget()
 
 
-def test_bytes_go_into_the_page_itself(tmp_path: Path) -> None:
-    assert 'src="data:image/png;base64,YWI="' in page(tmp_path, '<img src="{{ x | data_url("image/png") }}">', x=b"ab")
+def test_a_finished_job_leaves_its_record_and_files_and_is_known_again(tmp_path: Path) -> None:
+    finish(Notes(tmp_path / "out", {"size": (2, 3)}))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["note.txt", "notes.json"]
+    again = Notes(tmp_path / "out", {"size": (2, 3)})
+    assert (again.is_finished(), again.is_begun()) == (True, False)
+    (tmp_path / "out" / "note.txt").unlink()
+    assert not again.is_finished()
 
 
-def test_an_absent_value_is_an_error_and_leaves_no_page(tmp_path: Path) -> None:
-    with pytest.raises(UndefinedError, match="name"):
-        page(tmp_path, "{{ name }}")
-    assert not (tmp_path / "index.html").exists()
+def test_another_job_is_refused_and_told_in_what_it_differs(tmp_path: Path) -> None:
+    finish(Notes(tmp_path, {"size": {"h": 2, "w": 3}}))
+    other = Notes(tmp_path, {"size": {"h": 2, "w": 4}})
+    with pytest.raises(OSError, match=r"holds another pad \(other size\.w\); .*; .*--overwrite to replace that pad"):
+        other.check(overwrite=False)
+    with other.held(overwrite=True):
+        other.begin({"request": other.request})
+        assert not (tmp_path / "note.txt").exists()
+        assert read_json(tmp_path / ".voin" / "state.json") == {"request": other.request}
 
 
-def test_a_table_marks_what_is_best_and_can_be_reached_by_keyboard(tmp_path: Path) -> None:
-    template = (
-        '{% from "parts.html" import table %}{{ table("All", ["a", "b"], [["x", "1"], ["y", "2"]], best=[(1, 1)]) }}'
-    )
-    text = page(tmp_path, template)
-    assert 'tabindex="0" role="group" aria-label="All"' in text
-    assert '<td class="number"><b>2</b></td>' in text
-    assert text.count("<b>") == 1
+def test_what_no_job_has_written_stays(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(OSError, match=r"holds note\.txt, which is yours; .*; move it away"):
+            Notes(tmp_path, {}).check(overwrite)
+    with pytest.raises(OSError, match="is a file; a pad is a folder"):
+        Notes(tmp_path / "note.txt", {}).check(overwrite=True)
+
+
+def test_a_folder_that_a_refused_job_has_made_is_removed_again(tmp_path: Path) -> None:
+    folder = Notes(tmp_path / "deep" / "out", {})
+    with suppress(ValueError), folder.held():
+        assert folder.path.is_dir()
+        raise ValueError("too late")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_changed_before_the_folder_was_held_is_seen(tmp_path: Path) -> None:
+    late = Notes(tmp_path, {"number": 1})
+    late.check(overwrite=False)
+    finish(Notes(tmp_path, {"number": 2}))
+    with pytest.raises(OSError, match="holds another pad"), late.held():
+        pytest.fail("this would lose what the other one has written")
+
+
+def test_a_killed_job_lets_go_of_its_folder(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(tmp_path,))
+    process.start()
+    while not (tmp_path / "held").exists():
+        time.sleep(0.02)
+    with pytest.raises(OSError, match="is being written by another run"), Notes(tmp_path, {}).held():
+        pass
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with Notes(tmp_path, {}).held():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["held"]
+
+
+def test_in_many_races_nobody_holds_a_folder_with_another(tmp_path: Path) -> None:
+    """Runs that begin, work, remove their state and let go, as fast as they can, in threads and in processes."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_race, args=(tmp_path, 40)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    threads = [threading.Thread(target=_race, args=(tmp_path, 40)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for runner in (*threads, *processes):
+        runner.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    results = [json.loads(path.read_text()) for path in tmp_path.glob("result-*.json")]
+    assert sum(result["held"] for result in results) == 6 * 40
+    assert sum(result["double"] for result in results) == 0
+    assert list((tmp_path / "out").glob("*")) == []
+
+
+def _hold(path: Path) -> None:
+    with Notes(path, {}).held():
+        (path / "held").touch()
+        time.sleep(60)
+
+
+def _race(root: Path, times: int) -> None:
+    """Hold a folder so often, and count how often somebody else held it at the same time."""
+    counts = {"held": 0, "double": 0}
+    folder, mark = Notes(root / "out", {}), root / "mark"
+    while counts["held"] < times:
+        try:
+            with folder.held():
+                try:
+                    os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+                except FileExistsError:
+                    counts["double"] += 1
+                folder.begin({"request": folder.request})
+                folder.clear()
+                mark.unlink(missing_ok=True)
+                counts["held"] += 1
+        except OSError as error:
+            assert "is being written by another run" in str(error)  # noqa: PT017 - all but that is a failure
+    (root / f"result-{os.getpid()}-{threading.get_ident()}.json").write_text(json.dumps(counts))

@@ -23,7 +23,7 @@ from voin.benchmark.scores import RULES_VERSION, ClipScores, score_clip
 from voin.benchmark.trials import Entry, Outcome
 from voin.benchmark.true_flow import TrueFlow
 from voin.core import __version__
-from voin.core.files import write_whole
+from voin.core.files import as_json, read_json, write_whole
 from voin.core.lpips import LPIPS
 from voin.data.manifest import MANIFEST, ClipRecord
 from voin.data.sets import VoiClip, VoiSet
@@ -178,7 +178,7 @@ class Scorer:
             "entry": self.entries[trial.entry].identity(record.name),
             **self._references(trial).identity(),
         }
-        return json.loads(json.dumps(request, default=str))
+        return as_json(request)
 
     def path_of(self, record: ClipRecord, trial: Trial) -> Path:
         """Return the file that keeps a score, whether it exists or not."""
@@ -188,12 +188,12 @@ class Scorer:
 
     def kept(self, record: ClipRecord, trial: Trial) -> Score | None:
         """Read a score that was made from the same; None if there is none."""
+        content = read_json(self.path_of(record, trial))
         try:
-            content = json.loads(self.path_of(record, trial).read_text(encoding="utf-8"))
-            if content["request"] != self.request(record, trial):
+            if content is None or content["request"] != self.request(record, trial):
                 return None
             return Score(ClipScores.from_json(content["scores"]), content["seconds"], content["error"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
 

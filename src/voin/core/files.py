@@ -1,14 +1,22 @@
-"""Files written whole, what tells a file from another, JSON that people can read, and HTML pages."""
+"""Files written whole, JSON that people can read, HTML pages, and folders of jobs that go on where they stopped."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from voin.core import __version__
+from voin.core.errors import FileRefusal
+
+_LOCK_TRIES = 100
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -36,10 +44,24 @@ def _lines(content: Any, indent: str) -> str:
     return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON table; None if there is no such file, or something else stands in it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def as_json(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a table as it comes back from a JSON file, so that both can be compared."""
+    return json.loads(json.dumps(content, default=str))
+
+
 def identity(path: Path) -> dict[str, Any]:
-    """Say what tells a file, or all files of a folder, from others: names, sizes and times of the last change."""
-    files = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
-    facts = [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files]
+    """Return what tells a file, or all files of a folder, from others: names, sizes and times of the last change."""
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     content = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return {"path": str(path.resolve()), "bytes": sum(size for _, size, _ in facts), "version": content}
 
@@ -77,3 +99,210 @@ def write_page(path: Path, template: Path, **values: Any) -> None:
     environment.filters["data_url"] = lambda data, kind: f"data:{kind};base64,{base64.b64encode(data).decode()}"
     text = environment.get_template(template.name).render({"version": __version__, **values})
     write_whole(path, (text + "\n").encode())
+
+
+def remove_files(files: Iterable[Path]) -> None:
+    """Remove files, and the drafts of them that a killed process has left."""
+    for file in files:
+        for path in (file, file.with_name(f".{file.name}.part"), file.with_name(f".{file.stem}.part{file.suffix}")):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+
+
+class JobFolder:
+    """The output folder of a job that may be stopped at any moment; the same call goes on with it.
+
+    An unfinished job keeps the folder `STATE` there, whose `state.json` says which job it is; a finished one leaves the
+    file `RECORD`. Subclasses name these, and say which files a job writes.
+
+    Attributes:
+        path: the folder, which need not exist.
+        request: what the job is made from; two jobs with the same request give the same files.
+        record: what a finished job has noted there, if any.
+        state: what an unfinished job has noted there, if any.
+    """
+
+    RECORD: ClassVar[str]
+    STATE: ClassVar[str] = ".voin"
+    KIND: ClassVar[str] = "run"
+    """What stands there, in messages."""
+
+    def __init__(self, path: Path, request: dict[str, Any]) -> None:
+        self.path = path
+        self.request = as_json(request)
+        self.look()
+
+    def look(self) -> None:
+        """Read what stands in the folder, and change nothing."""
+        self.record = self.read(self.path / self.RECORD)
+        self.state = self.read(self.path / self.STATE / "state.json")
+
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """Read a record or a state; None if it is absent or not one of ours."""
+        return read_json(path)
+
+    def request_of(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the request in a record or a state."""
+        return content["request"]
+
+    def outputs(self) -> Iterable[Path]:
+        """Return the files that stand there when this job is finished, relative to the folder."""
+        return ()
+
+    def stranger(self, overwrite: bool) -> str | None:
+        """Return what stands in the way and no job has written, as a message names it; None where there is nothing."""
+        raise NotImplementedError
+
+    def remove(self, content: dict[str, Any]) -> None:
+        """Remove the files that the job of this record or state has written, but for the record and the state."""
+        raise NotImplementedError
+
+    def is_same(self, content: dict[str, Any] | None) -> bool:
+        """Return whether a record or a state is of this very job."""
+        return content is not None and self.request_of(content) == self.request
+
+    def is_finished(self) -> bool:
+        """Return whether this very job stands there, with all its files."""
+        return self.is_same(self.record) and all((self.path / file).exists() for file in self.outputs())
+
+    def is_begun(self) -> bool:
+        """Return whether this very job was begun there and not finished."""
+        return self.is_same(self.state)
+
+    def others(self) -> list[dict[str, Any]]:
+        """Return the records and states of other jobs, which must not be lost."""
+        return [content for content in (self.record, self.state) if content is not None and not self.is_same(content)]
+
+    def told_differences(self, content: dict[str, Any]) -> str:
+        """Return in what another job differs from this one, for messages."""
+        return ", ".join(differences(self.request_of(content), self.request)[:4])
+
+    def check(self, overwrite: bool) -> None:
+        """Refuse a folder in which something stands that would be lost.
+
+        Raises:
+            OSError: it is a file, holds another job, or files where output should go.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise FileRefusal(f"{self.path} is a file", f"a {self.KIND} is a folder", "choose another name")
+        others = self.others()
+        if others and not overwrite:
+            raise FileRefusal(
+                f"{self.path} holds another {self.KIND} (other {self.told_differences(others[-1])})",
+                "the output needs a folder of its own",
+                f"choose another one, or use --overwrite to replace that {self.KIND}",
+            )
+        stranger = self.stranger(overwrite)
+        if stranger is not None:
+            raise FileRefusal(
+                f"{self.path} holds {stranger}",
+                "voin replaces only what it wrote itself",
+                "move it away, or choose another folder",
+            )
+
+    @contextmanager
+    def held(self, overwrite: bool = False) -> Iterator[None]:
+        """Keep other processes out while this job works there; a killed one lets go of the folder by itself.
+
+        The folder is made, looked at once more and checked, as it may have changed before it was held. If nothing comes
+        to stand in it, it is removed again.
+
+        Raises:
+            OSError: another job works there, or what `check` raises.
+        """
+        missing = [place for place in (self.path, *self.path.parents) if not place.exists()]
+        lock = self.path / self.lock_name()
+        try:
+            handle = _lock(lock)
+            try:
+                self.look()
+                self.check(overwrite)
+                yield
+            finally:
+                _unlock(handle, lock)
+        finally:
+            for place in missing:
+                with suppress(OSError):  # something stands in it
+                    place.rmdir()
+
+    def lock_name(self) -> str:
+        """Return the name of the lock's file; it lies beside `STATE`, so that nothing which is removed holds it."""
+        return f"{self.STATE}.lock"
+
+    def begin(self, state: dict[str, Any]) -> None:
+        """Remove what earlier jobs have written and note which job this is, unless it was begun before."""
+        if self.is_begun():
+            return
+        self.clear()
+        (self.path / self.STATE).mkdir(parents=True, exist_ok=True)
+        write_json(self.path / self.STATE / "state.json", state)
+        self.state = as_json(state)
+
+    def clear(self) -> None:
+        """Remove what earlier jobs have written there, and nothing else."""
+        for content in (self.record, self.state):
+            if content is not None:
+                self.remove(content)
+        if self.record is not None:
+            (self.path / self.RECORD).unlink(missing_ok=True)
+        if self.state is not None:
+            self.forget()
+        self.record = self.state = None
+
+    def forget(self) -> None:
+        """Remove the state: the last thing that a job does."""
+        shutil.rmtree(self.path / self.STATE, ignore_errors=True)
+
+
+def _lock(path: Path) -> int:
+    """Lock a file, which is made, for this process alone; return its handle.
+
+    Raises:
+        OSError: another one has locked it, or it cannot be made.
+    """
+    for _ in range(_LOCK_TRIES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the one before has removed the file, or the empty folder
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                _grasp(handle)
+                # Of a file that was removed meanwhile somebody else may lock the next one of the same name.
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    return handle
+            except BlockingIOError:
+                os.close(handle)
+                break
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)
+    raise FileRefusal(
+        f"{path.parent} is being written by another run",
+        "each needs a folder of its own",
+        "wait until that one is done, or choose another folder",
+    )
+
+
+def _grasp(handle: int) -> None:
+    """Lock an open file at once. Raises BlockingIOError where another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError from error
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _unlock(handle: int, path: Path) -> None:
+    """Remove a locked file, then let go of it: in the other order the next one's lock could be removed."""
+    with suppress(OSError):  # Windows does not remove open files
+        path.unlink()
+    os.close(handle)
+    if sys.platform == "win32":
+        with suppress(OSError):  # where it is the next one's by now, that is refused
+            path.unlink()

@@ -19,7 +19,7 @@ from typing import Any
 
 from voin.core import __version__
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.files import differences, write_json
+from voin.core.files import JobFolder, read_json, write_json
 from voin.core.processes import check_workers, run_all
 from voin.core.progress import Progress, Silent
 from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of
@@ -58,7 +58,7 @@ def build(
         source: folder of the data set.
         out: the set's folder; it is made, or empty, or holds this very build.
         config: what is built.
-        workers: processes; see `workers.run_all`.
+        workers: processes; see `voin.core.processes.run_all`.
         ray: "local" or the address of a Ray cluster whose machines all see `source` and `out` under these paths.
         overwrite: replace another set in `out`.
         progress: gets a stage "build", counted in frames.
@@ -76,21 +76,38 @@ def build(
     clips = open_source(source, config.layout)
     splits = split_videos(clips, config)
     chosen = [clip for clip in clips if config.split in (None, splits[clip.video])]
-    request = _request(source, clips, config)
-    finished = _prepare(out, request, overwrite)
-    if finished is not None:
-        shutil.rmtree(out / STATE, ignore_errors=True)
-        return finished
-    left = [clip for clip in chosen if read_record(out, clip.name) is None]
-    _check_room(out, left, config)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / STATE).mkdir(exist_ok=True)
-    write_json(out / STATE / "state.json", request)
-    progress.stage("build", sum(len(clip.first(config.most_frames)) for clip in left))
+    folder = SetFolder(out, _request(source, clips, config))
+    folder.check(overwrite)
+    if folder.is_finished() and folder.state is None:
+        return read_manifest(out)
+    _check_room(out, folder.left(chosen), config)
+    with folder.held(overwrite):
+        if not folder.is_finished():
+            _build(folder, clips, chosen, splits, source, config, workers, ray, progress)
+        folder.forget()
+    return read_manifest(out)
+
+
+def _build(
+    folder: SetFolder,
+    clips: Sequence[SourceClip],
+    chosen: Sequence[SourceClip],
+    splits: dict[str, Split],
+    source: Path,
+    config: BuildConfig,
+    workers: int,
+    ray: str | None,
+    progress: Progress,
+) -> None:
+    """Build the clips that are left, and write the manifest."""
+    out = folder.path
+    left = folder.left(chosen)
+    folder.begin(folder.request)
     lengths = {clip.name: len(clip.first(config.most_frames)) for clip in left}
+    progress.stage("build", sum(lengths.values()))
     for result in run_all(build_clip, _tasks(left, clips, splits, source, out, config), workers, ray):
         progress.advance("build", lengths[result.name])
-    manifest = _assemble(out, chosen, request)
+    manifest = _assemble(out, chosen, folder.request)
     if not manifest.clips:
         raise ValueRefusal(
             f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)})",
@@ -99,8 +116,6 @@ def build(
             "--most-pieces",
         )
     write_manifest(out, manifest)
-    shutil.rmtree(out / STATE)
-    return manifest
 
 
 def split_videos(clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Split]:
@@ -176,51 +191,49 @@ def _request(source: Path, clips: Sequence[SourceClip], config: BuildConfig) -> 
     }
 
 
-def _prepare(out: Path, request: dict[str, Any], overwrite: bool) -> Manifest | None:
-    """Look at the set's folder, and clear it if that is asked for; gives the manifest if this build is finished."""
-    if out.exists() and not out.is_dir():
-        raise FileRefusal(f"{out} is a file", "a set is a folder", "choose another name")
-    if not out.exists() or not any(out.iterdir()):
-        return None
-    known = _known(out)
-    if known is None:
-        raise FileRefusal(
-            f"{out} holds {min(each.name for each in out.iterdir())}, but no set and no unfinished build",
-            "voin replaces only what it wrote itself",
-            "choose an empty folder",
-        )
-    if known != request and not overwrite:
-        told = ", ".join(differences(known, request)[:4])
-        raise FileRefusal(
-            f"{out} holds another set (other {told})",
-            "a set needs a folder of its own",
-            "choose another folder, or use --overwrite to replace that set",
-        )
-    if known != request:
-        for name in (MANIFEST, STATE, *SPLITS):
-            _remove(out / name)
-        return None
-    return read_manifest(out) if (out / MANIFEST).is_file() else None
+class SetFolder(JobFolder):
+    """The folder of a set; its manifest is the record of its build, and holds the request under keys of its own."""
 
+    RECORD, STATE, KIND = MANIFEST, STATE, "set"
 
-def _known(out: Path) -> dict[str, Any] | None:
-    """Read what the folder holds, finished or not: a request; an empty one of a set that cannot be read."""
-    for path in (out / MANIFEST, out / STATE / "state.json"):
-        if path.is_file():
-            try:
-                given = json.loads(path.read_text(encoding="utf-8"))
-                return {key: given[key] for key in ("version", "voin", "seed", "settings", "source")}
-            except (ValueError, KeyError, TypeError):
-                return {}
-    # Stopped between the making of the folder and the first word in it.
-    return {} if [each.name for each in out.iterdir()] == [STATE] else None
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """Read a manifest or a state; an empty one where the file is of no use."""
+        return (read_json(path) or {}) if path.is_file() else None
 
+    def request_of(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return what a set was made from, as far as it is said."""
+        return {key: content[key] for key in self.request if key in content}
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    def left(self, chosen: Sequence[SourceClip]) -> list[SourceClip]:
+        """Return the clips that are still to be built."""
+        return [clip for clip in chosen if not self.is_begun() or read_record(self.path, clip.name) is None]
+
+    def others(self) -> list[dict[str, Any]]:
+        """Return what another build has left; the manifest alone counts where there is one."""
+        content = self.record if self.record is not None else self.state
+        return [] if content is None or self.is_same(content) else [content]
+
+    def stranger(self, overwrite: bool) -> str | None:
+        """Return something in a folder that holds no set."""
+        if self.record is not None or self.state is not None or not self.path.is_dir():
+            return None
+        state = self.path / self.STATE
+        ours = {self.path / self.lock_name(), *([state] if state.is_dir() and not any(state.iterdir()) else [])}
+        name = min((entry.name for entry in self.path.iterdir() if entry not in ours), default=None)
+        return None if name is None else f"{name}, but no set and no unfinished build"
+
+    def remove(self, content: dict[str, Any]) -> None:
+        """Remove the clips of a set."""
+        # Until all is gone, the folder is an unfinished build and no set.
+        (self.path / self.STATE).mkdir(exist_ok=True)
+        write_json(self.path / self.STATE / "state.json", self.request_of(content))
+        self.state = self.state or {}
+        for name in (MANIFEST, *SPLITS):
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _assemble(out: Path, chosen: Sequence[SourceClip], request: dict[str, Any]) -> Manifest:

@@ -93,18 +93,17 @@ def complete(
     window = inpainter.window_of(inputs.info.size)
     layout = _layout(inputs, options)
     request = _request(inputs, masks, options, window, inpainter.settings(), layout)
-    folder = Folder.look(out, layout, request)
+    folder = Folder(out, layout, request)
     folder.check(options.overwrite)
-    if folder.record is not None and folder.is_finished() and not options.overwrite:
-        folder.forget()
+    if folder.record is not None and folder.is_finished() and not options.overwrite and folder.state is None:
         return folder.record | {"finished_before": True}
     check_room(inputs, out, options, layout.png, share=1 - folder.finished_frames() / inputs.count)
-    cuts = _cuts(inputs, folder, options, progress, seconds)
-    plan = make_plan(inputs, cuts, window, options)
-    if not folder.is_begun():
-        folder.clear()
-    folder.begin(cuts)
-    with folder.held():
+    with folder.held(options.overwrite):
+        if folder.record is not None and folder.is_finished() and not options.overwrite:
+            folder.forget()  # the run was killed after its last word
+            return folder.record | {"finished_before": True}
+        plan = make_plan(inputs, _cuts(inputs, folder, options, progress, seconds), window, options)
+        folder.start([shot.start for shot in plan.shots[1:]])
         finished = folder.finished_chunks(plan.chunks, inputs.start)
         earlier = finished[-1]["wall"] if finished else 0.0
 

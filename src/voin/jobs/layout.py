@@ -6,23 +6,19 @@ complete once its record `00012.json` stands there. A finished run leaves `run.j
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from filelock import FileLock, Timeout
-
-from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.files import differences, write_json
+from voin.core.errors import ValueRefusal
+from voin.core.files import JobFolder, read_json, remove_files
 from voin.jobs.options import Layer
 from voin.jobs.plan import Chunk
 
 RECORD = "run.json"
-STATE = ".voin"
+STATE = JobFolder.STATE
 PREVIEW = "preview.png"
 
 
@@ -47,40 +43,40 @@ class Layout:
     confidence: bool = False
 
     @staticmethod
-    def from_json(given: dict[str, Any]) -> Layout:
+    def from_json(content: dict[str, Any]) -> Layout:
         """Read what `dataclasses.asdict` and JSON have made of a layout."""
-        names, ids = tuple(map(str, given["names"])), tuple(map(int, given["ids"]))
-        if any(Path(name).name != name for name in names) or given["layer"] not in get_args(Layer):
+        names, ids = tuple(map(str, content["names"])), tuple(map(int, content["ids"]))
+        if any(Path(name).name != name for name in names) or content["layer"] not in get_args(Layer):
             raise ValueRefusal("names of frames are file names", "layers are of a known kind", "remove the file")
-        confidence = bool(given.get("confidence"))
-        return Layout(names, ids, bool(given["png"]), given["layer"], bool(given["flow"]), confidence)
+        confidence = bool(content.get("confidence"))
+        return Layout(names, ids, bool(content["png"]), content["layer"], bool(content["flow"]), confidence)
 
     def completed(self, name: str) -> Path:
-        """Give the PNG of a completed frame."""
+        """Return the PNG of a completed frame."""
         return Path("completed", f"{name}.png")
 
     def amodal(self, name: str) -> Path:
-        """Give the label map of the whole objects in a frame."""
+        """Return the label map of the whole objects in a frame."""
         return Path("amodal", f"{name}.png")
 
     def confidence_picture(self, name: str) -> Path:
-        """Give the grey PNG that says how sure the objects' pixels are in a frame."""
+        """Return the grey PNG that says how sure the objects' pixels are in a frame."""
         return Path("confidence", f"{name}.png")
 
     def layer_picture(self, number: int, name: str) -> Path:
-        """Give the PNG of an object alone."""
+        """Return the PNG of an object alone."""
         return Path("object", *([str(number)] if len(self.ids) > 1 else []), f"{name}.png")
 
     def layer_video(self, number: int) -> Path:
-        """Give the video of an object alone."""
+        """Return the video of an object alone."""
         return Path(f"object-{number}.{self.layer}" if len(self.ids) > 1 else f"object.{self.layer}")
 
     def flow_arrays(self, number: int, name: str) -> Path:
-        """Give the flow of an object in a frame."""
+        """Return the flow of an object in a frame."""
         return Path("flow", str(number), f"{name}.npz")
 
     def flow_picture(self, number: int, name: str) -> Path:
-        """Give the picture of the flow of an object in a frame; frames without any have none."""
+        """Return the picture of the flow of an object in a frame; frames without any have none."""
         return Path("flow", str(number), f"{name}.png")
 
     def videos(self) -> list[Path]:
@@ -121,133 +117,74 @@ class Layout:
         return sorted(found, key=lambda path: (-len(path.parts), path))
 
 
-@dataclass(frozen=True)
-class Folder:
-    """An output folder and what stands in it.
+class Folder(JobFolder):
+    """The output folder of a completion.
 
     Attributes:
-        path: the folder, which need not exist.
         layout: what is to be written there.
-        request: what the run is made from; two runs with the same request give the same output.
-        record: the record of a finished run there, if any.
-        state: the state of an unfinished run there, if any.
     """
 
-    path: Path
-    layout: Layout
-    request: dict[str, Any]
-    record: dict[str, Any] | None
-    state: dict[str, Any] | None
+    RECORD = RECORD
 
-    @staticmethod
-    def look(path: Path, layout: Layout, request: dict[str, Any]) -> Folder:
-        """Look at a folder, and change nothing."""
-        request = json.loads(json.dumps(request, default=str))
-        return Folder(path, layout, request, _load(path / RECORD), _load(path / STATE / "state.json"))
+    def __init__(self, path: Path, layout: Layout, request: dict[str, Any]) -> None:
+        self.layout = layout
+        super().__init__(path, request)
 
     @property
     def parts(self) -> Path:
         """The folder of the finished chunks."""
         return self.path / STATE / "parts"
 
-    def is_finished(self) -> bool:
-        """Say whether this very run stands here, with all its files."""
-        return self._same(self.record) and all((self.path / file).exists() for file in self.layout.files())
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """Read a record or a state; None if it is absent or not one of ours."""
+        content = read_json(path)
+        try:
+            if content is None or not isinstance(content["request"], dict):
+                return None
+            Layout.from_json(content["layout"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        return content
 
-    def is_begun(self) -> bool:
-        """Say whether this very run has begun here."""
-        return self._same(self.state)
+    def outputs(self) -> Iterator[Path]:
+        """List all files but the record."""
+        return self.layout.files()
 
-    def _same(self, known: dict[str, Any] | None) -> bool:
-        return known is not None and known["request"] == self.request
-
-    def check(self, overwrite: bool) -> None:
-        """Refuse a folder in which something else stands that would be lost.
-
-        Raises:
-            OSError: it holds another run, or files where output should go; a run works in it; or it is a file.
-        """
-        if self.path.exists() and not self.path.is_dir():
-            raise FileRefusal(f"{self.path} is a file", "the output must be a folder", "choose another name")
-        others = [known for known in (self.record, self.state) if known is not None and not self._same(known)]
-        if others and not overwrite:
-            told = ", ".join(differences(others[-1]["request"], self.request)[:4])
-            raise FileRefusal(
-                f"{self.path} holds another run (other {told})",
-                "the output needs a folder of its own",
-                "choose another one, or use --overwrite to replace that run",
-            )
-        own = set(self._own_files())
-        if own or overwrite:
-            strange = next((f for f in self.layout.everything() if f not in own and _there(self.path / f)), None)
+    def stranger(self, overwrite: bool) -> str | None:
+        """Return a file where output should go and which no run recorded there has written."""
+        recorded = [content for content in (self.record, self.state) if content is not None]
+        written = {file for content in recorded for file in Layout.from_json(content["layout"]).everything()}
+        if written or overwrite:
+            files = [file for file in self.layout.everything() if file not in written]
         else:
-            strange = next((f for f in self._tops() if _there(self.path / f)), None)
-        if (self.path / STATE).is_dir():
-            with self.held():
-                pass
-        if strange is not None:
-            raise FileRefusal(
-                f"{self.path} holds {strange}, which no run recorded there has written",
-                "voin replaces only what it wrote itself",
-                "move it away, or choose another folder",
-            )
+            files = sorted({Path(file.parts[0]) for file in self.layout.everything()})
+        stranger = next((file for file in files if _stands(self.path / file)), None)
+        return None if stranger is None else f"{stranger}, which no run recorded there has written"
 
-    def clear(self) -> None:
-        """Remove what earlier runs have written here, and nothing else."""
-        for known in (self.record, self.state):
-            layout = Layout.from_json(known["layout"]) if known else None
-            for file in layout.everything() if layout else ():
-                if file != Path(RECORD):
-                    _remove(self.path / file)
-            for folder in layout.folders() if layout else ():
-                with suppress(OSError):  # something else is in it
-                    (self.path / folder).rmdir()
-        if self.record is not None:
-            (self.path / RECORD).unlink(missing_ok=True)
-        if self.state is not None:
-            self.forget()
+    def remove(self, content: dict[str, Any]) -> None:
+        """Remove what a run has written, but for its record and state."""
+        layout = Layout.from_json(content["layout"])
+        remove_files(self.path / file for file in layout.everything() if file != Path(RECORD))
+        for folder in layout.folders():
+            with suppress(OSError):  # something else is in it
+                (self.path / folder).rmdir()
 
-    def begin(self, cuts: Sequence[int]) -> None:
+    def start(self, cuts: Sequence[int]) -> None:
         """Make the folders and note what run this is; from here on it can go on after a stop."""
-        if not self.is_begun():
-            self.forget()
-            (self.path / STATE).mkdir(parents=True)
-            state = {"request": self.request, "cuts": list(cuts), "layout": asdict(self.layout)}
-            write_json(self.path / STATE / "state.json", state)
+        self.begin({"request": self.request, "cuts": list(cuts), "layout": asdict(self.layout)})
         for folder in (self.parts, *(self.path / folder for folder in reversed(self.layout.folders()))):
             folder.mkdir(exist_ok=True)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other runs out of the folder while this one works in it; a killed run lets go of it by itself.
-
-        Raises:
-            OSError: another run works there.
-        """
-        lock = FileLock(self.path / STATE / "lock", blocking=False)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise FileRefusal(
-                f"{self.path} is being written by another run",
-                "each needs a folder of its own",
-                "wait until that one is done, or choose another folder",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
     def finished_frames(self) -> int:
-        """Say how many frames this run has finished so far."""
-        records = [_load_json(path) for path in self.parts.glob("*.json")] if self.is_begun() else []
+        """Return how many frames this run has finished so far."""
+        records = [read_json(path) for path in self.parts.glob("*.json")] if self.is_begun() else []
         return sum(record["count"] for record in records if record is not None)
 
     def finished_chunks(self, chunks: Sequence[Chunk], start: int) -> list[dict[str, Any]]:
-        """Give the records of the finished chunks, up to the first one of which a record or a file is missing."""
+        """Return the records of the finished chunks, up to the first one of which a record or a file is missing."""
         records = []
         for chunk in chunks:
-            record = _load_json(self.record_of(chunk))
+            record = read_json(self.record_of(chunk))
             names = self.layout.names[chunk.start - start : chunk.end - start]
             files = [self.path / file for file in self.layout.frame_files(names)]
             files += [self.part_of(chunk, video) for video in self.layout.videos()]
@@ -257,64 +194,26 @@ class Folder:
         return records
 
     def record_of(self, chunk: Chunk) -> Path:
-        """Give the record of a finished chunk."""
+        """Return the record of a finished chunk."""
         return self.parts / f"{chunk.number:05d}.json"
 
     def part_of(self, chunk: Chunk, video: Path) -> Path:
-        """Give the segment of a video that a chunk makes."""
+        """Return the segment of a video that a chunk makes."""
         return self.parts / f"{chunk.number:05d}-{video.stem}{video.suffix}"
 
     def previews_of(self, chunk: Chunk) -> Path:
-        """Give the pictures that a chunk offers for the preview."""
+        """Return the pictures that a chunk offers for the preview."""
         return self.parts / f"{chunk.number:05d}.npz"
-
-    def forget(self) -> None:
-        """Remove the state: the last thing that a run does."""
-        shutil.rmtree(self.path / STATE, ignore_errors=True)
-
-    def _own_files(self) -> Iterator[Path]:
-        for known in (self.record, self.state):
-            if known is not None:
-                yield from Layout.from_json(known["layout"]).everything()
-
-    def _tops(self) -> list[Path]:
-        return sorted({Path(file.parts[0]) for file in self.layout.everything()})
 
 
 def is_output(path: Path) -> bool:
-    """Say whether a path relative to an output folder may be something that runs write or remove there."""
+    """Return whether a path relative to an output folder may be something that runs write or remove there."""
     top = Path(path.parts[0])
     return top.name in ("completed", "amodal", "confidence", "flow", PREVIEW, RECORD, STATE) or top.stem.startswith(
         ("completed", "object")
     )
 
 
-def _load(path: Path) -> dict[str, Any] | None:
-    """Read a record or a state; None if it is not there or not ours."""
-    known = _load_json(path)
-    try:
-        if known is None or not isinstance(known["request"], dict):
-            return None
-        Layout.from_json(known["layout"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return known
-
-
-def _load_json(path: Path) -> dict[str, Any] | None:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return known if isinstance(known, dict) else None
-
-
-def _there(path: Path) -> bool:
-    """Say whether a file or a folder that is not empty stands here."""
+def _stands(path: Path) -> bool:
+    """Return whether a file or a folder that is not empty stands here."""
     return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-def _remove(path: Path) -> None:
-    for each in (path, path.with_name(f".{path.name}.part"), path.with_name(f".{path.stem}.part{path.suffix}")):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            each.unlink()

@@ -7,7 +7,6 @@ it, and is done again. Pictures lie in `preview/`, since every PNG in the folder
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,10 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from voin.core import __version__
-from voin.core import draw as viz
-from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.files import differences, identity, write_json
+from voin.core import __version__, draw
+from voin.core.errors import ValueRefusal
+from voin.core.files import JobFolder, identity, read_json, remove_files, write_json
 from voin.core.progress import Progress, Silent
 from voin.core.system import choose_device
 from voin.core.types import Mask, Picture
@@ -36,6 +34,8 @@ from voin.tracking.prompts import Prompt, check_prompts
 from voin.tracking.sam2 import MODEL, has_sam2, load_sam2
 from voin.tracking.shot import REACH, PackedMask, Tracker, mark, steps_of, track_shot
 
+RECORD = "masks.json"
+PREVIEW_VIDEO, PREVIEW_SHEET = Path("preview", "overlay.mp4"), Path("preview", "sheet.png")
 _SMALLEST = 32  # pixels; nothing can be tracked in less
 _COLUMNS = 8  # of the contact sheet
 
@@ -78,7 +78,7 @@ def mask(
         video: a video file, a GIF or a folder of frames.
         prompts: at most one a frame.
         out: the output folder; it is made if need be.
-        options: see there.
+        options: how to track.
         progress: told how far the job is; stages are "cuts", "track", "write" and "preview".
 
     Returns:
@@ -92,38 +92,41 @@ def mask(
     clock = _Clock()
     video, out, progress = Path(video), Path(out), progress or Silent()
     info, start, end, cuts = _check(video, out, options)
-    given = check_prompts(prompts, info.size, start, end)
+    marked = check_prompts(prompts, info.size, start, end)
     name = _tracker_name(options)
-    folder = MaskFolder.look(out, info.count, options.preview, _request(video, given, options, name, start, end, cuts))
+    folder = MaskFolder(out, info.count, options.preview, _request(video, marked, options, name, start, end, cuts))
     folder.check(options.overwrite)
     if folder.record is not None and folder.is_finished() and not options.overwrite:
         return folder.record | {"finished_before": True}
     tracker = FlowTracker() if name == "grabcut" else load_sam2(options.model, choose_device(options.device))
-    folder.begin()
-    clock.lap("check")
-    if cuts is None:
-        cuts = _find_cuts(info, start, end, options, progress)
-        clock.lap("cuts")
-    shots = _shots(given, start, end, cuts)
-    masks = _track(info, tracker, shots, options, progress)
-    clock.lap("track")
-    areas = _write(info, masks, out, progress)
-    clock.lap("write")
-    if options.preview:
-        _preview(info, masks, out, start, end, options, progress)
-        clock.lap("preview")
-    tracked = sum(shot.end - shot.start for shot in shots)
-    record = {
-        "tracker": name,
-        "start": start,
-        "end": end,
-        "cuts": list(cuts),
-        "tracked": tracked,
-        "areas": areas,
-        "seconds": clock.seconds,
-        "seconds_a_frame": clock.seconds["track"] / tracked,
-    }
-    return folder.finish(record) | {"finished_before": False}
+    with folder.held(options.overwrite):
+        folder.clear()
+        folder.write({"finished": False})
+        clock.lap("check")
+        if cuts is None:
+            cuts = _find_cuts(info, start, end, options, progress)
+            clock.lap("cuts")
+        shots = _shots(marked, start, end, cuts)
+        masks = _track(info, tracker, shots, options, progress)
+        clock.lap("track")
+        areas = _write(info, masks, out, progress)
+        clock.lap("write")
+        if options.preview:
+            _preview(info, masks, out, start, end, options, progress)
+            clock.lap("preview")
+        tracked = sum(shot.end - shot.start for shot in shots)
+        record = {
+            "finished": True,
+            "tracker": name,
+            "start": start,
+            "end": end,
+            "cuts": list(cuts),
+            "tracked": tracked,
+            "areas": areas,
+            "seconds": clock.seconds,
+            "seconds_a_frame": clock.seconds["track"] / tracked,
+        }
+        return folder.write(record) | {"finished_before": False}
 
 
 class _Clock:
@@ -182,13 +185,12 @@ def _request(
     end: int,
     cuts: tuple[int, ...] | None,
 ) -> dict[str, Any]:
-    """Say all that the masks depend on."""
+    """Return all that the masks depend on."""
     marked = []
     for prompt in prompts:
-        known = asdict(prompt)
+        marked.append(asdict(prompt))
         if prompt.mask is not None:
-            known["mask"] = hashlib.sha256(np.packbits(prompt.mask).tobytes()).hexdigest()[:16]
-        marked.append(known)
+            marked[-1]["mask"] = hashlib.sha256(np.packbits(prompt.mask).tobytes()).hexdigest()[:16]
     return {
         "voin": __version__,
         "video": identity(video),
@@ -264,7 +266,7 @@ def _preview(
     (out / PREVIEW_VIDEO).parent.mkdir(exist_ok=True)
     progress.stage("preview", end - start)
     tracked = sorted(masks)
-    chosen = {tracked[i] for i in viz.spread(len(tracked), _COLUMNS)}
+    chosen = {tracked[i] for i in draw.spread(len(tracked), _COLUMNS)}
     sheet: dict[int, tuple[Picture, Picture]] = {}
     times = [time - info.times[start] for time in info.times[start:end]]
     with VideoWriter(out / PREVIEW_VIDEO, info, times, Quality(crf=23)) as writer:
@@ -272,121 +274,84 @@ def _preview(
             drawn = picture
             if frame in masks:
                 mask = masks[frame].mask()
-                drawn = viz.outline(viz.overlay(picture, mask, viz.VISIBLE, 0.4), mask, viz.VISIBLE)
+                drawn = draw.outline(draw.overlay(picture, mask, draw.VISIBLE, 0.4), mask, draw.VISIBLE)
             writer.write(drawn)
             if frame in chosen:
                 sheet[frame] = (picture, drawn)
             progress.advance("preview")
-    rows = [(name, [each[i] for each in sheet.values()]) for i, name in enumerate(("input", "mask"))]
-    crop = viz.around((masks[frame].mask() for frame in sheet), margin=0.4)
+    rows = [(name, [pictures[i] for pictures in sheet.values()]) for i, name in enumerate(("input", "mask"))]
+    crop = draw.around((masks[frame].mask() for frame in sheet), margin=0.4)
     columns = [f"frame {frame}" for frame in sheet]
-    write_image(out / PREVIEW_SHEET, viz.contact_sheet(rows, columns, crop=crop))
-
-
-RECORD = "masks.json"
-
-
-PREVIEW_VIDEO, PREVIEW_SHEET = Path("preview", "overlay.mp4"), Path("preview", "sheet.png")
+    write_image(out / PREVIEW_SHEET, draw.contact_sheet(rows, columns, crop=crop))
 
 
 def mask_name(frame: int) -> str:
-    """Give the file name of a frame's mask."""
+    """Return the file name of a frame's mask."""
     return f"{frame:05d}.png"
 
 
-@dataclass(frozen=True)
-class MaskFolder:
-    """An output folder and what stands in it.
+class MaskFolder(JobFolder):
+    """The output folder of masks. Its record stands there from the beginning, and says whether it is finished.
 
     Attributes:
-        path: the folder, which need not exist.
         count: frames of the video, each of which gets a mask.
         preview: a preview is to be written, too.
-        request: what the run is made from; two runs with the same request give the same masks.
-        record: what masks.json says there, if it is one of ours.
     """
 
-    path: Path
-    count: int
-    preview: bool
-    request: dict[str, Any]
-    record: dict[str, Any] | None
+    RECORD = RECORD
 
-    @staticmethod
-    def look(path: Path, count: int, preview: bool, request: dict[str, Any]) -> MaskFolder:
-        """Look at a folder, and change nothing."""
-        request = json.loads(json.dumps(request, default=str))
-        return MaskFolder(path, count, preview, request, _load(path / RECORD))
+    def __init__(self, path: Path, count: int, preview: bool, request: dict[str, Any]) -> None:
+        self.count, self.preview = count, preview
+        super().__init__(path, request)
 
-    def is_finished(self) -> bool:
-        """Say whether this very run stands here, with all its files."""
-        same = self.record is not None and self.record["finished"] and self.record["request"] == self.request
-        return same and all((self.path / file).exists() for file in _files(self.count, self.preview))
+    def look(self) -> None:
+        """Read what stands in the folder, and change nothing."""
+        content = self.read(self.path / RECORD)
+        finished = content is not None and content["finished"]
+        self.record, self.state = (content, None) if finished else (None, content)
 
-    def check(self, overwrite: bool) -> None:
-        """Refuse a folder in which something else stands.
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """Read a record, if it is one of ours."""
+        content = read_json(path)
+        kinds = {"frames": int, "request": dict, "finished": bool}
+        if content is None or not all(isinstance(content.get(key), kind) for key, kind in kinds.items()):
+            return None
+        return content
 
-        Raises:
-            OSError: it is a file, holds another run, or pictures that no run wrote: they would be read as masks.
-        """
-        if self.path.exists() and not self.path.is_dir():
-            raise FileRefusal(f"{self.path} is a file", "the output must be a folder", "choose another name")
-        others = self.record is not None and self.record["finished"] and self.record["request"] != self.request
-        if self.record is not None and others and not overwrite:
-            told = ", ".join(differences(self.record["request"], self.request)[:4])
-            raise FileRefusal(
-                f"{self.path} holds other masks{f' (other {told})' if told else ''}",
-                "each run needs a folder of its own",
-                "choose another one, or use --overwrite to replace them",
-            )
-        own = set(self._own())
-        there = sorted(self.path.iterdir()) if self.path.is_dir() else []
-        found = [each for each in there if each.suffix.lower() in FRAME_SUFFIXES]
-        strange = next((each.name for each in found if Path(each.name) not in own), None)
-        if strange is None and Path(RECORD) not in own and (self.path / RECORD).exists():
-            strange = RECORD
-        if strange is not None:
-            raise FileRefusal(
-                f"{self.path} holds {strange}, which voin mask did not write",
-                "masks need a folder of their own",
-                "choose another one",
-            )
+    def others(self) -> list[dict[str, Any]]:
+        """Return the record of other masks, if they are finished: half of them is of no use to anybody."""
+        return [] if self.record is None or self.is_same(self.record) else [self.record]
 
-    def begin(self) -> None:
-        """Remove what an earlier run has written, and note that this one works here."""
-        for file in self._own():
-            (self.path / file).unlink(missing_ok=True)
+    def outputs(self) -> Iterator[Path]:
+        """List the files of this run but for the record."""
+        return _files(self.count, self.preview)
+
+    def stranger(self, overwrite: bool) -> str | None:
+        """Return a picture that no run has written: it would be read as a mask."""
+        content = self.record or self.state
+        written = {*_files(content["frames"], True), Path(RECORD)} if content else set()
+        entries = sorted(self.path.iterdir()) if self.path.is_dir() else []
+        names = [entry.name for entry in entries if entry.suffix.lower() in FRAME_SUFFIXES or entry.name == RECORD]
+        stranger = next((name for name in names if Path(name) not in written), None)
+        return None if stranger is None else f"{stranger}, which voin mask did not write"
+
+    def remove(self, content: dict[str, Any]) -> None:
+        """Remove what a run has written."""
+        remove_files(self.path / file for file in (*_files(content["frames"], True), Path(RECORD)))
         with suppress(OSError):  # not there, or something else is in it
             (self.path / PREVIEW_SHEET).parent.rmdir()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._write({"finished": False})
 
-    def finish(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Write the record of a finished run; gives what stands in it."""
-        return self._write({"finished": True} | record)
+    def forget(self) -> None:
+        """Do nothing: the record is the state."""
 
-    def _write(self, record: dict[str, Any]) -> dict[str, Any]:
+    def write(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Write the record, of which `finished` is a part; gives what stands in it."""
         whole = record | {"frames": self.count, "preview": self.preview, "request": self.request}
         write_json(self.path / RECORD, whole)
         return whole
-
-    def _own(self) -> Iterator[Path]:
-        if self.record is not None:
-            yield from _files(int(self.record["frames"]), True)
-            yield Path(RECORD)
 
 
 def _files(count: int, preview: bool) -> Iterator[Path]:
     yield from (Path(mask_name(frame)) for frame in range(count))
     if preview:
         yield from (PREVIEW_VIDEO, PREVIEW_SHEET)
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    """Read a record, if it is one of ours."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    fits = isinstance(found, dict) and isinstance(found.get("frames"), int) and isinstance(found.get("request"), dict)
-    return found if fits and isinstance(found.get("finished"), bool) else None

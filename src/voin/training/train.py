@@ -21,7 +21,7 @@ from typing import Any
 
 from voin.core.config import to_json
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
-from voin.core.files import write_whole
+from voin.core.files import JobFolder, write_whole
 from voin.core.system import choose_device
 from voin.data.pack import open_pack
 from voin.training.config import TrainConfig, TrainOptions
@@ -37,8 +37,8 @@ def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) ->
     """Train until the config's steps or minutes are over.
 
     Args:
-        options: see there.
-        config: see there.
+        options: the command's.
+        config: of the run.
         say: told a line at each entry of the log and each validation.
 
     Returns:
@@ -54,9 +54,12 @@ def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) ->
     for pack in (options.pack, options.cutouts, options.validation):
         if pack is not None:
             open_pack(pack)  # refused before processes are started
-    _claim(options, config)
-    # Not as arguments of `launch`, which would take them apart.
-    fabric.launch(partial(_work, options=options, config=config, say=say))
+    folder = RunFolder(options, config)
+    folder.check()
+    with folder.held():
+        folder.claim()
+        # Not as arguments of `launch`, which would take them apart.
+        fabric.launch(partial(_work, options=options, config=config, say=say))
     return options.out / "best"
 
 
@@ -79,30 +82,59 @@ def _fabric(options: TrainOptions, config: TrainConfig) -> Any:
     )
 
 
-def _claim(options: TrainOptions, config: TrainConfig) -> None:
-    """Make the run's folder, or make sure that it holds this run."""
-    path = options.out / RECORD
-    asked = {"stage": options.stage, "config": to_json(config)}
-    # A run that was refused before its first checkpoint leaves nothing else.
-    if not path.is_file() or not (options.out / STATE).is_file():
-        if options.out.is_dir() and any(each.name not in _FIRST for each in options.out.iterdir()):
+class RunFolder(JobFolder):
+    """The folder of a training run; its record stands there from the beginning, its state is `voin.training.state`."""
+
+    RECORD, STATE = RECORD, ".train"
+
+    def __init__(self, options: TrainOptions, config: TrainConfig) -> None:
+        self._command, self._resume = options.command, options.resume
+        super().__init__(options.out, {"stage": options.stage, "config": to_json(config)})
+
+    def look(self) -> None:
+        """Read what stands in the folder, and change nothing."""
+        self.record = self.read(self.path / RECORD)
+        # A run that was refused before its first checkpoint is no run.
+        self.state = self.record if (self.path / STATE).is_file() else None
+
+    def request_of(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return what was asked for, as far as it is said."""
+        return {name: content.get(name) for name in self.request}
+
+    def others(self) -> list[dict[str, Any]]:
+        """Return nothing: no run is ever replaced."""
+        return []
+
+    def stranger(self, overwrite: bool) -> str | None:
+        """Return what no run has written."""
+        if self.state is not None or not self.path.is_dir():
+            return None
+        names = {entry.name for entry in self.path.iterdir()} - {*_FIRST, self.lock_name()}
+        return f"something else ({min(names)})" if names else None
+
+    def check(self, overwrite: bool = False) -> None:
+        """Refuse a folder that holds anything but this run, or this run where it is not to be gone on with.
+
+        Raises:
+            OSError: it is a file, or holds something else, or a run and `resume` was not asked for.
+            ValueError: the run has other settings.
+        """
+        super().check(overwrite)
+        if self.state is not None and not self._resume:
             raise FileRefusal(
-                f"{options.out} holds something else", "it must be empty or not there", "name another folder"
+                f"{self.path} holds a run", "it must be empty or not there", "use --resume to go on with it"
             )
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps({**asked, "command": options.command}, indent=2).encode())
-        return
-    if not options.resume:
-        raise FileRefusal(
-            f"{options.out} holds a run", "it must be empty or not there", "use --resume to go on with it"
-        )
-    there = json.loads(path.read_text())
-    if {name: there.get(name) for name in asked} != asked:
-        raise ValueRefusal(
-            f"{path} is a run of {there.get('stage')} with other settings",
-            "to go on they must be the same",
-            "repeat its command with --resume, or name another folder",
-        )
+        if self.state is not None and not self.is_begun():
+            raise ValueRefusal(
+                f"{self.path} holds a run with other settings (other {self.told_differences(self.state)})",
+                "to go on they must be the same",
+                "repeat its command with --resume, or name another folder",
+            )
+
+    def claim(self) -> None:
+        """Note which run this is."""
+        if self.state is None:
+            write_whole(self.path / RECORD, json.dumps({**self.request, "command": self._command}, indent=2).encode())
 
 
 def _work(fabric: Any, options: TrainOptions, config: TrainConfig, say: Say | None) -> None:
