@@ -65,7 +65,7 @@ def test_what_no_job_has_written_stays(tmp_path: Path) -> None:
     for overwrite in (False, True):
         with pytest.raises(OSError, match=r"holds note\.txt, which is yours; .*; move it away"):
             Notes(tmp_path, {}).check(overwrite)
-    with pytest.raises(OSError, match="is a file; a pad is a folder"):
+    with pytest.raises(OSError, match="is a file; the output must be a folder"):
         Notes(tmp_path / "note.txt", {}).check(overwrite=True)
 
 

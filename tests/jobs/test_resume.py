@@ -57,7 +57,8 @@ def _wait_for(condition: Any, seconds: float = 20) -> None:
 
 
 SLOW_RUN = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 from pathlib import Path
 from fakes.fake_method import Fake, run
 class Slow(Fake):

@@ -98,8 +98,8 @@ class Job:
         """Return how long the stages that have begun will take; None while that cannot be known."""
         now = time.monotonic()
         left = [stage.seconds_left(now) for stage in self.stages.values() if stage.done < stage.total]
-        known = [seconds for seconds in left if seconds is not None]
-        return max(known) if known and len(known) == len(left) else None
+        estimates = [seconds for seconds in left if seconds is not None]
+        return max(estimates) if estimates and len(estimates) == len(left) else None
 
 
 class Jobs:

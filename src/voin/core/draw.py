@@ -64,8 +64,8 @@ def flow_colours(flow: Float[np.ndarray, "h w 2"], longest: float | None = None)
         flow: values that are not finite come out black.
         longest: the length that gets the full colour; longer ones are darkened. By default the longest in `flow`.
     """
-    known = np.all(np.isfinite(flow), axis=-1, keepdims=True)
-    dx, dy = np.moveaxis(np.where(known, flow, 0), -1, 0)
+    finite = np.all(np.isfinite(flow), axis=-1, keepdims=True)
+    dx, dy = np.moveaxis(np.where(finite, flow, 0), -1, 0)
     length = np.hypot(dx, dy)
     unit = (length.max(initial=0.0) if longest is None else longest) or 1.0
     radius = (length / unit)[..., None]
@@ -76,7 +76,7 @@ def flow_colours(flow: Float[np.ndarray, "h w 2"], longest: float | None = None)
     share = (at - low)[..., None]
     full = wheel[low] * (1 - share) + wheel[(low + 1) % len(wheel)] * share
     colours = np.where(radius <= 1, 1 - radius * (1 - full), full * 0.75)
-    return (colours * known * 255 + 0.5).astype(np.uint8)
+    return (colours * finite * 255 + 0.5).astype(np.uint8)
 
 
 def heat(confidence: Float[np.ndarray, "h w"]) -> Picture:
@@ -93,7 +93,7 @@ def spread(count: int, columns: int) -> list[int]:
 
 
 def around(masks: Iterable[Mask], margin: float = 0.25) -> tuple[slice, slice]:
-    """Give the rows and columns that hold all `masks`, with `margin` of their size around; if empty, everything."""
+    """Return the rows and columns that hold all `masks`, with `margin` of their size around; if empty, everything."""
     seen = np.logical_or.reduce(list(masks))
     spans = []
     for axis in (1, 0):

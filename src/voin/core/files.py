@@ -124,8 +124,9 @@ class JobFolder:
 
     RECORD: ClassVar[str]
     STATE: ClassVar[str] = ".voin"
+    # What stands there, and what the folder must be, in messages.
     KIND: ClassVar[str] = "run"
-    """What stands there, in messages."""
+    MUST: ClassVar[str] = "the output must be a folder"
 
     def __init__(self, path: Path, request: dict[str, Any]) -> None:
         self.path = path
@@ -184,7 +185,7 @@ class JobFolder:
             OSError: it is a file, holds another job, or files where output should go.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise FileRefusal(f"{self.path} is a file", f"a {self.KIND} is a folder", "choose another name")
+            raise FileRefusal(f"{self.path} is a file", self.MUST, "choose another name")
         others = self.others()
         if others and not overwrite:
             raise FileRefusal(

@@ -69,7 +69,7 @@ class LPIPS:
     def __call__(
         self, first: UInt8[np.ndarray, "n h w 3"], second: UInt8[np.ndarray, "n h w 3"]
     ) -> Float[np.ndarray, " n"]:
-        """Give the distance of each pair of pictures.
+        """Return the distance of each pair of pictures.
 
         Raises:
             ValueError: the pictures are smaller than `LEAST_SIDE`.
@@ -88,14 +88,14 @@ class LPIPS:
         return torch.cat(distances).numpy() if distances else np.zeros(0, np.float32)
 
     def compare(self, first: Float[Tensor, "n 3 h w"], second: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """Give the distance of each pair of pictures in [0, 1], with gradients: what training needs."""
+        """Return the distance of each pair of pictures in [0, 1], with gradients: what training needs."""
         with torch.autocast(self.device.type, enabled=False):
             return self.network(2 * first.float() - 1, 2 * second.float() - 1).flatten()
 
     def compare_hidden(
         self, first: Frames, second: Frames, hidden: Bool[Tensor, "b t 1 h w"], side: int
     ) -> Float[Tensor, ""]:
-        """Give the mean distance of the squares around the hidden part, with gradients; each clip counts alike.
+        """Return the mean distance of the squares around the hidden part, with gradients; each clip counts alike.
 
         They are those of the benchmark (`crop_box`), brought to one size: looked at larger than they will be seen, fine
         texture would count for nothing.
@@ -155,9 +155,9 @@ def _read_trunk(path: Path) -> dict[str, Tensor]:
 
 def _load_trunk(trunk: torch.nn.Module, weights: dict[str, Tensor]) -> None:
     """Put `weights`, by number of the layer, where `lpips` has them: `slice2.3.weight` is the layer's `3.weight`."""
-    own = {name: name.split(".", 1)[1] for name in trunk.state_dict()}
+    keys = {name: name.split(".", 1)[1] for name in trunk.state_dict()}
     try:
-        trunk.load_state_dict({name: weights[key] for name, key in own.items()})
+        trunk.load_state_dict({name: weights[key] for name, key in keys.items()})
     except RuntimeError as error:
         raise ValueRefusal(
             f"the weights do not fit AlexNet ({error})", "they must be torchvision's", "give another file"

@@ -72,7 +72,7 @@ def ssim_inside(truth: Picture, picture: Picture, mask: Mask, window: int = HIDD
 
 
 def _similarity(truth: Picture, picture: Picture, window: int) -> tuple[float, np.ndarray]:
-    """Give SSIM averaged and as a map, (h, w, 3)."""
+    """Return SSIM averaged and as a map, (h, w, 3)."""
     try:
         from skimage.metrics import structural_similarity
     except ImportError as error:
@@ -87,7 +87,7 @@ def _similarity(truth: Picture, picture: Picture, window: int) -> tuple[float, n
 
 
 def crop_box(mask: Mask) -> tuple[slice, slice]:
-    """Give rows and columns of the square around `mask`: its longer side and `CROP_MARGIN` of it on both sides.
+    """Return rows and columns of the square around `mask`: its longer side and `CROP_MARGIN` of it on both sides.
 
     It is at least `CROP_LEAST` pixels wide and lies inside the frame: it is moved to fit, and cut where the frame is
     smaller.
@@ -133,12 +133,13 @@ def pixel_flow_errors(
     count = len(hidden)
     errors = []
     for i in range(count):
-        own = []
-        for each, true, pair in ((flow[0], truth[0], i), (flow[1], truth[1], i - 1)):
+        distances = []
+        for guessed, true, pair in ((flow[0], truth[0], i), (flow[1], truth[1], i - 1)):
             if 0 <= pair < count - 1:
-                guess = each[pair if len(each) > 1 else 0][:, hidden[i]].astype(np.float64)
-                own.append(np.linalg.norm(np.nan_to_num(guess, posinf=0, neginf=0) - true[pair][:, hidden[i]], axis=0))
-        inside = np.concatenate(own) if own else np.empty(0)
+                guess = guessed[pair if len(guessed) > 1 else 0][:, hidden[i]].astype(np.float64)
+                guess = np.nan_to_num(guess, posinf=0, neginf=0)
+                distances.append(np.linalg.norm(guess - true[pair][:, hidden[i]], axis=0))
+        inside = np.concatenate(distances) if distances else np.empty(0)
         errors.append(float(inside.mean()) if inside.size else math.nan)
     return errors
 
@@ -160,25 +161,25 @@ def pair_error(
         forward: true flow from the first to the second (pixels).
         backward: true flow from the second to the first.
     """
-    there = torch.from_numpy(forward.astype(np.float32))[None]
+    flow = torch.from_numpy(forward.astype(np.float32))[None]
     # In both: all four pixels of the lookup are the object's.
-    follow = warp(torch.from_numpy(amodal[1].astype(np.float32))[None, None], there)[0, 0].numpy() > 0.999
+    follow = warp(torch.from_numpy(amodal[1].astype(np.float32))[None, None], flow)[0, 0].numpy() > 0.999
     mask = amodal[0] & follow & steady(forward, backward)
     if not mask.any():
         return math.nan
     colours = torch.from_numpy(pictures.astype(np.float32) / 255).permute(0, 3, 1, 2)
-    difference = (colours[0] - warp(colours[1:], there)[0])[:, torch.from_numpy(mask)]
+    difference = (colours[0] - warp(colours[1:], flow)[0])[:, torch.from_numpy(mask)]
     return float(difference.double().square().mean())
 
 
 def steady(forward: Shaped[np.ndarray, "2 h w"], backward: Shaped[np.ndarray, "2 h w"]) -> Bool[np.ndarray, "h w"]:
-    """Say where flow leads back to where it came from and is no motion boundary.
+    """Return where flow leads back to where it came from and is no motion boundary.
 
     The rules and numbers of Ruder et al. (GCPR 2016), which Lai et al. take over.
     """
-    there, back = (torch.from_numpy(flow.astype(np.float32))[None] for flow in (forward, backward))
-    length = there.square().sum(dim=1, keepdim=True)
-    returned = warp(back, there).square().sum(dim=1, keepdim=True)
-    leads_back = cycle_error(there, back) ** 2 <= 0.01 * (length + returned) + 0.5
+    onward, back = (torch.from_numpy(flow.astype(np.float32))[None] for flow in (forward, backward))
+    length = onward.square().sum(dim=1, keepdim=True)
+    returned = warp(back, onward).square().sum(dim=1, keepdim=True)
+    leads_back = cycle_error(onward, back) ** 2 <= 0.01 * (length + returned) + 0.5
     slope = sum(np.square(d).sum(axis=0) for d in np.gradient(forward.astype(np.float32), axis=(1, 2)))
     return leads_back[0, 0].numpy() & (slope <= 0.01 * length[0, 0].numpy() + 0.002)

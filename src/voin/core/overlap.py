@@ -25,7 +25,7 @@ class Prefetcher(Generic[T]):
         self._thread.start()
 
     def __next__(self) -> T:
-        """Give the next item, or raise what the generator raised; `StopIteration` at its end."""
+        """Return the next item, or raise what the generator raised; `StopIteration` at its end."""
         good, item = _patient(self._ready.get)
         if not good:
             self._ready.put((False, item))  # for whoever asks again
@@ -65,7 +65,7 @@ class Prefetcher(Generic[T]):
 
 
 class BackgroundWriter(Generic[T]):
-    """Give items to `work` one after the other, in a thread; none waits, so that there are never more than two.
+    """Return items to `work` one after the other, in a thread; none waits, so that there are never more than two.
 
     `work` gets the item and an event; once that is set it should return soon, and what it did does not count.
     """

@@ -103,11 +103,7 @@ class Apart:
         return self._process.is_alive()
 
     def send(self, content: Any) -> None:
-        """Send something there.
-
-        Raises:
-            DiedError: nobody is there any more.
-        """
+        """Send something to it. Raises DiedError where it is gone."""
         try:
             _send(self._pipe, content)
         except OSError as error:
@@ -166,16 +162,15 @@ class Caller:
             Refusal: the function refuses.
             FaultError: any other exception of the function.
         """
-        if self._apart is None or not self._apart.is_alive():
+        if self._apart is not None and not self._apart.is_alive():
             self.close()
-            self._apart = Apart(_answer_calls, name=self._name, memory=self._memory)
+        self._apart = self._apart or Apart(_answer_calls, name=self._name, memory=self._memory)
         try:
             self._apart.send((function, arguments))
-            ending = self._apart.receive(seconds)
+            return value_of(*self._apart.receive(seconds))
         except (DiedError, TimeoutError):
             self.close()
             raise
-        return value_of(*ending)
 
     def close(self) -> None:
         """End the process."""
@@ -191,11 +186,7 @@ class JobApart(Apart):
         super().__init__(_do_job, job, name=name)
 
     def follow(self, progress: Progress) -> tuple[Ending, Any]:
-        """Hand its progress on until it ends; return how it ended.
-
-        Raises:
-            DiedError: its process died.
-        """
+        """Hand its progress on until it ends; return how it ended. Raises DiedError where its process died."""
         while True:
             kind, *content = self.receive()
             if kind == "stage":
@@ -213,13 +204,7 @@ class Ahead(Apart, Generic[T]):
         super().__init__(_make_items, items, arguments, name=name)
 
     def take(self) -> T:
-        """Return the next item.
-
-        Raises:
-            DiedError: the process died.
-            Refusal: making it was refused.
-            FaultError: any other exception in making it.
-        """
+        """Return the next item. Raises DiedError where the process died, else as `value_of`."""
         return value_of(*self.receive())
 
 

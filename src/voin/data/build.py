@@ -119,17 +119,17 @@ def _build(
 
 
 def split_videos(clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Split]:
-    """Say to which split each video goes: as the source says, else drawn so that the shares are met.
+    """Return to which split each video goes: as the source says, else drawn so that the shares are met.
 
     A source with one video alone gives a training video.
     """
-    given: dict[str, Split | None] = {clip.video: clip.split for clip in clips}
-    free = [video for video, split in given.items() if split is None]
+    splits: dict[str, Split | None] = {clip.video: clip.split for clip in clips}
+    free = [video for video, split in splits.items() if split is None]
     # The order that the seed gives to a video does not depend on the others.
     order = sorted(free, key=lambda video: (seed_of(config.seed, video, "split"), video))
     count = min(max(1, round(config.share_validation * len(free))), len(free) - 1) if free else 0
     drawn = set(order[:count])
-    return {video: split or ("validation" if video in drawn else "train") for video, split in given.items()}
+    return {video: split or ("validation" if video in drawn else "train") for video, split in splits.items()}
 
 
 def find_donors(clip: SourceClip, pool: Sequence[SourceClip], seed: int) -> tuple[SourceClip, ...]:
@@ -151,8 +151,8 @@ def find_donors(clip: SourceClip, pool: Sequence[SourceClip], seed: int) -> tupl
 
 
 def reasons(manifest: Manifest) -> str:
-    """Say how many clips were left out for which reason, the most frequent first."""
-    counts = Counter(each.reason.partition(":")[0] for each in manifest.skipped)
+    """Return how many clips were left out for which reason, the most frequent first."""
+    counts = Counter(clip.reason.partition(":")[0] for clip in manifest.skipped)
     return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item)))
 
 
@@ -170,7 +170,7 @@ def _tasks(
 
 
 def _request(source: Path, clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Any]:
-    """Say what a build is made from: two builds with the same request give the same set."""
+    """Return what a build is made from: two builds with the same request give the same set."""
     digest = hashlib.sha256()
     for clip in clips:
         entry = [clip.name, clip.video, clip.object_id, clip.category, clip.split, clip.frame_names, clip.mask_names]
@@ -194,7 +194,8 @@ def _request(source: Path, clips: Sequence[SourceClip], config: BuildConfig) -> 
 class SetFolder(JobFolder):
     """The folder of a set; its manifest is the record of its build, and holds the request under keys of its own."""
 
-    RECORD, STATE, KIND = MANIFEST, STATE, "set"
+    RECORD, STATE = MANIFEST, STATE
+    KIND, MUST = "set", "a set is a folder"
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Read a manifest or a state; an empty one where the file is of no use."""

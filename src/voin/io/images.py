@@ -29,7 +29,7 @@ _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Give the sort key under which img2 comes before img10."""
+    """Return the sort key under which img2 comes before img10."""
     parts = re.split(r"(\d+)", name)
     return tuple((1, int(part), part) if part.isdecimal() else (0, 0, part.lower()) for part in parts)
 
@@ -71,20 +71,20 @@ def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
 
 
 def _common_size(paths: list[Path]) -> tuple[int, int]:
-    """Give the size that all pictures have; broken ones are left to `read`, which can skip them."""
+    """Return the size that all pictures have; broken ones are left to `read`, which can skip them."""
     first: Path | None = None
     size, refusal = (0, 0), None
     for path in paths:
         try:
-            own = header_size(path)
+            found = header_size(path)
         except OSError as error:
             refusal = refusal or error
             continue
         if first is None:
-            first, size = path, own
-        elif own != size:
+            first, size = path, found
+        elif found != size:
             raise FileRefusal(
-                f"{path} is {shown(own)} and {first.name} is {shown(size)}",
+                f"{path} is {shown(found)} and {first.name} is {shown(size)}",
                 "all frames must have one size",
                 "scale or remove the odd ones",
             )

@@ -64,7 +64,7 @@ class MaskFormat(Protocol):
 
 
 def ids_of_values(
-    where: Path, counts: dict[Kind, np.ndarray], colours: dict[int, int], known: np.ndarray
+    where: Path, counts: dict[Kind, np.ndarray], colours: dict[int, int], palette: np.ndarray
 ) -> dict[Kind, np.ndarray]:
     """Return which object id each raw value of a set of masks means.
 
@@ -76,7 +76,7 @@ def ids_of_values(
         where: The masks' path, for messages.
         counts: Pixels of each raw value, (256,), for each kind that occurs.
         colours: Raw value of each colour (as 0xRRGGBB).
-        known: The DAVIS palette, (256, 3).
+        palette: The DAVIS palette, (256, 3).
 
     Returns:
         For each kind an array (256,): the id of each raw value.
@@ -101,7 +101,7 @@ def ids_of_values(
     if "ids" in kinds:
         tables["ids"] = np.arange(256, dtype=np.uint8)
     if "colour" in kinds:
-        table = _ids_of_colours(colours, known)
+        table = _ids_of_colours(colours, palette)
         tables["colour"] = table
         for value in range(256):
             if "grey" in tables:
@@ -111,8 +111,8 @@ def ids_of_values(
     return tables
 
 
-def _ids_of_colours(colours: dict[int, int], known: np.ndarray) -> np.ndarray:
-    index = {(int(r) << 16) | (int(g) << 8) | int(b): i for i, (r, g, b) in reversed(list(enumerate(known)))}
+def _ids_of_colours(colours: dict[int, int], palette: np.ndarray) -> np.ndarray:
+    index = {(int(r) << 16) | (int(g) << 8) | int(b): i for i, (r, g, b) in reversed(list(enumerate(palette)))}
     named = all(code in index for code in colours)
     table = np.zeros(256, np.uint8)
     for code, value in colours.items():

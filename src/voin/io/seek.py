@@ -10,7 +10,7 @@ _MOST_FRAMES = 64
 
 
 class FrameBlocks:
-    """Gives frames by their number, also backwards, which video files cannot do by themselves.
+    """Frames of a video by their number, also backwards, which video files cannot do by themselves.
 
     Two blocks of frames are kept. Reading backwards decodes each block from the key frame before it.
 
@@ -28,7 +28,7 @@ class FrameBlocks:
         self._blocks: dict[int, list[Picture]] = {}
 
     def __getitem__(self, frame: int) -> Picture:
-        """Give a frame, uint8 RGB (h, w, 3); not to be written into."""
+        """Return a frame, uint8 RGB (h, w, 3); not to be written into."""
         number = (frame - self.start) // self.length
         block = self._blocks.pop(number, None)
         if block is None:

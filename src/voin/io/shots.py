@@ -26,7 +26,7 @@ REDUCED_ROWS = 64
 
 
 class CutDetector:
-    """Tells, frame by frame and without looking ahead, whether a new shot starts.
+    """Finds out, frame by frame and without looking ahead, whether a new shot starts.
 
     The score of a frame is the total variation distance, in [0, 1], between its joint colour histograms and those of
     the frame before, averaged over the four quarters of the picture. A frame is a cut when its score exceeds the
@@ -45,7 +45,7 @@ class CutDetector:
         self._before: np.ndarray | None = None
 
     def is_cut(self, frame: Picture) -> bool:
-        """Say whether `frame` (uint8 RGB) starts a new shot; the first frame does not."""
+        """Return whether `frame` (uint8 RGB) starts a new shot; the first frame does not."""
         return self.excess(frame) > self.threshold
 
     def excess(self, frame: Picture) -> float:
@@ -93,10 +93,10 @@ def read_cuts(path: Path, count: int) -> tuple[int, ...]:
             "give its path, or use --cuts auto or --cuts none",
         ) from error
     words = [word for line in text.splitlines() for word in line.partition("#")[0].replace(",", " ").split()]
-    strange = next((word for word in words if not (word.isascii() and word.isdigit() and len(word) < 10)), None)
-    if strange is not None:
+    wrong = next((word for word in words if not (word.isascii() and word.isdigit() and len(word) < 10)), None)
+    if wrong is not None:
         raise ValueRefusal(
-            f"{path} holds {strange[:40]!r}",
+            f"{path} holds {wrong[:40]!r}",
             "it must hold frame numbers, one a line or with commas between",
             "correct it, or use --cuts auto",
         )

@@ -104,13 +104,13 @@ def _moment(packet: Packet) -> Fraction:
 
 
 def _times(info: VideoInfo, start: int, end: int) -> tuple[int, ...]:
-    """Give the times of frames start..end-1 in the joined file."""
+    """Return the times of frames start..end-1 in the joined file."""
     zero = _zero(info, start)
     return tuple(time - zero for time in info.times[start:end])
 
 
 def _zero(info: VideoInfo, start: int) -> int:
-    """Give the time in the source that becomes 0: a whole video keeps its times, a cut one starts at 0."""
+    """Return the time in the source that becomes 0: a whole video keeps its times, a cut one starts at 0."""
     return info.times[start] if start > 0 or info.times[0] < 0 else 0
 
 
@@ -126,19 +126,19 @@ def _opened(path: Path) -> InputContainer:
 def _pictures(
     segments: Sequence[Path], stream: VideoStream, info: VideoInfo, times: tuple[int, ...]
 ) -> Iterator[Packet]:
-    """Give the packets of all segments, with the source's times."""
+    """Return the packets of all segments, with the source's times."""
     count, header = 0, None
     for path in segments:
         with _opened(path) as segment:
             codec = segment.streams.video[0].codec_context
-            own = (codec.name, codec.width, codec.height, codec.pix_fmt, codec.extradata)
-            if header is not None and own != header:
+            found = (codec.name, codec.width, codec.height, codec.pix_fmt, codec.extradata)
+            if header is not None and found != header:
                 raise FileRefusal(
                     f"{path} was written with other settings than {segments[0]}",
                     "all segments must agree",
                     "remove them and run again",
                 )
-            header = own
+            header = found
             for packet in segment.demux(segment.streams.video[0]):
                 if packet.size == 0:
                     continue
@@ -183,16 +183,16 @@ class _Track:
         else:
             ready = self._encoded(packet, zero)
         kept = []
-        for each in ready:
-            moment = each.dts if each.dts is not None else each.pts
+        for packet in ready:
+            moment = packet.dts if packet.dts is not None else packet.pts
             # Players bear a gap in the sound of a damaged source; containers refuse time that stands still.
             if moment is None or (self._last is not None and moment <= self._last):
                 continue
             if moment < 0 and not self._keeps_negative:  # the container would move the pictures instead
                 continue
-            self._last = each.dts = moment
-            each.stream = self._stream
-            kept.append(each)
+            self._last = packet.dts = moment
+            packet.stream = self._stream
+            kept.append(packet)
         return kept
 
     def _moved(self, packet: Packet, zero: Fraction) -> Packet:
@@ -221,7 +221,7 @@ class _Track:
 def _sound(
     source: InputContainer, tracks: dict[int, _Track], info: VideoInfo, start: int, end: int
 ) -> Iterator[Packet]:
-    """Give the packets of all sound tracks that belong to frames start..end-1."""
+    """Return the packets of all sound tracks that belong to frames start..end-1."""
     zero = _zero(info, start) * info.time_base
     stop = info.times[end] * info.time_base if end < info.count else None
     if start > 0:

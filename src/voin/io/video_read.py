@@ -181,7 +181,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Vide
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    """Give all packets that can be read, the last one empty (it flushes the decoder)."""
+    """Return all packets that can be read, the last one empty (it flushes the decoder)."""
     errors = 0
     packets = container.demux(stream)
     while errors < _MOST_ERRORS:
@@ -222,7 +222,7 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
 
 
 def _promised(container: InputContainer, stream: VideoStream, first: int) -> int:
-    """Say how many frames a file should hold by its own words, if it is known to be cut short; otherwise 0 or less."""
+    """Return how many frames a file should hold by its own words, if it is cut short; otherwise 0 or less."""
     kind = container.format.name
     if "mov" in kind:
         return len(stream.index_entries)
@@ -254,12 +254,12 @@ def _count_frames(path: Path, base: Fraction, rate: Fraction | None) -> _Found:
     """Count the frames by decoding them all, for files whose packets have no usable times."""
     with open_video(path) as (container, stream):
         times = [frame.pts for frame in _decoded(container, stream)]
-    known = [time for time in times if time is not None]
-    if len(known) < len(times) or known != sorted(set(known)):
+    usable = [time for time in times if time is not None]
+    if len(usable) < len(times) or usable != sorted(set(usable)):
         step = max(1, round(1 / (rate or 25) / base))
-        known = [index * step for index in range(len(times))]
-    step = (known[-1] - known[0]) // (len(known) - 1) if len(known) > 1 else 1
-    return _Found(known, known[-1] - known[0] + max(step, 1), timed=False)
+        usable = [index * step for index in range(len(times))]
+    step = (usable[-1] - usable[0]) // (len(usable) - 1) if len(usable) > 1 else 1
+    return _Found(usable, usable[-1] - usable[0] + max(step, 1), timed=False)
 
 
 def _first_frames(path: Path) -> tuple[av.VideoFrame, Colour, bool]:
@@ -302,7 +302,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
 
 
 def _rate(found: _Found, base: Fraction, given: Fraction | None) -> Fraction:
-    """Give the average frame rate: the file's own word where its frame times bear it out, as that is exact."""
+    """Return the average frame rate: the file's own word where its frame times bear it out, as that is exact."""
     span = (found.times[-1] - found.times[0]) * base
     measured = (len(found.times) - 1) / span if span else given or Fraction(25)
     if given and abs(given / measured - 1) < 0.005:

@@ -255,12 +255,12 @@ class LayerWriter(_Writer):
 
 
 def container_options(info: VideoInfo) -> dict[str, str]:
-    """Give options with which mp4 and mov hold a first time other than 0 exactly; other containers ignore them."""
+    """Return options with which mp4 and mov hold a first time other than 0 exactly; other containers ignore them."""
     return {"movie_timescale": str(max(1000, min(info.time_base.denominator, 2**31 - 1)))}
 
 
 def set_time(packet: av.Packet, info: VideoInfo, times: Sequence[int], index: int) -> None:
-    """Give the packet of the `index`-th frame its time and duration."""
+    """Return the packet of the `index`-th frame its time and duration."""
     packet.time_base = info.time_base
     packet.pts = packet.dts = times[index]
     if index + 1 < len(times):

@@ -57,7 +57,7 @@ class Inputs:
         return self.end - self.start
 
     def boxes(self, number: int) -> np.ndarray:
-        """Give the boxes of an object in all frames of the video, (t, 4): of all that is known of its place."""
+        """Return the boxes of an object in all frames of the video, (t, 4): of all that is known of its place."""
         boxes = self.masks.boxes[self.masks.ids.index(number)]
         if self.amodal is None:
             return boxes
@@ -66,7 +66,7 @@ class Inputs:
         return np.where(_some(whole), np.where(_some(boxes), both, whole), boxes)
 
     def areas(self, number: int) -> np.ndarray:
-        """Give the visible pixels of an object in all frames of the video, (t,)."""
+        """Return the visible pixels of an object in all frames of the video, (t,)."""
         return self.masks.areas[self.masks.ids.index(number)]
 
 
@@ -81,18 +81,8 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
         OSError: a file cannot be read.
         ValueError: something does not fit.
     """
-    info = probe(video)
-    if min(info.size) < _SMALLEST:
-        raise ValueRefusal(
-            f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
-        )
-    start, end = _range(info, options)
-    if options.cuts == "auto":
-        cuts = None
-    elif options.cuts == "none":
-        cuts = ()
-    else:
-        cuts = tuple(cut for cut in read_cuts(Path(options.cuts), info.count) if start < cut < end)
+    info, start, end = check_video(video, options.start, options.end)
+    cuts = asked_cuts(options.cuts, info, start, end)
     shared: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "progress": _steps(progress)}
     visible = open_masks(masks, info, frames=options.mask_frames, ids=options.ids or None, **shared)
     ids = _seen(visible, masks, start, end, options)
@@ -101,15 +91,35 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
     return Inputs(info, visible, amodal, occluder, _ordered(ids, options), start, end, cuts)
 
 
-def _range(info: VideoInfo, options: CompleteOptions) -> tuple[int, int]:
-    end = info.count if options.end is None else options.end
-    if not 0 <= options.start < end <= info.count:
+def check_video(video: Path, start: int, end: int | None) -> tuple[VideoInfo, int, int]:
+    """Open a video and check that it has the frames `start` to `end`; return it and these.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too small, or has other frames.
+    """
+    info = probe(video)
+    if min(info.size) < _SMALLEST:
         raise ValueRefusal(
-            f"frames {options.start} to {end} are asked of {info.path}",
+            f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
+        )
+    end = info.count if end is None else end
+    if not 0 <= start < end <= info.count:
+        raise ValueRefusal(
+            f"frames {start} to {end} are asked of {info.path}",
             f"it has the frames 0 to {info.count} (the last number is not included)",
             "choose a start below the end, both within these",
         )
-    return options.start, end
+    return info, start, end
+
+
+def asked_cuts(cuts: str | Path, info: VideoInfo, start: int, end: int) -> tuple[int, ...] | None:
+    """Return the frames that begin a shot within the range, as the user says; None where they are to be found."""
+    if cuts == "auto":
+        return None
+    if cuts == "none":
+        return ()
+    return tuple(cut for cut in read_cuts(Path(cuts), info.count) if start < cut < end)
 
 
 def _steps(progress: Progress) -> Callable[[int, int], None]:
@@ -122,7 +132,7 @@ def _steps(progress: Progress) -> Callable[[int, int], None]:
 
 
 def _seen(source: MaskSource, path: Path, start: int, end: int, options: CompleteOptions) -> tuple[int, ...]:
-    """Give the objects that are visible in the range."""
+    """Return the objects that are visible in the range."""
     seen = tuple(number for number, areas in zip(source.ids, source.areas, strict=True) if areas[start:end].any())
     lost = sorted(set(options.ids) - set(seen))
     if lost or not seen:

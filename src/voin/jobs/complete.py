@@ -179,7 +179,7 @@ def _cuts(
     if folder.is_begun() and folder.state is not None:
         return tuple(folder.state["cuts"])
     began = time.perf_counter()
-    cuts = find_cuts(inputs, options, progress)
+    cuts = find_cuts(inputs.info, inputs.start, inputs.end, options.skip_broken, progress)
     seconds["cuts"] = time.perf_counter() - began
     return cuts
 
@@ -218,7 +218,7 @@ def _request(
     settings: dict[str, Any],
     layout: Layout,
 ) -> dict[str, Any]:
-    """Say all that the output depends on."""
+    """Return all that the output depends on."""
     chosen = asdict(options)
     for key in ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png"):
         del chosen[key]

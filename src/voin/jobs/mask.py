@@ -23,12 +23,13 @@ from voin.core.files import JobFolder, identity, read_json, remove_files, write_
 from voin.core.progress import Progress, Silent
 from voin.core.system import choose_device
 from voin.core.types import Mask, Picture
-from voin.io.images import FRAME_SUFFIXES, shown, write_image
+from voin.io.images import FRAME_SUFFIXES, write_image
 from voin.io.masks import write_label
 from voin.io.seek import FrameBlocks
-from voin.io.shots import CutDetector, read_cuts
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
+from voin.jobs.check import asked_cuts, check_video
 from voin.jobs.options import MaskOptions
+from voin.jobs.plan import find_cuts
 from voin.tracking.flow_tracker import FlowTracker
 from voin.tracking.prompts import Prompt, check_prompts
 from voin.tracking.sam2 import MODEL, has_sam2, load_sam2
@@ -36,7 +37,6 @@ from voin.tracking.shot import REACH, PackedMask, Tracker, mark, steps_of, track
 
 RECORD = "masks.json"
 PREVIEW_VIDEO, PREVIEW_SHEET = Path("preview", "overlay.mp4"), Path("preview", "sheet.png")
-_SMALLEST = 32  # pixels; nothing can be tracked in less
 _COLUMNS = 8  # of the contact sheet
 
 
@@ -91,7 +91,14 @@ def mask(
     """
     clock = _Clock()
     video, out, progress = Path(video), Path(out), progress or Silent()
-    info, start, end, cuts = _check(video, out, options)
+    info, start, end = check_video(video, options.start, options.end)
+    if out.resolve() == video.resolve():
+        raise ValueRefusal(
+            f"{out} is the video itself, and masks would be mixed up with it",
+            "both need places of their own",
+            "choose another output folder",
+        )
+    cuts = asked_cuts(options.cuts, info, start, end)
     marked = check_prompts(prompts, info.size, start, end)
     name = _tracker_name(options)
     folder = MaskFolder(out, info.count, options.preview, _request(video, marked, options, name, start, end, cuts))
@@ -104,7 +111,7 @@ def mask(
         folder.write({"finished": False})
         clock.lap("check")
         if cuts is None:
-            cuts = _find_cuts(info, start, end, options, progress)
+            cuts = find_cuts(info, start, end, options.skip_broken, progress)
             clock.lap("cuts")
         shots = _shots(marked, start, end, cuts)
         masks = _track(info, tracker, shots, options, progress)
@@ -142,34 +149,6 @@ class _Clock:
         self.seconds[name], self._last = now - self._last, now
 
 
-def _check(video: Path, out: Path, options: MaskOptions) -> tuple[VideoInfo, int, int, tuple[int, ...] | None]:
-    info = probe(video)
-    if min(info.size) < _SMALLEST:
-        raise ValueRefusal(
-            f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
-        )
-    end = info.count if options.end is None else options.end
-    if not 0 <= options.start < end <= info.count:
-        raise ValueRefusal(
-            f"frames {options.start} to {end} are asked of {info.path}",
-            f"it has the frames 0 to {info.count} (the last number is not included)",
-            "choose a start below the end, both within these",
-        )
-    if out.resolve() == video.resolve():
-        raise ValueRefusal(
-            f"{out} is the video itself, and masks would be mixed up with it",
-            "both need places of their own",
-            "choose another output folder",
-        )
-    if options.cuts == "auto":
-        cuts = None
-    elif options.cuts == "none":
-        cuts = ()
-    else:
-        cuts = tuple(cut for cut in read_cuts(Path(options.cuts), info.count) if options.start < cut < end)
-    return info, options.start, end, cuts
-
-
 def _tracker_name(options: MaskOptions) -> Literal["grabcut", "sam2"]:
     if options.tracker == "auto":
         return "sam2" if has_sam2(options.model) else "grabcut"
@@ -201,16 +180,6 @@ def _request(
         "cuts": "auto" if cuts is None else list(cuts),
         "skip_broken": options.skip_broken,
     }
-
-
-def _find_cuts(info: VideoInfo, start: int, end: int, options: MaskOptions, progress: Progress) -> tuple[int, ...]:
-    progress.stage("cuts", end - start)
-    detector, found = CutDetector(), []
-    for index, frame in enumerate(read(info, start, end, skip_broken=options.skip_broken), start=start):
-        if detector.is_cut(frame):
-            found.append(index)
-        progress.advance("cuts")
-    return tuple(found)
 
 
 def _shots(prompts: Sequence[Prompt], start: int, end: int, cuts: Sequence[int]) -> list[_Shot]:

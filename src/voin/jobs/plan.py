@@ -10,7 +10,7 @@ import numpy as np
 
 from voin.core.progress import Progress
 from voin.io.shots import CutDetector
-from voin.io.video import read
+from voin.io.video import VideoInfo, read
 from voin.jobs.check import Inputs
 from voin.jobs.options import CompleteOptions
 from voin.method.window import WindowConfig, Windows, fit_windows
@@ -64,13 +64,12 @@ class Plan:
     ahead: int
 
 
-def find_cuts(inputs: Inputs, options: CompleteOptions, progress: Progress) -> tuple[int, ...]:
+def find_cuts(info: VideoInfo, start: int, end: int, skip_broken: bool, progress: Progress) -> tuple[int, ...]:
     """Find the frames that begin a new shot by reading all frames of the range once."""
-    progress.stage("cuts", inputs.count)
+    progress.stage("cuts", end - start)
     detector = CutDetector()
     found = []
-    frames = read(inputs.info, inputs.start, inputs.end, skip_broken=options.skip_broken)
-    for index, frame in enumerate(frames, start=inputs.start):
+    for index, frame in enumerate(read(info, start, end, skip_broken=skip_broken), start=start):
         if detector.is_cut(frame):
             found.append(index)
         progress.advance("cuts")
@@ -84,19 +83,19 @@ def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig, optio
     span = options.chunk_frames + 2 * options.context_frames
     core, context, ahead = _lengths(max(_frame_bytes(inputs, shot, span) for shot in shots), options)
     chunks = [chunk for shot in shots for chunk in _divide(shot, core, context)]
-    return Plan(shots, tuple(Chunk(number, *each) for number, each in enumerate(chunks)), ahead)
+    return Plan(shots, tuple(Chunk(number, *span) for number, span in enumerate(chunks)), ahead)
 
 
 def _shot(inputs: Inputs, start: int, end: int, window: WindowConfig) -> Shot:
     boxes = {number: inputs.boxes(number)[start:end] for number in inputs.ids}
-    return Shot(start, end, {number: fit_windows(each, window) for number, each in boxes.items() if each.any()})
+    return Shot(start, end, {number: fit_windows(box, window) for number, box in boxes.items() if box.any()})
 
 
 def _frame_bytes(inputs: Inputs, shot: Shot, span: int) -> int:
-    """Say what the windows of a frame take, on average over the `span` frames in a row in which they are largest."""
+    """Return what the windows of a frame take, on average over the `span` frames in a row in which they are largest."""
     planes = 3 + 1 + (inputs.amodal is not None) + (inputs.occluder is not None)
-    each = planes * sum((windows.side**2 for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
-    return int(np.lib.stride_tricks.sliding_window_view(each, min(span, len(each))).mean(axis=1).max())
+    sizes = planes * sum((windows.side**2 for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
+    return int(np.lib.stride_tricks.sliding_window_view(sizes, min(span, len(sizes))).mean(axis=1).max())
 
 
 def _lengths(frame_bytes: int, options: CompleteOptions) -> tuple[int, int, int]:

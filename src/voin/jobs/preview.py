@@ -52,7 +52,7 @@ class View:
         return View(min(h, max(32, round(high))), min(w, max(32, round(wide))))
 
     def of(self, patches: Sequence[CompletedBox], size: tuple[int, int]) -> tuple[slice, slice]:
-        """Give the rows and columns to show of a frame."""
+        """Return the rows and columns to show of a frame."""
         h, w = size
         some = [patch for patch in patches if patch.amodal.size]
         y = [edge for patch in some for edge in (patch.rows.start, patch.rows.stop)] or [0, h]
@@ -111,11 +111,11 @@ def write_preview(folder: Folder, chunks: Sequence[Chunk]) -> None:
     best = _worth_showing(hidden) or list(range(len(frames)))
     shown = [best[place] for place in viz.spread(len(best), COLUMNS)]
     pictures = []
-    for path, i in (places[each] for each in shown):
+    for path, i in (places[place] for place in shown):
         with np.load(path) as offered:
             pictures.append(np.split(offered["pictures"][i], len(ROWS)))
-    rows = [(label, [each[i] for each in pictures]) for i, label in enumerate(ROWS)]
-    write_image(folder.path / PREVIEW, viz.contact_sheet(rows, columns=[f"frame {frames[each]}" for each in shown]))
+    rows = [(label, [column[i] for column in pictures]) for i, label in enumerate(ROWS)]
+    write_image(folder.path / PREVIEW, viz.contact_sheet(rows, columns=[f"frame {frames[place]}" for place in shown]))
 
 
 def save_candidates(path: Path, frames: Sequence[int], hidden: Sequence[int], pictures: Sequence[Column]) -> None:

@@ -28,7 +28,7 @@ class WindowFrame:
 
 
 class WindowReader:
-    """Gives the clips of each chunk, in one pass over the frames; frames that two chunks share are decoded once.
+    """Cuts the clips of the chunks out of the video, in one pass; frames that two chunks share are decoded once.
 
     Attributes:
         seconds: spent on reading so far.
@@ -42,7 +42,7 @@ class WindowReader:
         self._feed = Prefetcher(self._read(todo), plan.ahead, "read")
 
     def clips(self, chunk: Chunk) -> dict[int, ObjectClip]:
-        """Give a clip, context included, for each object that is to be seen in it; the chunks must come in order."""
+        """Return a clip, context included, for each object that is to be seen in it; the chunks must come in order."""
         self.release(chunk)
         while not self._held or self._held[-1][0] < chunk.last - 1:
             index, crops = next(self._feed)
@@ -64,7 +64,7 @@ class WindowReader:
         self._held.clear()
 
     def _clip(self, number: int, chunk: Chunk, held: list[dict[int, WindowFrame]]) -> ObjectClip:
-        crops = [each[number] for each in held]
+        crops = [windows[number] for windows in held]
         windows = chunk.shot.windows[number][chunk.first - chunk.shot.start : chunk.last - chunk.shot.start]
         return ObjectClip(
             windows=windows,
@@ -107,5 +107,5 @@ class WindowReader:
 
 
 def _anything(clip: ObjectClip) -> bool:
-    """Say whether anything is known of the object in a clip; where it is hidden throughout, nothing can be done."""
+    """Return whether anything is known of the object in a clip; where it is hidden throughout, nothing can be done."""
     return any(mask.any() for mask in clip.visible) or any(mask.any() for mask in clip.amodal or ())

@@ -38,9 +38,9 @@ def make_record(
         stages.update(record["seconds"])
         broken += record["broken"]
         for number, lists in objects.items():
-            given = record["objects"].get(number, {})
+            entry = record["objects"].get(number, {})
             for key, values in lists.items():
-                values += given.get(key, [None if key == "confidence" else 0] * chunk.count)
+                values += entry.get(key, [None if key == "confidence" else 0] * chunk.count)
     return {
         "request": folder.request,
         "versions": versions(),

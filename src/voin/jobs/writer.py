@@ -53,7 +53,7 @@ class CompletedChunk:
 
 
 def with_half_flow(patch: CompletedBox) -> CompletedBox:
-    """Give a patch with its flow in the 16 bits in which it is written: patches wait in memory."""
+    """Return a patch with its flow in the 16 bits in which it is written: patches wait in memory."""
     halves = [None if flow is None else flow.astype(np.float16) for flow in (patch.forward, patch.backward)]
     return replace(patch, forward=halves[0], backward=halves[1])
 
@@ -94,7 +94,7 @@ class ChunkWriter:
         began = time.perf_counter()
         chunk = done.chunk
         counts = {number: [_count(patch) for patch in patches] for number, patches in done.patches.items()}
-        hidden = [sum(each[i]["occluded"] for each in counts.values()) for i in range(chunk.count)]
+        hidden = [sum(rows[i]["occluded"] for rows in counts.values()) for i in range(chunk.count)]
         shown = preview.candidates(hidden, chunk, len(self._plan.chunks))
         columns = []
         with ExitStack() as stack:
@@ -103,7 +103,7 @@ class ChunkWriter:
             for index in range(chunk.start, chunk.end):
                 if stopped.is_set():
                     raise InterruptedError("stopped")
-                patches = {number: each[index - chunk.start] for number, each in done.patches.items()}
+                patches = {number: boxes[index - chunk.start] for number, boxes in done.patches.items()}
                 frame, result = self._frame(patches)
                 if index in shown:
                     columns.append(preview.column(frame, result, list(patches.values()), self._view))
@@ -115,7 +115,7 @@ class ChunkWriter:
         worth = [hidden[index - chunk.start] for index in shown]
         preview.save_candidates(self._folder.previews_of(chunk), shown, worth, columns)
         seconds = done.seconds | {"write": time.perf_counter() - began}
-        record = {"count": chunk.count, "objects": {number: _lists(each) for number, each in counts.items()}}
+        record = {"count": chunk.count, "objects": {number: _lists(rows) for number, rows in counts.items()}}
         broken = sorted({i for i in self._broken if chunk.start <= i < chunk.end})
         write_json(self._folder.record_of(chunk), record | {"broken": broken, "seconds": seconds, "wall": self._wall()})
 
@@ -264,4 +264,4 @@ def _count(patch: CompletedBox) -> dict[str, Any]:
 
 
 def _lists(counts: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {key: [each[key] for each in counts] for key in counts[0]}
+    return {key: [row[key] for row in counts] for key in counts[0]}

@@ -51,7 +51,7 @@ def describe(picture: Picture, centre: tuple[float, float], size: float, place: 
 def distances(
     queries: Float[np.ndarray, "n c"], remembered: Float[np.ndarray, "m c"], seed: int = 0
 ) -> Float[np.ndarray, " n"]:
-    """Give the distance of each query to what is remembered."""
+    """Return the distance of each query to what is remembered."""
     order = np.random.default_rng(seed).permutation(len(remembered))
     groups = min(_GROUPS, len(remembered))
     memory = torch.from_numpy(np.ascontiguousarray(remembered[order[: len(order) // groups * groups]]))
@@ -91,7 +91,7 @@ class Memory:
         self._kept = [self._kept[0] if self._kept else (near, far), *later[-self.frames :]]
 
     def compare(self, queries: Float[np.ndarray, "n c"], soft: float = 0.08) -> Float[np.ndarray, " n"]:
-        """Give the log odds of each query being the object; `soft` is a distance that tells nothing.
+        """Return the log odds of each query being the object; `soft` is a distance that tells nothing.
 
         Raises:
             ValueError: nothing is remembered yet.
@@ -100,7 +100,7 @@ class Memory:
             raise ValueRefusal(
                 "nothing is remembered", "a frame must be added before pixels are compared", "call add first"
             )
-        near, far = (distances(queries, np.concatenate([each[kind] for each in self._kept])) for kind in (0, 1))
+        near, far = (distances(queries, np.concatenate([frame[kind] for frame in self._kept])) for kind in (0, 1))
         return np.log((far + soft) / (near + soft))
 
     def __bool__(self) -> bool:
@@ -110,8 +110,8 @@ class Memory:
 def _edited(near: Float[np.ndarray, "n c"], far: Float[np.ndarray, "m c"]) -> Float[np.ndarray, "k c"]:
     """Leave out pixels of the object that look like its surroundings: a mask that holds some of these mends itself."""
     to_far, to_near = (torch.cdist(torch.from_numpy(near), torch.from_numpy(other)) for other in (far, near))
-    own = to_near.sort(dim=1).values[:, min(2, len(near) - 1)]  # the first is the pixel itself
-    kept = (to_far.amin(dim=1) > own).numpy()
+    apart = to_near.sort(dim=1).values[:, min(2, len(near) - 1)]  # the first is the pixel itself
+    kept = (to_far.amin(dim=1) > apart).numpy()
     return near[kept] if np.count_nonzero(kept) >= _LEAST_KEPT else near
 
 

@@ -60,14 +60,14 @@ def view_box(frame: Picture, box: Box) -> BoxView:
     picture = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=method)
     across = ((np.arange(columns) + 0.5) / columns * (x1 - x0) + x0 - x) / box_w
     down = ((np.arange(rows) + 0.5) / rows * (y1 - y0) + y0 - y) / box_h
-    u, v = (each.astype(np.float32) for each in np.meshgrid(across, down))
+    u, v = (grid.astype(np.float32) for grid in np.meshgrid(across, down))
     return BoxView(picture, (u > 0) & (u < 1) & (v > 0) & (v < 1), u, v, (x0, y0, x1, y1))
 
 
 def box_evidence(
     frame: Picture, box: Box, view: BoxView, near: Sequence[Picture] = ()
 ) -> Float[np.ndarray, "rows columns"]:
-    """Give the log odds of each pixel of a view being the object in the box.
+    """Return the log odds of each pixel of a view being the object in the box.
 
     Args:
         frame: uint8 RGB.
@@ -85,20 +85,20 @@ def box_evidence(
 
 
 def _clues(view: BoxView) -> list[np.ndarray]:
-    u, v = (np.clip(2 * each - 1, -1, 1) for each in (view.u, view.v))
+    u, v = (np.clip(2 * place - 1, -1, 1) for place in (view.u, view.v))
     out = _way_out(view)
     place = [np.ones_like(u), u**2, v**2, v, u**2 * v**2, v**3, u**2 * v]
     return [*place, _colour_odds(view), _from_outside(view), out, np.minimum(out, 0.5)]
 
 
 def _colour_odds(view: BoxView) -> Float[np.ndarray, "h w"]:
-    """Tell how much more frequent a pixel's colour is in the box than around it, as log odds."""
+    """Return how much more frequent a pixel's colour is in the box than around it, as log odds."""
     blurred = cv2.GaussianBlur(view.picture, (0, 0), 1.0)
     scaled = cv2.cvtColor(blurred, cv2.COLOR_RGB2LAB).astype(np.float32) * (np.array(_BINS, np.float32) / 256)
     light, green, blue = np.moveaxis(scaled.astype(np.int64), -1, 0)
     bins = (light * _BINS[1] + green) * _BINS[2] + blue
-    there, around = (_frequency(bins[mask])[bins] for mask in (view.inside, ~view.inside))
-    return np.log((there + 1e-5) / (around + 1e-5))
+    within, around = (_frequency(bins[mask])[bins] for mask in (view.inside, ~view.inside))
+    return np.log((within + 1e-5) / (around + 1e-5))
 
 
 def _frequency(bins: Int[np.ndarray, " n"]) -> Float[np.ndarray, " colours"]:
@@ -109,7 +109,7 @@ def _frequency(bins: Int[np.ndarray, " n"]) -> Float[np.ndarray, " colours"]:
 
 
 def _from_outside(view: BoxView) -> Float[np.ndarray, "h w"]:
-    """Tell how far a pixel is from those around the box, in colour and place, as a logarithm."""
+    """Return how far a pixel is from those around the box, in colour and place, as a logarithm."""
     ring = np.flatnonzero(~view.inside)
     if len(ring) == 0:
         return np.zeros_like(view.u)
@@ -146,17 +146,17 @@ def _sweep(way: Float[np.ndarray, "n m"], cost: Float[np.ndarray, "n m"]) -> Non
 
 
 def _motion(frame: Picture, other: Picture, box: Box, view: BoxView) -> Float[np.ndarray, "rows columns"]:
-    """Tell how differently from the surroundings each pixel moves, as a logarithm; 0 is not at all."""
+    """Return how differently from the surroundings each pixel moves, as a logarithm; 0 is not at all."""
     scale = min(1.0, _FLOW_SIDE / max(frame.shape[:2]))
     size = (max(round(frame.shape[1] * scale), 16), max(round(frame.shape[0] * scale), 16))
     first, second = (
-        cv2.cvtColor(cv2.resize(each, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        for each in (frame, other)
+        cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        for picture in (frame, other)
     )
     # OpenCV's stubs leave out that the flow to start from may be None.
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = estimator.calc(first, second, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    x, y, w, h = (each * scale for each in box)
+    x, y, w, h = (side * scale for side in box)
     columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     around = ~((columns > x - 2) & (columns < x + w + 2) & (rows > y - 2) & (rows < y + h + 2))
     beside = around & (columns > x - w) & (columns < x + 2 * w) & (rows > y - h) & (rows < y + 2 * h)
@@ -167,6 +167,6 @@ def _motion(frame: Picture, other: Picture, box: Box, view: BoxView) -> Float[np
     ground = fit_motion(tensor, torch.from_numpy(use[None, None].astype(np.float32)), 1, MotionFitConfig())
     error = (tensor - draw_motion(ground, tensor))[0].norm(dim=0).numpy()
     spread = max(float(np.median(error[use])) * 1.5, 0.15) + 0.35
-    x0, y0, x1, y1 = (round(each * scale) for each in view.crop)
+    x0, y0, x1, y1 = (round(edge * scale) for edge in view.crop)
     part = np.log1p(error[y0 : max(y1, y0 + 2), x0 : max(x1, x0 + 2)] / spread)
     return cv2.resize(part.astype(np.float32), (view.u.shape[1], view.u.shape[0]))

@@ -53,7 +53,7 @@ class Link:
         distance = _look_up(signed_distance(mask), self.backward)
         doubt = config.soft + np.minimum(self.error, _FAR)
         pushed = signed_distance(self.push(mask) > 0.5)
-        odds = sum(np.clip(each / doubt, -config.most, config.most) for each in (distance, pushed)) / 2
+        odds = sum(np.clip(value / doubt, -config.most, config.most) for value in (distance, pushed)) / 2
         speed = np.linalg.norm(self.backward, axis=-1)
         lost = np.clip(self.error - 1 - config.share * speed, 0, 4)
         return distance, odds - config.uncovered * lost
@@ -73,7 +73,7 @@ class Link:
                 place = (row * w + column)[inside]
                 object_weight += np.bincount(place, (share * mask)[inside], h * w)
                 weight += np.bincount(place, share[inside], h * w)
-        arrived = [cv2.GaussianBlur(each.reshape(h, w), (0, 0), 1.0) for each in (object_weight, weight)]
+        arrived = [cv2.GaussianBlur(plane.reshape(h, w), (0, 0), 1.0) for plane in (object_weight, weight)]
         return np.where(arrived[1] > 0.2, arrived[0] / np.maximum(arrived[1], 1e-3), 0).astype(np.float32)
 
 
@@ -95,8 +95,8 @@ class LinkConfig:
 
 
 def signed_distance(mask: Mask) -> Field:
-    """Give each pixel's distance to the outline, positive inside."""
-    inside, outside = (cv2.distanceTransform(each.astype(np.uint8), cv2.DIST_L2, 5) for each in (mask, ~mask))
+    """Return each pixel's distance to the outline, positive inside."""
+    inside, outside = (cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in (mask, ~mask))
     return inside - outside
 
 

@@ -62,7 +62,7 @@ class FlowTracker:
         self.config = config
 
     def mark(self, frame: Picture, prompt: Prompt, near: Sequence[Picture]) -> Mask:
-        """Give the object's mask on the frame of its prompt, as every `Tracker` does."""
+        """Return the object's mask on the frame of its prompt, as every `Tracker` does."""
         return segment(frame, prompt, near)
 
     def follow(self, frames: Iterable[Picture], mask: Mask) -> Iterator[Mask]:
@@ -129,15 +129,15 @@ class _Track:
         if seen >= c.back.hidden and self.count % c.every == 0:
             self._remember(frame, self.mask)
 
-    def _motion(self, link: Link, there: Mask, scale: float) -> np.ndarray:
-        """Give the object's motion, (dx, dy) in pixels of the frame: as its visible part moves, or as it has moved."""
-        sure = there & (link.error < 1.5)
+    def _motion(self, link: Link, inside: Mask, scale: float) -> np.ndarray:
+        """Return the object's motion, (dx, dy) in pixels of the frame: of its visible part now, or as it was."""
+        sure = inside & (link.error < 1.5)
         if np.count_nonzero(sure) < 0.1 * self.clear.area * scale**2:
             return self.speed
         return -np.median(link.backward[sure], axis=0) / scale
 
     def _ahead(self) -> Place:
-        """Give the box in which the object is looked for."""
+        """Return the box in which the object is looked for."""
         places = [place_of(self.mask)] if self.mask.any() else []
         if self.clear.share(self.mask) < self.config.back.hidden:
             places.append(self.clear.place)
@@ -171,7 +171,7 @@ class _Track:
 
 
 def _nowhere(mask: Mask) -> tuple[Field, Field]:
-    """Say of all pixels that they are far from the object."""
+    """Return that all pixels are far from the object."""
     return np.full(mask.shape, -1e3, np.float32), np.full(mask.shape, -6, np.float32)
 
 
@@ -182,7 +182,7 @@ def _centre(mask: Mask) -> tuple[float, float]:
     return float(columns.mean()), float(rows.mean())
 
 
-def _clean(mask: Mask, known: Field) -> Mask:
+def _clean(mask: Mask, evidence: Field) -> Mask:
     """Leave out small parts, and those that neither flow nor looks had called the object."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
@@ -191,6 +191,6 @@ def _clean(mask: Mask, known: Field) -> Mask:
     largest = areas[1:].max()
     kept = np.zeros(count, bool)
     for part in range(1, count):
-        inside = float((known[parts == part] > 0).mean())
+        inside = float((evidence[parts == part] > 0).mean())
         kept[part] = areas[part] >= 0.05 * largest and (areas[part] >= 0.3 * largest or inside > 0.3)
     return kept[np.asarray(parts, np.int64)]

@@ -122,21 +122,21 @@ def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int], start: int, 
             "one frame at least must have a prompt",
             "give --box, --point, --prompt or --prompts",
         )
-    given = sorted(prompts, key=lambda prompt: prompt.frame)
-    for first, second in pairwise(given):
+    by_frame = sorted(prompts, key=lambda prompt: prompt.frame)
+    for first, second in pairwise(by_frame):
         if first.frame == second.frame:
             raise ValueRefusal(
                 f"frame {first.frame} has two prompts",
                 "each frame must have one",
                 "write all that is marked on a frame into one prompt",
             )
-    for prompt in given:
+    for prompt in by_frame:
         if not start <= prompt.frame < end:
             raise ValueRefusal(
                 f"a prompt is on frame {prompt.frame}", f"frames {start} to {end - 1} are tracked", "name one of these"
             )
         prompt.check(size)
-    return tuple(given)
+    return tuple(by_frame)
 
 
 def parse_box(text: str) -> Box:
@@ -171,11 +171,11 @@ def parse_prompt(text: str) -> Prompt:
     if not colon or not head.strip().isdecimal() or parts[0].strip() or len(parts) < 3:
         raise ValueRefusal(f"the prompt is {text!r}", f"it must be like {_FORM!r}", "write it so")
     box, points, negative, mask = None, [], [], None
-    for word, value in zip(parts[1::2], (each.strip(" ;") for each in parts[2::2]), strict=True):
+    for word, value in zip(parts[1::2], (part.strip(" ;") for part in parts[2::2]), strict=True):
         if word == "point":
-            points += [parse_point(each) for each in value.split()]
+            points += [parse_point(word) for word in value.split()]
         elif word == "not":
-            negative += [parse_point(each) for each in value.split()]
+            negative += [parse_point(word) for word in value.split()]
         elif (box if word == "box" else mask) is not None:
             raise ValueRefusal(
                 f"the prompt is {text!r}, with two {word}s", "a frame must have one", "leave one of them out"
@@ -203,16 +203,14 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
             f"{path} cannot be read ({error.strerror or error})", "it must be a JSON file of prompts", "check the path"
         ) from error
     except ValueError as error:
-        raise ValueRefusal(
-            f"{path} is not JSON ({_plain(error)})", "it must be a list of prompts", "correct it"
-        ) from error
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
+        raise ValueRefusal(f"{path} is not JSON ({error})", "it must be a list of prompts", "correct it") from error
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise ValueRefusal(
             f"{path} holds something else",
             'it must be a list such as [{"frame": 0, "box": [120, 40, 80, 160]}]',
             "correct it",
         )
-    return tuple(_prompt(path, each) for each in content)
+    return tuple(_prompt(path, entry) for entry in content)
 
 
 def read_mask(path: Path) -> Mask:
@@ -224,23 +222,23 @@ def read_mask(path: Path) -> Mask:
     return read_picture(path).max(axis=2) > 127
 
 
-def _prompt(path: Path, given: dict[str, Any]) -> Prompt:
-    strange = next((key for key in given if key not in _KEYS), None)
-    if strange is not None:
-        raise ValueRefusal(f"{path} has a prompt with {strange!r}", f"it may have {', '.join(_KEYS)}", "correct it")
-    frame, box, mask = given.get("frame"), given.get("box"), given.get("mask")
-    points, negative = given.get("points", []), given.get("negative", [])
+def _prompt(path: Path, entry: dict[str, Any]) -> Prompt:
+    unknown = next((key for key in entry if key not in _KEYS), None)
+    if unknown is not None:
+        raise ValueRefusal(f"{path} has a prompt with {unknown!r}", f"it may have {', '.join(_KEYS)}", "correct it")
+    frame, box, mask = entry.get("frame"), entry.get("box"), entry.get("mask")
+    points, negative = entry.get("points", []), entry.get("negative", [])
     fits = _is_numbers([frame], 1) and (box is None or _is_numbers(box, 4)) and (mask is None or isinstance(mask, str))
     if not fits or not all(
-        isinstance(each, list) and all(_is_numbers(at, 2) for at in each) for each in (points, negative)
+        isinstance(clicks, list) and all(_is_numbers(at, 2) for at in clicks) for clicks in (points, negative)
     ):
         raise ValueRefusal(
-            f"{path} has the prompt {json.dumps(given)[:100]}",
+            f"{path} has the prompt {json.dumps(entry)[:100]}",
             "frame must be a whole number, box [x, y, w, h], points and negative lists of [x, y], mask a path",
             "correct it",
         )
     return Prompt(
-        int(given["frame"]),
+        int(entry["frame"]),
         tuple(box) if box else None,
         tuple((x, y) for x, y in points),
         tuple((x, y) for x, y in negative),
@@ -249,7 +247,7 @@ def _prompt(path: Path, given: dict[str, Any]) -> Prompt:
 
 
 def _is_numbers(value: object, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(type(each) is int for each in value)
+    return isinstance(value, list) and len(value) == count and all(type(number) is int for number in value)
 
 
 def _numbers(text: str, count: int, what: str, form: str) -> list[int]:
@@ -257,7 +255,3 @@ def _numbers(text: str, count: int, what: str, form: str) -> list[int]:
     if len(words) != count or not all(re.fullmatch(r"-?\d{1,6}", word, re.ASCII) for word in words):
         raise ValueRefusal(f"the {what} is {text!r}", f"it must be whole pixels, {form}", "write it so")
     return [int(word) for word in words]
-
-
-def _plain(error: Exception) -> str:
-    return str(error)

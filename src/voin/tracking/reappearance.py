@@ -81,7 +81,7 @@ class Again:
     agreement: float
 
     def explained(self, mask: Mask, config: ReturnConfig) -> float:
-        """Say from 0 to 1 how much of a mask the clear view explains: what is seen of a rigid object is all in it."""
+        """Return from 0 to 1 how much of a mask the clear view explains: all that is seen of a rigid object."""
         count = np.count_nonzero(mask)
         if count == 0:
             return 1.0
@@ -89,7 +89,7 @@ class Again:
         return float(np.clip((share - config.explained) / (_ALL - config.explained), 0, 1))
 
     def agreed(self, config: ReturnConfig) -> float:
-        """Say from 0 to 1 how well what is seen fits the clear view in detail."""
+        """Return from 0 to 1 how well what is seen fits the clear view in detail."""
         return float(np.clip((self.agreement - config.loose) / (config.rigid - config.loose), 0, 1))
 
     def weigh(self, odds: Float[np.ndarray, "h w"], trust: float, config: ReturnConfig) -> Float[np.ndarray, "h w"]:
@@ -133,12 +133,12 @@ class Clear:
         return int(np.count_nonzero(self.mask))
 
     def share(self, mask: Mask) -> float:
-        """Give the area of a mask over that of the clear view."""
+        """Return the area of a mask over that of the clear view."""
         return np.count_nonzero(mask) / max(self.area, 1)
 
     def moved(self, shift: Float[np.ndarray, "2"], seen: bool) -> Clear:
         """Move it on to the next frame by (dx, dy); `seen` says whether anything of the object was."""
-        (x0, y0, x1, y1), (dx, dy) = self.place, (float(each) for each in shift)
+        (x0, y0, x1, y1), (dx, dy) = self.place, (float(step) for step in shift)
         place = (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
         return replace(self, place=place, age=self.age + 1, lost=0 if seen else self.lost + 1)
 
@@ -151,7 +151,7 @@ class Clear:
             now: the part `view` of the frame, at working size.
             view: of the frame.
             shifts: (dx, dy) by which it may have moved, pixels of the frame; it is searched for around each.
-            config: see there.
+            config: how the object is found again.
 
         Returns:
             Where it is; None if it is not seen.
@@ -168,8 +168,8 @@ class Clear:
         score, at = max(tried)
         if score < config.least_seen:
             return None
-        laid, there = _lay(np.dstack([picture, _detail(small)]), mask, at, (now.shape[0], now.shape[1]))
-        found = _seen(np.dstack([frame, _detail(now)]), there, laid, config)
+        laid, moved = _lay(np.dstack([picture, _detail(small)]), mask, at, (now.shape[0], now.shape[1]))
+        found = _seen(np.dstack([frame, _detail(now)]), moved, laid, config)
         if found is None:
             return None
         moved = (np.array(at) - first) / view.scale
@@ -181,7 +181,7 @@ def _colours(picture: Picture) -> Float[np.ndarray, "h w 3"]:
 
 
 def _detail(picture: Picture) -> Float[np.ndarray, "h w"]:
-    """Give what is finer than the colours by which places are compared: chance does not make that agree."""
+    """Return what is finer than the colours by which places are compared: chance does not make that agree."""
     light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return cv2.GaussianBlur(light, (0, 0), 0.7) - cv2.GaussianBlur(light, (0, 0), 2.5)
 
@@ -202,7 +202,7 @@ def _best_place(
     rows, columns = rows[::step], columns[::step]
     colours = picture[rows, columns]
     h, w = frame.shape[:2]
-    left, top = (round(float(each)) for each in start)
+    left, top = (round(float(edge)) for edge in start)
     grid = max(round(reach / 12), 1)
     best: tuple[float, tuple[int, int]] | None = None
     steps = np.arange(-int(reach // grid), int(reach // grid) + 1) * grid
@@ -227,24 +227,24 @@ def _lay(
 ) -> tuple[Bool[np.ndarray, "frame_h frame_w"], Float[np.ndarray, "frame_h frame_w 4"]]:
     """Lay the clear view into an empty picture of `size` (h, w), with its left and top at `at`."""
     (left, top), (h, w) = at, size
-    laid, there = np.zeros(size, bool), np.zeros((h, w, 4), np.float32)
+    laid, moved = np.zeros(size, bool), np.zeros((h, w, 4), np.float32)
     y0, y1, x0, x1 = max(top, 0), min(top + mask.shape[0], h), max(left, 0), min(left + mask.shape[1], w)
     if y0 < y1 and x0 < x1:
         part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        laid[y0:y1, x0:x1], there[y0:y1, x0:x1] = mask[part], picture[part]
-    return laid, there
+        laid[y0:y1, x0:x1], moved[y0:y1, x0:x1] = mask[part], picture[part]
+    return laid, moved
 
 
 def _seen(
-    frame: Float[np.ndarray, "h w 4"], there: Float[np.ndarray, "h w 4"], laid: Mask, config: ReturnConfig
+    frame: Float[np.ndarray, "h w 4"], moved: Float[np.ndarray, "h w 4"], laid: Mask, config: ReturnConfig
 ) -> tuple[Mask, float] | None:
     """Mark the pixels that show the clear view, and tell how well they fit it in detail; None if there are too few."""
-    alike = (laid & (np.abs(frame - there)[..., :3].sum(axis=-1) < config.alike)).astype(np.uint8)
+    alike = (laid & (np.abs(frame - moved)[..., :3].sum(axis=-1) < config.alike)).astype(np.uint8)
     alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
     if np.count_nonzero(alike) < max(config.least_seen * np.count_nonzero(laid), 30):
         return None
     closed = laid & (cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0)
-    one, other = frame[closed][:, 3], there[closed][:, 3]
+    one, other = frame[closed][:, 3], moved[closed][:, 3]
     if min(one.std(), other.std()) < 0.5:
         return None
     agreement = float(np.corrcoef(one, other)[0, 1])

@@ -27,12 +27,12 @@ from voin.tracking.segment import with_clicks
 MODEL = "facebook/sam2.1-hiera-tiny"  # on the Hugging Face hub
 _FILES = ("config.json", "model.safetensors")
 # What the networks of SAM 2 are used to: ImageNet's mean and spread.
-_MEAN, _SPREAD = (np.array(each, np.float32) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+_MEAN, _SPREAD = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 _ON, _OFF, _CORNERS = 1, 0, (2, 3)  # what SAM calls its points
 
 
 def has_sam2(model: str | None = None) -> bool:
-    """Say whether transformers and the weights of `model` are on this machine; nothing is downloaded."""
+    """Return whether transformers and the weights of `model` are on this machine; nothing is downloaded."""
     if find_spec("transformers") is None or find_spec("huggingface_hub") is None:
         return False
     name = model or MODEL
@@ -61,9 +61,9 @@ def load_sam2(model: str | None = None, device: torch.device | str = "cpu") -> S
     try:
         loaded = network.from_pretrained(name)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        told = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise FileRefusal(
-            f"{name} cannot be loaded as SAM 2 ({told})",
+            f"{name} cannot be loaded as SAM 2 ({reason})",
             f"it must be a folder with {' and '.join(_FILES)}, or a SAM 2 model OWNER/NAME on the Hugging Face hub",
             "check the name and the connection, or use --tracker grabcut",
         ) from error
@@ -89,7 +89,7 @@ class Sam2Tracker:
 
     @torch.inference_mode()
     def mark(self, frame: Picture, prompt: Prompt, near: Sequence[Picture]) -> Mask:
-        """Give the object's mask on the frame of its prompt, as every `Tracker` does; `near` is not looked at."""
+        """Return the object's mask on the frame of its prompt, as every `Tracker` does; `near` is not looked at."""
         h, w = frame.shape[:2]
         prompt.check((h, w))
         if prompt.mask is not None:
@@ -97,8 +97,8 @@ class Sam2Tracker:
         session = self._session(h, w)
         points, labels = _points(prompt)
         at = torch.tensor(points, dtype=torch.float32) * torch.tensor([self.size[1] / w, self.size[0] / h])
-        given = {"point_coords": at[None, None], "point_labels": torch.tensor(labels, dtype=torch.int32)[None, None]}
-        session.add_point_inputs(0, 0, {name: each.to(self.device) for name, each in given.items()})
+        clicks = {"point_coords": at[None, None], "point_labels": torch.tensor(labels, dtype=torch.int32)[None, None]}
+        session.add_point_inputs(0, 0, {name: values.to(self.device) for name, values in clicks.items()})
         return with_clicks(self._look(session, frame, 0), prompt)
 
     @torch.inference_mode()
@@ -134,7 +134,7 @@ class Sam2Tracker:
         """Let the network see the next frame, and forget what it no longer looks at."""
         logits = self.network(inference_session=session, frame=self._prepare(frame)).pred_masks[:1]
         for kept in (session.output_dict_per_obj[0]["non_cond_frame_outputs"], session.processed_frames):
-            for old in [each for each in kept if each < number - self.reach]:
+            for old in [index for index in kept if index < number - self.reach]:
                 del kept[old]
         large = F.interpolate(logits.float(), frame.shape[:2], mode="bilinear", align_corners=False)
         return (large[0, 0] > 0).cpu().numpy()
@@ -147,7 +147,7 @@ class Sam2Tracker:
 
 
 def _points(prompt: Prompt) -> tuple[list[tuple[int, int]], list[int]]:
-    """Give a prompt's points as SAM wants them; a box is two corners."""
+    """Return a prompt's points as SAM wants them; a box is two corners."""
     points: list[tuple[int, int]] = [*prompt.points, *prompt.negative]
     labels = [_ON] * len(prompt.points) + [_OFF] * len(prompt.negative)
     if prompt.box is not None:

@@ -76,7 +76,7 @@ def _in_box(frame: Picture, box: Box, near: Sequence[Picture], on: Mask, off: Ma
     view = view_box(frame, box)
     x0, y0, x1, y1 = view.crop
     size = (view.picture.shape[1], view.picture.shape[0])
-    sure, never = (_small(each[y0:y1, x0:x1], size) for each in (on, off))
+    sure, never = (_small(clicks[y0:y1, x0:x1], size) for clicks in (on, off))
     evidence = box_evidence(frame, box, view, near) + _around_clicks(view.picture, sure, never)
     evidence = _forced(evidence, sure, never | ~view.inside)
     evidence = _within(evidence, view.inside, _FIRST_FILL)

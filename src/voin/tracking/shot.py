@@ -26,7 +26,7 @@ class Tracker(Protocol):
     name: str
 
     def mark(self, frame: Picture, prompt: Prompt, near: Sequence[Picture]) -> Mask:
-        """Give the object's mask on the frame of its prompt; `near` are frames shortly before or after, if any."""
+        """Return the object's mask on the frame of its prompt; `near` are frames shortly before or after, if any."""
         ...
 
     def follow(self, frames: Iterable[Picture], mask: Mask) -> Iterator[Mask]:
@@ -83,7 +83,7 @@ def track_shot(
     Returns:
         The mask of each frame.
     """
-    marked = {each.frame: mark(tracker, frame_of, each, start, end) for each in prompts}
+    marked = {prompt.frame: mark(tracker, frame_of, prompt, start, end) for prompt in prompts}
 
     def follow(prompt: Prompt, last: int) -> list[PackedMask]:
         step = 1 if last >= prompt.frame else -1
@@ -98,14 +98,14 @@ def track_shot(
     found = follow(prompts[0], start)[::-1]
     advance(1)
     for first, second in pairwise(prompts):
-        there, back = follow(first, second.frame), follow(second, first.frame)[::-1]
-        change = _change(there, back)
-        found += (there[:change] + back[change:])[1:]
+        onward, back = follow(first, second.frame), follow(second, first.frame)[::-1]
+        change = _change(onward, back)
+        found += (onward[:change] + back[change:])[1:]
     return found + follow(prompts[-1], end - 1)[1:]
 
 
 def mark(tracker: Tracker, frame_of: Callable[[int], Picture], prompt: Prompt, start: int, end: int) -> Mask:
-    """Give the object's mask on the frame of its prompt.
+    """Return the object's mask on the frame of its prompt.
 
     Args:
         tracker: what will follow it.
@@ -120,7 +120,7 @@ def mark(tracker: Tracker, frame_of: Callable[[int], Picture], prompt: Prompt, s
 
 
 def _near(frame_of: Callable[[int], Picture], frame: int, order: int, start: int, end: int) -> list[Picture]:
-    """Give the frames of one shot shortly before (`order` -1) or after (1) a frame."""
+    """Return the frames of one shot shortly before (`order` -1) or after (1) a frame."""
     detector, near = CutDetector(), []
     for away in range(_NEAR[-1] + 1):
         number = frame + order * away
@@ -132,16 +132,16 @@ def _near(frame_of: Callable[[int], Picture], frame: int, order: int, start: int
 
 
 def steps_of(prompts: Sequence[Prompt], start: int, end: int) -> int:
-    """Give the number of frames that `track_shot` looks at."""
+    """Return the number of frames that `track_shot` looks at."""
     return end - start + prompts[-1].frame - prompts[0].frame
 
 
-def _change(there: Sequence[PackedMask], back: Sequence[PackedMask]) -> int:
+def _change(onward: Sequence[PackedMask], back: Sequence[PackedMask]) -> int:
     """Choose the first frame that is taken from the track backwards: where both agree best, nearest to the middle."""
-    agreement = [_iou(one.mask(), other.mask()) for one, other in zip(there, back, strict=True)]
+    agreement = [_iou(one.mask(), other.mask()) for one, other in zip(onward, back, strict=True)]
     best = max(agreement[1:-1], default=0.0)
-    middle = len(there) / 2
-    good = [i for i in range(1, len(there) - 1) if agreement[i] >= best - 0.02]
+    middle = len(onward) / 2
+    good = [i for i in range(1, len(onward) - 1) if agreement[i] >= best - 0.02]
     return min(good, key=lambda i: abs(i - middle), default=1)
 
 

@@ -16,7 +16,7 @@ _LAB = np.array([0.6, 1.3, 1.3], np.float32)
 
 
 def lab(picture: Picture) -> Float[np.ndarray, "h w 3"]:
-    """Give the colours in Lab, scaled so that distances suit telling objects apart."""
+    """Return the colours in Lab, scaled so that distances suit telling objects apart."""
     return cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32) * _LAB
 
 
@@ -39,16 +39,16 @@ def smooth_evidence(
     for down, right in _NEIGHBOURS:
         h, w = evidence.shape
         here = slice(0, h - down), slice(max(0, -right), w - max(0, right))
-        there = slice(down, h), slice(max(0, right), w + min(0, right))
-        pairs.append((here, there, ((colours[here] - colours[there]) ** 2).sum(axis=-1)))
+        other = slice(down, h), slice(max(0, right), w + min(0, right))
+        pairs.append((here, other, ((colours[here] - colours[other]) ** 2).sum(axis=-1)))
     usual = 2 * float(np.mean([distance.mean() for _, _, distance in pairs])) + 1e-6
-    weights = [(here, there, strength * (np.exp(-distance / usual) + _FLOOR)) for here, there, distance in pairs]
+    weights = [(here, other, strength * (np.exp(-distance / usual) + _FLOOR)) for here, other, distance in pairs]
     result = evidence
     for _ in range(rounds):
         belief = np.tanh(result / 2)
         votes = np.zeros_like(evidence)
-        for here, there, weight in weights:
-            votes[here] += weight * belief[there]
-            votes[there] += weight * belief[here]
+        for here, other, weight in weights:
+            votes[here] += weight * belief[other]
+            votes[other] += weight * belief[here]
         result = evidence + 2 * votes
     return result

@@ -62,7 +62,7 @@ class MaskView:
         return self._resample(mask.astype(np.float32)) > 0.5
 
     def paste(self, mask: Mask) -> Bool[np.ndarray, "frame_h frame_w"]:
-        """Give the mask of the whole frame; its outline is smooth where the working size is smaller."""
+        """Return the mask of the whole frame; its outline is smooth where the working size is smaller."""
         x0, y0, x1, y1 = self.crop
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
         whole = np.zeros(self.frame, bool)
@@ -77,13 +77,13 @@ class MaskView:
 
 
 def place_of(mask: Mask) -> Place:
-    """Give the box around a mask, all 0 for an empty one."""
+    """Return the box around a mask, all 0 for an empty one."""
     x0, y0, x1, y1 = box_of(mask)
     return float(x0), float(y0), float(x1), float(y1)
 
 
 def joined(*places: Place) -> Place:
-    """Give the box around boxes."""
+    """Return the box around boxes."""
     return (
         min(place[0] for place in places),
         min(place[1] for place in places),

@@ -138,14 +138,14 @@ def _unpack(array: np.ndarray, mask: bool) -> Tensor:
 def make_batches(
     options: TrainOptions, config: TrainConfig, device: str, rank: int, ranks: int, task: Task | None = None
 ) -> Make:
-    """Give what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
+    """Return what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
 
     Args:
-        options: see there.
-        config: see there.
+        options: of the run.
+        config: of the run.
         device: where they are made.
-        rank: see there.
-        ranks: see there.
+        rank: of this process, from 0.
+        ranks: processes that share a step.
         task: knows how; None: one is made.
     """
     place = torch.device(device)
@@ -158,7 +158,7 @@ def make_batches(
     places = range(rank * share, (rank + 1) * share)
 
     def make(step: int) -> Inputs:
-        seeds = [mix_seed(config.seed, step, each, "imitation") for each in places]
+        seeds = [mix_seed(config.seed, step, place, "imitation") for place in places]
         return task.prepare(sampler.batch(step, rank, ranks), seeds)
 
     return make
@@ -170,7 +170,7 @@ def open_packs(options: TrainOptions) -> list[Pack | None]:
 
 
 def estimators_of(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:
-    """Give what finds motion, as the config asks; `weights` are those of RAFT."""
+    """Return what finds motion, as the config asks; `weights` are those of RAFT."""
     paint = config.estimator == "dis"  # as in `voin.method.load`
     if (config.estimator, config.truth) == ("dis", "dis"):
         return ESTIMATORS

@@ -89,7 +89,7 @@ def _parts(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module, prefix: str) -> dict[str, Tensor]:
-    """Give the moments of an optimizer under the names of the weights they belong to."""
+    """Return the moments of an optimizer under the names of the weights they belong to."""
     return {
         f"{prefix}.{key}.{name}": value
         for name, weight in module.named_parameters()
