@@ -262,8 +262,9 @@ def _lock(path: Path) -> int:
         OSError: another one has locked it, or it cannot be made.
     """
     for _ in range(_LOCK_TRIES):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # the one before has removed the file, or the empty folder
+        # The one before may remove the file or the empty folder at any moment.
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 _grasp(handle)
