@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
+from voin.core.config import Checked, setting
 from voin.weights import checkpoint
-from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
+from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record, read_use, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class InnerConfig:
 
 
 @dataclass(frozen=True)
-class ToyConfig:
-    channels: int = 6
-    inner: InnerConfig = InnerConfig()
+class ToyConfig(Checked):
+    """As it became: `channels` had another name, `levels` has no default, and `unit` is a constant."""
 
-    def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise ValueError(f"channels is {self.channels}; it must be at least 1; use 6")
+    retired: ClassVar[Mapping[str, Any]] = {"unit": 0.02}
+
+    levels: int
+    channels: int = setting(6, least=1, was=("widths", "width"))
+    inner: InnerConfig = InnerConfig()
 
 
 class Toy(nn.Module):
@@ -60,7 +62,7 @@ ABOUT = About(
 
 
 def toy(channels: int = 6) -> Toy:
-    network = Toy(ToyConfig(channels))
+    network = Toy(ToyConfig(1, channels))
     network.norm(torch.rand(2, channels, 4, 4))  # moves its statistics
     return network
 
@@ -124,7 +126,7 @@ def test_weights_in_channels_last_or_bfloat16_are_saved_as_well(tmp_path: Path) 
 def test_the_record_says_all_that_was_said(saved: Path) -> None:
     record = read_record(saved)
     assert record.about == ABOUT
-    assert record.config == {"channels": 6, "inner": {"sizes": [[2, 2], [4, 3]], "slope": 0.2}}
+    assert record.config == {"levels": 1, "channels": 6, "inner": {"sizes": [[2, 2], [4, 3]], "slope": 0.2}}
     assert record.size_bytes == saved.stat().st_size
     assert record.sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
     assert record == save_checkpoint(saved, load_checkpoint(saved, BUILD), ABOUT)
@@ -244,8 +246,9 @@ def test_garbled_json_is_refused(saved: Path, text: str) -> None:
         (lambda v: v.update(more=1), "more is no setting"),
         (lambda v: v.update(precision="fp8"), "precision is 'fp8'; it must be one of fp16, fp32"),
         (lambda v: v.update(classes="bear"), "classes is 'bear'; it must be a list"),
+        (lambda v: v.update(use=[128]), r"has \[128\] as use; it must be an object"),
         (lambda v: v["recipe"].update(minutes="3"), "recipe.minutes is '3'"),
-        (lambda v: v["recipe"].update(minutes=-1), "minutes is -1.0; it must be finite and not negative"),
+        (lambda v: v["recipe"].update(minutes=-1), "minutes is -1.0; it must be finite, at least 0"),
         (lambda v: v.update(kind="../shape"), "kind is '../shape'; it must be a word"),
         (lambda v: v.pop("config"), "has None as config; it must be an object"),
         (lambda v: v.update(scores={"iou": "good"}), "as scores; it must be names with numbers"),
@@ -262,10 +265,15 @@ def test_a_record_with_other_entries_is_refused(saved: Path, edit: Callable[[dic
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(depth=4), "config.depth is no setting; config must have one of channels, inner"),
-        (lambda c: c.pop("channels"), "config lacks channels"),
+        (
+            lambda c: c.update(depth=4),
+            "config.depth is no setting; config must have one of levels, channels, inner; .*a newer voin",
+        ),
+        (lambda c: c["inner"].update(depth=4), "config.inner.depth is no setting; .*install a newer voin"),
+        (lambda c: c.pop("levels"), "config lacks levels; every setting must be given"),
+        (lambda c: c.update(unit=0.5), "config.unit is 0.5; it must be 0.02 in this version; install the voin that"),
         (lambda c: c["inner"].update(slope="steep"), "config.inner.slope is 'steep'; it must be a finite number"),
-        (lambda c: c.update(channels=0), "channels is 0; it must be at least 1"),
+        (lambda c: c.update(channels=0), "channels is 0; it must be finite, at least 1"),
     ],
 )
 def test_a_config_that_the_network_does_not_know_is_refused(
@@ -274,6 +282,45 @@ def test_a_config_that_the_network_does_not_know_is_refused(
     change(saved, lambda v: edit(v["config"]))
     with pytest.raises(ValueError, match=r"shape\.json does not fit voin .*; " + message):
         load_checkpoint(saved, BUILD)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda c: c.pop("channels"),
+        lambda c: c.pop("inner"),
+        lambda c: c["inner"].pop("slope"),
+        lambda c: c.update(widths=c.pop("channels")),
+        lambda c: c.update(width=c.pop("channels")),
+        lambda c: c.update(unit=0.02),
+    ],
+    ids=["lacks a setting", "lacks a group", "lacks one of a group", "its former name", "an older one", "a constant"],
+)
+def test_an_older_config_is_the_same_network(saved: Path, edit: Callable[[dict], Any]) -> None:
+    before = load_checkpoint(saved, BUILD)
+    change(saved, lambda v: edit(v["config"]))
+    after = load_checkpoint(saved, BUILD)
+    assert after.config == before.config
+    assert all(torch.equal(one, other) for one, other in zip(before.parameters(), after.parameters(), strict=True))
+
+
+@dataclass(frozen=True)
+class ToyUse(Checked):
+    size: int | None = 128
+    certainty: float = setting(0.6, above=0, below=1)
+
+
+def test_how_a_network_is_used_stands_in_its_file_and_has_defaults(saved: Path) -> None:
+    assert read_use(saved, ToyUse) == ToyUse()
+    change(saved, lambda v: v.pop("use"))
+    assert read_use(saved, ToyUse) == ToyUse()
+    save_checkpoint(saved, toy(), replace(ABOUT, use={"size": None}))
+    assert read_record(saved).about.use == {"size": None}
+    assert read_use(saved, ToyUse) == ToyUse(size=None)
+    for use, message in (({"certainty": 2.0}, "certainty is 2.0; .* below 1"), ({"mood": 1}, "use.mood is no setting")):
+        save_checkpoint(saved, toy(), replace(ABOUT, use=use))
+        with pytest.raises(ValueError, match=r"shape\.json does not fit voin .*; " + message):
+            read_use(saved, ToyUse)
 
 
 def test_another_kind_is_refused(saved: Path) -> None:

@@ -1,8 +1,9 @@
 """Settings: frozen dataclasses inside frozen dataclasses, changed by dotted paths, written as JSON and read again.
 
-`edit(config, ["shape.depth=4"])` gives a changed copy; `to_json` and `from_json` are each other's inverse. All is
+`edit(config, ["shape.depth=4"])` makes a changed copy; `to_json` and `from_json` are each other's inverse. All is
 strict: unknown, missing and mistyped settings are refused, since a setting that is silently ignored costs a training
-run. A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs.
+run. Files that outlive a version, such as weights, are read by `from_older`, which knows what became of their settings.
+A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs.
 """
 
 from __future__ import annotations
@@ -107,12 +108,13 @@ class Checked:
 
 @cache
 def _declared(kind: type) -> dict[str, tuple[Any, Field[Any]]]:
+    """List the settings of a dataclass, in their order: name to type and field."""
     hints = typing.get_type_hints(kind)
     return {declared.name: (hints[declared.name], declared) for declared in fields(kind)}  # type: ignore[arg-type]
 
 
 def edit(config: Config, changes: Iterable[str]) -> Config:
-    """Give a copy of `config` with settings changed.
+    """Copy `config` with settings changed.
 
     All changes are made at once, so that settings which must fit together can change together; the last one wins
     where a path is named twice.
@@ -146,18 +148,18 @@ def edit(config: Config, changes: Iterable[str]) -> Config:
 def paths(config: object) -> dict[str, Any]:
     """List all settings: dotted path to value."""
     found: dict[str, Any] = {}
-    for each in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, each.name)
+    for name in _declared(type(config)):
+        value = getattr(config, name)
         if is_dataclass(value):
-            found |= {f"{each.name}.{path}": inner for path, inner in paths(value).items()}
+            found |= {f"{name}.{path}": inner for path, inner in paths(value).items()}
         else:
-            found[each.name] = value
+            found[name] = value
     return found
 
 
 def to_json(config: object) -> dict[str, Any]:
     """Turn a config into what JSON can hold: dicts, lists, numbers, strings, bools and None."""
-    return {each.name: _plain(getattr(config, each.name)) for each in fields(config)}  # type: ignore[arg-type]
+    return {name: _plain(getattr(config, name)) for name in _declared(type(config))}
 
 
 def from_json(kind: type[Config], values: Any, path: str = "") -> Config:
@@ -186,14 +188,56 @@ def from_json(kind: type[Config], values: Any, path: str = "") -> Config:
     return kind(**{name: _read(hint, values[name], _join(path, name)) for name, hint in hints.items()})
 
 
+def from_older(kind: type[Config], values: Any, path: str = "") -> Config:
+    """Make a config of what another version's `to_json` gave.
+
+    Settings that are lacking take their defaults. What a version changed is said where the setting is declared:
+    `setting(..., was=("name",))` for one that had other names, and `retired = {"name": value}` in the class for one
+    that has become a constant.
+
+    Args:
+        kind: the dataclass.
+        values: its settings.
+        path: where in a larger config this stands; for errors.
+
+    Raises:
+        ValueError: as `from_json`, but for what is lacking; or a retired setting has another value than its constant.
+    """
+    if not isinstance(values, Mapping):
+        return from_json(kind, values, path)
+    known = dict(values)
+    for name, constant in getattr(kind, "retired", {}).items():
+        if known.pop(name, constant) != constant:
+            raise ValueRefusal(
+                f"{_join(path, name)} is {values[name]!r}",
+                f"it must be {constant!r} in this version",
+                "install the voin that wrote it",
+            )
+    for name, (hint, declared) in _declared(kind).items():
+        for former in declared.metadata.get("was", ()):
+            if former in known:
+                known.setdefault(name, known.pop(former))
+        if name not in known and declared.default is not MISSING:
+            known[name] = _plain(declared.default)
+        elif name not in known and declared.default_factory is not MISSING:
+            known[name] = _plain(declared.default_factory())
+        elif is_dataclass(hint) and name in known:
+            known[name] = to_json(from_older(hint, known[name], _join(path, name)))  # type: ignore[arg-type]
+    for name in known.keys() - _declared(kind).keys():
+        try:
+            _known(kind, name, path)
+        except ValueRefusal as error:
+            raise ValueRefusal(error.what, error.must, "it is newer than this version: install a newer voin") from None
+    return from_json(kind, known, path)
+
+
 def _hints(kind: type) -> dict[str, Any]:
-    """Give the types of the settings of a dataclass, in their order."""
-    hints = typing.get_type_hints(kind)
-    return {each.name: hints[each.name] for each in fields(kind) if each.init}  # type: ignore[arg-type]
+    """Return the types of the settings of a dataclass, in their order."""
+    return {name: hint for name, (hint, _) in _declared(kind).items()}
 
 
 def _known(kind: Any, name: str, path: str) -> Any:
-    """Give the type of the setting `name`, or refuse it with a list of those there are."""
+    """Return the type of the setting `name`, or refuse it with a list of those there are."""
     hints = _hints(kind)
     if name not in hints:
         near = difflib.get_close_matches(name, hints, n=1)
@@ -214,7 +258,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return to_json(value)
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value
 
 
@@ -223,17 +267,17 @@ def _parse(kind: Any, text: str, path: str) -> Any:
     choices = _choices(kind)
     if _NONE in choices and text.lower() in ("none", "null"):
         return None
-    kind = next(each for each in choices if each is not _NONE)
+    kind = next(choice for choice in choices if choice is not _NONE)
     if is_dataclass(kind):
         names = ", ".join(_join(path, name) for name in _hints(kind))  # type: ignore[arg-type]
         raise ValueRefusal(f"{path} is a group of settings", "one of them must be named", f"use {names}")
     if kind is str:
         return text
     if get_origin(kind) is Literal:
-        return next((each for each in get_args(kind) if str(each) == text), text)
+        return next((word for word in get_args(kind) if str(word) == text), text)
     if get_origin(kind) is tuple and not text.startswith("["):
-        items = [each.strip() for each in text.split(",")] if text else []
-        return [_parse(get_args(kind)[0], each, path) for each in items]
+        items = [item.strip() for item in text.split(",")] if text else []
+        return [_parse(get_args(kind)[0], item, path) for item in items]
     try:
         return json.loads(text.lower() if kind is bool else text)
     except json.JSONDecodeError:
@@ -241,11 +285,11 @@ def _parse(kind: Any, text: str, path: str) -> Any:
 
 
 def _read(kind: Any, value: Any, path: str) -> Any:
-    """Give `value` the type `kind`, or refuse it."""
+    """Turn what JSON holds into the type `kind`, or refuse it."""
     choices = _choices(kind)
     if value is None and _NONE in choices:
         return None
-    kind = next(each for each in choices if each is not _NONE)
+    kind = next(choice for choice in choices if choice is not _NONE)
     if is_dataclass(kind):
         return from_json(kind, value, path)  # type: ignore[arg-type]
     if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
@@ -254,10 +298,10 @@ def _read(kind: Any, value: Any, path: str) -> Any:
             items = items[:1] * len(value)
         if len(items) == len(value):
             pairs = enumerate(zip(items, value, strict=True))
-            return tuple(_read(item, each, f"{path}[{i}]") for i, (item, each) in pairs)
+            return tuple(_read(item, given, f"{path}[{i}]") for i, (item, given) in pairs)
     elif get_origin(kind) is Literal:
         # 1 == True == 1.0 in Python, but not here.
-        if any(value == each and type(value) is type(each) for each in get_args(kind)):
+        if any(value == word and type(value) is type(word) for word in get_args(kind)):
             return value
     elif kind is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
@@ -271,16 +315,16 @@ def _read(kind: Any, value: Any, path: str) -> Any:
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
-    """Give what `X | None` offers; at most one type beside None."""
+    """List what `X | None` offers; at most one type beside None."""
     choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    if len([each for each in choices if each is not _NONE]) != 1:
+    if len([choice for choice in choices if choice is not _NONE]) != 1:
         raise TypeError(f"a setting is declared as {kind}; it must be one type, or one and None; split the setting")
     return choices
 
 
 def _describe(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return "one of " + ", ".join(str(each) for each in get_args(kind))
+        return "one of " + ", ".join(map(str, get_args(kind)))
     if get_origin(kind) is tuple:
         items = get_args(kind)
         if items[-1] is Ellipsis:
@@ -296,6 +340,6 @@ def _example(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return str(get_args(kind)[0])
     if get_origin(kind) is tuple:
-        items = [each for each in get_args(kind) if each is not Ellipsis]
-        return "[" + ",".join(f'"{_example(each)}"' if each is str else _example(each) for each in items) + "]"
+        items = [item for item in get_args(kind) if item is not Ellipsis]
+        return "[" + ",".join(f'"{_example(item)}"' if item is str else _example(item) for item in items) + "]"
     return {bool: "true", int: "4", float: "0.5"}.get(kind, "text")

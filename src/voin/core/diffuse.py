@@ -47,9 +47,9 @@ def diffuse(
     return result
 
 
-def _span(there: Bool[Tensor, " size"]) -> slice:
-    """Give the whole cells around all that is there: elsewhere there is nothing to do."""
-    places = there.nonzero()[:, 0].tolist() or [0]
+def _span(needed: Bool[Tensor, " size"]) -> slice:
+    """Return the whole cells around all that is needed: elsewhere there is nothing to do."""
+    places = needed.nonzero()[:, 0].tolist() or [0]
     return slice(places[0] // _CELL * _CELL, -(-(places[-1] + 1) // _CELL) * _CELL)
 
 

@@ -47,13 +47,13 @@ def enlarge(
     return _mean(clip, inside, lambda x: F.interpolate(x, size=size, mode="bilinear"))
 
 
-def box_around(there: Bool[Tensor, "b t 1 h w"], margin: int, step: int = 1) -> tuple[slice, slice]:
-    """Give the rows and columns of all that is `there`, in any frame, and `margin` pixels around it, within the frame.
+def box_around(region: Bool[Tensor, "b t 1 h w"], margin: int, step: int = 1) -> tuple[slice, slice]:
+    """Return the rows and columns of a region, in any frame, and `margin` pixels around it, within the frame.
 
     The box begins at multiples of `step`, so that grids of that step lie in it as they lie in the frame, and each side
-    is at least one step, where the frame is that large. Where nothing is there, the box is the whole frame.
+    is at least one step, where the frame is that large. Around nothing, the box is the whole frame.
     """
-    picture = there.flatten(0, 2).any(dim=0)
+    picture = region.flatten(0, 2).any(dim=0)
     spans = []
     for line in (picture.any(dim=1), picture.any(dim=0)):
         places = line.nonzero()[:, 0].tolist() or [0, len(line) - 1]

@@ -15,7 +15,7 @@ from voin.core.errors import ValueRefusal
 
 
 def peak_memory() -> int | None:
-    """Give the most memory that this process has had at a time, in bytes; None where the system does not tell."""
+    """Return the most memory that this process has had at a time, in bytes; None where the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows
@@ -57,7 +57,7 @@ def trim_heap() -> None:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of all that the output may depend on."""
+    """Return the versions of all that the output may depend on."""
     return {
         "voin": __version__,
         "python": platform.python_version(),
@@ -68,19 +68,19 @@ def versions() -> dict[str, str]:
 
 
 def choose_device(name: str) -> torch.device:
-    """Give the device called `auto` (the best there is), `cpu`, `cuda` or `mps`."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """Return the device called `auto` (the best at hand), `cpu`, `cuda` or `mps`."""
+    works = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(each for each, works in there.items() if works)
-    if name not in there:
+        name = next(device for device, found in works.items() if found)
+    if name not in works:
         raise ValueRefusal(f"device is {name!r}", "it must be auto, cpu, cuda or mps", "choose one with --device")
-    if not there[name]:
+    if not works[name]:
         raise ValueRefusal(f"device {name} is not to be had here", "torch finds none", "use --device cpu")
     return torch.device(name)
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Say whether a device computes in bfloat16 by itself; where it only imitates that, it is slower than float32."""
+    """Return whether a device computes in bfloat16 by itself; imitated, it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":

@@ -30,7 +30,7 @@ def warp(image: Image, flow: Flow) -> Image:
 
 
 def pixel_grid(like: Float[Tensor, "*n c h w"]) -> Float[Tensor, "2 h w"]:
-    """Give each pixel its own place (x, y), in pixels."""
+    """Return the place (x, y) of every pixel, in pixels."""
     h, w = like.shape[-2:]
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     return torch.stack([x, y]).to(like)
@@ -41,20 +41,17 @@ def compose(first: Flow, second: Flow) -> Flow:
     return first + warp(second, first)
 
 
-def cycle_error(there: Flow, back: Flow) -> Float[Tensor, "n 1 h w"]:
-    """Measure how far `there` and then `back` ends from where it began (pixels).
-
-    Where `there` leaves the picture the error is infinite.
-    """
-    h, w = there.shape[-2:]
-    at = pixel_grid(there) + there
-    limit = torch.tensor([w - 1, h - 1]).to(there).view(1, 2, 1, 1)
+def cycle_error(flow: Flow, back: Flow) -> Float[Tensor, "n 1 h w"]:
+    """Measure how far `flow` and then `back` ends from where it began (pixels); infinite where `flow` leaves it."""
+    h, w = flow.shape[-2:]
+    at = pixel_grid(flow) + flow
+    limit = torch.tensor([w - 1, h - 1]).to(flow).view(1, 2, 1, 1)
     inside = ((at >= 0) & (at <= limit)).all(dim=1, keepdim=True)
-    return length(compose(there, back)).where(inside, torch.inf)
+    return length(compose(flow, back)).where(inside, torch.inf)
 
 
 def length(flow: Flow) -> Float[Tensor, "n 1 h w"]:
-    """Give the length of each vector (pixels)."""
+    """Measure the length of every vector (pixels)."""
     # Sixty times as fast as `norm` along an axis that is not the last.
     return torch.hypot(flow[:, :1], flow[:, 1:])
 

@@ -1,9 +1,11 @@
 """A trained network as two files: its tensors as safetensors, and beside them JSON that says what they are.
 
     FOLDER/NAME.safetensors   the tensors, fp16 or fp32
-    FOLDER/NAME.json          kind, config, classes, recipe, data, scores, version, and the sum of the tensors' file
+    FOLDER/NAME.json          kind, config, use, classes, recipe, data, scores, version, sum of the tensors' file
 
-Loading is strict: what is not exactly as it was saved is refused. No pickle is ever read: a file cannot run code.
+Tensors are taken strictly: what is not exactly as it was saved is refused. The JSON file may be older: what it lacks
+takes its default, and what has another name now, or has become a constant, is known by it (`from_older`). No pickle is
+ever read: a file cannot run code.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from voin.core import __version__
-from voin.core.config import from_json, to_json
+from voin.core.config import Checked, Config, from_older, setting, to_json
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 
@@ -37,22 +39,12 @@ Build = Mapping[str, tuple[type[Any], Callable[[Any], nn.Module]]]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network was trained.
+class Recipe(Checked):
+    """How a network was trained."""
 
-    Args:
-        command: as typed.
-        minutes: of training, on the wall clock.
-        device: such as "2 CPU cores" or "NVIDIA H200".
-    """
-
-    command: str
-    minutes: float
-    device: str
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.minutes) and self.minutes >= 0):
-            raise ValueRefusal(f"minutes is {self.minutes}", "it must be finite and not negative", "measure it again")
+    command: str = setting(help="As typed.")
+    minutes: float = setting(help="Time of training, on the wall clock.", least=0)
+    device: str = setting(help='Such as "2 CPU cores" or "NVIDIA H200".')
 
 
 @dataclass(frozen=True)
@@ -65,6 +57,7 @@ class About:
         recipe: how it was trained.
         data: what it was trained on, a line each.
         scores: name to value; the name says of which data and in which unit.
+        use: how the pipeline is to use it, as `to_json` gives it; what is left out is as the pipeline does by default.
     """
 
     kind: str
@@ -72,6 +65,7 @@ class About:
     recipe: Recipe
     data: tuple[str, ...]
     scores: Mapping[str, float]
+    use: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]\w*", self.kind, re.ASCII):
@@ -104,7 +98,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of the JSON file that `voin.core.config` can read: all but `scores` and `config`, which come last."""
+    """The entries of the JSON file that have types: all but `scores`, `use` and `config`, which come last."""
 
     version: int
     kind: str
@@ -164,7 +158,7 @@ def load_checkpoint(path: str | Path, build: Build, device: str | torch.device =
         OSError: a file is absent, truncated or garbled.
         ValueError: another version, kind, precision or config than this voin knows, or other tensors than it needs.
     """
-    path, record_path = _files(path)
+    path, _ = _files(path)
     record = read_record(path)
     kind = record.about.kind
     if kind not in build:
@@ -172,10 +166,7 @@ def load_checkpoint(path: str | Path, build: Build, device: str | torch.device =
             f"{path} holds a network of kind {kind!r}", f"it must be {either(build)}", "give another file"
         )
     config_class, module = build[kind]
-    try:
-        config = from_json(config_class, record.config, "config")
-    except ValueError as error:
-        raise ValueRefusal(f"{record_path} does not fit voin {__version__}", remedy=f"{error}") from error
+    config = _read_entry(path, config_class, record.config, "config")
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         network = module(config)
     try:
@@ -185,6 +176,27 @@ def load_checkpoint(path: str | Path, build: Build, device: str | torch.device =
     _check_fit(path, record, tensors, network.state_dict())
     network.load_state_dict(tensors)
     return network.to(device).eval()
+
+
+def read_use(path: str | Path, kind: type[Config]) -> Config:
+    """Read how the network in a checkpoint is to be used.
+
+    Args:
+        path: the tensors' file, FOLDER/NAME.safetensors.
+        kind: dataclass of all that can be said of it, with defaults for what is not.
+
+    Raises:
+        OSError: a file is absent or garbled.
+        ValueError: something is said that this voin does not know, or has a wrong value.
+    """
+    return _read_entry(Path(path), kind, read_record(path).about.use, "use")
+
+
+def _read_entry(path: Path, kind: type[Config], values: Any, name: str) -> Config:
+    try:
+        return from_older(kind, values, name)
+    except ValueError as error:
+        raise ValueRefusal(f"{path.with_suffix(RECORD)} does not fit voin {__version__}", remedy=f"{error}") from error
 
 
 def read_record(path: str | Path) -> Record:
@@ -217,30 +229,31 @@ def read_record(path: str | Path) -> Record:
             f"voin {__version__} reads version {VERSION}",
             f"install the voin that wrote it ({given.get('voin', 'unknown')}), or get the weights for this one",
         )
-    config, scores = given.pop("config", None), given.pop("scores", None)
-    if not isinstance(config, dict):
-        raise ValueRefusal(
-            f"{record_path} has {config!r} as config", "it must be an object with settings", "get it again"
-        )
-    if not isinstance(scores, dict) or any(type(each) not in (int, float) for each in scores.values()):
+    config, use, scores = given.pop("config", None), given.pop("use", {}), given.pop("scores", None)
+    for name, entry in (("config", config), ("use", use)):
+        if not isinstance(entry, dict):
+            raise ValueRefusal(
+                f"{record_path} has {entry!r} as {name}", "it must be an object with settings", "get it again"
+            )
+    if not isinstance(scores, dict) or any(type(score) not in (int, float) for score in scores.values()):
         raise ValueRefusal(f"{record_path} has {scores!r} as scores", "it must be names with numbers", "get it again")
     try:
-        entries = from_json(Entries, given)
+        entries = from_older(Entries, given)
         scores = {name: float(score) for name, score in scores.items()}
-        about = About(entries.kind, entries.classes, entries.recipe, entries.data, scores)
+        about = About(entries.kind, entries.classes, entries.recipe, entries.data, scores, use)
     except (ValueError, OverflowError) as error:
         raise ValueRefusal(f"{record_path} is not as voin writes it", remedy=f"{error}") from error
     return Record(about, config, entries.precision, entries.voin, entries.size_bytes, entries.sha256)
 
 
 def either(words: Iterable[str]) -> str:
-    """Say a choice: "a", "a or b", "a, b or c"."""
+    """Write a choice: "a", "a or b", "a, b or c"."""
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def _files(path: str | Path) -> tuple[Path, Path]:
-    """Give the tensors' file and the JSON file."""
+    """Return the tensors' file and the JSON file."""
     path = Path(path)
     if path.suffix != TENSORS:
         raise ValueRefusal(
@@ -252,7 +265,7 @@ def _files(path: str | Path) -> tuple[Path, Path]:
 
 
 def _pending(path: Path) -> Path:
-    """Give the name of tensors whose JSON file is not written yet, or only just."""
+    """Return the name of tensors whose JSON file is not written yet, or only just."""
     return path.with_name(f".{path.name}.next")
 
 
@@ -281,7 +294,7 @@ def _text_of(record: Record) -> str:
         data=about.data,
         classes=about.classes,
     )
-    values = {**to_json(entries), "scores": dict(about.scores), "config": record.config}
+    values = {**to_json(entries), "scores": dict(about.scores), "use": dict(about.use), "config": record.config}
     lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
     return "{\n  " + ",\n  ".join(lines) + "\n}\n"
 
@@ -305,10 +318,9 @@ def _tensors_of(network: nn.Module, precision: Precision) -> dict[str, Tensor]:
 
 def _bytes_of(path: Path, record: Record) -> bytes:
     """Read the tensors' file that belongs to `record`."""
-    there = [each for each in (path, _pending(path)) if each.is_file()]
-    if not there:
+    read = [file.read_bytes() for file in (path, _pending(path)) if file.is_file()]
+    if not read:
         raise FileRefusal(f"{path} is no file", f"the tensors must be beside their {RECORD} file", "copy both")
-    read = [each.read_bytes() for each in there]
     for data in read:
         if hashlib.sha256(data).hexdigest() == record.sha256:
             return data
@@ -331,13 +343,13 @@ def _check_fit(path: Path, record: Record, found: Mapping[str, Tensor], expected
     lacking, unknown = expected.keys() - found.keys(), found.keys() - expected.keys()
     if lacking or unknown:
         faults = [f"lacks {_few(lacking)}"] * bool(lacking) + [f"has the unknown {_few(unknown)}"] * bool(unknown)
-        raise ValueRefusal(f"{path} {' and '.join(faults)}", f"{must}", f"{advice}")
+        raise ValueRefusal(f"{path} {' and '.join(faults)}", must, advice)
     for name, tensor in expected.items():
         dtype = _DTYPES[record.precision] if tensor.is_floating_point() else tensor.dtype
         if found[name].shape != tensor.shape or found[name].dtype != dtype:
-            own, wanted = _form(found[name].shape, found[name].dtype), _form(tensor.shape, dtype)
+            form, wanted = _form(found[name].shape, found[name].dtype), _form(tensor.shape, dtype)
             raise ValueRefusal(
-                f"{path} has {name} as {own}", f"a {record.about.kind} of its config has {wanted}", f"{advice}"
+                f"{path} has {name} as {form}", f"a {record.about.kind} of its config has {wanted}", advice
             )
 
 

@@ -1,6 +1,6 @@
 """Models: folders with the networks of the method, by path, by the name of one that ships, or on the Hugging Face hub.
 
-MODEL/shape.safetensors, MODEL/shape.json           each network is a checkpoint, see `voin.weights.checkpoint`
+MODEL/shape.safetensors, MODEL/shape.json           each network is a checkpoint (`voin.weights.checkpoint`)
 MODEL/flow.safetensors, MODEL/flow.json
 MODEL/generator.safetensors, MODEL/generator.json
 """
@@ -21,7 +21,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
 def find_model(name: str | Path) -> Path:
-    """Give the folder of a model.
+    """Find the folder of a model.
 
     Args:
         name: one of `list_models()`, a folder, or "owner/name" on the Hugging Face hub, of which the files named above
