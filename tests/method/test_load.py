@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from voin.jobs.options import CompleteOptions
 from voin.method import load as methods
 from voin.method.fill.inpaint import InpaintFill
 from voin.method.fill.stage import NetworkFill
-from voin.method.flow.network import NetworkFlow
 from voin.method.flow.smooth import SmoothFlow
+from voin.method.flow.stage import FlowUse, NetworkFlow
 from voin.method.load import load
 from voin.method.pipeline import Completion, Inpainter
-from voin.method.shape.network import NetworkShape
+from voin.method.shape.stage import NetworkShape, ShapeUse
 from voin.method.shape.voting import VotedShape
 from voin.method.window import WindowConfig
 from voin.weights import hub as models
@@ -116,11 +117,25 @@ def test_a_model_without_a_network_is_refused_unless_its_stage_does_without(tmp_
 
 def test_the_networks_know_the_classes_of_their_checkpoints_and_look_at_their_size(model: Path) -> None:
     made = load(model)
-    for stage, size in ((made.shape, methods.SHAPE_SIZE), (made.flow, methods.FLOW_SIZE), (made.fill, None)):
+    for stage, size in ((made.shape, ShapeUse().size), (made.flow, FlowUse().size), (made.fill, None)):
         assert isinstance(stage, NetworkShape | NetworkFlow | NetworkFill)
         assert stage.size == size
         assert stage.half == has_bfloat16(torch.device("cpu"))
         assert getattr(stage, "categories", CLASSES) == CLASSES
+
+
+def test_numbers_that_belong_to_a_model_stand_in_its_files_and_have_defaults(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "other")
+    changed = {"shape": {"size": 96, "certainty": 0.7}, "flow": {"size": None, "least": 0.0}, "generator": {"size": 64}}
+    for kind, use in changed.items():
+        record = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
+        (folder / f"{kind}.json").write_text(json.dumps({**record, "use": use}), encoding="utf-8")
+    default, other = load(model).settings(), load(folder).settings()
+    assert (default["shape"]["size"], default["shape"]["certainty"]) == (128, 0.6)
+    assert (default["flow"]["size"], default["flow"]["least"]) == (128, 0.12)
+    assert (other["shape"]["size"], other["shape"]["certainty"], other["flow"]["least"]) == (96, 0.7, 0.0)
+    assert other["fill"]["size"] == 64
+    assert load(folder).flow.size is None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # What it says of itself
@@ -136,7 +151,8 @@ def test_settings_are_json_and_hold_the_sums_of_the_weights(model: Path, tmp_pat
         assert isinstance(settings[stage]["half"], bool)
     assert settings["shape"]["network"]["channels"] == (8, 12, 16)
     assert settings["shape"]["length"] == 16
-    assert settings["shape"]["rest"]["still"] == 4
+    assert settings["shape"]["certainty"] == 0.6
+    assert settings["flow"]["least"] == 0.12
     assert settings["flow"]["channels"] == (8, 12)
     assert settings["flow"]["prior"]["rim"] == 12
     assert settings["fill"]["groups"]["frames"] == 16

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from voin.method.paste import make_patch, native_masks
+from voin.method.paste import make_box, native_masks
 from voin.method.propagation.tracks import Tracks
 from voin.method.window import ObjectClip, Windows, cut, paste
 
@@ -29,7 +29,7 @@ def test_nothing_outside_occluded_changes_whatever_the_window(left: int, top: in
     tracks = Tracks(0, nothing.to(torch.int16) - 1, torch.zeros(1, 2, 32, 32), nothing)
     maps = torch.zeros(9, 32, 32)
     maps[4:8] = 0.5  # invented colours, weighted by the share of the object
-    patch = make_patch(clip, 0, whole, occluded, [tracks], maps)
+    patch = make_box(clip, 0, whole, occluded, [tracks], maps)
     assert np.array_equal(patch.missing, patch.occluded)
     result = paste(frame, [patch])
     changed = np.zeros(frame.shape[:2], bool)
@@ -42,7 +42,7 @@ def test_nothing_outside_occluded_changes_whatever_the_window(left: int, top: in
 def test_an_object_wholly_seen_gives_a_patch_that_changes_nothing() -> None:
     frame, clip = clip_at(0, 0, 40)
     whole, occluded = native_masks(clip, torch.zeros(1, 1, 1, 32, 32), torch.zeros(1, 1, 1, 32, 32), 0)
-    patch = make_patch(clip, 0, whole, occluded)
+    patch = make_box(clip, 0, whole, occluded)
     assert (patch.left, patch.top, patch.amodal.shape) == (5, 5, (15, 15))
     assert (patch.confidence == 255).all()
     assert np.array_equal(paste(frame, [patch]), frame)

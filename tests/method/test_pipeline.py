@@ -493,7 +493,7 @@ def test_settings_are_json_and_name_every_stage() -> None:
         "motion": "DIS",
         "coarse_motion": "DIS",
     }
-    assert settings["shape"]["quorum"] == method.shape.config.quorum  # type: ignore[attr-defined]
+    assert settings["flow"]["rim"] == method.flow.rim  # type: ignore[attr-defined]
 
 
 def test_settings_differ_where_numbers_differ() -> None:

@@ -53,6 +53,7 @@ def test_each_stage_trains_validates_and_leaves_a_model(tmp_path: Path, stage: s
         assert "3 videos: a, b, c" in record.about.data
         assert record.about.scores
         assert record.precision == "fp16"
+        assert record.about.use["size"] == (None if kind == "generator" else TINY.sampler.size)
     assert len(lines(said, "step")) == 3
     assert len(lines(said, "validation")) == 1
     row = json.loads((tmp_path / "run" / "scores.jsonl").read_text())

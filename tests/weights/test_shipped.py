@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scenes.hidden_clips import Scene, iou, psnr, scene
 from voin.data.categories import CATEGORIES
 from voin.io.video import probe, read
 from voin.jobs.demo import MASKS
-from voin.method.load import NETWORKS
+from voin.method.load import NETWORKS, USES
 from voin.method.pipeline import Completion
 from voin.method.window import cut_clip, to_working
 from voin.weights.checkpoint import load_checkpoint, read_record
@@ -46,6 +47,7 @@ def test_all_networks_ship_small_and_say_what_they_are() -> None:
         assert (record.about.kind, record.precision) == (kind, "fp16")
         assert record.about.recipe.minutes > 0
         assert record.about.scores
+        assert set(record.about.use) == {field.name for field in fields(USES[kind])}
         assert record.about.classes == (CATEGORIES if kind == "shape" else ())
         network = load_checkpoint(path, NETWORKS)
         assert all(torch.isfinite(weight).all() for weight in network.parameters())

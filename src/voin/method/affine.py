@@ -17,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.morphology import grow
 from voin.core.warp import cycle_error
 
@@ -24,64 +25,59 @@ Flow = Float[Tensor, "s 2 h w"]
 Region = Float[Tensor, "t 1 h w"]
 Chain = Float[Tensor, "t 3 3"]
 
-# Frames ahead and back in which to look for what is here: the farther away, the fewer.
+# Frames ahead and back that are compared with each frame: the farther away, the fewer.
 OFFSETS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
 
 
 def flow_consistency(forward: Flow, backward: Flow) -> tuple[Float[Tensor, "s 1 h w"], Float[Tensor, "s 1 h w"]]:
-    """Say how far each flow, forward and backward, leads back to where it came from: 1 where it does, down to 0."""
+    """Rate how far each flow, forward and backward, leads back to where it came from: 1 where it does, down to 0."""
     unit = 2 * forward.shape[-1] / 256
-    there, back = (cycle_error(*pair) / unit for pair in ((forward, backward), (backward, forward)))
-    return torch.exp(-(there**2)), torch.exp(-(back**2))
+    errors = [cycle_error(*pair) / unit for pair in ((forward, backward), (backward, forward))]
+    return torch.exp(-(errors[0] ** 2)), torch.exp(-(errors[1] ** 2))
 
 
 def fit_motions(
-    forward: Flow, backward: Flow, trust: Region, calm: tuple[Tensor, Tensor]
+    forward: Flow, backward: Flow, trust: Region, consistency: tuple[Tensor, Tensor]
 ) -> tuple[Float[Tensor, "s 3 2"], Float[Tensor, "s 3 2"]]:
-    """Fit one affine motion to each flow where `trust` is high and the flow is `calm`."""
-    config = MotionFitConfig()
-    return (
-        fit_motion(forward, trust[:-1] * calm[0], 1, config),
-        fit_motion(backward, trust[1:] * calm[1], 1, config),
-    )
+    """Fit one affine motion to each flow where `trust` is high and the flow is consistent."""
+    return fit_motion(forward, trust[:-1] * consistency[0], 1), fit_motion(backward, trust[1:] * consistency[1], 1)
 
 
-def chain_motions(there: Float[Tensor, "s 3 2"], back: Float[Tensor, "s 3 2"], width: int) -> Chain:
+def chain_motions(ahead: Float[Tensor, "s 3 2"], back: Float[Tensor, "s 3 2"], width: int) -> Chain:
     """Chain motions: maps from the first frame to each, in coordinates from -1 to 1 across a square window."""
-    links = (_matrices(there, width) + torch.linalg.inv(_matrices(back, width))) / 2
+    links = (_matrices(ahead, width) + torch.linalg.inv(_matrices(back, width))) / 2
     chain = [torch.eye(3).to(links)]
     for link in links:
         chain.append(link @ chain[-1])
     return torch.stack(chain)
 
 
-def chain_scene(forward: Flow, backward: Flow, visible: Region, calm: tuple[Tensor, Tensor]) -> Chain:
+def chain_scene(forward: Flow, backward: Flow, visible: Region, consistency: tuple[Tensor, Tensor]) -> Chain:
     """Chain the background's motion: it is fitted to all that is not the visible part of the object."""
     outside = (~grow(visible[:, 0] >= 0.5, 2))[:, None].to(visible)
-    return chain_motions(*fit_motions(forward, backward, outside, calm), visible.shape[-1])
+    return chain_motions(*fit_motions(forward, backward, outside, consistency), visible.shape[-1])
 
 
-def pair_frames(
-    count: int, offsets: tuple[int, ...], device: torch.device
-) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"]]]:
-    """Give each offset in time, ahead and back: the offset, frames here, and the frames there."""
-    for offset in [sign * each for each in offsets if each < count for sign in (1, -1)]:
-        here = torch.arange(max(-offset, 0), min(count - offset, count), device=device)
-        yield offset, here, here + offset
+def pair_frames(count: int, device: torch.device) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"]]]:
+    """Yield each offset in time, ahead and back, with the frames that have a partner at it, and their partners."""
+    for offset in [sign * distance for distance in OFFSETS if distance < count for sign in (1, -1)]:
+        frames = torch.arange(max(-offset, 0), min(count - offset, count), device=device)
+        yield offset, frames, frames + offset
 
 
 def align(
-    maps: Float[Tensor, "t c h w"], chain: Chain, offsets: tuple[int, ...]
+    maps: Float[Tensor, "t c h w"], chain: Chain
 ) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, "n c h w"]]]:
-    """For each offset in time, ahead and back, align the maps of other frames here.
+    """Align the maps of frames with those of their partners, as `pair_frames` pairs them.
 
     Yields:
-        Offset, frames here, frames there, and the maps from there, 0 where they come from outside the picture.
+        Offset, frames, partners, and the partners' maps laid upon the frames, 0 where they come from outside.
     """
     back = torch.linalg.inv(chain)
-    for offset, here, there in pair_frames(len(maps), offsets, maps.device):
-        grid = F.affine_grid((chain[there] @ back[here])[:, :2], [len(here), *maps.shape[1:]], align_corners=True)
-        yield offset, here, there, F.grid_sample(maps[there], grid, align_corners=True)
+    for offset, frames, partners in pair_frames(len(maps), maps.device):
+        matrix = (chain[partners] @ back[frames])[:, :2]
+        grid = F.affine_grid(matrix, [len(frames), *maps.shape[1:]], align_corners=True)
+        yield offset, frames, partners, F.grid_sample(maps[partners], grid, align_corners=True)
 
 
 def _matrices(coefficients: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor, "n 3 3"]:
@@ -99,20 +95,13 @@ def rim_trust(visible: Float[Tensor, "n 1 h w"], rim: float) -> Float[Tensor, "n
 
 
 @dataclass(frozen=True)
-class MotionFitConfig:
-    """How one affine motion is fitted to an object's flow.
+class MotionFitConfig(Checked):
+    """How one affine motion is fitted to an object's flow."""
 
-    Args:
-        affine_ridge: how strongly the affine part is held to zero against the translation (share of the evidence).
-        neighbours: weight of the neighbouring frames' evidence for the object's motion.
-        outline: weight of a pixel of the amodal mask's outline, against a point of the visible flow.
-        still_points: weight, in pixels of the fit, of standing still in the window.
-    """
-
-    affine_ridge: float = 0.05
-    neighbours: float = 0.3
-    outline: float = 0.3
-    still_points: float = 0.3
+    affine_ridge: float = setting(0.05, "Share of the evidence that holds the affine part to a plain shift.", least=0)
+    neighbours: float = setting(0.3, "Weight of the neighbouring frames' evidence.", least=0)
+    outline: float = setting(0.3, "Weight of a pixel of the amodal outline against one of the visible flow.", least=0)
+    still_points: float = setting(0.3, "Weight of standing still in the window.", unit="pixels of the fit", least=0)
 
 
 @runtime_checkable
@@ -130,7 +119,7 @@ def fit_motion(
     flow: Float[Tensor, "n 2 h w"],
     weight: Float[Tensor, "n 1 h w"],
     clips: int,
-    config: MotionFitConfig,
+    config: MotionFitConfig = MotionFitConfig(),
     outlines: OutlineEvidence | None = None,
 ) -> Float[Tensor, "n 3 2"]:
     """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares).
@@ -159,10 +148,10 @@ def fit_motion(
         count = gram[:, :1, :1]
         # The visible flow alone says first where about to look for the outline.
         if outlines is not None and i >= 2:
-            more = [config.outline * each for each in outlines.compare(coefficients)]
+            more = [config.outline * evidence for evidence in outlines.compare(coefficients)]
             # A point of an outline holds one of the two directions.
             gram, moment, count = gram + more[0], moment + more[1], count + more[2] / 2
-        gram, moment, count = (_share(each, clips, config.neighbours) for each in (gram, moment, count))
+        gram, moment, count = (_share(evidence, clips, config.neighbours) for evidence in (gram, moment, count))
         # The affine part is held to a plain shift in proportion to the evidence.
         ridge = torch.diag(flow.new_tensor([0.0, config.affine_ridge, config.affine_ridge] * 2)) * count.clamp(min=1e-6)
         # Without any evidence the object stays where it is in its window, which already follows it.

@@ -8,7 +8,6 @@ gap. Not in the paper: its clips hide objects in part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
@@ -20,46 +19,32 @@ from torch import Tensor
 
 from voin.core.morphology import shrink
 
-
-@dataclass(frozen=True)
-class GapConfig:
-    """What a gap is, and when the object counts as found again.
-
-    Args:
-        hidden: frames with less than this share of the object's usual area are in a gap.
-        clear: frames with at least this share show the object well enough to be compared.
-        search: farthest it is looked for, as a share of the window.
-        agreement: least correlation of its two pictures.
-    """
-
-    hidden: float = 0.1
-    clear: float = 0.7
-    search: float = 0.25
-    agreement: float = 0.6
+HIDDEN = 0.1  # share of the object's usual area below which a frame is in a gap
+CLEAR = 0.7  # share of it from which a frame shows the object well enough to be compared
+SEARCH = 0.25  # share of the window: how far around its expected place the object is looked for
+AGREEMENT = 0.6  # least correlation of the object's two pictures
 
 
-def find_gaps(visible: Float[Tensor, "t 1 h w"], config: GapConfig = GapConfig()) -> list[tuple[int, int]]:
+def find_gaps(visible: Float[Tensor, "t 1 h w"]) -> list[tuple[int, int]]:
     """List the gaps as (last clear frame before, first clear frame after); open ends are none."""
-    area = visible.flatten(1).sum(dim=1).tolist()
-    usual = float(np.median([each for each in area if each > 0.5 * max(area)])) if max(area) > 0 else 0.0
-    clear = [i for i, each in enumerate(area) if usual and each >= config.clear * usual]
-    return [(a, b) for a, b in pairwise(clear) if any(each < config.hidden * usual for each in area[a + 1 : b])]
+    areas = visible.flatten(1).sum(dim=1).tolist()
+    usual = float(np.median([area for area in areas if area > 0.5 * max(areas)])) if max(areas) > 0 else 0.0
+    clear = [i for i, area in enumerate(areas) if usual and area >= CLEAR * usual]
+    return [(a, b) for a, b in pairwise(clear) if any(area < HIDDEN * usual for area in areas[a + 1 : b])]
 
 
 def close_gaps(
     frames: Float[Tensor, "t 3 h w"],
     visible: Float[Tensor, "t 1 h w"],
     motion: Float[Tensor, "pairs 3 2"],
-    config: GapConfig = GapConfig(),
 ) -> Float[Tensor, "pairs 2"]:
     """Measure what the object's motion lacks across gaps.
 
     Args:
         frames: colours in [0, 1].
         visible: in [0, 1].
-        motion: the object's motion from each frame to the next as `flow_classical.fit_motion` gives it: what 1, x and
-            y, from -1 to 1 across the picture, contribute to (dx, dy) in pixels.
-        config: see there.
+        motion: the object's motion from each frame to the next as `fit_motion` returns it: what 1, x and y, from -1 to
+            1 across the picture, contribute to (dx, dy) in pixels.
 
     Returns:
         (pairs, 2): pixels (dx, dy) to add to the motion of each pair; 0 outside gaps. Where the object looks too
@@ -67,15 +52,15 @@ def close_gaps(
     """
     lack = motion.new_zeros(len(motion), 2)
     area = visible.flatten(1).sum(dim=1)
-    for before, after in find_gaps(visible, config):
+    for before, after in find_gaps(visible):
         centre = _centre(visible[before, 0])
         guess = _follow(motion[before:after], centre, visible.shape[-2:])
         # The guess may lead anywhere; the masks' centres are as near as the masks are alike.
         near = _centre(visible[after, 0]) - centre
-        found = find_again(frames[[before, after]], visible[[before, after]], near, config)
+        found = find_again(frames[[before, after]], visible[[before, after]], near)
         if found is None:
             # A guess that stays in the window may do; one that leaves it is none.
-            found = guess if (guess - near).abs().max() <= config.search * visible.shape[-1] else near
+            found = guess if (guess - near).abs().max() <= SEARCH * visible.shape[-1] else near
         seen = torch.minimum(area[before:after], area[before + 1 : after + 1]) / area[before]
         share = (1 - seen).clamp(min=0.01) ** 2
         lack[before:after] += (found - guess).to(lack) * (share / share.sum())[:, None].to(lack)
@@ -86,15 +71,15 @@ def find_again(
     frames: Float[Tensor, "2 3 h w"],
     visible: Float[Tensor, "2 1 h w"],
     near: Float[Tensor, "2"],
-    config: GapConfig = GapConfig(),
+    search: float = SEARCH,
 ) -> Float[Tensor, "2"] | None:
-    """Find the first frame's object in the second frame: its shift (dx, dy) in pixels, or None if it is not there.
+    """Find the first frame's object in the second frame: its shift (dx, dy) in pixels, or None where it is absent.
 
     Args:
         frames: before and after the gap.
         visible: of both.
         near: the shift around which to search; what leads out of the window is not looked for.
-        config: see there.
+        search: how far around it, as a share of the window.
     """
     h, w = frames.shape[-2:]
     inner = shrink(visible[:1, 0] > 0.95, 1)[0].cpu().numpy()
@@ -103,7 +88,7 @@ def find_again(
     rows, columns = (np.nonzero(inner.any(axis=axis))[0] for axis in (1, 0))
     y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     first, second = rearrange(frames, "n c h w -> n h w c").float().cpu().numpy()
-    reach = max(round(config.search * w), 2)
+    reach = max(round(search * w), 2)
     left, top = x0 + round(float(near[0])) - reach, y0 + round(float(near[1])) - reach
     # Where the search leaves the window, its border repeats.
     pad = max(0, -left, -top, left + x1 - x0 + 2 * reach - w, top + y1 - y0 + 2 * reach - h)
@@ -114,7 +99,7 @@ def find_again(
     match = cv2.matchTemplate(np.ascontiguousarray(place), picture, cv2.TM_CCOEFF_NORMED, mask=mask)
     match[~np.isfinite(match)] = -1
     row, column = np.unravel_index(int(match.argmax()), match.shape)
-    if match[row, column] < config.agreement:
+    if match[row, column] < AGREEMENT:
         return None
     dx = left + column + _peak(match[row], int(column)) - x0
     dy = top + row + _peak(match[:, column], int(row)) - y0
@@ -122,10 +107,10 @@ def find_again(
 
 
 def _peak(values: Float[np.ndarray, " n"], at: int) -> float:
-    """Give how far the top of the parabola through the best value and its neighbours lies from it, in steps."""
+    """Return how far the top of the parabola through the best value and its neighbours lies from it, in steps."""
     if not 0 < at < len(values) - 1:
         return 0.0
-    low, mid, high = (float(each) for each in values[at - 1 : at + 2])
+    low, mid, high = map(float, values[at - 1 : at + 2])
     return 0.5 * (low - high) / min(low - 2 * mid + high, -1e-6)
 
 
@@ -137,6 +122,6 @@ def _follow(motion: Float[Tensor, "pairs 3 2"], start: Float[Tensor, "2"], size:
     """Add up the motion of the point `start` (x, y) over all pairs."""
     at = start.clone()
     limit = torch.tensor([size[1] - 1, size[0] - 1], dtype=torch.float32)
-    for each in motion.float().cpu():
-        at = at + torch.cat([torch.ones(1), 2 * at / limit - 1]) @ each
+    for link in motion.float().cpu():
+        at = at + torch.cat([torch.ones(1), 2 * at / limit - 1]) @ link
     return at - start

@@ -8,31 +8,26 @@ from typing import Any
 
 import torch
 
+from voin.core.config import to_json
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.system import choose_device, has_bfloat16
 from voin.method.fill.generator import Generator, GeneratorConfig
 from voin.method.fill.inpaint import InpaintFill
-from voin.method.fill.stage import NetworkFill
-from voin.method.flow.network import FlowConfig, FlowNetwork, NetworkFlow
-from voin.method.flow.smooth import SmoothFlow, SmoothFlowConfig
+from voin.method.fill.stage import FillUse, NetworkFill
+from voin.method.flow.network import FlowConfig, FlowNetwork
+from voin.method.flow.smooth import SmoothFlow
+from voin.method.flow.stage import FlowUse, NetworkFlow
 from voin.method.motion import DIS, load_motion
 from voin.method.pipeline import Inpainter, PipelineConfig
-from voin.method.shape.network import NetworkShape, ShapeConfig, ShapeNetwork
+from voin.method.shape.network import ShapeConfig, ShapeNetwork
+from voin.method.shape.stage import NetworkShape, ShapeUse
 from voin.method.shape.voting import VotedShape
 from voin.method.window import WindowConfig
-from voin.weights.checkpoint import TENSORS, load_checkpoint, read_record
+from voin.weights.checkpoint import TENSORS, load_checkpoint, read_record, read_use
 from voin.weights.hub import find_model, list_models, networks_of
 
 PRESETS = ("small", "paper")
 SMALL = "small"  # the model of `voin` where none is named
-# Pixels of the square that each network looks at, as in training; None: the window as it is. With `paper` all are None.
-SHAPE_SIZE: int | None = 128
-FLOW_SIZE: int | None = 128
-FILL_SIZE: int | None = None
-# Chosen on the ten validation clips of VOI-DAVIS: surer gives better whole masks, and less of the hidden part.
-SHAPE_CERTAINTY = 0.6
-# Pixels, chosen on four of them: where the flow is smooth, the network's own noise is of this size.
-FLOW_LEAST = 0.12
 PAPER_SIZE = 320  # the longer side of the paper's frames
 
 STAGES = {"shape": "shape", "flow": "flow", "fill": "generator"}  # of the pipeline -> the kind of network
@@ -42,6 +37,15 @@ NETWORKS = {
     "flow": (FlowConfig, FlowNetwork),
     "generator": (GeneratorConfig, Generator),
 }
+# How a network is to be used: what stands in its JSON file, and what goes for one whose file says nothing of it.
+USES = {"shape": ShapeUse, "flow": FlowUse, "generator": FillUse}
+
+
+def use_after_training(kind: str, size: int) -> dict[str, Any]:
+    """Return what the JSON file of a network says of its use, after training on pictures of `size` pixels."""
+    use = to_json(USES[kind]())
+    # A network without a size of its own takes any.
+    return use if use["size"] is None else {**use, "size": size}
 
 
 def load(
@@ -81,7 +85,7 @@ def load(
     motion = load_motion(flow, raft_weights, place, enlarge=2)
     # Measured on DAVIS training clips: RAFT's flow is good up to the occluder's rim, and needs no painting over.
     raft = flow != "dis"
-    smooth = SmoothFlow(SmoothFlowConfig(rim=3.0) if raft else SmoothFlowConfig())
+    smooth = SmoothFlow(rim=3.0) if raft else SmoothFlow()
     stages: dict[str, Any] = {"shape": VotedShape(), "flow": smooth, "fill": InpaintFill()}
     name = "classical"
     if folder is not None:
@@ -154,9 +158,7 @@ def _load_stages(
     folder: Path, stages: list[str], prior: SmoothFlow, preset: str, place: torch.device
 ) -> dict[str, NetworkShape | NetworkFlow | NetworkFill]:
     """Make the stages that have a network."""
-    found, sizes = networks_of(folder), dict.fromkeys(STAGES, None)
-    if preset == "small":
-        sizes = {"shape": SHAPE_SIZE, "flow": FLOW_SIZE, "fill": FILL_SIZE}
+    found = networks_of(folder)
     lacking = [stage for stage in stages if STAGES[stage] not in found]
     if lacking:
         raise FileRefusal(
@@ -164,21 +166,24 @@ def _load_stages(
             "a model must have a network for each stage that is not exchanged",
             f"train it, or load with classical={tuple(lacking)!r}",
         )
-    return {stage: _load_stage(found[STAGES[stage]], sizes[stage], prior, place) for stage in stages}
+    return {stage: _load_stage(found[STAGES[stage]], prior, preset, place) for stage in stages}
 
 
 def _load_stage(
-    path: Path, size: int | None, prior: SmoothFlow, place: torch.device
+    path: Path, prior: SmoothFlow, preset: str, place: torch.device
 ) -> NetworkShape | NetworkFlow | NetworkFill:
-    kind, record, half = path.stem, read_record(path), has_bfloat16(place)
+    kind, record = path.stem, read_record(path)
     network: Any = load_checkpoint(path, {kind: NETWORKS[kind]}, place).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    use = {"half": has_bfloat16(place), **vars(read_use(path, USES[kind]))}
+    if preset == "paper":
+        use["size"] = None  # whole frames as they are
     # A network that is told no class knows none, whatever it was trained on.
     classes = record.about.classes if getattr(network.config, "classes", 0) else ()
     if kind == "shape":
-        stage = NetworkShape(network, classes, size=size, half=half, certainty=SHAPE_CERTAINTY)
+        stage = NetworkShape(network, classes, **use)
     elif kind == "flow":
-        stage = NetworkFlow(network, prior, size=size, half=half, least=FLOW_LEAST)
+        stage = NetworkFlow(network, prior, **use)
     else:
-        stage = NetworkFill(network, classes, size=size, half=half)
+        stage = NetworkFill(network, classes, **use)
     stage.sha256 = record.sha256[:12]
     return stage

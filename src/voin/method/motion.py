@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.types import Flows, Frames
+from voin.method.stages import Motion
+
+Grey = UInt8[np.ndarray, "h w"]
+PixelFlow = Float[np.ndarray, "h w 2"]
 
 _BATCH = 4  # pairs that a GPU works on at once
-
-
-@runtime_checkable
-class Motion(Protocol):
-    """A flow estimator."""
-
-    def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
-        """Estimate `forward` and `backward` flow, each (b, t-1, 2, h, w), of frames (b, t, 3, h, w)."""
-        ...
 
 
 class DIS:
@@ -52,14 +47,17 @@ class DIS:
         flows = torch.from_numpy(np.array(both, np.float32).reshape(b, t - 1, 2, h, w, 2)).to(frames)
         return rearrange(flows[:, :, 0], "b t h w c -> b t c h w"), rearrange(flows[:, :, 1], "b t h w c -> b t c h w")
 
-    def _pair(self, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        first, second = pair
-        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        estimator.setFinestScale(self.finest)
-        # OpenCV's stubs leave out that the flow to start from may be None.
-        there = estimator.calc(first, second, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        back = estimator.calc(second, first, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        return there, back
+    def _pair(self, pair: tuple[Grey, Grey]) -> tuple[PixelFlow, PixelFlow]:
+        estimate = dis_estimator(self.finest)
+        return estimate(*pair), estimate(*reversed(pair))
+
+
+def dis_estimator(finest: int = 1) -> Callable[[Grey, Grey], PixelFlow]:
+    """Make a function that estimates the flow from one grey picture to another by DIS."""
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator.setFinestScale(finest)
+    # OpenCV's stubs leave out that the flow to start from may be None.
+    return lambda first, second: estimator.calc(first, second, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 class RAFT:
@@ -120,7 +118,7 @@ class RAFT:
                 f"RAFT was given {w}x{h}", "it must be at least 128x128", "use --flow dis or a larger window"
             )
         b = frames.shape[0]
-        first, second = (rearrange(each, "b t c h w -> (b t) c h w") for each in (frames[:, :-1], frames[:, 1:]))
+        first, second = (rearrange(x, "b t c h w -> (b t) c h w") for x in (frames[:, :-1], frames[:, 1:]))
         forward, backward = torch.empty_like(first[:, :2]), torch.empty_like(first[:, :2])
         # A pair's correlations alone take 180 MB at 512x512.
         step = 1 if self.device.type == "cpu" else _BATCH
@@ -132,7 +130,7 @@ class RAFT:
     def _pairs(
         self, first: Float[Tensor, "n 3 h w"], second: Float[Tensor, "n 3 h w"]
     ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 2 h w"]]:
-        """Give the flow there and back of some pairs of frames."""
+        """Estimate the flow of some pairs of frames, forward and backward."""
         pictures = torch.cat([first, second])
         if self.enlarge > 1:
             pictures = F.interpolate(pictures, scale_factor=self.enlarge, mode="bicubic").clamp(0, 1)
@@ -141,8 +139,8 @@ class RAFT:
         flow = self.network(pictures, pictures.roll(len(first), dims=0))[-1][..., :h, :w]
         if self.enlarge > 1:
             flow = F.avg_pool2d(flow, self.enlarge) / self.enlarge
-        there, back = flow.chunk(2)
-        return there, back
+        forward, backward = flow.chunk(2)
+        return forward, backward
 
 
 def _read_state(path: Path, size: str, expected: dict) -> dict:
@@ -164,7 +162,7 @@ def _read_state(path: Path, size: str, expected: dict) -> dict:
 
 
 def load_motion(name: str, weights: Path | None = None, device: torch.device | str = "cpu", enlarge: int = 1) -> Motion:
-    """Give the estimator called `dis`, `raft-small` or `raft-large`; `enlarge` is for RAFT, see there."""
+    """Make the estimator called `dis`, `raft-small` or `raft-large`; `enlarge` is for RAFT."""
     if name == "dis":
         return DIS()
     if name in ("raft-small", "raft-large"):

@@ -1,4 +1,4 @@
-"""From the working grid back to native pixels: each frame's patch, and nothing outside the hidden region touched.
+"""From the working grid back to native pixels: a box for each frame, and nothing outside the hidden region touched.
 
 Tracked pixels are fetched from their source frames: one sample each, at native resolution, all directions merged.
 """
@@ -6,7 +6,7 @@ Tracked pixels are fetched from their source frames: one sample each, at native 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ from voin.method.window import CompletedBox, ObjectClip, box_of
 def native_masks(
     clip: ObjectClip, amodal: Masks, hidden: Masks, frame: int
 ) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
-    """Give a frame's `amodal` and `occluded` masks in its native window.
+    """Return a frame's `amodal` and `occluded` masks in its native window.
 
     A mask the user gave is taken as it is. A completed one is drawn at native size around the hidden region only, so
     that the visible object's outline, which the working grid knows only roughly, does not count as hidden.
@@ -53,7 +53,7 @@ def _inside_frame(clip: ObjectClip, frame: int) -> Mask:
     return ((y >= 0) & (y < clip.size[0]))[:, None] & ((x >= 0) & (x < clip.size[1]))[None]
 
 
-def make_patch(
+def make_box(
     clip: ObjectClip,
     frame: int,
     amodal: Mask,
@@ -61,7 +61,7 @@ def make_patch(
     tracks: Sequence[Tracks] = (),
     maps: Float[Tensor, "9 size size"] | None = None,
 ) -> CompletedBox:
-    """Make one frame's patch: fetched pixels with their correction, invented pixels where nothing was found.
+    """Complete one frame: fetched pixels with their correction, invented pixels where nothing was found.
 
     Args:
         clip: the object's native pixels.
@@ -86,10 +86,11 @@ def make_patch(
         change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
         mended = fetched.colours + change / np.maximum(found_share, 1e-6)
         result = np.where(fetched.found[:, None], mended, invented / np.maximum(share, 1e-6))
-        colours[rows - y0, columns - x0] = to_kind(result, colours.dtype)
-        missing[rows - y0, columns - x0] = ~fetched.found
+        place = (rows - y0, columns - x0)
+        colours[place] = to_kind(result, colours.dtype)
+        missing[place] = ~fetched.found
         sure = np.clip(np.rint(trust[:, 0] / np.maximum(found_share[:, 0], 1e-6) * 255), 1, 255)
-        confidence[rows - y0, columns - x0] = np.where(fetched.found, sure, 0)
+        confidence[place] = np.where(fetched.found, sure, 0)
     left, top = int(clip.windows.left[frame]), int(clip.windows.top[frame])
     return CompletedBox(left + x0, top + y0, amodal[box], occluded[box], missing, colours, confidence)
 
@@ -106,13 +107,12 @@ def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: 
     return maps[0].cpu()
 
 
-def add_flow(patch: CompletedBox, clip: ObjectClip, frame: int, forward: Flows, backward: Flows) -> CompletedBox:
-    """Add the completed flow, turned into native pixels, to a patch."""
-    h, w = patch.amodal.shape
-    scale = clip.windows.scale
-    left, top = clip.windows.left, clip.windows.top
+def add_flow(box: CompletedBox, clip: ObjectClip, frame: int, forward: Flows, backward: Flows) -> CompletedBox:
+    """Add the completed flow, turned into native pixels, to a box."""
+    h, w = box.amodal.shape
+    scale, left, top = clip.windows.scale, clip.windows.left, clip.windows.top
     row, column = np.mgrid[0:h, 0:w].reshape(2, -1)
-    native_x, native_y = column + patch.left, row + patch.top
+    native_x, native_y = column + box.left, row + box.top
     x = torch.from_numpy((native_x + 0.5 - left[frame]) / scale[frame] - 0.5).float()
     y = torch.from_numpy((native_y + 0.5 - top[frame]) / scale[frame] - 0.5).float()
 
@@ -124,8 +124,7 @@ def add_flow(patch: CompletedBox, clip: ObjectClip, frame: int, forward: Flows, 
         to_y = top[other] + (y + shift[:, 1] + 0.5).numpy() * scale[other] - 0.5
         return np.stack([to_x - native_x, to_y - native_y], axis=-1).reshape(h, w, 2).astype(np.float32)
 
-    there, back = native(forward, frame, frame + 1), native(backward, frame - 1, frame - 1)
-    return CompletedBox(**{**patch.__dict__, "forward": there, "backward": back})
+    return replace(box, forward=native(forward, frame, frame + 1), backward=native(backward, frame - 1, frame - 1))
 
 
 # OpenCV maps pictures, not lists, and none wider than 32767.
@@ -152,8 +151,7 @@ def fetch(
 
     Args:
         clip: the object's native pixels.
-        tracks: of the clip, ahead and back in time and from afar; their maps hold the wanted frames only, `frame`
-            among them.
+        tracks: of the clip, in all directions; their maps hold the wanted frames only, `frame` among them.
         frame: the frame whose pixels are wanted.
         rows: (n,) rows in the frame's window, native.
         columns: (n,) columns in the frame's window, native.
@@ -162,8 +160,8 @@ def fetch(
     x, y = (columns + 0.5) / scale[frame] - 0.5, (rows + 0.5) / scale[frame] - 0.5
     total = np.zeros((len(rows), 3), np.float32)
     weight = np.zeros(len(rows), np.float32)
-    for each in tracks:
-        source, dx, dy, confidence = _look_up(each, frame, x, y)
+    for direction in tracks:
+        source, dx, dy, confidence = _look_up(direction, frame, x, y)
         for other in np.unique(source[source >= 0]):
             at = np.nonzero(source == other)[0]
             native_x = (x[at] + dx[at] + 0.5) * scale[other] - 0.5
@@ -208,10 +206,10 @@ def sample_maps(
     """Sample single points of nine maps bilinearly; outside, the border repeats."""
     # OpenCV takes pictures of up to four channels.
     threes = [np.ascontiguousarray(maps[i : i + 3].transpose(1, 2, 0)) for i in (0, 3, 6)]
-    return np.concatenate([_remap(each, x, y, cv2.INTER_LINEAR) for each in threes], axis=1)
+    return np.concatenate([_remap(three, x, y, cv2.INTER_LINEAR) for three in threes], axis=1)
 
 
 def _remap(picture: np.ndarray, x: np.ndarray, y: np.ndarray, method: int) -> np.ndarray:
     fill = -len(x) % _WIDTH
-    map_x, map_y = (np.pad(each.astype(np.float32), (0, fill)).reshape(-1, _WIDTH) for each in (x, y))
+    map_x, map_y = (np.pad(places.astype(np.float32), (0, fill)).reshape(-1, _WIDTH) for places in (x, y))
     return cv2.remap(picture, map_x, map_y, method, borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)[: len(x)]

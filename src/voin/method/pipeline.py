@@ -1,8 +1,8 @@
-"""The whole method, on one page: window, motion, shape, flow, propagation, blend, fill, paste.
+"""The whole method, on one page: window, motion, shape, flow, propagation, fill, paste.
 
-Read this file first. `Inpainter` holds the stages as parts; trained networks and classical parts have the same
-signatures and can stand in for each other. `voin.load` makes one (`load.py`); calling it works on tensors,
-`voin.complete` works on files.
+Read this file first; `Inpainter.complete_object` is the paper. The stages are parts (`stages.py`): trained networks and
+classical parts have the same signatures and can stand in for each other. `voin.load` puts them together (`load.py`);
+calling an `Inpainter` works on tensors, `voin.complete` works on files.
 """
 
 from __future__ import annotations
@@ -10,68 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from voin.core.morphology import grow, shrink
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
-from voin.method.motion import Motion
-from voin.method.paste import add_flow, correction_maps, make_patch, native_masks
-from voin.method.propagation.blend import BlendConfig
+from voin.method.paste import add_flow, correction_maps, make_box, native_masks
 from voin.method.propagation.propagate import Propagated, propagate
-from voin.method.propagation.tracks import PropagationConfig
+from voin.method.stages import ClipView, Fill, Flow, Motion, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
-
-
-@runtime_checkable
-class Shape(Protocol):
-    """Shape completion (paper 3.1)."""
-
-    def __call__(
-        self,
-        frames: Frames,
-        visible: Masks,
-        allowed: Masks,
-        forward: Flows,
-        backward: Flows,
-        category: str | None,
-    ) -> Masks:
-        """Give the amodal mask (b, t, 1, h, w) in [0, 1]; hidden pixels can lie only where `allowed` is 1."""
-        ...
-
-
-@runtime_checkable
-class Flow(Protocol):
-    """Flow completion (paper 3.2)."""
-
-    def __call__(
-        self,
-        frames: Frames,
-        forward: Flows,
-        backward: Flows,
-        visible: Masks,
-        amodal: Masks,
-        given: Bool[Tensor, " b"] | None = None,
-    ) -> tuple[Flows, Flows]:
-        """Complete both flows inside the amodal mask; `given` says whose masks are known, not completed."""
-        ...
-
-
-@runtime_checkable
-class Fill(Protocol):
-    """Filling of what is missing (paper 3.3.1)."""
-
-    def __call__(
-        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None
-    ) -> Frames:
-        """Fill hidden pixels whose confidence is 0; others may be mended."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,22 +32,14 @@ class PipelineConfig:
 
     Args:
         window: how windows follow the object.
-        propagation: when tracks are believed.
-        blend: how propagated pixels are fitted in.
         paint: paint the hidden part over smoothly before motion is estimated, so that the occluder's stays out. DIS
             gains by it; RAFT, which keeps motions apart by itself, is put off.
         whole_frame: work on whole frames, as the paper does; of `window` only the size counts then.
     """
 
     window: WindowConfig = field(default_factory=WindowConfig)
-    propagation: PropagationConfig = field(default_factory=PropagationConfig)
-    blend: BlendConfig = field(default_factory=BlendConfig)
     paint: bool = True
     whole_frame: bool = False
-
-    def window_of(self, frame: tuple[int, int]) -> WindowConfig:
-        """Say how windows lie in frames of size (h, w)."""
-        return WholeFrame(self.window.size, frame=frame) if self.whole_frame else self.window
 
 
 @dataclass(frozen=True)
@@ -119,16 +63,6 @@ class Completion:
     confidence: Masks
     forward: Flows | None = None
     backward: Flows | None = None
-
-
-@dataclass(frozen=True)
-class _View:
-    """One object's clip on the working grid."""
-
-    frames: Frames
-    visible: Masks
-    amodal: Masks  # 0 or 1
-    hidden: Masks  # 0 or 1
 
 
 class Inpainter:
@@ -177,66 +111,75 @@ class Inpainter:
             clip: the object's native windows.
             wanted: frames to complete; consecutive.
             category: of the object, where it is known.
-            with_flow: put the completed flow into the patches.
+            with_flow: put the completed flow into the boxes.
             clock: seconds per stage are added here.
         """
         clock = {} if clock is None else clock
-        size = self.config.window.size
-        frames = to_working(clip.frames, size)[None].to(self.device)
-        visible = to_working(clip.visible, size)[None].to(self.device)
+
+        # Window. Not in the paper: a square that follows the object, on a grid of one size (window.py).
+        frames, visible = self._to_grid(clip.frames), self._to_grid(clip.visible)
+
+        # Motion. Rough optical flow between neighbouring frames (motion.py).
         with _timed(clock, "motion"):
             forward, backward = self.coarse_motion(frames)
+
+        # Shape (paper 3.1): the amodal mask from the visible one (shape/), unless the user gives it.
         if clip.amodal is None:
             with _timed(clock, "shape"):
-                allowed = torch.ones_like(visible)
-                if clip.occluder is not None:
-                    allowed = to_working(clip.occluder, size)[None].to(self.device)
+                allowed = torch.ones_like(visible) if clip.occluder is None else self._to_grid(clip.occluder)
                 amodal = self.shape(frames, visible, allowed, forward, backward, category)
         else:
-            amodal = to_working([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)], size)[None]
-        view = _view(frames, visible, amodal.to(self.device), opened=clip.amodal is None)
+            amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
+        view = ClipView(frames, visible, *_part(visible, amodal, clip.amodal is None), forward, backward)
         masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
         if not any(occluded.any() for _, occluded in masks.values()):
-            return [make_patch(clip, i, *masks[i]) for i in wanted]
+            return [make_box(clip, i, *masks[i]) for i in wanted]
+
+        # Flow (paper 3.2): estimated anew where the object is hidden, then completed inside the amodal mask (flow/).
         with _timed(clock, "motion"):
-            forward, backward = self._object_motion(view, forward, backward)
+            view = self._estimate_motion(view)
         with _timed(clock, "flow"):
+            flows = (view.forward, view.backward)
             given = torch.tensor([clip.amodal is not None])
-            forward, backward = self.flow(view.frames, forward, backward, view.visible, view.amodal, given)
+            forward, backward = self.flow(view.frames, *flows, view.visible, view.amodal, given)
+            view = replace(view, forward=forward, backward=backward)
+
+        # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
         with _timed(clock, "propagation"):
-            found = self._propagate(view, forward, backward, wanted)
+            found = propagate(view, wanted)
+
+        # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with _timed(clock, "fill"):
-            part = slice(wanted.start, wanted.stop)
-            frames, visible, amodal = (x[:, part] for x in (view.frames, view.visible, view.amodal))
-            filled = self.fill(found.place(frames), visible, amodal, found.confidence, category)
+            filled = self._fill(view, found, wanted, category)
+
+        # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
         with _timed(clock, "propagation"):
-            maps = correction_maps(found.picture, filled, found.confidence, amodal)
-            patches = [make_patch(clip, i, *masks[i], found.tracks, maps[i - wanted.start]) for i in wanted]
+            maps = correction_maps(found.picture, filled, found.confidence, _frames_of(view.amodal, wanted))
+            boxes = [make_box(clip, i, *masks[i], found.tracks, maps[i - wanted.start]) for i in wanted]
         if with_flow:
-            patches = [add_flow(patch, clip, i, forward, backward) for patch, i in zip(patches, wanted, strict=True)]
-        return patches
+            boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]
+        return boxes
 
-    def _object_motion(self, view: _View, forward: Flows, backward: Flows) -> tuple[Flows, Flows]:
-        """Estimate flow anew where something is hidden."""
+    def _to_grid(self, windows: Any) -> Tensor:
+        return to_working(windows, self.config.window.size)[None].to(self.device)
+
+    def _estimate_motion(self, view: ClipView) -> ClipView:
+        """Estimate flow anew between frames of which one has a hidden part."""
         touched = view.hidden[0].flatten(1).any(dim=1)
-        again = (touched[1:] | touched[:-1]).nonzero()[:, 0]
-        frames = self._paint(view, touched.nonzero()[:, 0]) if self.config.paint else view.frames[0]
-        there, back = self.motion(torch.stack([frames[again], frames[again + 1]], dim=1))
-        forward, backward = forward.clone(), backward.clone()
-        forward[0, again], backward[0, again] = there[:, 0], back[:, 0]
-        return forward, backward
+        frames = view.frames[0]
+        if self.config.paint:
+            frames = frames.clone()
+            frames[touched] = paint_over(*(x[0, touched] for x in (view.frames, view.visible, view.amodal)))
+        pairs = (touched[1:] | touched[:-1]).nonzero()[:, 0]
+        estimated = self.motion(torch.stack([frames[pairs], frames[pairs + 1]], dim=1))
+        forward, backward = view.forward.clone(), view.backward.clone()
+        forward[0, pairs], backward[0, pairs] = (flow[:, 0] for flow in estimated)
+        return replace(view, forward=forward, backward=backward)
 
-    def _paint(self, view: _View, here: Int[Tensor, " n"]) -> Float[Tensor, "t 3 h w"]:
-        """Paint the hidden part over in the frames `here`, with the object's own colours."""
-        frames = view.frames[0].clone()
-        frames[here] = paint_over(frames[here], view.visible[0, here], view.amodal[0, here])
-        return frames
-
-    def _propagate(self, view: _View, forward: Flows, backward: Flows, wanted: range) -> Propagated:
-        """Fetch hidden pixels from other frames (paper 3.3)."""
-        config = self.config
-        masks = (view.visible, view.amodal, view.hidden)
-        return propagate(view.frames, *masks, forward, backward, wanted, config.propagation, config.blend)
+    def _fill(self, view: ClipView, found: Propagated, wanted: range, category: str | None) -> Frames:
+        """Fill the wanted frames, what was propagated in place."""
+        frames, visible, amodal = (_frames_of(x, wanted) for x in (view.frames, view.visible, view.amodal))
+        return self.fill(found.place(frames), visible, amodal, found.confidence, category)
 
     def __call__(
         self,
@@ -267,76 +210,78 @@ class Inpainter:
         masks = [torch.zeros_like(visible) for _ in range(4)]
         b, t, _, h, w = frames.shape
         flows = [frames.new_zeros(b, t - 1, 2, h, w) for _ in range(2)]
-        for i, j, patch in self._patches(frames, visible, amodal, occluder, category):
-            change = torch.from_numpy(patch.occluded).to(frames.device)
-            colours = torch.from_numpy(patch.colours).permute(2, 0, 1).to(frames)
-            box = result[i, j, :, patch.rows, patch.columns]
-            box.copy_(torch.where(change, colours, box))
-            values = (patch.amodal, patch.occluded, patch.missing, patch.confidence / 255.0)
+        for i, j, box in self._boxes(frames, visible, amodal, occluder, category):
+            place = (slice(None), box.rows, box.columns)
+            colours = torch.from_numpy(box.colours).permute(2, 0, 1).to(frames)
+            occluded = torch.from_numpy(box.occluded).to(frames.device)
+            result[i, j][place] = torch.where(occluded, colours, result[i, j][place])
+            values = (box.amodal, box.occluded, box.missing, box.confidence / 255.0)
             for mask, value in zip(masks, values, strict=True):
-                mask[i, j, 0, patch.rows, patch.columns] = torch.from_numpy(value).to(mask)
-            for flow, value, link in zip(flows, (patch.forward, patch.backward), (j, j - 1), strict=True):
+                mask[i, j][place] = torch.from_numpy(value).to(mask)
+            for flow, value, link in zip(flows, (box.forward, box.backward), (j, j - 1), strict=True):
                 if value is not None:
-                    flow[i, link, :, patch.rows, patch.columns] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
+                    flow[i, link][place] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
         return Completion(result, *masks, *flows)
 
-    def _patches(
+    def _boxes(
         self, frames: Frames, visible: Masks, amodal: Masks | None, occluder: Masks | None, category: str | None
     ) -> Iterator[tuple[int, int, CompletedBox]]:
-        """Complete every clip of a batch; yields (clip, frame, patch)."""
+        """Complete every clip of a batch; yields (clip, frame, box)."""
+        window = self.window_of((frames.shape[-2], frames.shape[-1]))
         for i in range(len(frames)):
             pictures = [np.ascontiguousarray(x) for x in frames[i].float().permute(0, 2, 3, 1).cpu().numpy()]
             seen, whole, front = (
-                None if x is None else [m > 0.5 for m in x[i, :, 0].cpu().numpy()] for x in (visible, amodal, occluder)
+                None if x is None else [mask > 0.5 for mask in x[i, :, 0].cpu().numpy()]
+                for x in (visible, amodal, occluder)
             )
             assert seen is not None
-            window = self.window_of((frames.shape[-2], frames.shape[-1]))
             clip = cut_clip(pictures, seen, whole, front, window)
-            patches = self.complete_object(clip, range(len(clip)), category=category, with_flow=True)
-            yield from ((i, j, patch) for j, patch in enumerate(patches))
+            boxes = self.complete_object(clip, range(len(clip)), category=category, with_flow=True)
+            yield from ((i, j, box) for j, box in enumerate(boxes))
 
     def window_of(self, frame: tuple[int, int]) -> WindowConfig:
         """Return how windows lie in frames of size (h, w)."""
-        return self.config.window_of(frame)
+        window = self.config.window
+        return WholeFrame(window.size, frame=frame) if self.config.whole_frame else window
 
     def settings(self) -> dict[str, Any]:
-        """Tell what this inpainter is made of, as JSON can hold it."""
-        stages = {
-            "shape": self.shape,
-            "flow": self.flow,
-            "fill": self.fill,
-            "motion": self.motion,
-            "coarse_motion": self.coarse_motion,
-        }
+        """Return what this inpainter is made of, as JSON can hold it."""
+        stages = {name: getattr(self, name) for name in ("shape", "flow", "fill", "motion", "coarse_motion")}
         return {
             "method": self.name,
             "model": self.model,
             "device": str(self.device),
             "pipeline": asdict(self.config),
-            **{name: {"kind": type(stage).__name__, **describe(stage)} for name, stage in stages.items()},
+            **{name: {"kind": type(stage).__name__, **_describe(stage)} for name, stage in stages.items()},
         }
 
 
-def describe(stage: object) -> dict[str, Any]:
-    """Give the numbers of a stage: its plain attributes, and the fields of its configs, its networks' among them."""
-    own, found = getattr(stage, "config", None), {}
+def _part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, Masks]:
+    """Return the whole object and its hidden part, 0 or 1.
+
+    Specks along the outline, which masks have that were completed, are not hidden.
+    """
+    seen = visible[0, :, 0] > 0.5
+    hidden = (amodal[0, :, 0] > 0.5) & ~seen
+    if completed:
+        hidden = grow(shrink(hidden, 1), 2) & hidden
+    return (hidden | seen).to(visible)[None, :, None], hidden.to(visible)[None, :, None]
+
+
+def _frames_of(clip: Tensor, wanted: range) -> Tensor:
+    return clip[:, wanted.start : wanted.stop]
+
+
+def _describe(stage: object) -> dict[str, Any]:
+    """List the numbers of a stage: its plain attributes, and the fields of its configs, its networks' among them."""
+    own_config, found = getattr(stage, "config", None), {}
     for name, value in getattr(stage, "__dict__", {}).items():
         config = value if is_dataclass(value) else getattr(value, "config", None)
         if isinstance(value, (int, float, str)):
             found[name] = value
-        elif is_dataclass(config) and not isinstance(config, type) and (name == "config" or config is not own):
+        elif is_dataclass(config) and not isinstance(config, type) and (name == "config" or config is not own_config):
             found |= asdict(config) if name == "config" else {name: asdict(config)}
     return found
-
-
-def _view(frames: Frames, visible: Masks, amodal: Masks, opened: bool) -> _View:
-    """Part the object into seen and hidden; specks along its outline, which completed masks have, are not hidden."""
-    seen = visible[0, :, 0] > 0.5
-    hidden = (amodal[0, :, 0] > 0.5) & ~seen
-    if opened:
-        hidden = grow(shrink(hidden, 1), 2) & hidden
-    whole = (hidden | seen).to(visible)[None, :, None]
-    return _View(frames, visible, whole, hidden.to(visible)[None, :, None])
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frame, Mask
 
@@ -24,28 +25,18 @@ Spans = Float[np.ndarray, " t"]
 
 
 @dataclass(frozen=True)
-class WindowConfig:
-    """How windows follow boxes.
+class WindowConfig(Checked):
+    """How windows follow boxes."""
 
-    Args:
-        size: side of the working picture, in working pixels.
-        enlarge: side of the window over the object's longer side: room for the part that is hidden.
-        smooth_frames: standard deviation of the smoothing over time.
-        reach_frames: an object is taken to be as large as it was seen within so many frames.
-    """
+    size: int = setting(256, "Side of the working picture; a multiple of 8.", unit="working pixels", least=32)
+    enlarge: float = setting(1.5, "Side of the window over the object's longer side: room for what is hidden.", least=1)
+    smooth_frames: float = setting(6.0, "Standard deviation of the smoothing over time.", above=0)
+    reach_frames: int = setting(24, "An object is taken to be as large as it was seen so many frames around.", least=0)
 
-    size: int = 256
-    enlarge: float = 1.5
-    smooth_frames: float = 6.0
-    reach_frames: int = 24
-
-    def __post_init__(self) -> None:
-        if self.size < 32 or self.size % 8:
-            raise ValueRefusal(
-                f"window size is {self.size}", "it must be a multiple of 8, at least 32", "use 192 or 256"
-            )
-        if self.enlarge < 1:
-            raise ValueRefusal(f"enlarge is {self.enlarge}", "it must be at least 1", "use 1.5")
+    def check(self) -> None:
+        """Refuse sizes that coarse grids do not divide."""
+        if self.size % 8:
+            raise ValueRefusal(f"window size is {self.size}", "it must be a multiple of 8", "use 192 or 256")
 
 
 @dataclass(frozen=True)
@@ -60,12 +51,11 @@ class WholeFrame(WindowConfig):
 
     frame: tuple[int, int] = (0, 0)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuse frames without pixels."""
+        super().check()
         if min(self.frame) < 1:
-            raise ValueRefusal(
-                f"frame is {self.frame}", "it must be the (h, w) of the frames, in pixels", "use (180, 320)"
-            )
+            raise ValueRefusal(f"frame is {self.frame}", "it must be the (h, w) of the frames", "use (180, 320)")
 
 
 @dataclass(frozen=True)
@@ -97,40 +87,34 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
 
     Args:
         boxes: (t, 4) x0 y0 x1 y1, end exclusive; all 0 where nothing is visible.
-        config: see there; with `WholeFrame` the windows follow nothing.
+        config: with `WholeFrame` the windows follow nothing.
 
     Raises:
         ValueError: no frame has a box.
     """
-    there = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    if not there.any():
+    present = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not present.any():
         raise ValueRefusal(
             "the mask has no object in any frame", "a visible part must be marked in at least one", "check the id"
         )
     if isinstance(config, WholeFrame):
-        return _cover(len(boxes), config)
+        (h, w), ones = config.frame, np.ones(len(boxes))
+        side = max(h, w)
+        return Windows((w - side) // 2 * ones, (h - side) // 2 * ones, side * ones, config.size)
     x0, y0, x1, y1 = boxes.astype(float).T
-    longer = np.where(there, np.maximum(x1 - x0, y1 - y0), 0)
+    longer = np.where(present, np.maximum(x1 - x0, y1 - y0), 0)
     seen = _running_max(longer, config.reach_frames)
     seen = np.interp(np.arange(len(boxes)), np.nonzero(seen)[0], seen[seen > 0])
-    area = np.where(there, (x1 - x0) * (y1 - y0), 0) / seen**2
-    weight = area**4 + 1e-9 * there
+    area = np.where(present, (x1 - x0) * (y1 - y0), 0) / seen**2
+    weight = area**4 + 1e-9 * present
     centre_x = _smooth((x0 + x1) / 2, weight, config.smooth_frames)
     centre_y = _smooth((y0 + y1) / 2, weight, config.smooth_frames)
-    object_size = _smooth(seen, np.ones(len(boxes)), config.smooth_frames)
-    side = config.enlarge * object_size
+    side = config.enlarge * _smooth(seen, np.ones(len(boxes)), config.smooth_frames)
     # The box itself plus a rim of a twelfth must fit, also where the object jumps.
     reach = np.stack([centre_x - x0, x1 - centre_x, centre_y - y0, y1 - centre_y]).max(axis=0)
-    side = np.maximum(np.maximum(side, np.where(there, 2 * reach * 7 / 6, 0)), 32)
+    side = np.maximum(np.maximum(side, np.where(present, 2 * reach * 7 / 6, 0)), 32)
     side = np.ceil(_running_max(side, 1))
     return Windows(np.round(centre_x - side / 2), np.round(centre_y - side / 2), side, config.size)
-
-
-def _cover(count: int, config: WholeFrame) -> Windows:
-    h, w = config.frame
-    side = max(h, w)
-    every = np.ones(count)
-    return Windows((w - side) // 2 * every, (h - side) // 2 * every, side * every, config.size)
 
 
 def _running_max(values: Spans, reach: int) -> Spans:
@@ -162,7 +146,7 @@ def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
 
 
 def window_box(windows: Windows, frame: int) -> tuple[int, int, int, int]:
-    """Give the window's square as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
+    """Return the window's square as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
     x0, y0, side = int(windows.left[frame]), int(windows.top[frame]), int(windows.side[frame])
     return x0, y0, x0 + side, y0 + side
 
@@ -188,7 +172,7 @@ def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t 
 
     Pictures become colours in [0, 1]; masks the covered share of each working pixel, one channel.
     """
-    return torch.stack([_resample(each if each.ndim == 3 else each[..., None], size) for each in cuts])
+    return torch.stack([_resample(picture, size) for picture in cuts])
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
@@ -203,7 +187,7 @@ def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
 
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
-    """Give the box x0 y0 x1 y1 (end exclusive) around a mask; all 0 for an empty one."""
+    """Return the box x0 y0 x1 y1 (end exclusive) around a mask; all 0 for an empty one."""
     rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
     if len(rows) == 0:
         return 0, 0, 0, 0
@@ -212,8 +196,6 @@ def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
 
 # Windows have sizes of their own, so their sides bind no axis.
 _Cut = Shaped[np.ndarray, "_ _ 3"]
-
-
 _CutMask = Bool[np.ndarray, "_ _"]
 
 
@@ -280,21 +262,21 @@ class CompletedBox:
         return slice(self.left, self.left + self.amodal.shape[1])
 
 
-def paste(frame: Frame, patches: Sequence[CompletedBox]) -> Frame:
-    """Compose completed objects into a copy of a frame; only pixels occluded in some patch can change.
+def paste(frame: Frame, boxes: Sequence[CompletedBox]) -> Frame:
+    """Compose completed objects into a copy of a frame; only pixels occluded in some box can change.
 
     Args:
         frame: (h, w, 3).
-        patches: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a patch before it
-            in the order covers it: what lies in front stays in front.
+        boxes: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a box before it in
+            the order covers it: what lies in front stays in front.
     """
     result = frame.copy()
-    taken = np.zeros(frame.shape[:2], bool)
-    for patch in patches:
-        free = taken[patch.rows, patch.columns]
-        show = patch.occluded & ~free
-        result[patch.rows, patch.columns][show] = patch.colours[show]
-        free |= patch.amodal
+    covered = np.zeros(frame.shape[:2], bool)
+    for box in boxes:
+        taken = covered[box.rows, box.columns]
+        show = box.occluded & ~taken
+        result[box.rows, box.columns][show] = box.colours[show]
+        taken |= box.amodal
     return result
 
 
@@ -312,7 +294,7 @@ def cut_clip(
         visible: t masks (h, w).
         amodal: t masks of the whole object; windows are fitted to them where they are given.
         occluder: t masks of what is in front.
-        config: of the windows.
+        config: how windows follow the object.
 
     Raises:
         ValueError: nothing is visible in any frame, or the frames are smaller than 32 pixels.

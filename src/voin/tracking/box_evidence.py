@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 
 from voin.core.types import Mask, Picture
-from voin.method.affine import MotionFitConfig, draw_motion, fit_motion
+from voin.method.affine import draw_motion, fit_motion
+from voin.method.motion import dis_estimator
 from voin.tracking.appearance import describe, distances
 from voin.tracking.prompts import Box
 from voin.tracking.smooth import lab
@@ -153,9 +154,7 @@ def _motion(frame: Picture, other: Picture, box: Box, view: BoxView) -> Float[np
         cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         for picture in (frame, other)
     )
-    # OpenCV's stubs leave out that the flow to start from may be None.
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = estimator.calc(first, second, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    flow = dis_estimator()(first, second)
     x, y, w, h = (side * scale for side in box)
     columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     around = ~((columns > x - 2) & (columns < x + w + 2) & (rows > y - 2) & (rows < y + h + 2))
@@ -164,7 +163,7 @@ def _motion(frame: Picture, other: Picture, box: Box, view: BoxView) -> Float[np
     if not use.any():
         return np.zeros_like(view.u)
     tensor = torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))[None]
-    ground = fit_motion(tensor, torch.from_numpy(use[None, None].astype(np.float32)), 1, MotionFitConfig())
+    ground = fit_motion(tensor, torch.from_numpy(use[None, None].astype(np.float32)), 1)
     error = (tensor - draw_motion(ground, tensor))[0].norm(dim=0).numpy()
     spread = max(float(np.median(error[use])) * 1.5, 0.15) + 0.35
     x0, y0, x1, y1 = (round(edge * scale) for edge in view.crop)

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from voin.core.types import Mask, Picture
+from voin.method.motion import PixelFlow, dis_estimator
 
 Field = Float[np.ndarray, "h w"]
-PixelFlow = Float[np.ndarray, "h w 2"]
 
 _FAR = 8.0  # pixels; a larger forward-backward error says nothing more
 
@@ -34,10 +34,8 @@ class Link:
     def between(first: Picture, second: Picture) -> Link:
         """Estimate the flow between two pictures (DIS)."""
         grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, second)]
-        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        # OpenCV's stubs leave out that the flow to start from may be None.
-        forward = estimator.calc(grey[0], grey[1], None)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        backward = estimator.calc(grey[1], grey[0], None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        estimate = dis_estimator()
+        forward, backward = estimate(*grey), estimate(*reversed(grey))
         return Link(forward, backward, np.linalg.norm(backward + _look_up(forward, backward), axis=-1))
 
     def carry(self, mask: Mask, config: LinkConfig) -> tuple[Field, Field]:

@@ -23,7 +23,7 @@ from voin.core.system import has_bfloat16
 from voin.data.categories import CATEGORIES
 from voin.data.pack import Pack, open_pack
 from voin.method.fill.generator import GeneratorConfig
-from voin.method.load import NETWORKS
+from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig
 from voin.training.batches import estimators_of, make_batches, make_beside, make_here, open_packs, revisit
 from voin.training.config import TrainConfig, TrainOptions
@@ -244,7 +244,8 @@ class Run:
         recipe = Recipe(self.options.command, round(minutes, 1), _name_device(self.fabric))
         known = {f"{name}, validation windows": value for name, value in scores.items() if math.isfinite(value)}
         for kind, network in self.averaged.networks.items():
-            about = About(kind, _classes(network), recipe, self.data, known)
+            use = use_after_training(kind, self.config.sampler.size)
+            about = About(kind, _classes(network), recipe, self.data, known, use)
             save_checkpoint(self.options.out / name / f"{kind}.safetensors", network, about, "fp16")
 
     def _save(self) -> None:

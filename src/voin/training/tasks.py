@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from voin.core.errors import ValueRefusal
 from voin.core.lpips import LPIPS
+from voin.method.fill.colours import mix
 from voin.method.fill.generator import Generator
 from voin.method.flow.network import FlowNetwork
 from voin.method.flow.smooth import SmoothFlow
@@ -221,7 +222,7 @@ def fill(generator: Callable[..., tuple[Tensor, Tensor]], x: Inputs) -> Inputs:
     made, weight = generator(x["frames"], x["visible"], x["amodal"], x["confidence"], x["category"])
     made, weight = made.float(), weight.float()
     hidden = x["amodal"] * (x["visible"] <= 0.5)
-    completed = weight * x["frames"] + (1 - weight) * made
+    completed = mix(x["frames"], made, weight)
     # Not in the paper: beyond the hidden part critics see the truth, because what is left of the occluder there would
     # tell them what was made, and no generator can help it.
     shown = torch.where(hidden > 0.5, completed, x["truth"])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from scenes.disc_behind_bar import TINY, clip, lively
-from voin.method.fill.generator import PAPER, SMALL, Generator, GeneratorConfig, part_hidden
+from voin.method.fill.colours import part_hidden
+from voin.method.fill.generator import PAPER, SMALL, Generator, GeneratorConfig
 
 
 def paint(generator: Generator, *given: Tensor) -> Tensor:
@@ -185,9 +186,9 @@ def test_how_far_tracks_are_believed_depends_on_what_they_brought() -> None:
         ({"channels": (16,)}, "channels is .* at least 2 whole numbers"),
         ({"dilations": (1, 0)}, "dilations is"),
         ({"shifts": (0, 1)}, "shifts is"),
-        ({"share": 1.5}, r"share is 1.5; it must lie in \[0, 1\]"),
+        ({"share": 1.5}, r"share is 1.5; it must be finite, at least 0 and at most 1; leave it out"),
         ({"slope": -1.0}, "slope is"),
-        ({"classes": -1}, "classes is -1; it must be 0 or more"),
+        ({"classes": -1}, "classes is -1; it must be finite, at least 0; leave it out"),
     ],
 )
 def test_a_config_is_checked(change: dict, words: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from voin.method.fill.inpaint import FillConfig, InpaintFill, inpaint_inside
+from voin.method.fill.inpaint import InpaintFill, inpaint_inside
 
 T, SIZE = 4, 64
 SKIN, GRASS, BAR = torch.tensor([0.8, 0.5, 0.3]), torch.tensor([0.1, 0.6, 0.2]), torch.tensor([0.1, 0.1, 0.9])
@@ -25,7 +25,7 @@ def clip() -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("rim", [0.0, 3.0])
 def test_an_object_of_one_colour_stays_of_that_colour(rim: float) -> None:
     frames, visible, amodal = clip()
-    filled = InpaintFill(FillConfig(rim=rim))(frames, visible, amodal, torch.zeros_like(visible))
+    filled = InpaintFill(rim=rim)(frames, visible, amodal, torch.zeros_like(visible))
     hidden = (amodal - visible)[:, :, 0] > 0
     error = (filled.permute(0, 1, 3, 4, 2)[hidden] - SKIN).abs().max()
     # No colour of the grass or the bar enters; a byte is lost where it was inpainted.

@@ -8,8 +8,9 @@ import torch
 from einops import rearrange
 
 from scenes.disc_behind_bar import TINY, clip, lively
-from voin.method.fill.generator import Generator, part_hidden
-from voin.method.fill.inpaint import FillConfig, InpaintFill
+from voin.method.fill.colours import part_hidden
+from voin.method.fill.generator import Generator
+from voin.method.fill.inpaint import InpaintFill
 from voin.method.fill.stage import FillGroups, NetworkFill
 from voin.method.pipeline import Fill
 
@@ -99,7 +100,7 @@ def test_an_untrained_network_fills_as_the_classical_part_does() -> None:
     generator = Generator(replace(TINY, keep=0.0))
     torch.nn.init.zeros_(generator.colours.weight)
     ours = NetworkFill(generator)(frames, visible, amodal, confidence)
-    classical = InpaintFill(FillConfig(rim=0.0))(frames, visible, amodal, confidence)
+    classical = InpaintFill(rim=0.0)(frames, visible, amodal, confidence)
     assert torch.allclose(ours, classical, atol=1e-3)
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +7,6 @@ from torch import Tensor
 from scenes.hidden_clips import inpainter, scene
 from voin.method.propagation.blend import (
     Band,
-    BlendConfig,
     calibrate,
     compare_band,
     correct_shade,
@@ -115,29 +112,29 @@ def test_without_found_pixels_there_is_no_band() -> None:
 
 def test_exact_predictions_are_trusted_and_unrelated_ones_are_not() -> None:
     detail = 0.1 * torch.randn(20000, 3)
-    exact = calibrate([made_up(detail, detail, 4)], REACH, BlendConfig())
-    unrelated = calibrate([made_up(detail, 0.1 * torch.randn(20000, 3), 4)], REACH, BlendConfig())
+    exact = calibrate([made_up(detail, detail, 4)], REACH)
+    unrelated = calibrate([made_up(detail, 0.1 * torch.randn(20000, 3), 4)], REACH)
     assert exact[4] > 0.95
     assert unrelated[4] < 0.1
 
 
 def test_a_half_true_prediction_is_half_trusted() -> None:
     own, other = 0.1 * torch.randn(2, 20000, 3)
-    share = calibrate([made_up(own, (own + other), 3)], REACH, BlendConfig())
+    share = calibrate([made_up(own, (own + other), 3)], REACH)
     assert share[3].item() == pytest.approx(0.5, abs=0.06)
 
 
 def test_trust_lies_between_0_and_1_and_falls_with_time() -> None:
     bands = [made_up(*(0.1 * torch.randn(2, 500, 3)), length) for length in (1, 5, 20)]  # pyright: ignore[reportCallIssue]
     for each in (bands, [None, None], [], [None, *bands]):
-        share = calibrate(each, REACH, BlendConfig())
+        share = calibrate(each, REACH)
         assert share.shape == (REACH + 1,)
         assert ((share >= 0) & (share <= 1)).all()
         assert (share.diff() <= 0).all()
 
 
 def test_where_nothing_is_measured_patience_decides() -> None:
-    share = calibrate([None], REACH, BlendConfig(patience_frames=6.0))
+    share = calibrate([None], REACH)
     assert share[0].item() == pytest.approx(1.0, abs=1e-4)
     assert share[6].item() == pytest.approx(0.368, abs=1e-2)
 
@@ -180,7 +177,7 @@ def test_draw_shows_the_source() -> None:
     assert (drawn[0, :, :24] == 0).all()
 
 
-def test_flicker_leaves_no_seam_in_the_whole_pipeline() -> None:
+def test_flicker_leaves_no_seam_in_the_whole_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = scene(t=10, speed=(2.6, 0.0))
     # The frames in which the bar hides something are darker than all others.
     dark = -0.06 * clip.hidden.flatten(2).any(dim=2).float().view(1, 10, 1, 1, 1)
@@ -188,7 +185,7 @@ def test_flicker_leaves_no_seam_in_the_whole_pipeline() -> None:
     frames, clean = (x * 0.8 + 0.1 + dark for x in (clip.frames, clip.clean))
     method = inpainter()
     ours = method(frames, clip.visible, amodal=clip.amodal)
-    method.config = replace(method.config, blend=BlendConfig(limit=0.0))
+    monkeypatch.setattr(propagate, "SHADE_LIMIT", 0.0)
     raw = method(frames, clip.visible, amodal=clip.amodal)
     good, bad = (
         ((x.frames - clean) * clip.hidden).sum((0, 2, 3, 4)).abs().sum() / clip.hidden.sum() / 3 for x in (ours, raw)

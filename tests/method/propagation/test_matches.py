@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
 
-from voin.method.propagation.matches import OutlineMatchConfig, compare_masks, match_by_outline
+from voin.method.propagation.matches import CONFIDENCE, LEAST_ALIKE, compare_masks, match_by_outline
 
-CONFIG = OutlineMatchConfig()
 SIDE = 96
 
 
@@ -38,17 +35,17 @@ def test_a_pixel_is_found_at_the_same_place_of_an_object_that_moved_and_grew() -
         x, y = (torch.tensor([column, row]) + found.displacement[0, :, row, column]).tolist()
         assert x == pytest.approx(30 + (column - 10 + 0.5) * 2 - 0.5, abs=0.1)
         assert y == pytest.approx(30 + (row - 20 + 0.5) * 2 - 0.5, abs=0.1)
-    assert (found.confidence[0][lost[0]] == CONFIG.confidence).all()
+    assert (found.confidence[0][lost[0]] == CONFIDENCE).all()
     assert (found.confidence[0][~lost[0]] == 0).all()
     assert (found.displacement[0][:, ~lost[0]] == 0).all()
 
 
 def test_an_object_of_another_outline_is_not_asked() -> None:
     amodal = torch.cat([boxes((20, 20, 40, 40)), triangles(1)])
-    assert compare_masks(amodal, *centre_and_spread(amodal))[0, 1] < CONFIG.alike
+    assert compare_masks(amodal, *centre_and_spread(amodal))[0, 1] < LEAST_ALIKE
     found = match_by_outline(amodal[:1], 0, amodal, amodal, 32)
     assert (found.source == -1).all()
-    assert (match_by_outline(amodal[:1], 0, amodal, amodal, 32, replace(CONFIG, alike=0.3)).source >= 0).any()
+    assert (match_by_outline(amodal[:1], 0, amodal, amodal, 32, 0.3).source >= 0).any()
 
 
 def test_of_frames_alike_the_nearest_is_asked_first_and_the_next_for_the_rest() -> None:

@@ -16,11 +16,10 @@ from voin.method.flow.smooth import SmoothFlow
 from voin.method.motion import DIS
 from voin.method.paste import fetch
 from voin.method.pipeline import Inpainter, PipelineConfig
-from voin.method.propagation.tracks import PropagationConfig, Tracks, track
+from voin.method.propagation.propagate import SOURCE_MARGIN
+from voin.method.propagation.tracks import CYCLE_SIGMA, MAX_CYCLE_ERROR, Tracks, track
 from voin.method.shape.voting import VotedShape
 from voin.method.window import ObjectClip, WindowConfig, Windows, cut, cut_clip
-
-CONFIG = PropagationConfig()
 
 
 def still(sliding: Sliding) -> ObjectClip:
@@ -34,15 +33,15 @@ def still(sliding: Sliding) -> ObjectClip:
     return ObjectClip(windows, (h, w), frames, visible, amodal)
 
 
-def true_tracks(sliding: Sliding, config: PropagationConfig = CONFIG) -> tuple[Tracks, Tracks]:
+def true_tracks(sliding: Sliding) -> tuple[Tracks, Tracks]:
     """Track every hidden pixel of the clip in its still window along the true flow."""
     clip = still(sliding)
     assert clip.amodal is not None
     visible, amodal = (torch.from_numpy(np.stack(masks)) for masks in (clip.visible, clip.amodal))
     hidden, (dx, dy) = amodal & ~visible, sliding.speed
     forward = torch.tensor([dx, dy]).view(1, 1, 2, 1, 1).expand(1, len(clip) - 1, 2, *visible.shape[1:]).contiguous()
-    sources = visible & ~grow(hidden, config.source_margin)
-    return track(forward, -forward, hidden, 0, sources, amodal, config)
+    sources = visible & ~grow(hidden, SOURCE_MARGIN)
+    return track(forward, -forward, hidden, 0, sources, amodal)
 
 
 def restored(sliding: Sliding, tracks: tuple[Tracks, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +159,7 @@ def test_the_forward_backward_check_rejects() -> None:
     forward, backward = flat(3, 2.0)
     sources = everything = torch.ones(3, 40, 40, dtype=torch.bool)
     wrong = backward.clone()
-    wrong[..., 20:] += 2 * CONFIG.max_cycle_error * 40 / 320
+    wrong[..., 20:] += 2 * MAX_CYCLE_ERROR * 40 / 320
     ahead, _ = track(forward, wrong, block(1, slice(10, 30)), 0, sources, everything)
     assert (ahead.source[0, 10:30, 10:17] == 1).all()
     assert (ahead.source[0, 10:30, 19:30] == -1).all()
@@ -182,7 +181,7 @@ def test_errors_add_up_link_by_link() -> None:
 def test_an_error_of_the_size_of_cycle_sigma_leaves_a_confidence_of_1_over_e() -> None:
     forward, backward = flat(2, 1.0)
     sources = everything = torch.ones(2, 40, 40, dtype=torch.bool)
-    backward[:, :, 1] += CONFIG.cycle_sigma * 40 / 320
+    backward[:, :, 1] += CYCLE_SIGMA * 40 / 320
     ahead, _ = track(forward, backward, block(1, slice(15, 25)), 0, sources, everything)
     assert ahead.confidence[0, 20, 20].item() == pytest.approx(math.exp(-1), rel=1e-4)
 
@@ -191,8 +190,7 @@ def test_sources_lie_no_farther_than_the_reach() -> None:
     forward, backward = flat(8, 0.0)
     sources = torch.zeros(8, 40, 40, dtype=torch.bool)
     sources[7] = True
-    config = PropagationConfig(max_distance_frames=3)
-    ahead, _ = track(forward, backward, block(7, slice(15, 25)), 0, sources, torch.ones_like(sources), config)
+    ahead, _ = track(forward, backward, block(7, slice(15, 25)), 0, sources, torch.ones_like(sources), 3)
     assert (ahead.source[:, 20, 20] >= 0).tolist() == [False] * 4 + [True] * 3
 
 
@@ -200,7 +198,7 @@ def test_sources_near_the_occluder_are_not_used(sliding: Sliding, tracks: tuple[
     clip = still(sliding)
     assert clip.amodal is not None
     hidden = torch.from_numpy(np.stack(clip.amodal) & ~np.stack(clip.visible))
-    near = grow(hidden, CONFIG.source_margin)
+    near = grow(hidden, SOURCE_MARGIN)
     for each in tracks:
         frame, row, column = (each.source >= 0).nonzero(as_tuple=True)
         shift = each.displacement[frame, :, row, column]

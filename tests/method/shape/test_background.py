@@ -6,7 +6,7 @@ from torch import Tensor
 
 from scenes.hidden_clips import Scene, scene
 from voin.method.motion import DIS
-from voin.method.shape.background import RestConfig, find_static_background, remove_static_background
+from voin.method.shape.background import LEAST_FRAMES, find_static_background, remove_static_background
 
 SIZE = (128, 128)
 FRAMES = 14
@@ -54,10 +54,8 @@ def test_what_moves_along_with_an_object_before_the_scene_is_not_background() ->
 
 
 def test_short_clips_and_clips_without_anything_hidden_stay(parked: Scene) -> None:
-    few = RestConfig().least_frames
-    short = Scene(
-        parked.frames[:, :few], *(each[:, :few] for each in (parked.clean, parked.visible, parked.amodal, parked.bar))
-    )
+    masks = (parked.clean, parked.visible, parked.amodal, parked.bar)
+    short = Scene(parked.frames[:, :LEAST_FRAMES], *(x[:, :LEAST_FRAMES] for x in masks))
     assert torch.equal(rest_of(short, short.visible, short.hidden), short.hidden[0, :, 0] > 0.5)
     assert not rest_of(parked, parked.visible, torch.zeros_like(parked.visible)).any()
 

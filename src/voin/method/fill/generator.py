@@ -10,69 +10,57 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from voin.core.diffuse import diffuse
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.resample import halve
 from voin.core.types import Frames, Masks
+from voin.method.fill.colours import part_hidden, spread_colours
 from voin.method.fill.layers import GatedShift
+from voin.method.frames import over_frames
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
-    """The numbers of the generator.
+class GeneratorConfig(Checked):
+    """The numbers of the generator."""
 
-    Args:
-        channels: of the grids from fine to coarse; each has half the size of the one before.
-        dilations: of the layers on the coarsest grid, in its pixels.
-        shifts: how far channels move in time, frames, both ways.
-        share: part of the channels that moves, in [0, 1]; a grid of too few channels for its groups shifts none.
-        slope: of the activation below zero; 0 is ReLU.
-        gating: tell the gates what is occluded and what is the object; False is plain gating (Table 4, BI).
-        smooth_start: hidden pixels start from the object's own colours, smoothly spread; False starts from nothing.
-        classes: categories that the network can be told, besides 0 for "an object"; with 0 it is told none, which is
-            better where each is seen in few videos: then it learns these by heart.
-        weigh: judge by their looks how far propagated pixels count against generated ones; False takes the confidence
-            of their tracks as it is.
-        keep: weight that propagated pixels have at least, where they are weighed. They are sharp where generated ones
-            are smooth: the more they count, the more the result looks like the object, and the farther it may be from
-            the truth in the mean.
-    """
+    channels: tuple[int, ...] = setting(
+        (12, 24, 64, 160), "Channels of the grids from fine to coarse, at least two; each halves the size.", least=1
+    )
+    dilations: tuple[int, ...] = setting(
+        (1, 2, 4, 8, 2, 1), "Dilations of the layers on the coarsest grid, at least one, in its pixels.", least=1
+    )
+    shifts: tuple[int, ...] = setting((1, 2, 4), "How far channels move in time, both ways.", unit="frames", least=1)
+    share: float = setting(
+        0.4, "Part of the channels that moves; a grid of too few channels for its groups moves none.", least=0, most=1
+    )
+    slope: float = setting(0.2, "Slope of the activation below zero; 0 is ReLU.", least=0, most=1)
+    gating: bool = setting(
+        True, "Tell the gates what is occluded and what is the object; plain gating if not (Table 4, BI)."
+    )
+    smooth_start: bool = setting(
+        True, "Start hidden pixels from the object's own colours, smoothly spread; from nothing if not."
+    )
+    # None, because the network learns by heart the classes of which it sees few videos.
+    classes: int = setting(0, "Categories that the network can be told, besides 0 for an object.", least=0)
+    weigh: bool = setting(
+        True, "Judge by their looks how far propagated pixels count; if not, by the confidence of their tracks."
+    )
+    # They are sharp where generated ones are smooth: the more they count, the more the result looks like the object,
+    # and the farther it may be from the truth in the mean.
+    keep: float = setting(0.3, "Least weight of propagated pixels, where they are weighed.", least=0, most=1)
 
-    channels: tuple[int, ...] = (12, 24, 64, 160)
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 2, 1)
-    shifts: tuple[int, ...] = (1, 2, 4)
-    share: float = 0.4
-    slope: float = 0.2
-    gating: bool = True
-    smooth_start: bool = True
-    classes: int = 0
-    weigh: bool = True
-    keep: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name, least in (("channels", 2), ("dilations", 1), ("shifts", 0)):
-            values = getattr(self, name)
-            if len(values) < least or any(value < 1 for value in values):
+    def check(self) -> None:
+        """Refuse a generator without a coarse grid, or without a layer on it."""
+        for name, least in (("channels", 2), ("dilations", 1)):
+            if len(getattr(self, name)) < least:
                 raise ValueRefusal(
-                    f"generator.{name} is {values}",
+                    f"generator.{name} is {getattr(self, name)}",
                     f"it must be at least {least} whole numbers from 1 on",
                     f"for instance {getattr(GeneratorConfig, name)}",
                 )
-        for name in ("share", "slope", "keep"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueRefusal(
-                    f"generator.{name} is {getattr(self, name)}",
-                    "it must lie in [0, 1]",
-                    f"for instance {getattr(GeneratorConfig, name)}",
-                )
-        if self.classes < 0:
-            raise ValueRefusal(
-                f"generator.classes is {self.classes}", "it must be 0 or more", "with 0 the network is told no category"
-            )
 
     @property
     def factor(self) -> int:
@@ -121,21 +109,13 @@ class Generator(nn.Module):
         self.balance = nn.Conv2d(channels[0], 1, 3, padding=1) if config.weigh else None
         if self.balance is not None:
             # At first tracks are believed as they say.
-            for each in self.balance.parameters():
-                nn.init.zeros_(each)
+            for weight in self.balance.parameters():
+                nn.init.zeros_(weight)
 
     def _layer(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> GatedShift:
         c = self.config
-        return GatedShift(
-            inputs,
-            outputs,
-            shifts=c.shifts,
-            share=c.share,
-            slope=c.slope,
-            gating=c.gating,
-            stride=stride,
-            dilation=dilation,
-        )
+        moved = {"shifts": c.shifts, "share": c.share, "slope": c.slope, "gating": c.gating}
+        return GatedShift(inputs, outputs, **moved, stride=stride, dilation=dilation)
 
     def forward(
         self,
@@ -145,7 +125,7 @@ class Generator(nn.Module):
         confidence: Masks,
         category: Int[Tensor, " b"] | None = None,
     ) -> tuple[Frames, Masks]:
-        """Give colours for every pixel, and how far `frames` count against them.
+        """Generate colours for every pixel, and how far `frames` count against them.
 
         Args:
             frames: (b, t, 3, h, w) in [0, 1], propagated pixels in place; colours of missing pixels are not looked at.
@@ -174,7 +154,7 @@ class Generator(nn.Module):
         start = None
         if self.config.smooth_start:
             # Not in the paper: a smooth start, because with few training clips what classical filling reaches is a long
-            # way; so an untrained network fills as voin.method.fill.inpaint does, but for the rim.
+            # way; so an untrained network fills as `InpaintFill` does, but for the rim.
             start = torch.where(hidden, spread_colours(known, hidden, amodal, confidence).to(frames), frames)
             seen.append(2 * start - 1)
         inputs = torch.cat(seen, dim=2)
@@ -202,7 +182,7 @@ class Generator(nn.Module):
         return torch.sigmoid(colours).to(frames.dtype), self._weigh(features, trust, missing)
 
     def _weigh(self, features: Tensor, trust: Masks, missing: Bool[Tensor, "b t 1 h w"]) -> Masks:
-        """Say how far the frames count."""
+        """Weigh the frames against what was generated."""
         if self.balance is None:
             return trust
         # Not in the paper, which takes propagated pixels as they are: a track may hold and lead astray all the same,
@@ -229,43 +209,3 @@ class Generator(nn.Module):
                 f"it must lie in 0..{self.config.classes}, where 0 is 'an object'",
                 "give 0 for what the network was not trained for",
             )
-
-
-def part_hidden(
-    visible: Masks, amodal: Masks, confidence: Masks
-) -> tuple[Bool[Tensor, "b t 1 h w"], Bool[Tensor, "b t 1 h w"]]:
-    """Say which pixels of the object are hidden, and which of these are missing: nothing was propagated to them."""
-    hidden = (amodal > 0.5) & (visible <= 0.5)
-    return hidden, hidden & (confidence <= 0)
-
-
-@torch.no_grad()
-def spread_colours(known: Frames, hidden: Bool[Tensor, "b t 1 h w"], amodal: Masks, confidence: Masks) -> Frames:
-    """Spread the object's colours smoothly over its hidden part, as far as they are believed; no gradient flows.
-
-    Args:
-        known: (b, t, 3, h, w) in [0, 1]; missing pixels do not count.
-        hidden: (b, t, 1, h, w), the hidden part of the object.
-        amodal: (b, t, 1, h, w) in [0, 1]; above 0.5 is the object.
-        confidence: (b, t, 1, h, w) in [0, 1], how far hidden pixels are believed.
-
-    Returns:
-        (b, t, 3, h, w) in [0, 1]; outside the object its mean colour over the clip.
-    """
-    with torch.autocast(known.device.type, enabled=False):
-        inside = amodal > 0.5
-        # Visible pixels at the rim of the hidden region hold some of the occluder's colour.
-        rim = over_frames(lambda x: F.max_pool2d(x, 3, stride=1, padding=1), hidden.float()) > 0
-        weight = torch.where(hidden, confidence.float(), (inside & ~rim).float())
-        known = known.float()
-        total = weight.sum((1, 3, 4), keepdim=True)
-        # Where nothing at all is known, the mean is grey.
-        mean = ((known * weight).sum((1, 3, 4), keepdim=True) + 0.5e-3) / (total + 1e-3)
-        pictures = [rearrange(x, "b t c h w -> (b t) c h w") for x in (known - mean, weight, inside)]
-        smooth = diffuse(pictures[0], pictures[1], pictures[2], smooth=1.0, fade=0.001)
-        return (rearrange(smooth, "(b t) c h w -> b t c h w", b=len(known)) + mean).clamp(0, 1)
-
-
-def over_frames(function, clip: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c2 h2 w2"]:
-    """Apply a function of single pictures, (n, c, h, w), to each frame."""
-    return rearrange(function(rearrange(clip, "b t c h w -> (b t) c h w")), "(b t) c h w -> b t c h w", b=len(clip))

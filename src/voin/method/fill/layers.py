@@ -12,6 +12,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from voin.method.frames import shift_frames
+
 Features = Float[Tensor, "b t c h w"]
 
 
@@ -37,20 +39,12 @@ def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) ->
     # Parted by channels first: the gradient of a slice is as large as what it is cut from.
     moves = [move for frames in shifts for move in (frames, -frames)]
     *moving, still = volume.split([size] * len(moves) + [volume.shape[-1] - len(moves) * size], dim=-1)
-    groups = [_later(group, move) for group, move in zip(moving, moves, strict=True)]
+    groups = [shift_frames(group, move) for group, move in zip(moving, moves, strict=True)]
     return rearrange(torch.cat([*groups, still], dim=-1), "b t h w c -> b t c h w")
 
 
-def _later(volume: Float[Tensor, "b t h w c"], frames: int) -> Float[Tensor, "b t h w c"]:
-    """Move by `frames` to later frames, below 0 to earlier ones; the ends are filled with 0."""
-    away = min(abs(frames), volume.shape[1])
-    front, back = (away, 0) if frames > 0 else (0, away)
-    kept = volume[:, : volume.shape[1] - away] if frames > 0 else volume[:, away:]
-    return F.pad(kept, (0, 0, 0, 0, 0, 0, front, back))
-
-
 def group_size(channels: int, shifts: tuple[int, ...], share: float) -> int:
-    """Say how many channels move by each distance in each direction."""
+    """Return how many channels move by each distance in each direction."""
     return int(channels * share / (2 * len(shifts))) if shifts else 0
 
 

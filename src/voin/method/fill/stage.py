@@ -9,47 +9,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Frames, Masks
-from voin.method.fill.generator import Generator, over_frames, part_hidden
+from voin.method.fill.colours import mix, part_hidden
+from voin.method.fill.generator import Generator
+from voin.method.frames import cut_groups, over_frames
 
 # Pixels around the object that the stage looks at, too.
 _MARGIN = 16
 
 
 @dataclass(frozen=True)
-class FillGroups:
-    """How long clips are cut into groups for the network.
+class FillUse(Checked):
+    """How a network is to be used; stands in its JSON file."""
 
-    Args:
-        frames: in a group; what bounds the memory.
-        overlap: frames that two groups share; there one fades into the other.
-        neighbours: frames before and after the hidden ones that the network sees too.
-    """
+    size: int | None = setting(None, "Side of the picture that the network looks at, where frames are larger.", least=1)
 
-    frames: int = 16
-    overlap: int = 3
-    neighbours: int = 6
 
-    def __post_init__(self) -> None:
-        if not 0 <= 2 * self.overlap < self.frames or self.neighbours < 0:
+@dataclass(frozen=True)
+class FillGroups(Checked):
+    """How long clips are cut into groups for the network."""
+
+    frames: int = setting(16, "Frames in a group; what bounds the memory.", least=1)
+    overlap: int = setting(3, "Frames that two groups share; there one fades into the other.", least=0)
+    neighbours: int = setting(6, "Frames before and after the hidden ones that the network sees too.", least=0)
+
+    def check(self) -> None:
+        """Refuse groups of which three would share a frame."""
+        if 2 * self.overlap >= self.frames:
             raise ValueRefusal(
-                f"groups of {self.frames} frames overlap by {self.overlap} with {self.neighbours} neighbours",
-                "the overlap must be 0 or more and less than half a group, neighbours 0 or more",
-                "for instance 16, 3 and 6",
+                f"groups of {self.frames} frames overlap by {self.overlap}",
+                "the overlap must be 0 or more and less than half a group",
+                "for instance 16 and 3",
             )
 
     def cut(self, touched: list[bool]) -> list[tuple[range, list[float]]]:
-        """Give groups of consecutive frames and the weight of each frame in them; over all groups these sum to 1.
+        """Cut groups of consecutive frames, and weigh each frame in them; over all groups its weights sum to 1.
 
         Args:
             touched: which frames are needed; their neighbours are added here.
         """
         near = [any(touched[max(i - self.neighbours, 0) : i + self.neighbours + 1]) for i in range(len(touched))]
-        groups = [
-            group for there, run in groupby(range(len(near)), near.__getitem__) if there for group in self._part([*run])
-        ]
+        runs = [[*run] for needed, run in groupby(range(len(near)), near.__getitem__) if needed]
+        groups = [group for run in runs for group in cut_groups(range(run[0], run[-1] + 1), self.frames, self.overlap)]
         # A group counts less towards its ends, where it sees less of what lies around.
         raw = [[min(i + 1, len(group) - i, self.overlap + 1) for i in range(len(group))] for group in groups]
         total = [0] * len(near)
@@ -61,16 +65,9 @@ class FillGroups:
             for group, weights in zip(groups, raw, strict=True)
         ]
 
-    def _part(self, run: list[int]) -> list[range]:
-        """Part a run of frames into groups; the last is moved back to be as long as the others."""
-        start, stop = run[0], run[-1] + 1
-        last = max(stop - self.frames, start)
-        starts = [*range(start, last, self.frames - self.overlap), last]
-        return [range(first, min(first + self.frames, stop)) for first in starts]
-
 
 class NetworkFill:
-    """The pipeline's `Fill` by a generator.
+    """Fill by a generator: a `Fill`.
 
     Args:
         generator: trained; used as it is, on its own device.
@@ -103,16 +100,7 @@ class NetworkFill:
     def __call__(
         self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None = None
     ) -> Frames:
-        """Give the frames with the object's hidden part filled; all other pixels come back as they are.
-
-        Args:
-            frames: (b, t, 3, h, w), propagated pixels already in place; any size.
-            visible: (b, t, 1, h, w) in [0, 1].
-            amodal: (b, t, 1, h, w) in [0, 1].
-            confidence: (b, t, 1, h, w) in [0, 1]; a hidden pixel of 0 is missing and comes from the network, of 1 it
-                stays as it was propagated, and what lies between is mixed as the network weighs it.
-            category: of the object, where it is known.
-        """
+        """Fill the hidden part, as every `Fill` does; frames may have any size."""
         filled = frames.clone()
         for i in range(len(frames)):
             clip = [x[i : i + 1] for x in (frames, visible, amodal, confidence)]
@@ -123,9 +111,9 @@ class NetworkFill:
             for part, weights in self.groups.cut(touched):
                 weight = torch.tensor(weights).to(frames).view(1, -1, 1, 1, 1)
                 both = self._generate([x[:, part.start : part.stop] for x in clip], category)
-                for total, each in zip((made, trust), both, strict=True):
-                    total[:, part.start : part.stop] += weight * each.to(frames)
-            mixed = (trust * clip[0] + (1 - trust) * made).clamp(0, 1)
+                for total, result in zip((made, trust), both, strict=True):
+                    total[:, part.start : part.stop] += weight * result.to(frames)
+            mixed = mix(clip[0], made, trust).clamp(0, 1)
             filled[i : i + 1] = torch.where(hidden & (clip[3] < 1), mixed, clip[0])
         return filled
 

@@ -7,59 +7,56 @@ since what is hidden now was seen a few frames ago.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
-from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
-from voin.method.flow.smooth import SmoothFlow
+from voin.method.frames import shift_frames
 
 Maps = Float[Tensor, "n c h w"]
 
 
+# Flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks alike at every
+# resolution; everywhere else flow is in pixels.
+MOTION_UNIT = 0.02
+
+
 @dataclass(frozen=True)
-class FlowConfig:
-    """The flow network.
+class FlowConfig(Checked):
+    """The flow network."""
 
-    Args:
-        guidance: show the network the amodal mask (Table 3, "A"); without, it cannot know what is hidden.
-        residual: predict what is lacking; without, the flow itself (Table 3, "BF").
-        channels: of the levels, finest first; each next one has half the size.
-        gaps: for each level, how far away the pairs are that it exchanges with, before and after; 0 for none.
-        cell: pixels, in each direction, that one point of the finest level stands for.
-        motion_unit: flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks
-            alike at every resolution; everywhere else flow is in pixels.
-    """
+    retired: ClassVar[Mapping[str, Any]] = {"motion_unit": MOTION_UNIT}
 
-    guidance: bool = True
-    residual: bool = True
-    channels: tuple[int, ...] = (32, 64, 128, 192)
-    gaps: tuple[int, ...] = (0, 1, 1, 2)
-    cell: int = 2
-    motion_unit: float = 0.02
+    guidance: bool = setting(True, 'Show the network the amodal mask (Table 3, "A"); it tells what is hidden.')
+    residual: bool = setting(True, 'Predict what is lacking; the flow itself if not (Table 3, "BF").')
+    channels: tuple[int, ...] = setting(
+        (32, 64, 128, 192), "Channels of the levels, finest first; each next one has half the size.", least=1
+    )
+    gaps: tuple[int, ...] = setting(
+        (0, 1, 1, 2), "For each level, how many pairs away it looks, before and after; 0 for not at all.", least=0
+    )
+    cell: int = setting(2, "Pixels, in each direction, that one point of the finest level stands for.", least=1)
 
-    def __post_init__(self) -> None:
-        if not self.channels or min(self.channels) < 1:
-            raise ValueRefusal(f"channels is {self.channels}", "it must hold numbers of at least 1", "use 32,64,128")
-        if len(self.gaps) != len(self.channels) or min(self.gaps) < 0:
+    def check(self) -> None:
+        """Refuse levels and gaps that do not fit each other."""
+        if not self.channels:
+            raise ValueRefusal(f"channels is {self.channels}", "it must hold at least one number", "use 32,64,128")
+        if len(self.gaps) != len(self.channels):
             raise ValueRefusal(
                 f"gaps is {self.gaps} for {len(self.channels)} levels of channels",
                 "it must hold one number of at least 0 a level",
                 "use 0 where pairs stay by themselves",
             )
-        if self.cell < 1:
-            raise ValueRefusal(
-                f"cell is {self.cell}", "it must be at least 1", "use 1 for the full size, 2 for half of it"
-            )
-        if not 0 < self.motion_unit <= 1:
-            raise ValueRefusal(f"motion_unit is {self.motion_unit}", "it must lie above 0 and up to 1", "use 0.02")
 
     @property
     def step(self) -> int:
@@ -72,8 +69,6 @@ class FlowConfig:
         return 2 * sum(self.gaps[:-1]) + self.gaps[-1]
 
 
-# Pixels around the object that the stage looks at, too.
-_MARGIN = 12
 SMALL = FlowConfig()
 # The U-Net [49] at full size, on two frames alone.
 PAPER = FlowConfig(channels=(64, 128, 256, 512), gaps=(0, 0, 0, 0), cell=1)
@@ -97,8 +92,8 @@ class FlowNetwork(nn.Module):
         self.decoder = nn.ModuleList(_Level(c, gap) for c, gap in zip(fine, config.gaps[:-1], strict=True))
         self.head = nn.Conv2d(channels[0], 2, 3, padding=1)
         # Untrained, the residue is 0: training starts from the smooth completion.
-        for each in self.head.parameters():
-            nn.init.zeros_(each)
+        for weight in self.head.parameters():
+            nn.init.zeros_(weight)
 
     def forward(
         self,
@@ -128,7 +123,7 @@ class FlowNetwork(nn.Module):
         """
         self._check(frames, initial, prior, visible, amodal)
         pairs = initial.shape[1]
-        unit = self.config.motion_unit * (width or frames.shape[-1])
+        unit = MOTION_UNIT * (width or frames.shape[-1])
         features = self._inputs(frames, initial, prior, visible, amodal, unit)
         residue = rearrange(self._unet(features, pairs), "(b t) c h w -> b t c h w", t=pairs) * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
@@ -208,152 +203,7 @@ class _Level(nn.Module):
         x = x + self.second(F.silu(self.first(F.silu(x))))
         if self.gap:
             # Not in the paper: two frames alone gain nothing over smooth completion; other pairs have seen more.
-            y = F.silu(x)
-            x = x + self.exchange(torch.cat([_later(y, pairs, -self.gap), y, _later(y, pairs, self.gap)], dim=1))
+            clips = rearrange(F.silu(x), "(b t) c h w -> b t c h w", t=pairs)
+            near = [shift_frames(clips, self.gap), clips, shift_frames(clips, -self.gap)]
+            x = x + self.exchange(rearrange(torch.cat(near, dim=2), "b t c h w -> (b t) c h w"))
         return x
-
-
-def _later(x: Maps, pairs: int, gap: int) -> Maps:
-    """Take each pair's features from `gap` pairs later (earlier below 0); beyond the clip's ends they are 0."""
-    clips = rearrange(x, "(b t) c h w -> b t c h w", t=pairs)
-    near = min(abs(gap), pairs)
-    if gap > 0:
-        moved = F.pad(clips[:, near:], (0, 0, 0, 0, 0, 0, 0, near))
-    else:
-        moved = F.pad(clips[:, : pairs - near], (0, 0, 0, 0, 0, 0, near, 0))
-    return rearrange(moved, "b t c h w -> (b t) c h w")
-
-
-class NetworkFlow:
-    """Complete flow by a network, as the pipeline's `Flow` does.
-
-    Args:
-        network: trained; it stays on its device.
-        prior: completes flow smoothly, which the network starts from.
-        group_pairs: so many pairs are worked on at a time, besides those around them that still count: this bounds
-            the memory. It does not change the result.
-        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
-        half: compute in bfloat16; fast where the processor has it.
-        least: what the network adds to the prior is shortened by so much, pixels of a window of 256: where the prior
-            is right, the network adds no more than noise.
-    """
-
-    sha256 = ""  # of the file that the weights came from, its first digits
-
-    def __init__(
-        self,
-        network: FlowNetwork,
-        prior: SmoothFlow | None = None,
-        group_pairs: int = 24,
-        size: int | None = None,
-        half: bool = False,
-        least: float = 0.0,
-    ) -> None:
-        if group_pairs < 1:
-            raise ValueRefusal(
-                f"group_pairs is {group_pairs}", "it must be at least 1", "use 24, or fewer to save memory"
-            )
-        self.network, self.prior, self.group_pairs = network.eval(), prior or SmoothFlow(), group_pairs
-        self.config, self.size, self.half, self.least = network.config, size, half, least
-
-    @torch.no_grad()
-    def __call__(
-        self,
-        frames: Frames,
-        forward: Flows,
-        backward: Flows,
-        visible: Masks,
-        amodal: Masks,
-        given: Bool[Tensor, " b"] | None = None,
-    ) -> tuple[Flows, Flows]:
-        """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
-
-        Pairs of frames in which all of the object is seen come back untouched.
-
-        Args:
-            frames: (b, t, 3, h, w) in [0, 1].
-            forward: (b, t-1, 2, h, w) as estimated.
-            backward: (b, t-1, 2, h, w) as estimated.
-            visible: (b, t, 1, h, w) in [0, 1].
-            amodal: (b, t, 1, h, w) in [0, 1].
-            given: (b,) whose amodal masks are known, not completed; see `SmoothFlow`.
-        """
-        if not forward.shape[1]:
-            return forward, backward
-        whole = amodal > 0.5
-        hidden = (whole & (visible <= 0.5)).flatten(2).any(dim=2)
-        touched = hidden[:, 1:] | hidden[:, :-1]  # (b, t-1)
-        if not touched.any():
-            return forward, backward
-        # The network takes masks of 0 and 1, as in training.
-        seen, whole = (visible > 0.5).to(frames), whole.to(frames)
-        there, back = self.prior(frames, forward, backward, visible, amodal, given)
-        # The same net for both: backwards in time, backward flow leads forward.
-        turned = [x.flip(1) for x in (frames, backward, back, seen, whole, touched)]
-        forward = self._complete(frames, forward, there, seen, whole, touched)
-        return forward, self._complete(*turned).flip(1)
-
-    def _complete(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, touched: Tensor
-    ) -> Flows:
-        """Complete one direction, group by group."""
-        result, reach, pairs = initial.clone(), self.config.reach_pairs, initial.shape[1]
-        device = self.network.head.weight.device
-        for i in range(len(frames)):
-            # One for the whole clip, so that the groups do not show in the result.
-            box = box_around(reduce(amodal[i : i + 1], self.size) > 0.5, _MARGIN, self.config.step)
-            for group in _groups(touched[i].nonzero()[:, 0].tolist(), self.group_pairs):
-                start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
-                part, ends = slice(start, stop), slice(start, stop + 1)
-                given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                completed = self._look(*(x[None].to(device) for x in given), box=box)
-                completed = self._hold_back(completed, given[2].to(device))
-                here = touched[i, group.start : group.stop].nonzero()[:, 0]
-                result[i, group.start + here] = completed[0, group.start - start + here.to(device)].to(result)
-        return result
-
-    def _hold_back(self, completed: Flows, prior: Float[Tensor, "t 2 h w"]) -> Flows:
-        """Shorten what the network adds."""
-        if self.least == 0:
-            return completed
-        added = completed - prior
-        length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
-        return prior + added * (1 - self.least * prior.shape[-1] / 256 / length).clamp(min=0)
-
-    def _look(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
-    ) -> Flows:
-        """Run the network at `size`; what it adds to the prior is enlarged, so that the prior's detail stays."""
-        h, w = frames.shape[-2:]
-        small = reduce(frames, self.size)
-        if small.shape == frames.shape:
-            return self._network(frames, initial, prior, visible, amodal, box)
-        unit = frames.new_tensor([small.shape[-1] / w, small.shape[-2] / h]).view(2, 1, 1)
-        start, lead = (reduce(x, self.size) * unit for x in (initial, prior))
-        seen, whole = ((reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal))
-        residue = (self._network(small, start, lead, seen, whole, box) - lead) / unit
-        # From within the object alone, since the network adds nothing outside.
-        residue = enlarge(residue, (h, w), whole[:, :-1] > 0.5)
-        return torch.where(amodal[:, :-1] > 0.5, prior + residue, initial)
-
-    def _network(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
-    ) -> Flows:
-        """Run the network around the object: what lies farther from it tells nothing of it, and takes time."""
-        rows, columns = box
-        part = (x[..., rows, columns] for x in (frames, initial, prior, visible, amodal))
-        completed = initial.clone()
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
-            completed[..., rows, columns] = self.network(*part, width=frames.shape[-1])
-        return completed
-
-
-def _groups(pairs: list[int], size: int) -> list[range]:
-    """Part ascending numbers into stretches of at most `size`, none of which begins or ends with a gap."""
-    groups: list[range] = []
-    for pair in pairs:
-        if groups and pair < groups[-1].start + size:
-            groups[-1] = range(groups[-1].start, pair + 1)
-        else:
-            groups.append(range(pair, pair + 1))
-    return groups

@@ -42,7 +42,7 @@ class Outlines:
     distance: Float[Tensor, "n 3 h w"]
 
     def basis(self) -> Float[Tensor, "n k 3"]:
-        """Give 1, x and y of the points, x and y from -1 to 1 across the picture."""
+        """Return 1, x and y of the points, x and y from -1 to 1 across the picture."""
         h, w = self.distance.shape[-2:]
         limit = self.points.new_tensor([max(w - 1, 1), max(h - 1, 1)])
         return torch.cat([torch.ones_like(self.points[..., :1]), 2 * self.points / limit - 1], dim=-1)
@@ -54,7 +54,7 @@ class Outlines:
     def compare(
         self, motion: Float[Tensor, "n 3 2"]
     ) -> tuple[Float[Tensor, "n 6 6"], Float[Tensor, "n 6 1"], Float[Tensor, "n 1 1"]]:
-        """Give the least-squares evidence of the outlines for a better motion, near `motion`, by Gauss and Newton.
+        """Return the least-squares evidence of the outlines for a better motion near `motion`, by Gauss and Newton.
 
         Points that stay far off count little (Cauchy weights): limbs move by themselves.
 
@@ -76,7 +76,7 @@ class Outlines:
         return weighted @ rows, weighted @ target[..., None], weight.sum(1)[:, None, None]
 
     def deviations(self, motion: Float[Tensor, "n 3 2"]) -> tuple[Float[Tensor, "n 2 h w"], Bool[Tensor, "n 1 h w"]]:
-        """Give what lacks at the outline after `motion`, pixels (dx, dy) across the outline, and where it is known."""
+        """Return what lacks at the outline after `motion`, pixels (dx, dy) across it, and where that is known."""
         off, normal = self._look(self.basis() @ motion)
         near = (self.weight > 0) & (off.abs() < _FARTHEST / 2 * self.distance.shape[-1])
         frame, point = near.nonzero(as_tuple=True)
@@ -89,7 +89,7 @@ class Outlines:
         return lack, known
 
     def _look(self, moved: Float[Tensor, "n k 2"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k 2"]]:
-        """Say how far outside the second outline the moved points lie, and which way is out."""
+        """Measure how far outside the second outline the moved points lie, and which way is out."""
         n, k = self.weight.shape
         x, y = (self.points + moved).reshape(-1, 2).unbind(dim=1)
         frame = torch.arange(n, device=x.device).repeat_interleave(k)
@@ -103,19 +103,19 @@ def trace_outlines(
     """Trace the outlines of `masks`, to be compared with those of `onto`; the window's border is no outline.
 
     Args:
-        masks: see there.
-        onto: see there.
+        masks: whose points are traced.
+        onto: the masks of the other frames, in the same order.
         known: which of them are trusted; the others have no points. None: all.
     """
     trusted = [True] * len(masks) if known is None else known.tolist()
-    first, second = (each.cpu().numpy().astype(np.uint8) for each in (masks, onto))
+    first, second = (x.cpu().numpy().astype(np.uint8) for x in (masks, onto))
     # Nothing to trace is an empty mask.
     traced = [_trace(mask * trust) for mask, trust in zip(first, trusted, strict=True)]
     fields = np.stack([_distance(mask * trust) for mask, trust in zip(second, trusted, strict=True)])
     distance = torch.from_numpy(fields)[:, None]
     across = F.pad((distance[..., 2:] - distance[..., :-2]) / 2, (1, 1))
     down = F.pad((distance[..., 2:, :] - distance[..., :-2, :]) / 2, (0, 0, 1, 1))
-    points, weight = (torch.from_numpy(np.stack(each)).to(masks.device) for each in zip(*traced, strict=True))
+    points, weight = (torch.from_numpy(np.stack(part)).to(masks.device) for part in zip(*traced, strict=True))
     return Outlines(points, weight, torch.cat([distance, across, down], dim=1).to(masks.device))
 
 
@@ -133,8 +133,8 @@ def _trace(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:
-    """Measure the distance to a mask's outline, negative inside; where there is none it is far everywhere."""
+    """Measure the distance to a mask's outline, negative inside; without one it is far everywhere."""
     if mask.all() or not mask.any():
         return np.full(mask.shape, float(max(mask.shape)), np.float32)
-    inside, outside = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (mask, 1 - mask))
+    inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (mask, 1 - mask))
     return np.where(mask > 0, 0.5 - inside, outside - 0.5).astype(np.float32)

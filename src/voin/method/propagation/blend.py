@@ -18,26 +18,15 @@ from torch import Tensor
 
 from voin.core.diffuse import diffuse
 from voin.core.warp import sample_points
-from voin.method.propagation.tracks import Tracks
+from voin.method.propagation.tracks import MAX_DISTANCE_FRAMES, Tracks
 
-
-@dataclass(frozen=True)
-class BlendConfig:
-    """How propagated pixels are checked against their surroundings, in working pixels of a 256-pixel window.
-
-    Args:
-        band: width of the band of visible pixels that is predicted.
-        detail: standard deviation that parts detail (compared for trust) from shade (corrected at the seam).
-        limit: largest correction of shade.
-        patience_frames: distance in time over which trust drops to 1/e where nothing could be measured.
-        prior_pixels: weight of that expectation against the measured trust.
-    """
-
-    band: int = 6
-    detail: float = 4.0
-    limit: float = 0.1
-    patience_frames: float = 6.0
-    prior_pixels: float = 1000.0
+# In working pixels of a 256-pixel window.
+BAND = 6  # width of the band of visible pixels that is predicted
+DETAIL = 4.0  # standard deviation that parts detail (compared for trust) from shade (corrected at the seam)
+SHADE_LIMIT = 0.1  # largest correction of shade
+# Where nothing can be measured, trust drops to 1/e over so many frames; against what is measured that expectation
+# weighs as much as so many pixels.
+PATIENCE_FRAMES, PRIOR_PIXELS = 6.0, 1000.0
 
 
 @dataclass(frozen=True)
@@ -96,23 +85,23 @@ def compare_band(
         row, column = np.nonzero(band)
         if len(row) == 0:
             continue
-        own_row, own_column = np.nonzero(found[i])
+        found_row, found_column = np.nonzero(found[i])
         nearest = np.empty(label.max() + 1, int)  # labels run from 1 over the found pixels
-        nearest[label[own_row, own_column]] = np.arange(len(own_row))
+        nearest[label[found_row, found_column]] = np.arange(len(found_row))
         chosen = nearest[label[row, column]]
-        parts.append((np.full(len(row), i), row, column, own_row[chosen], own_column[chosen]))
+        parts.append((np.full(len(row), i), row, column, found_row[chosen], found_column[chosen]))
     if not parts:
         return None
-    frame, row, column, own_row, own_column = (
-        torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True)
+    frame, row, column, found_row, found_column = (
+        torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)
     )
-    source = tracks.source[frame, own_row, own_column].long()
-    shift = tracks.displacement[frame, :, own_row, own_column]
+    source = tracks.source[frame, found_row, found_column].long()
+    shift = tracks.displacement[frame, :, found_row, found_column]
     x, y = column + shift[:, 0], row + shift[:, 1]
     h, w = seen.shape[-2:]
     inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
     good = inside & seen[source, y.round().long().clamp(0, h - 1), x.round().long().clamp(0, w - 1)]
-    frame, row, column, source, x, y = (each[good] for each in (frame, row, column, source, x, y))
+    frame, row, column, source, x, y = (values[good] for values in (frame, row, column, source, x, y))
     at = frame + tracks.first
     return Band(
         frame,
@@ -126,7 +115,7 @@ def compare_band(
 
 
 def calibrate(
-    bands: Sequence[Band | None], max_distance_frames: int, config: BlendConfig
+    bands: Sequence[Band | None], max_distance_frames: int = MAX_DISTANCE_FRAMES
 ) -> Float[Tensor, " distances"]:
     """Measure how much of a propagated pixel's detail is right, by the number of frames it comes from.
 
@@ -144,8 +133,8 @@ def calibrate(
             power.index_add_(0, band.length, (band.predicted**2).sum(dim=1))
     near = torch.exp(-(distance[:, None] - distance[None]).abs() / 2.0)
     # A pixel's detail has a power of about a hundredth (0.1 squared).
-    prior = 0.01 * config.prior_pixels
-    expected = torch.exp(-distance / config.patience_frames)
+    prior = 0.01 * PRIOR_PIXELS
+    expected = torch.exp(-distance / PATIENCE_FRAMES)
     share = (near @ agree + prior * expected) / (near @ power + prior)
     return torch.cummin(share.clamp(0, 1), dim=0).values
 

@@ -8,33 +8,19 @@ the paper, whose generator sees a few neighbouring frames only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from voin.method.propagation.tracks import Tracks
+from voin.method.propagation.tracks import MAX_DISTANCE_FRAMES, Tracks
 
 _SIDE = 48  # points, each way, at which masks are compared
 _WIDE = 2.6  # standard deviations of the mask that these points reach from its centre
 _LEAST_AREA = 30  # pixels; a smaller mask has no outline to speak of
 _LEAST_SHARE = 0.02  # of the pixels looked for; a frame that shows less is passed over
-
-
-@dataclass(frozen=True)
-class OutlineMatchConfig:
-    """When a frame from afar is taken.
-
-    Args:
-        alike: least intersection over union of the two masks, laid upon each other.
-        patience_frames: a frame so much farther away must be alike by 0.1 more.
-        confidence: of all that is found so.
-    """
-
-    alike: float = 0.7
-    patience_frames: float = 32.0
-    confidence: float = 0.05
+LEAST_ALIKE = 0.7  # intersection over union of two masks, laid upon each other, from which a frame is taken
+PATIENCE_FRAMES = 32.0  # a frame so much farther away must be alike by 0.1 more
+CONFIDENCE = 0.05  # of all that is found so
 
 
 def match_by_outline(
@@ -42,18 +28,18 @@ def match_by_outline(
     first: int,
     sources: Bool[Tensor, "t h w"],
     amodal: Bool[Tensor, "t h w"],
-    max_distance_frames: int,
-    config: OutlineMatchConfig = OutlineMatchConfig(),
+    max_distance_frames: int = MAX_DISTANCE_FRAMES,
+    least_alike: float = LEAST_ALIKE,
 ) -> Tracks:
     """Look for `lost` pixels at the same place of the object in frames in which it has the same outline.
 
     Args:
         lost: pixels to look for, in frames `first` to `first + n - 1`.
-        first: see there.
+        first: frame of the clip that entry 0 of `lost` belongs to.
         sources: pixels that may be taken.
         amodal: the whole object.
         max_distance_frames: how many frames away a source may lie.
-        config: see there.
+        least_alike: intersection over union of the masks, laid upon each other, from which a frame is taken.
 
     Returns:
         On the CPU; the frame most alike is asked first, then the next for what it does not show.
@@ -68,16 +54,16 @@ def match_by_outline(
     for i in lost.flatten(1).any(dim=1).nonzero()[:, 0].tolist():
         here = i + first
         gap = (time - here).abs()
-        fit = (alike[here] >= config.alike) & (gap > 0) & (gap <= max_distance_frames)
+        fit = (alike[here] >= least_alike) & (gap > 0) & (gap <= max_distance_frames)
         if not fit.any():
             continue
-        score = torch.where(fit, alike[here] - 0.1 * gap / config.patience_frames, -torch.inf)
+        score = torch.where(fit, alike[here] - 0.1 * gap / PATIENCE_FRAMES, -torch.inf)
         others = score.argsort(descending=True)[: int(fit.sum())]
         row, column = lost[i].nonzero(as_tuple=True)
         place = torch.stack([column, row], dim=1)
         larger = (spread[others] / spread[here])[:, None]
-        there = centre[others, None] + (place - centre[here]) * larger  # (k, pixels, 2)
-        x, y = there.round().long().unbind(dim=2)
+        counterpart = centre[others, None] + (place - centre[here]) * larger  # (k, pixels, 2)
+        x, y = counterpart.round().long().unbind(dim=2)
         inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
         shown = inside & sources[others[:, None], y.clamp(0, h - 1), x.clamp(0, w - 1)]
         shown &= shown.float().mean(dim=1, keepdim=True) >= _LEAST_SHARE
@@ -85,15 +71,15 @@ def match_by_outline(
         best = shown[:, pixel].int().argmax(dim=0)  # the first that shows it
         at = (row[pixel], column[pixel])
         source[i][at] = others[best].to(source.dtype)
-        displacement[i][:, at[0], at[1]] = (there[best, pixel] - place[pixel]).T
-        confidence[i][at] = config.confidence
+        displacement[i][:, at[0], at[1]] = (counterpart[best, pixel] - place[pixel]).T
+        confidence[i][at] = CONFIDENCE
     return Tracks(first, source, displacement, confidence)
 
 
 def compare_masks(
     masks: Bool[Tensor, "t h w"], centre: Float[Tensor, "t 2"], spread: Float[Tensor, "t 2"]
 ) -> Float[Tensor, "t t"]:
-    """Give the intersection over union of any two masks, laid upon each other by centre and spread; 0 for tiny ones."""
+    """Compare any two masks, laid upon each other by centre and spread: intersection over union; 0 for tiny ones."""
     t, h, w = masks.shape
     line = torch.linspace(-_WIDE, _WIDE, _SIDE)
     x, y = ((centre[:, i, None] + line * spread[:, i, None]).round().long() for i in (0, 1))
@@ -107,7 +93,7 @@ def compare_masks(
 
 
 def _moments(masks: Bool[Tensor, "t h w"]) -> tuple[Float[Tensor, "t 2"], Float[Tensor, "t 2"]]:
-    """Give the centre (x, y) of masks and their standard deviations along x and y, at least half a pixel."""
+    """Measure the centre (x, y) of masks and their standard deviations along x and y, at least half a pixel."""
     found = []
     for axis in (1, 2):  # sums over rows tell of x
         count = masks.sum(dim=axis).float()

@@ -2,7 +2,7 @@
 
 Each hidden pixel is followed along the completed flow, forward and backward in time, while it stays inside the object
 and the forward-backward check holds, until it arrives at a pixel that is visible. The links are composed into one
-displacement and the source frame is sampled once, at native resolution (`fetch.py`), since resampling link by link
+displacement and the source frame is sampled once, at native resolution (`paste.py`), since resampling link by link
 blurs.
 """
 
@@ -17,22 +17,12 @@ from torch import Tensor
 from voin.core.types import Flows
 from voin.core.warp import sample_points
 
-
-@dataclass(frozen=True)
-class PropagationConfig:
-    """When a track is followed and believed.
-
-    Args:
-        max_cycle_error: largest forward-backward error of a link, in pixels of a 320-pixel-wide picture (paper 3.3: 5).
-        cycle_sigma: error of a link by which confidence falls to 1/e, in such pixels; errors of links add up squared.
-        max_distance_frames: how many frames away a source may lie.
-        source_margin: sources keep this distance from the occluder's rim, where its colours bleed in (working pixels).
-    """
-
-    max_cycle_error: float = 5.0
-    cycle_sigma: float = 3.0
-    max_distance_frames: int = 32
-    source_margin: int = 2
+# Paper 3.3: 5. The largest forward-backward error of a link, in pixels of a 320-pixel-wide picture.
+MAX_CYCLE_ERROR = 5.0
+# Not in the paper: what a link's error takes of the confidence, because a track of many bad links leads astray. In such
+# pixels; at this error confidence falls to 1/e, and errors of links add up squared.
+CYCLE_SIGMA = 3.0
+MAX_DISTANCE_FRAMES = 32  # a source lies no farther away
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,7 @@ def track(
     first: int,
     sources: Bool[Tensor, "t h w"],
     amodal: Bool[Tensor, "t h w"],
-    config: PropagationConfig = PropagationConfig(),
+    max_distance_frames: int = MAX_DISTANCE_FRAMES,
 ) -> tuple[Tracks, Tracks]:
     """Follow every `wanted` pixel to the nearest frame on each side in which `sources` holds it.
 
@@ -67,40 +57,38 @@ def track(
         forward: (1, t-1, 2, h, w) completed flow.
         backward: (1, t-1, 2, h, w) completed flow.
         wanted: (n, h, w); pixels to look for, in frames `first` to `first + n - 1`.
-        first: see there.
+        first: frame of the clip that entry 0 of `wanted` belongs to.
         sources: (t, h, w); pixels that may be taken.
         amodal: (t, h, w); tracks end where they leave it.
-        config: see there.
+        max_distance_frames: how many frames away a source may lie.
 
     Returns:
         Tracks ahead in time, and tracks back in time, on the CPU.
     """
-    return (
-        _follow(forward[0], backward[0], wanted, first, sources, amodal, config, step=1),
-        _follow(backward[0], forward[0], wanted, first, sources, amodal, config, step=-1),
-    )
+    given = (wanted, first, sources, amodal, max_distance_frames)
+    return _follow(forward[0], backward[0], *given, step=1), _follow(backward[0], forward[0], *given, step=-1)
 
 
-def _follow(there, back, wanted, first: int, sources, amodal, config: PropagationConfig, step: int) -> Tracks:
-    """Follow one direction of time: `there` leaves each frame that way, `back` leads back to it."""
+def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames: int, step: int) -> Tracks:
+    """Follow one direction of time: the flow `away` leaves each frame that way, `back` leads back to it."""
     n, h, w = wanted.shape
-    limit, unit = config.max_cycle_error * w / 320, config.cycle_sigma * w / 320
+    limit, unit = MAX_CYCLE_ERROR * w / 320, CYCLE_SIGMA * w / 320
     source = torch.full_like(wanted, -1, dtype=torch.int16)
-    displacement = there.new_zeros(n, 2, h, w)
-    confidence = there.new_zeros(n, h, w)
+    displacement = away.new_zeros(n, 2, h, w)
+    confidence = away.new_zeros(n, h, w)
     start, row, column = wanted.nonzero(as_tuple=True)
     at = start + first
-    x, y = column.to(there), row.to(there)
+    x, y = column.to(away), row.to(away)
     squared_error = torch.zeros_like(x)
-    for _ in range(config.max_distance_frames):
+    for _ in range(max_distance_frames):
         link = at if step == 1 else at - 1  # the pair of frames that is crossed
-        alive = (link >= 0) & (link < len(there))
+        alive = (link >= 0) & (link < len(away))
         start, row, column, at, x, y, squared_error, link = (
-            each[alive] for each in (start, row, column, at, x, y, squared_error, link)
+            values[alive] for values in (start, row, column, at, x, y, squared_error, link)
         )
         if len(start) == 0:
             break
-        flow = sample_points(there, link, x, y)
+        flow = sample_points(away, link, x, y)
         x, y, at = x + flow[:, 0], y + flow[:, 1], at + step
         # Paper 3.3: the forward-backward check, link by link.
         error = torch.hypot(*(flow + sample_points(back, link, x, y)).unbind(dim=1))
@@ -110,13 +98,13 @@ def _follow(there, back, wanted, first: int, sources, amodal, config: Propagatio
         place = (at, near_y.clamp(0, h - 1), near_x.clamp(0, w - 1))
         alive = inside & amodal[place] & (error < limit)
         arrived = alive & sources[place]
-        here = (start[arrived], row[arrived], column[arrived])
-        source[here] = at[arrived].to(source.dtype)
-        displacement[here[0], 0, here[1], here[2]] = x[arrived] - column[arrived]
-        displacement[here[0], 1, here[1], here[2]] = y[arrived] - row[arrived]
-        confidence[here] = torch.exp(-squared_error[arrived])
+        found = (start[arrived], row[arrived], column[arrived])
+        source[found] = at[arrived].to(source.dtype)
+        displacement[found[0], 0, found[1], found[2]] = x[arrived] - column[arrived]
+        displacement[found[0], 1, found[1], found[2]] = y[arrived] - row[arrived]
+        confidence[found] = torch.exp(-squared_error[arrived])
         on = alive & ~arrived
         start, row, column, at, x, y, squared_error = (
-            each[on] for each in (start, row, column, at, x, y, squared_error)
+            values[on] for values in (start, row, column, at, x, y, squared_error)
         )
     return Tracks(first, source.cpu(), displacement.cpu(), confidence.cpu())

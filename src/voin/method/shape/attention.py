@@ -68,7 +68,7 @@ class TransformerLayer(nn.Module):
         )
 
     def forward(self, x: Features) -> Features:
-        """Give features of the same size."""
+        """Return features of the same size."""
         b = len(x)
         if self.attention is not None:
             normed = self.norm(rearrange(x, "b t c h w -> (b t) c h w"))
@@ -92,7 +92,7 @@ def attend(query: Features, key: Features, value: Features, patch: tuple[int, in
     y, x = min(y, h), min(x, w)
     pad = (0, -w % x, 0, -h % y)
     cut = "b t c (h y) (w x) -> b (t h w) (c y x)"
-    q, k, v = (rearrange(F.pad(each, pad), cut, y=y, x=x) for each in (query, key, value))
+    q, k, v = (rearrange(F.pad(features, pad), cut, y=y, x=x) for features in (query, key, value))
     # Paper eq. 2 as printed divides by the root of d_k after the softmax; the scaled dot product is meant.
     out = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
     back = "b (t h w) (c y x) -> b t c (h y) (w x)"

@@ -1,0 +1,30 @@
+"""The time axis of clips: work on single frames, moves between frames, and groups of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+
+def over_frames(function: Callable[[Tensor], Tensor], clip: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t d y x"]:
+    """Apply a function of single pictures, (n, c, h, w), to each frame."""
+    return rearrange(function(rearrange(clip, "b t c h w -> (b t) c h w")), "(b t) c h w -> b t c h w", b=len(clip))
+
+
+def shift_frames(volume: Float[Tensor, "b t x y z"], frames: int) -> Float[Tensor, "b t x y z"]:
+    """Move all by `frames` to later frames, below 0 to earlier ones; the ends are filled with 0."""
+    distance = min(abs(frames), volume.shape[1])
+    front, back = (distance, 0) if frames > 0 else (0, distance)
+    kept = volume[:, : volume.shape[1] - distance] if frames > 0 else volume[:, distance:]
+    return F.pad(kept, (0, 0, 0, 0, 0, 0, front, back))
+
+
+def cut_groups(run: range, length: int, overlap: int) -> list[range]:
+    """Cut consecutive frames into overlapping groups of equal length; the last one ends with the run."""
+    last = max(run.stop - length, run.start)
+    starts = [*range(run.start, last, length - overlap), last]
+    return [range(start, min(start + length, run.stop)) for start in starts]

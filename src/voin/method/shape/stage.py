@@ -1,0 +1,147 @@
+"""The shape network in the pipeline: clips of any length in overlapping groups of frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from voin.core.config import Checked, setting
+from voin.core.errors import ValueRefusal
+from voin.core.resample import enlarge, reduce
+from voin.core.types import Flows, Frames, Masks
+from voin.method.frames import cut_groups
+from voin.method.shape.background import find_static_background, remove_static_background
+from voin.method.shape.network import ShapeNetwork
+
+
+@dataclass(frozen=True)
+class ShapeUse(Checked):
+    """How a network is to be used; stands in its JSON file."""
+
+    size: int | None = setting(128, "Side of the picture that the network looks at, where frames are larger.", least=1)
+    # Chosen on the ten validation clips of VOI-DAVIS: surer gives better whole masks, and less of the hidden part.
+    certainty: float = setting(0.6, "How sure of a pixel the network must be.", above=0, below=1)
+
+
+@dataclass(frozen=True)
+class GroupConfig(Checked):
+    """How long clips are cut into groups of frames that see each other.
+
+    Longer groups than those of training do well: more frames have seen what is hidden.
+    """
+
+    length: int = setting(16, "Frames of a group.", least=1)
+    overlap: int = setting(4, "Frames that a group shares with the next; their logits are averaged.", least=0)
+    references: int = setting(2, "Further frames from outside the group that it may look at.", least=0)
+
+    def check(self) -> None:
+        """Refuse groups that never end."""
+        if self.overlap >= self.length:
+            raise ValueRefusal(f"overlap is {self.overlap}", f"it must be below the length, {self.length}", "use 4")
+
+
+class NetworkShape:
+    """Complete the mask by a network: a `Shape`.
+
+    Args:
+        network: in the state in which it is to be used (device, weights); it is put into evaluation mode.
+        categories: what the network's classes are called, class 1 first; none if it is never to know the class.
+        config: how clips are cut into groups.
+        half: compute in bfloat16; fast where the processor has it.
+        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
+        certainty: how sure of a pixel the network must be, above 0 and below 1.
+    """
+
+    sha256 = ""  # of the file that the weights came from, its first digits
+
+    def __init__(
+        self,
+        network: ShapeNetwork,
+        categories: Sequence[str] = (),
+        config: GroupConfig = GroupConfig(),
+        half: bool = False,
+        size: int | None = None,
+        certainty: float = 0.5,
+    ) -> None:
+        if not 0 < certainty < 1:
+            raise ValueRefusal(
+                f"certainty is {certainty}", "it must lie between 0 and 1", "use 0.5 if both errors are alike"
+            )
+        if len(categories) > network.config.classes:
+            raise ValueRefusal(
+                f"there are {len(categories)} categories for a network of {network.config.classes} classes",
+                "they must be no more",
+                "give those that it was trained with",
+            )
+        self.network, self.categories, self.config = network.eval(), tuple(categories), config
+        self.size, self.half, self.certainty = size, half, certainty
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        frames: Frames,
+        visible: Masks,
+        allowed: Masks,
+        forward: Flows,
+        backward: Flows,
+        category: str | None = None,
+    ) -> Masks:
+        """Complete the mask, as every `Shape` does.
+
+        Raises:
+            ValueError: h or w, or `size` where it is smaller, is no multiple of the network's `step`.
+        """
+        logits = self._run(reduce(frames, self.size), reduce(visible, self.size), category)
+        # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
+        # the object is painted over, and there is more of it than of the hidden part.
+        logits = logits - math.log(self.certainty / (1 - self.certainty))
+        whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid().to(visible)
+        whole = torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
+        hidden = (whole > 0.5) & (visible <= 0.5)
+        # Where the occluder is known, nothing is taken for background.
+        if not hidden.any() or not (allowed > 0.5).all():
+            return whole
+        clips = zip(hidden[:, :, 0], frames, visible, forward, backward, strict=True)
+        kept = [remove_static_background(mask, find_static_background(*clip)) for mask, *clip in clips]
+        return torch.where(hidden & ~torch.stack(kept)[:, :, None], visible, whole)
+
+    def _run(self, frames: Frames, visible: Masks, category: str | None) -> Masks:
+        """Return the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""
+        known = self.categories.index(category) + 1 if category in self.categories else 0
+        index = torch.full((len(frames),), known, device=frames.device)
+        total = torch.zeros_like(visible, dtype=torch.float32)
+        count = torch.zeros(visible.shape[1], device=visible.device)
+        clips = torch.arange(len(frames), device=frames.device)[:, None]
+        for group in cut_groups(range(visible.shape[1]), self.config.length, self.config.overlap):
+            members = torch.arange(group.start, group.stop, device=frames.device).expand(len(frames), -1)
+            seen = torch.cat([members, choose_references(visible, group, self.config.references)], dim=1)
+            with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
+                logits = self.network(frames[clips, seen], visible[clips, seen], index)
+            total[:, group.start : group.stop] += logits[:, : len(group)].float()
+            count[group.start : group.stop] += 1
+        return total / count[:, None, None, None]
+
+
+def choose_references(visible: Masks, group: range, number: int) -> Int[Tensor, "b n"]:
+    """Choose frames outside a group: from each of `number` stretches of the rest that in which most is visible.
+
+    Not in the paper: STTN takes every tenth frame; here those that show most of the object say most about it.
+
+    Returns:
+        (b, n) frames; `number` of them, or as many as there are.
+    """
+    rest = [i for i in range(visible.shape[1]) if i not in group]
+    number = min(number, len(rest))
+    area = visible.sum(dim=(2, 3, 4))  # (b, t)
+    edges = [len(rest) * i // max(number, 1) for i in range(number + 1)]
+    chosen = [torch.zeros(len(visible), 0, dtype=torch.long, device=visible.device)]
+    for start, stop in pairwise(edges):
+        stretch = torch.tensor(rest[start:stop], device=visible.device)
+        chosen.append(stretch[area[:, stretch].argmax(dim=1)][:, None])
+    return torch.cat(chosen, dim=1)
