@@ -5,7 +5,7 @@
 #
 #   sh recipes/ablations.sh TRAIN_PACK CUTOUTS_PACK VALIDATION_PACK OUT [SHAPE_STEPS FLOW_STEPS INPAINT_STEPS]
 set -eu
-train=$1 cutouts=$2 validation=$3 out=$4 shape_steps=${5:-1000} flow_steps=${6:-500} inpaint_steps=${7:-500}
+train=$1 cutouts=$2 validation=$3 out=$4 shape_steps=${5:-1000} flow_steps=${6:-500} fill_steps=${7:-500}
 export OMP_NUM_THREADS=1
 
 row() {
@@ -32,9 +32,9 @@ row flow flow-no-guidance "$flow_steps" --set flow.guidance=false
 row flow flow-no-gradients "$flow_steps" --set loss.flow_gradient=0 --set loss.flow_smoothness=0
 row flow flow-no-warping "$flow_steps" --set loss.flow_warp=0
 # Table 4.
-row inpaint inpaint "$inpaint_steps"
-row inpaint inpaint-plain-gating "$inpaint_steps" --set generator.gating=false
-row inpaint inpaint-shift-1 "$inpaint_steps" --set generator.shifts=1
-row inpaint inpaint-no-patches "$inpaint_steps" --set loss.patch=0
-row inpaint inpaint-no-classes "$inpaint_steps" --set loss.category=0
-row inpaint inpaint-no-attention "$inpaint_steps" --set class_discriminator.attention=false
+row fill fill "$fill_steps"
+row fill fill-plain-gating "$fill_steps" --set generator.gating=false
+row fill fill-shift-1 "$fill_steps" --set generator.shifts=1
+row fill fill-no-patches "$fill_steps" --set loss.patch=0
+row fill fill-no-classes "$fill_steps" --set loss.category=0
+row fill fill-no-attention "$fill_steps" --set class_discriminator.attention=false

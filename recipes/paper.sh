@@ -20,8 +20,8 @@ learn() {
 
 learn shape
 learn flow
-learn inpaint
+learn fill
 mkdir -p "$out/model"
-cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/best/* "$out/model/"
+cp "$out"/shape/best/* "$out"/flow/best/* "$out"/fill/best/* "$out/model/"
 learn joint --init "$out/model" --set steps=100000
 voin evaluate "$out/set" --methods voin --model "$out/joint/best" -o "$out/scores"

@@ -29,13 +29,13 @@ learn() {
 }
 
 # One core each: the generator beside the two others.
-learn inpaint --minutes 85 --set loss.adversarial_from=0.5 > "$out/inpaint.log" 2>&1 &
+learn fill --minutes 85 --set loss.adversarial_from=0.5 > "$out/fill.log" 2>&1 &
 learn shape --minutes 40 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.15
 learn flow --minutes 40 --set sampler.cutouts=0.4
 wait
 
 mkdir -p "$out/model"
 # The generator's last weights, not its best: what the discriminators teach shows in LPIPS, not in PSNR, by which "best" goes.
-cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/last/* "$out/model/"
+cp "$out"/shape/best/* "$out"/flow/best/* "$out"/fill/last/* "$out/model/"
 voin evaluate "$out/set" --model "$out/model" -o "$out/scores" \
     --methods classical,voin,voin-classical-shape,voin-classical-flow,voin-classical-fill

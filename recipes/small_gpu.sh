@@ -22,20 +22,20 @@ learn() {
 }
 
 # Threads are shared by a run's workers.
-OMP_NUM_THREADS=1 learn shape --workers 2 --set visits=2 --set sampler.batch=24 --set sampler.cutouts=0.5 \
+OMP_NUM_THREADS=1 learn shape --workers 2 --set echoes=2 --set sampler.batch=24 --set sampler.cutouts=0.5 \
     --set sampler.damage.clips=0.15 --set optimizer.rate=0.0004 &
 shape=$!
-OMP_NUM_THREADS=8 learn flow --workers 4 --set visits=4 --set sampler.batch=24 --set sampler.cutouts=0.5 \
+OMP_NUM_THREADS=8 learn flow --workers 4 --set echoes=4 --set sampler.batch=24 --set sampler.cutouts=0.5 \
     --set optimizer.rate=0.0005 &
 flow=$!
-OMP_NUM_THREADS=8 learn inpaint --workers 5 --set visits=4 --set sampler.batch=12 --set sampler.size=192 \
-    --set imitation.share=0.3 --lpips-weights "$alexnet" --set loss.perceptual=4 --set loss.adversarial_from=0.35 \
+OMP_NUM_THREADS=8 learn fill --workers 5 --set echoes=4 --set sampler.batch=12 --set sampler.size=192 \
+    --set simulated_propagation.share=0.3 --lpips-weights "$alexnet" --set loss.perceptual=4 --set loss.adversarial_from=0.35 \
     --set optimizer.rate=0.0005 &
-inpaint=$!
+fill=$!
 wait $shape
 wait $flow
-wait $inpaint
+wait $fill
 tail -n 2 "$out"/*.log
 
 mkdir -p "$out/model"
-cp "$out"/shape/last/* "$out"/flow/last/* "$out"/inpaint/last/* "$out/model/"
+cp "$out"/shape/last/* "$out"/flow/last/* "$out"/fill/last/* "$out/model/"

@@ -22,8 +22,8 @@ learn() {
 
 learn shape --minutes 0.5
 learn flow --minutes 0.5
-learn inpaint --minutes 0.5
+learn fill --minutes 0.5
 mkdir -p "$out/model"
-cp "$out"/shape/best/* "$out"/flow/best/* "$out"/inpaint/best/* "$out/model/"
+cp "$out"/shape/best/* "$out"/flow/best/* "$out"/fill/best/* "$out/model/"
 learn joint --minutes 0.5 --init "$out/model"
 voin evaluate "$out/set" --methods voin,classical --model "$out/joint/best" -o "$out/scores" --clips 1

@@ -42,11 +42,36 @@ def test_a_run_by_the_command_line(tmp_path: Path) -> None:
     assert invoke(*words, "--resume", "--quiet").exit_code == 0
 
 
+def test_inpaint_is_an_older_name_of_fill(tmp_path: Path) -> None:
+    given = options(tmp_path, "fill")
+    words = ("--pack", given.pack, "--cutouts", given.cutouts, "-o", given.out, "--device", "cpu", *tiny())
+    older = ("--set", "steps=1", "--set", "visits=2", "--set", "imitation.share=0.5", "--set", "loss.inpaint=2")
+    newer = (
+        "--set",
+        "steps=1",
+        "--set",
+        "echoes=2",
+        "--set",
+        "simulated_propagation.share=0.5",
+        "--set",
+        "loss.fill=2",
+    )
+    done = invoke("inpaint", *words, *older)
+    assert done.exit_code == 0, done.output
+    assert (given.out / "best" / "generator.safetensors").exists()
+    # The same run: it goes on under either name.
+    assert invoke("fill", *words, *newer, "--resume", "--quiet").exit_code == 0
+    assert "inpaint" not in invoke("--help").output
+    wrong = invoke("paint", *words)
+    assert wrong.exit_code == 2
+    assert "'paint' is not one of 'shape'" in wrong.output
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["--set", "shape.deep=3"], "shape.depth"),
-        (["--set", "loss.patch=-1"], "must not be negative"),
+        (["--set", "loss.patch=-1"], "must be finite, at least 0"),
         (["--init", "no/such/folder"], "no model"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from voin.training.batches import make_beside, make_here, mirror, revisit
+from voin.training.batches import echo, make_beside, make_here, mirror
 
 Inputs = dict[str, Tensor]
 
@@ -53,24 +53,24 @@ def numbers(first: int) -> Generator[Inputs, None, None]:
     return ({"number": torch.tensor(number), "x": torch.arange(4.0).view(1, 1, 1, 1, 4)} for number in count(first))
 
 
-def test_each_batch_is_visited_so_often_with_others_in_between() -> None:
-    seen = [int(x["number"]) for x in islice(revisit(numbers, 0, 4), 400)]
+def test_each_batch_is_echoed_so_often_with_others_in_between() -> None:
+    seen = [int(x["number"]) for x in islice(echo(numbers, 0, 4), 400)]
     middle = range(12, 80)
     assert all(seen.count(number) == 4 for number in middle)
     assert all(a != b for a, b in pairwise(seen[40:]))
-    plain = [int(x["number"]) for x in islice(revisit(numbers, 0, 1), 20)]
+    plain = [int(x["number"]) for x in islice(echo(numbers, 0, 1), 20)]
     assert plain == list(range(20))
 
 
 @pytest.mark.parametrize("step", [0, 1, 7, 30, 31])
 def test_what_a_step_is_given_depends_on_the_step_alone(step: int) -> None:
-    whole = list(islice(revisit(numbers, 0, 3), 50))
-    later = list(islice(revisit(numbers, step, 3), 10))
+    whole = list(islice(echo(numbers, 0, 3), 50))
+    later = list(islice(echo(numbers, step, 3), 10))
     assert all(equal(x, y) for x, y in zip(whole[step : step + 10], later, strict=True))
 
 
-def test_every_other_visit_is_to_the_mirror_image() -> None:
-    turned = [x["x"].flatten()[0].item() == 3 for x in islice(revisit(numbers, 0, 2), 6)]
+def test_every_other_echo_is_the_mirror_image() -> None:
+    turned = [x["x"].flatten()[0].item() == 3 for x in islice(echo(numbers, 0, 2), 6)]
     assert turned == [False, True, False, True, False, True]
 
 

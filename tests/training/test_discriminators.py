@@ -186,8 +186,8 @@ def test_the_presets_are_the_papers_layers() -> None:
     ("kind", "change", "words"),
     [
         (TemporalPatchConfig, {"channels": (8,)}, "patch_discriminator.channels is .* at least 2"),
-        (ClassConfig, {"channels": (8, 0)}, "class_discriminator.channels is"),
-        (ClassConfig, {"classes": -1}, "classes is -1; it must be 0 or more"),
+        (ClassConfig, {"channels": (8, 0)}, r"channels is \(8, 0\); it must be finite, at least 1"),
+        (ClassConfig, {"classes": -1}, "classes is -1; it must be finite, at least 0"),
         (ClassConfig, {"attend_after": 6}, r"attend_after is 6 for 6 layers; it must lie in 1\.\.5"),
     ],
 )

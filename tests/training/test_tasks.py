@@ -9,6 +9,7 @@ from torch import Tensor
 from fakes.tiny_training import TINY
 from sets.packs import cutouts_of, pack_of
 from voin.training.sampler import Sampler
+from voin.training.simulated_propagation import SimulatedPropagationConfig
 from voin.training.tasks import TASKS, TERMS, Critics, Inputs, Task, fill
 
 SEEDS = (1, 2)
@@ -62,7 +63,7 @@ def test_every_term_has_a_weight(stage: str) -> None:
 
 
 def test_joint_training_weighs_the_stages() -> None:
-    config = replace(TINY, loss=replace(TINY.loss, flow=0.5, inpaint=2.0))
+    config = replace(TINY, loss=replace(TINY.loss, flow=0.5, fill=2.0))
     weights = TASKS["joint"](config).weights()
     assert weights["dice_occluded"] == config.loss.dice_occluded
     assert weights["flow_l1"] == 0.5 * config.loss.flow_l1
@@ -90,7 +91,7 @@ def test_flow_that_is_not_trusted_is_not_learned() -> None:
 
 
 def test_the_generator_changes_hidden_pixels_as_far_as_it_weighs_them() -> None:
-    _, x = made("inpaint")
+    _, x = made("fill")
     weight = torch.where((x["amodal"] > 0) & (x["visible"] == 0), 0.25, 1.0)
     y = fill(lambda *_: (torch.full_like(x["frames"], 9.0), weight), x)
     hidden = (y["hidden"] > 0).expand_as(x["frames"])
@@ -101,12 +102,13 @@ def test_the_generator_changes_hidden_pixels_as_far_as_it_weighs_them() -> None:
     assert torch.equal(y["shown"][hidden], y["completed"][hidden])
 
 
-def test_propagation_is_imitated_or_carried_out() -> None:
-    imitated, carried = (
-        TASKS["inpaint"](replace(TINY, imitation=replace(TINY.imitation, share=share))) for share in (1.0, 0.0)
+def test_propagation_is_simulated_or_carried_out() -> None:
+    simulated, carried = (
+        TASKS["fill"](replace(TINY, simulated_propagation=SimulatedPropagationConfig(share=share)))
+        for share in (1.0, 0.0)
     )
     batch = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0, cutouts_of(3)).batch(0)
-    x, y = (task.prepare(batch, SEEDS) for task in (imitated, carried))
+    x, y = (task.prepare(batch, SEEDS) for task in (simulated, carried))
     hidden = (batch.amodal > 0) & (batch.visible == 0)
     for each in (x, y):
         outside = (~hidden).expand_as(batch.frames)
@@ -118,7 +120,7 @@ def test_propagation_is_imitated_or_carried_out() -> None:
 
 def test_the_perceptual_term_asks_for_its_network() -> None:
     config = replace(TINY, loss=replace(TINY.loss, perceptual=1.0))
-    task = TASKS["inpaint"](config)
+    task = TASKS["fill"](config)
     batch = Sampler(pack_of(("a", "b", "c")), config.sampler, "cpu", 0, cutouts_of(3)).batch(0)
     with pytest.raises(ValueError, match="there is no LPIPS; give it to the task"):
         task(task.prepare(batch, SEEDS))
@@ -135,7 +137,7 @@ def test_joint_inputs_come_from_the_networks_before() -> None:
 
 
 def test_critics_learn_from_real_and_made_clips_and_judge_made_ones() -> None:
-    task, x = made("inpaint")
+    task, x = made("fill")
     config = replace(TINY, sampler=replace(TINY.sampler, size=32))
     critics = Critics(config)
     y = task.predict(x)

@@ -17,7 +17,7 @@ import torch
 from fakes.tiny_training import TINY, longer, options
 from voin.core.config import edit, to_json
 from voin.method.load import NETWORKS
-from voin.training.config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, TrainOptions
+from voin.training.config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, TrainOptions, change_settings
 from voin.training.run import learning_rate
 from voin.training.state import load_state, save_state
 from voin.training.train import train
@@ -26,7 +26,7 @@ from voin.weights.checkpoint import load_checkpoint, read_record
 pytest.importorskip("lightning", reason="lightning not installed; run pip install 'voin[train]'")
 pytest.importorskip("tensorboard", reason="tensorboard not installed; run pip install 'voin[train]'")
 
-STAGES = ("shape", "flow", "inpaint", "joint")
+STAGES = ("shape", "flow", "fill", "joint")
 
 
 def lines(said: list[str], start: str) -> list[str]:
@@ -43,7 +43,7 @@ def states_of(folder: Path) -> dict[str, torch.Tensor]:
 def test_each_stage_trains_validates_and_leaves_a_model(tmp_path: Path, stage: str) -> None:
     said: list[str] = []
     best = train(options(tmp_path, stage, command="voin train"), TINY, said.append)
-    kinds = {"inpaint": ["generator"], "joint": ["flow", "generator", "shape"]}.get(stage, [stage])
+    kinds = {"fill": ["generator"], "joint": ["flow", "generator", "shape"]}.get(stage, [stage])
     assert sorted(path.stem for path in best.glob("*.safetensors")) == kinds
     for kind in kinds:
         network = load_checkpoint(best / f"{kind}.safetensors", NETWORKS)
@@ -80,15 +80,15 @@ def test_a_resumed_run_gives_the_same_weights_bit_for_bit(tmp_path: Path, stage:
 
 
 def test_processes_that_make_batches_do_not_change_what_is_learned(tmp_path: Path) -> None:
-    config = longer(5, visits=2)
-    train(options(tmp_path, "inpaint", "one"), config)
-    train(options(tmp_path, "inpaint", "three", workers=2), config)
+    config = longer(5, echoes=2)
+    train(options(tmp_path, "fill", "one"), config)
+    train(options(tmp_path, "fill", "three", workers=2), config)
     one, other = states_of(tmp_path / "one"), states_of(tmp_path / "three")
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_run_that_visits_batches_again_is_resumed_bit_for_bit(tmp_path: Path) -> None:
-    config = longer(9, visits=3)
+def test_a_run_that_echoes_batches_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    config = longer(9, echoes=3)
     train(options(tmp_path, "flow", "whole"), config)
     _train_and_stop(options(tmp_path, "flow", "parts", resume=True), config, 5)
     train(options(tmp_path, "flow", "parts", resume=True), config)
@@ -200,7 +200,7 @@ def test_terms_that_count_nothing_are_left_out(tmp_path: Path) -> None:
     assert "dice" not in said[0]
     said.clear()
     loss = LossConfig(category=0.0, adversarial_from=0.0)
-    train(options(tmp_path, "inpaint", "second"), longer(2, loss=loss), said.append)
+    train(options(tmp_path, "fill", "second"), longer(2, loss=loss), said.append)
     assert "patch_real_fake" in said[0]
     assert "category" not in said[0]
 
@@ -219,8 +219,35 @@ def test_presets_go_to_json_and_take_changes() -> None:
         assert to_json(config)
     changed = edit(PRESETS["small"], ["shape.depth=8", "loss.dice_occluded=0", "sampler.size=192"])
     assert (changed.shape.depth, changed.loss.dice_occluded, changed.sampler.size) == (8, 0.0, 192)
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match=r"patch is -1.0; it must be finite, at least 0"):
         edit(PRESETS["small"], ["loss.patch=-1"])
+
+
+def test_older_names_of_settings_are_understood() -> None:
+    changes = ["visits=3", "imitation.share=0.3", "loss.inpaint=2"]
+    changed = change_settings(PRESETS["small"], changes)
+    assert (changed.echoes, changed.simulated_propagation.share, changed.loss.fill) == (3, 0.3, 2.0)
+    with pytest.raises(ValueError, match=r"visit is no setting"):
+        change_settings(PRESETS["small"], ["visit=3"])
+
+
+def test_a_run_with_older_names_of_settings_goes_on(tmp_path: Path) -> None:
+    train(options(tmp_path, "fill"), TINY)
+    path = tmp_path / "run" / "train.json"
+    record = json.loads(path.read_text())
+    config = record["config"]
+    config["visits"] = config.pop("echoes")
+    config["imitation"] = {**config.pop("simulated_propagation"), "guard": 2}
+    config["loss"] |= {"inpaint": config["loss"].pop("fill"), "perceptual_side": 80}
+    config["optimizer"]["clip"] = 1.0
+    path.write_text(json.dumps({**record, "stage": "inpaint"}))
+    said: list[str] = []
+    train(options(tmp_path, "fill", resume=True), TINY, said.append)
+    assert lines(said, "going on at step 6")
+    config["optimizer"]["clip"] = 0.5  # no run of today has it
+    path.write_text(json.dumps({**record, "stage": "inpaint"}))
+    with pytest.raises(ValueError, match="other settings"):
+        train(options(tmp_path, "fill", resume=True), TINY)
 
 
 def test_state_is_saved_in_files_that_can_be_carried(tmp_path: Path) -> None:
@@ -275,17 +302,23 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("stage", ["shape", "inpaint"])
+@pytest.mark.parametrize("stage", ["shape", "fill"])
 def test_two_processes_train_as_one_does(tmp_path: Path, stage: str) -> None:
     options(tmp_path, stage)  # the packs
     script = tmp_path / "run.py"
     script.write_text(TWO.format(paths=[str(Path(__file__).parents[1])], folder=str(tmp_path), stage=stage))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    for number in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, str(script), number], capture_output=True, text=True, timeout=240, env=environment
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+    runs = [
+        subprocess.Popen([sys.executable, str(script), number], stderr=subprocess.PIPE, text=True, env=environment)
+        for number in ("1", "2")
+    ]
+    try:
+        for run in runs:
+            _, errors = run.communicate(timeout=240)
+            assert run.returncode == 0, errors[-2000:]
+    finally:
+        for run in runs:
+            run.kill()
     one, two = states_of(tmp_path / "run1"), states_of(tmp_path / "run2")
     names = [name for name in one if name.startswith("networks.")]
     assert names

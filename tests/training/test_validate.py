@@ -21,14 +21,14 @@ def made(stage: str) -> tuple[Validator, Task]:
 def test_every_stage_has_its_score_and_a_picture(stage: str) -> None:
     validator, task = made(stage)
     with torch.no_grad():
-        scores, sheet = validator(task, task.predict)
+        scores, sheet = validator(task.predict)
     assert math.isfinite(scores[BEST[stage][0]])  # pyright: ignore[reportArgumentType]
     assert sheet.ndim == 3
     assert sheet.std() > 5
 
 
 def test_the_set_is_the_same_each_time() -> None:
-    one, other = made("inpaint")[0], made("inpaint")[0]
+    one, other = made("fill")[0], made("fill")[0]
     for a, b in zip(one._inputs, other._inputs, strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)
 
@@ -48,9 +48,9 @@ def test_perfect_answers_have_perfect_scores() -> None:
     for x in validator._inputs:
         for row in score("flow", x, {"flow": x["true_flow"]}):
             assert row["flow error"] == 0 or math.isnan(row["flow error"])
-    validator, _ = made("inpaint")
+    validator, _ = made("fill")
     for x in validator._inputs:
-        for row in score("inpaint", x, {"completed": x["truth"]}):
+        for row in score("fill", x, {"completed": x["truth"]}):
             assert row["PSNR hidden"] == 100 or math.isnan(row["PSNR hidden"])
 
 

@@ -17,7 +17,7 @@ TRAIN_EXAMPLES = """[bold]Examples[/bold]
 voin train shape --pack davis.pack --cutouts cutouts.pack --minutes 40 -o runs/shape
 
 [dim]Go on with the weights that ship, and with a run that was interrupted:[/dim]
-voin train inpaint --pack davis.pack --init small --minutes 60 -o runs/inpaint --resume
+voin train fill --pack davis.pack --init small --minutes 60 -o runs/fill --resume
 
 [dim]An ablation: no dice loss, and only half of the layers:[/dim]
 voin train shape --pack davis.pack --set loss.dice_occluded=0 --set shape.depth=2 -o runs/shallow"""
@@ -25,10 +25,25 @@ voin train shape --pack davis.pack --set loss.dice_occluded=0 --set shape.depth=
 RUN, DATA = "The run", "What it learns from"
 
 
+STAGES = ("shape", "flow", "fill", "joint")
+
+
+def _stage(word: str) -> str:
+    """Read the name of a stage; `inpaint` is an older one of `fill`."""
+    if word not in (*STAGES, "inpaint"):
+        raise typer.BadParameter(f"{word!r} is not one of {', '.join(map(repr, STAGES))}.")
+    return "fill" if word == "inpaint" else word
+
+
 def train(
     stage: Annotated[
-        Literal["shape", "flow", "inpaint", "joint"],
-        typer.Argument(help="The network to train; `joint` is all three, in a chain.", show_default=False),
+        Literal["shape", "flow", "fill", "joint"],
+        typer.Argument(
+            help="The network to train; `joint` is all three, in a chain.",
+            metavar="|".join(STAGES),
+            parser=_stage,
+            show_default=False,
+        ),
     ],
     pack: Annotated[
         Path,
@@ -120,11 +135,10 @@ def train(
 ) -> None:
     """Train the networks of the method, by themselves or jointly."""
     with report_errors(show_traceback, f"its state is kept in {output}; go on with --resume"):
-        from voin.core.config import edit
-        from voin.training.config import PRESETS, TrainOptions
+        from voin.training.config import PRESETS, TrainOptions, change_settings
         from voin.training.train import train as run
 
-        config = edit(PRESETS[preset], [*(changes or []), *([f"minutes={minutes}"] if minutes else [])])
+        config = change_settings(PRESETS[preset], [*(changes or []), *([f"minutes={minutes}"] if minutes else [])])
         options = TrainOptions(
             stage=stage,
             pack=pack,

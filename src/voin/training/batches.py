@@ -25,7 +25,7 @@ from voin.training.sampler import Sampler, mix_seed
 from voin.training.tasks import ESTIMATORS, TASKS, Estimators, Inputs, Task
 
 Make = Callable[[int], Inputs]  # gives the batch of a number
-_APART = 3  # so many batches lie between two visits to one
+_APART = 3  # so many batches lie between two echoes of one
 
 
 def make_here(make: Make, first: int) -> Iterator[Inputs]:
@@ -58,44 +58,35 @@ def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: i
             yield _take(processes[(number - first) % workers])
 
 
-def revisit(start: Callable[[int], Generator[Inputs, None, None]], step: int, visits: int) -> Iterator[Inputs]:
-    """Yield the inputs of `step` and those after it, where each batch is learned from `visits` times.
+def echo(start: Callable[[int], Generator[Inputs, None, None]], step: int, echoes: int) -> Iterator[Inputs]:
+    """Yield the inputs of `step` and those after it, where each batch is learned from `echoes` times (data echoing).
 
-    Visit k to batch n is at step `visits * (n + k * _APART) + k`; every other visit is to its mirror image. So what a
-    step is given depends on the step alone, wherever a run goes on.
-
-    Args:
-        start: makes batches from a number on.
-        step: that the run is at.
-        visits: to each batch.
+    Echo k of batch n is at step `echoes * (n + k * _APART) + k`; every other one is its mirror image. So what a step
+    is given depends on the step alone, wherever a run goes on. `start` makes batches from a number on.
     """
-    first = step // visits
-    oldest = max(first - (visits - 1) * _APART, 0)
+    first = step // echoes
+    oldest = max(first - (echoes - 1) * _APART, 0)
     made = start(oldest)
     kept = {number: next(made) for number in range(oldest, first)}
     try:
         for at in count(step):
-            newest, visit = divmod(at, visits)
+            newest, age = divmod(at, echoes)
             if newest not in kept:
                 kept[newest] = next(made)
-                kept.pop(newest - (visits - 1) * _APART - 1, None)
+                kept.pop(newest - (echoes - 1) * _APART - 1, None)
             # In the beginning nothing is old.
-            number = max(newest - visit * _APART, 0)
-            yield mirror(kept[number]) if visit % 2 else kept[number]
+            number = max(newest - age * _APART, 0)
+            yield mirror(kept[number]) if age % 2 else kept[number]
     finally:
         made.close()
 
 
 def mirror(x: Inputs) -> Inputs:
     """Exchange left and right in all maps (..., c, h, w); those of two channels are flows."""
-    result = {}
-    for name, value in x.items():
-        if value.ndim < 5:
-            result[name] = value
-            continue
-        result[name] = value.flip(-1)
-        if value.shape[-3] == 2:
-            result[name] = result[name] * value.new_tensor([-1.0, 1.0]).view(2, 1, 1)
+    result = {name: value.flip(-1) if value.ndim >= 5 else value for name, value in x.items()}
+    for name, value in result.items():
+        if value.ndim >= 5 and value.shape[-3] == 2:
+            result[name] = value * value.new_tensor([-1.0, 1.0]).view(2, 1, 1)
     return result
 
 
@@ -140,13 +131,7 @@ def make_batches(
 ) -> Make:
     """Return what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
 
-    Args:
-        options: of the run.
-        config: of the run.
-        device: where they are made.
-        rank: of this process, from 0.
-        ranks: processes that share a step.
-        task: knows how; None: one is made.
+    They are made by `task`, or one that is made for it.
     """
     place = torch.device(device)
     if task is None:
@@ -158,7 +143,8 @@ def make_batches(
     places = range(rank * share, (rank + 1) * share)
 
     def make(step: int) -> Inputs:
-        seeds = [mix_seed(config.seed, step, place, "imitation") for place in places]
+        # The word is a part of the seed: with another one, runs could not be repeated.
+        seeds = [mix_seed(config.seed, step, number, "imitation") for number in places]
         return task.prepare(sampler.batch(step, rank, ranks), seeds)
 
     return make

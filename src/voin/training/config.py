@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal
 
-from voin.core.errors import ValueRefusal
+from voin.core.config import Checked, edit, setting
 from voin.method.fill.generator import PAPER as GENERATOR_PAPER
 from voin.method.fill.generator import GeneratorConfig
 from voin.method.flow.network import PAPER as FLOW_PAPER
@@ -15,225 +16,109 @@ from voin.method.shape.network import PAPER as SHAPE_PAPER
 from voin.method.shape.network import ShapeConfig
 from voin.training.discriminators import CLASS_PAPER, PATCH_PAPER, ClassConfig, TemporalPatchConfig
 from voin.training.sampler import SamplerConfig
-from voin.training.simulated_propagation import ImitationConfig
+from voin.training.simulated_propagation import SimulatedPropagationConfig
 
-Stage = Literal["shape", "flow", "inpaint", "joint"]
+Stage = Literal["shape", "flow", "fill", "joint"]
 Estimator = Literal["dis", "raft-small", "raft-large"]
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """How weights are changed (AdamW).
+class OptimizerConfig(Checked):
+    """How weights are changed (AdamW)."""
 
-    Args:
-        rate: learning rate at its highest; the discriminators have the same.
-        beta1: share of the old mean of the gradients that is kept in a step.
-        beta2: the same for their squares.
-        decay: weight decay.
-        clip: longest gradient, over all weights of the networks; longer ones are shortened to it.
-        warmup_steps: steps in which the rate rises to `rate`.
-        last: rate at the end over `rate`; in between it follows a cosine.
-        average: share of the averaged weights that is kept in a step; the averages are what is validated and saved.
-    """
-
-    rate: float = 6e-4
-    beta1: float = 0.9
-    beta2: float = 0.99
-    decay: float = 0.01
-    clip: float = 1.0
-    warmup_steps: int = 100
-    last: float = 0.02
-    average: float = 0.998
-
-    def __post_init__(self) -> None:
-        for name in ("rate", "clip"):
-            if getattr(self, name) <= 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be above 0", "leave it at its default")
-        for name in ("beta1", "beta2", "last", "average"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueRefusal(
-                    f"{name} is {getattr(self, name)}", "it must be from 0 to 1", "leave it at its default"
-                )
-        for name in ("decay", "warmup_steps"):
-            if getattr(self, name) < 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must not be negative", "use 0 for none")
+    rate: float = setting(6e-4, "Learning rate at its highest; the discriminators have the same.", above=0)
+    beta1: float = setting(0.9, "Share of the old mean of the gradients that is kept in a step.", least=0, most=1)
+    beta2: float = setting(0.99, "The same for their squares.", least=0, most=1)
+    decay: float = setting(0.01, "Weight decay.", least=0)
+    warmup_steps: int = setting(100, "Steps in which the rate rises to its highest.", least=0)
+    last: float = setting(0.02, "Rate at the end over the highest, along a cosine.", least=0, most=1)
+    average: float = setting(
+        0.998, "Share of the averaged weights kept in a step; the averages are validated and saved.", least=0, most=1
+    )
 
 
 @dataclass(frozen=True)
-class LossConfig:
-    """What each term of `voin.training.losses` counts for; 0 leaves the term out (Tables 2-4).
+class LossConfig(Checked):
+    """What each term of `voin.training.losses` counts for; 0 leaves the term out (Tables 2-4)."""
 
-    Args:
-        bce_amodal: shape, eq. 6.
-        bce_occluded: shape.
-        dice_occluded: shape, eq. 6 (Table 2, "dice").
-        flow_l1: flow, eq. 7.
-        laplacian_pyramid: flow, eq. 7.
-        flow_gradient: flow, eq. 8 (Table 3, "gradient").
-        flow_smoothness: flow, eq. 8.
-        flow_warp: flow, eq. 7 (Table 3, "warp").
-        reconstruction_hidden: inpainting: colours of what comes from the network.
-        reconstruction_amodal: inpainting, eq. 11: of the whole object.
-        reconstruction_rest: inpainting, eq. 11: outside the object.
-        perceptual: inpainting: how unlike the squares around the hidden part look (LPIPS; not in the paper).
-        perceptual_side: pixels of these squares; about as objects are large in the videos that will be judged.
-        patch: inpainting, eq. 10: what T-PatchGAN says (Table 4).
-        category: inpainting, eq. 10: what the class discriminator says (Table 4).
-        adversarial_from: share of the run after which the discriminators take part.
-        shape: all terms of shape together, in joint training (eq. 13).
-        flow: of flow, likewise.
-        inpaint: of inpainting, likewise.
-    """
-
-    bce_amodal: float = 0.0
-    bce_occluded: float = 1.0
-    dice_occluded: float = 1.0
-    flow_l1: float = 1.0
-    laplacian_pyramid: float = 0.3
-    flow_gradient: float = 1.0
-    flow_smoothness: float = 0.02
-    flow_warp: float = 2.0
-    reconstruction_hidden: float = 6.0
-    reconstruction_amodal: float = 1.0
-    reconstruction_rest: float = 0.3
-    perceptual: float = 0.0
-    perceptual_side: int = 80
-    patch: float = 0.03
-    category: float = 0.01
-    adversarial_from: float = 0.3
-    shape: float = 1.0
-    flow: float = 1.0
-    inpaint: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise ValueRefusal(
-                    f"{name} is {value}", "what a term counts for must not be negative", "use 0 for none"
-                )
-        if self.perceptual_side < 32:
-            raise ValueRefusal(f"perceptual_side is {self.perceptual_side}", "LPIPS needs at least 32 pixels", "use 80")
-        if self.adversarial_from > 1:
-            raise ValueRefusal(f"adversarial_from is {self.adversarial_from}", "it is a share of the run", "use 0 to 1")
+    bce_amodal: float = setting(0.0, "Shape, eq. 6.", least=0)
+    bce_occluded: float = setting(1.0, "Shape, where nothing is seen.", least=0)
+    dice_occluded: float = setting(1.0, "Shape, eq. 6 (Table 2, dice).", least=0)
+    flow_l1: float = setting(1.0, "Flow, eq. 7.", least=0)
+    laplacian_pyramid: float = setting(0.3, "Flow, eq. 7.", least=0)
+    flow_gradient: float = setting(1.0, "Flow, eq. 8 (Table 3, gradient).", least=0)
+    flow_smoothness: float = setting(0.02, "Flow, eq. 8.", least=0)
+    flow_warp: float = setting(2.0, "Flow, eq. 7 (Table 3, warp).", least=0)
+    reconstruction_hidden: float = setting(6.0, "Fill: colours of what comes from the network.", least=0)
+    reconstruction_amodal: float = setting(1.0, "Fill, eq. 11: of the whole object.", least=0)
+    reconstruction_rest: float = setting(0.3, "Fill, eq. 11: outside the object.", least=0)
+    perceptual: float = setting(0.0, "Fill: how unlike the hidden part looks (LPIPS; not in the paper).", least=0)
+    patch: float = setting(0.03, "Fill, eq. 10: what T-PatchGAN says (Table 4).", least=0)
+    category: float = setting(0.01, "Fill, eq. 10: what the class discriminator says (Table 4).", least=0)
+    adversarial_from: float = setting(
+        0.3, "Share of the run after which the discriminators take part.", least=0, most=1
+    )
+    shape: float = setting(1.0, "All terms of shape together, in joint training (eq. 13).", least=0)
+    flow: float = setting(1.0, "All terms of flow, likewise.", least=0)
+    fill: float = setting(1.0, "All terms of fill, likewise.", least=0)
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """All numbers of a run.
+class TrainConfig(Checked):
+    """All numbers of a run."""
 
-    Args:
-        shape: the network, see there; likewise the next four.
-        flow: see there.
-        generator: see there.
-        patch_discriminator: see there.
-        class_discriminator: see there.
-        sampler: what batches are like.
-        imitation: how propagation is imitated where the generator is trained alone.
-        optimizer: see there.
-        loss: see there.
-        steps: length of the run, if no time is set.
-        visits: how many steps learn from each batch, every other one from its mirror image, with other batches in
-            between; for devices that learn faster than batches are made.
-        minutes: length of the run by the clock, pauses left out; 0 for `steps`.
-        seed: of the first weights and of the batches.
-        half: compute in bfloat16 where it is safe and the device has it; imitated, it would be slower than float32.
-        estimator: finds the flow that is to be completed.
-        truth: finds the flow of the unoccluded frames that the completed one is compared with, where it is not known.
-        validation_clips: clips of the fixed set, made of the validation pack or else of the training pack.
-        validate_minutes: minutes between validations; there is one more at the end.
-        save_minutes: minutes between checkpoints: what a kill can cost.
-        log_steps: steps between entries in the log.
-    """
-
-    shape: ShapeConfig = field(default_factory=ShapeConfig)
-    flow: FlowConfig = field(default_factory=FlowConfig)
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    patch_discriminator: TemporalPatchConfig = field(default_factory=TemporalPatchConfig)
-    class_discriminator: ClassConfig = field(default_factory=ClassConfig)
-    sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(size=128))
-    imitation: ImitationConfig = field(default_factory=ImitationConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    steps: int = 10000
-    visits: int = 1
-    minutes: float = 0.0
-    seed: int = 0
-    half: bool = True
-    estimator: Estimator = "dis"
-    truth: Estimator = "dis"
-    validation_clips: int = 40
-    validate_minutes: float = 5.0
-    save_minutes: float = 2.0
-    log_steps: int = 20
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.minutes < 0:
-            raise ValueRefusal(
-                f"steps and minutes are {self.steps}, {self.minutes}",
-                "a run needs at least one step, and minutes must not be negative",
-                "give --minutes 30",
-            )
-        if self.visits < 1:
-            raise ValueRefusal(f"visits is {self.visits}", "a batch must be learned from at least once", "use 1")
-        for name in ("validation_clips", "validate_minutes", "save_minutes", "log_steps"):
-            if getattr(self, name) <= 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be above 0", "leave it at its default")
+    shape: ShapeConfig = setting(factory=ShapeConfig)
+    flow: FlowConfig = setting(factory=FlowConfig)
+    generator: GeneratorConfig = setting(factory=GeneratorConfig)
+    patch_discriminator: TemporalPatchConfig = setting(factory=TemporalPatchConfig)
+    class_discriminator: ClassConfig = setting(factory=ClassConfig)
+    sampler: SamplerConfig = setting(factory=lambda: SamplerConfig(size=128))
+    simulated_propagation: SimulatedPropagationConfig = setting(factory=SimulatedPropagationConfig)
+    optimizer: OptimizerConfig = setting(factory=OptimizerConfig)
+    loss: LossConfig = setting(factory=LossConfig)
+    steps: int = setting(10000, "Length of the run, if no time is set.", least=1)
+    echoes: int = setting(1, "Steps that learn from each batch (data echoing), every other one mirrored.", least=1)
+    minutes: float = setting(0.0, "Length of the run by the clock, pauses left out; 0 for `steps`.", least=0)
+    seed: int = setting(0, "Of the first weights and of the batches.")
+    half: bool = setting(True, "Compute in bfloat16 where it is safe and the device does so by itself.")
+    estimator: Estimator = setting("dis", "Finds the flow that is to be completed.")
+    truth: Estimator = setting("dis", "Finds the true flow, in the unoccluded frames, where it is not known.")
+    validation_clips: int = setting(
+        40, "Clips that are scored, of the validation pack or else the training pack.", above=0
+    )
+    validate_minutes: float = setting(5.0, "Time between validations; there is one more at the end.", above=0)
+    save_minutes: float = setting(2.0, "Time between checkpoints: what a kill can cost.", above=0)
+    log_steps: int = setting(20, "Steps between entries in the log.", above=0)
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """What a run is given besides its config.
+class TrainOptions(Checked):
+    """What a run is given besides its config."""
 
-    Args:
-        stage: what is trained.
-        pack: the clips.
-        out: the run's folder.
-        cutouts: photographed objects, see `voin.data.cutouts`.
-        validation: clips of videos that are not trained on; None takes a fixed set of `pack`.
-        init: a model whose networks are started from: a name, folder or hub id; those it lacks start anew.
-        resume: go on with the run in `out`, if there is one.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        devices: how many of them; processes share each batch.
-        raft_weights: a state-dict file, where the config asks for RAFT.
-        lpips_weights: a state-dict file of AlexNet, where `loss.perceptual` counts; None takes torchvision's own.
-        workers: processes that make batches ahead; 0 for a thread of this one. They do not change what is learned.
-        pause_minutes: stop after so many minutes, with a checkpoint; `resume` goes on. 0 for never.
-        command: as typed; it goes into the checkpoints.
-    """
-
-    stage: Stage
-    pack: Path
-    out: Path
-    cutouts: Path | None = None
-    validation: Path | None = None
-    init: str | None = None
-    resume: bool = False
-    device: str = "auto"
-    devices: int = 1
-    raft_weights: Path | None = None
-    lpips_weights: Path | None = None
-    workers: int = 0
-    pause_minutes: float = 0.0
-    command: str = ""
-
-    def __post_init__(self) -> None:
-        if self.stage not in get_args(Stage):
-            raise ValueRefusal(
-                f"the stage is {self.stage!r}", f"it must be one of {', '.join(get_args(Stage))}", "choose one of these"
-            )
-        if self.devices < 1 or self.pause_minutes < 0 or self.workers < 0:
-            raise ValueRefusal(
-                f"devices, workers and pause_minutes are {self.devices}, {self.workers}, {self.pause_minutes}",
-                "there must be at least one device, and no number may be negative",
-                "leave them at their defaults",
-            )
+    stage: Stage = setting(help="What is trained; `joint` is all three networks, in a chain.")
+    pack: Path = setting(help="Clips, from `voin data pack`.")
+    out: Path = setting(help="Folder of the run.")
+    cutouts: Path | None = setting(None, "Photographed objects, from `voin data cutouts`.")
+    validation: Path | None = setting(
+        None, "A pack of videos that are not trained on; without it, a fixed part of the clips."
+    )
+    init: str | None = setting(None, "Start from a model's networks: a name, a folder, or owner/name on the hub.")
+    resume: bool = setting(False, "Go on with the run in the folder, exactly.")
+    device: str = setting("auto", "Where to train: `auto`, `cpu`, `cuda` or `mps`.")
+    devices: int = setting(1, "How many of them; they share each batch.", least=1)
+    raft_weights: Path | None = setting(None, "Weights of RAFT, where it is asked for; torchvision's own by default.")
+    lpips_weights: Path | None = setting(
+        None, "AlexNet's weights, where `loss.perceptual` counts; torchvision's own by default."
+    )
+    workers: int = setting(0, "Processes that make batches, the same ones; 0 for a thread of this one.", least=0)
+    pause_minutes: float = setting(0.0, "Stop after so long, to go on later with `resume`; 0 for never.", least=0)
+    command: str = setting("", "As typed; it goes into the checkpoints.")
 
 
 PRESETS: dict[str, TrainConfig] = {
     "small": TrainConfig(),
     # Networks and batches as the paper and its sources have them; frames of 320 pixels.
-    "paper": replace(
-        TrainConfig(),
+    "paper": TrainConfig(
         shape=SHAPE_PAPER,
         flow=FLOW_PAPER,
         generator=GENERATOR_PAPER,
@@ -247,3 +132,34 @@ PRESETS: dict[str, TrainConfig] = {
         save_minutes=10.0,
     ),
 }
+
+# Names that older commands and run folders have.
+OLD_STAGES = {"inpaint": "fill"}
+_OLD_SETTINGS = {"visits": "echoes", "imitation": "simulated_propagation", "loss.inpaint": "loss.fill"}
+# Former settings that are constants now.
+_CONSTANTS = {"optimizer.clip": 1.0, "loss.perceptual_side": 80, "simulated_propagation.guard": 2}
+
+
+def change_settings(config: TrainConfig, changes: Iterable[str]) -> TrainConfig:
+    """Return a copy of `config` with settings changed, as `voin.core.config.edit` does; old names are understood."""
+    return edit(config, map(_renamed, changes))
+
+
+def flatten_settings(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the settings of a `train.json`, of this version or an older one, by their paths of today."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        path = _renamed(f"{above}{name}")
+        if isinstance(value, Mapping):
+            found |= flatten_settings(value, f"{path}.")
+        elif path not in _CONSTANTS or value != _CONSTANTS[path]:
+            found[path] = value
+    return found
+
+
+def _renamed(text: str) -> str:
+    """Put today's name for an old one at the beginning of a path, or of a change of it."""
+    for old, new in _OLD_SETTINGS.items():
+        if text == old or text.startswith((f"{old}.", f"{old}=")):
+            return new + text.removeprefix(old)
+    return text

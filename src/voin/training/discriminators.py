@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks
 
@@ -23,29 +24,22 @@ Volume = Float[Tensor, "b c t h w"]
 _SLOPE = 0.2  # of all activations below zero, as in SN-PatchGAN
 
 
-def _check_channels(name: str, channels: tuple[int, ...], example: tuple[int, ...], least: int) -> None:
-    if len(channels) < least or any(count < 1 for count in channels):
-        raise ValueRefusal(
-            f"{name}.channels is {channels}",
-            f"it must be at least {least} whole numbers from 1 on",
-            f"for instance {example}",
-        )
+def _check_count(name: str, channels: tuple[int, ...], least: int) -> None:
+    if len(channels) < least:
+        raise ValueRefusal(f"{name}.channels is {channels}", f"it must be at least {least} numbers", "name more layers")
 
 
 @dataclass(frozen=True)
-class TemporalPatchConfig:
-    """The numbers of the patch discriminator.
+class TemporalPatchConfig(Checked):
+    """The numbers of the patch discriminator."""
 
-    Args:
-        channels: of its layers; each halves height and width; the last are the scores of a patch.
-        guided: it sees the amodal mask too, and so knows which object is in question.
-    """
+    channels: tuple[int, ...] = setting(
+        (24, 48, 96, 96, 1), "Of its layers, each of which halves the sides; the last are a patch's scores.", least=1
+    )
+    guided: bool = setting(True, "It sees the amodal mask too, and so knows which object is in question.")
 
-    channels: tuple[int, ...] = (24, 48, 96, 96, 1)
-    guided: bool = True
-
-    def __post_init__(self) -> None:
-        _check_channels("patch_discriminator", self.channels, TemporalPatchConfig.channels, least=2)
+    def check(self) -> None:  # noqa: D102
+        _check_count("patch_discriminator", self.channels, 2)
 
     @property
     def least_side(self) -> int:
@@ -64,36 +58,26 @@ class TemporalPatchDiscriminator(nn.Module):
     def __init__(self, config: TemporalPatchConfig = PATCH_SMALL) -> None:
         super().__init__()
         self.config = config
-        channels = (4 if config.guided else 3, *config.channels)
-        self.layers = nn.ModuleList(
-            spectral_norm(_convolution(inputs, outputs)) for inputs, outputs in pairwise(channels)
-        )
+        self.layers = _layers((4 if config.guided else 3, *config.channels))
 
     def forward(self, frames: Frames, amodal: Masks | None = None) -> Float[Tensor, "b t scores h2 w2"]:
-        """Score patches: high is real.
+        """Return scores of patches, without bounds: high is real.
 
         Args:
             frames: (b, t, 3, h, w) in [0, 1], real or completed.
             amodal: (b, t, 1, h, w) in [0, 1], the object; needed where `config.guided`, else not looked at.
 
-        Returns:
-            (b, t, scores, h2, w2), without bounds.
-
         Raises:
             ValueError: the frames are too small, or the mask is absent.
         """
-        volume = _volume(frames, amodal, self.config.guided, self.config.least_side)
+        volume = _volume(frames, amodal, self.config)
         for layer in self.layers[:-1]:
             volume = F.leaky_relu(layer(volume), _SLOPE)
         return rearrange(self.layers[-1](volume), "b c t h w -> b t c h w")
 
 
 class SpatioTemporalAttention(nn.Module):
-    """Weigh frames and places (STAM, paper Figure 5): two parallel branches, and a residual around both.
-
-    Args:
-        channels: of the features.
-    """
+    """Weigh frames and places (STAM, paper Figure 5): two parallel branches, and a residual around both."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -110,7 +94,7 @@ class SpatioTemporalAttention(nn.Module):
         return features + features * self.weights(features).to(features)
 
     def weights(self, features: Volume) -> Float[Tensor, "b 1 t h w"]:
-        """Give the weight of each place in each frame; their mean is 1, however many frames there are."""
+        """Return the weight of each place in each frame; their mean is 1, however many frames there are."""
         t, h, w = features.shape[2:]
         # Which places of a frame tell most: a softmax over the places.
         places = self.spatial(features).float().flatten(3).softmax(dim=3).unflatten(3, (h, w))
@@ -121,29 +105,21 @@ class SpatioTemporalAttention(nn.Module):
 
 
 @dataclass(frozen=True)
-class ClassConfig:
-    """The numbers of the class discriminator.
+class ClassConfig(Checked):
+    """The numbers of the class discriminator."""
 
-    Args:
-        channels: of its layers but the last, whose channels are the classes; each layer halves height and width.
-        classes: categories, as in `voin.data.categories`, besides 0 for "an object".
-        attention: with the spatio-temporal attention module (Table 4, STAM).
-        attend_after: the layer above which it stands, counted from 1.
-        guided: it sees the amodal mask too, and so knows which object it is to name.
-    """
+    channels: tuple[int, ...] = setting(
+        (24, 48, 96, 96, 96),
+        "Of its layers but the last, which has the classes; each halves the sides.",
+        least=1,
+    )
+    classes: int = setting(65, "Categories, as in `voin.data.categories`, besides 0 for an object.", least=0)
+    attention: bool = setting(True, "With the spatio-temporal attention module (Table 4, STAM).")
+    attend_after: int = setting(4, "The layer above which it stands, counted from 1.")
+    guided: bool = setting(True, "It sees the amodal mask too, and so knows which object it is to name.")
 
-    channels: tuple[int, ...] = (24, 48, 96, 96, 96)
-    classes: int = 65
-    attention: bool = True
-    attend_after: int = 4
-    guided: bool = True
-
-    def __post_init__(self) -> None:
-        _check_channels("class_discriminator", self.channels, ClassConfig.channels, least=1)
-        if self.classes < 0:
-            raise ValueRefusal(
-                f"class_discriminator.classes is {self.classes}", "it must be 0 or more", "0 leaves real and made"
-            )
+    def check(self) -> None:  # noqa: D102
+        _check_count("class_discriminator", self.channels, 1)
         if not 1 <= self.attend_after <= len(self.channels):
             raise ValueRefusal(
                 f"class_discriminator.attend_after is {self.attend_after} for {len(self.channels) + 1} layers",
@@ -174,33 +150,28 @@ class ClassDiscriminator(nn.Module):
         super().__init__()
         self.config = config
         channels = (4 if config.guided else 3, *config.channels)
-        self.layers = nn.ModuleList(
-            spectral_norm(_convolution(inputs, outputs)) for inputs, outputs in pairwise(channels)
-        )
+        self.layers = _layers(channels)
         # Without spectral norm: it would bound how sure of a class the network can be.
         self.classes = _convolution(channels[-1], config.fake + 1)
         self.attention = SpatioTemporalAttention(channels[config.attend_after]) if config.attention else None
 
     def forward(self, frames: Frames, amodal: Masks | None = None) -> Float[Tensor, "b classes"]:
-        """Give the logits of the classes.
-
-        Args:
-            frames: (b, t, 3, h, w) in [0, 1], real or completed.
-            amodal: (b, t, 1, h, w) in [0, 1], the object; needed where `config.guided`, else not looked at.
+        """Return logits, of the same as `TemporalPatchDiscriminator` takes.
 
         Returns:
             (b, classes + 2): 0 is "an object" of no known category, 1..classes are the categories, and the last,
             `config.fake`, is what was made. So the paper's K counts "an object" too.
-
-        Raises:
-            ValueError: the frames are too small, or the mask is absent.
         """
-        volume = _volume(frames, amodal, self.config.guided, self.config.least_side)
+        volume = _volume(frames, amodal, self.config)
         for i, layer in enumerate(self.layers, start=1):
             volume = F.leaky_relu(layer(volume), _SLOPE)
             if self.attention is not None and i == self.config.attend_after:
                 volume = self.attention(volume)
         return self.classes(volume).mean((2, 3, 4))
+
+
+def _layers(channels: tuple[int, ...]) -> nn.ModuleList:
+    return nn.ModuleList(spectral_norm(_convolution(inputs, outputs)) for inputs, outputs in pairwise(channels))
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv3d:
@@ -211,20 +182,22 @@ def _convolution(inputs: int, outputs: int) -> nn.Conv3d:
     return layer
 
 
-def _volume(frames: Frames, amodal: Masks | None, guided: bool, least_side: int) -> Volume:
+def _volume(frames: Frames, amodal: Masks | None, config: TemporalPatchConfig | ClassConfig) -> Volume:
     """Put together what a discriminator sees, colours and mask in [-1, 1]."""
     for name, size in zip(("height", "width"), frames.shape[-2:], strict=True):
-        if size < least_side:
+        if size < config.least_side:
             raise ValueRefusal(
                 f"frames have a {name} of {size} pixels",
-                f"it must be at least {least_side} for this discriminator",
+                f"it must be at least {config.least_side} for this discriminator",
                 "take larger windows, or fewer channels in its config",
             )
-    if guided and amodal is None:
-        raise ValueRefusal(
-            "amodal is None",
-            "a guided discriminator must be told which object is in question",
-            "give the amodal mask, or set guided to False",
-        )
-    seen = torch.cat([frames, amodal.to(frames)], dim=2) if guided and amodal is not None else frames
+    seen = frames
+    if config.guided:
+        if amodal is None:
+            raise ValueRefusal(
+                "amodal is None",
+                "a guided discriminator must be told which object is in question",
+                "give the amodal mask, or set guided to False",
+            )
+        seen = torch.cat([frames, amodal.to(frames)], dim=2)
     return rearrange(2 * seen - 1, "b t c h w -> b c t h w")

@@ -51,54 +51,58 @@ def find_hidden_motion(
     """Do what the pipeline does before flow is completed.
 
     Args:
-        frames: (b, t, 3, h, w) in [0, 1].
-        visible: (b, t, 1, h, w), 0 or 1.
-        amodal: (b, t, 1, h, w), 0 or 1.
+        frames: in [0, 1].
+        visible: 0 or 1.
+        amodal: 0 or 1.
         motion: the estimator.
         prior: completes smoothly.
-        paint: paint the hidden part over before motion is estimated; see `PipelineConfig`.
-        given: (b,) whose amodal masks are known, not completed; see `SmoothFlow`.
+        paint: paint the hidden part over before motion is estimated.
+        given: (b,) whose amodal masks are known, not completed.
     """
     seen = frames
     if paint:
         flat = (rearrange(x, "b t c h w -> (b t) c h w") for x in (frames, visible, amodal))
         seen = rearrange(paint_over(*flat), "(b t) c h w -> b t c h w", b=len(frames))
     forward, backward = motion(seen)
-    there, back = prior(frames, forward, backward, visible, amodal, given)
-    return HiddenMotion(*(both_ways(x) for x in (frames, visible, amodal)), *(
-        torch.cat([first, second.flip(1)]) for first, second in ((forward, backward), (there, back))
-    ))  # fmt: skip
+    completed = prior(frames, forward, backward, visible, amodal, given)
+    clips = both_ways(frames), both_ways(visible), both_ways(amodal)
+    return HiddenMotion(*clips, _one_after_the_other(forward, backward), _one_after_the_other(*completed))
 
 
 @torch.no_grad()
 def find_true_motion(
     truth: Frames, amodal: Masks, forward: Flows, backward: Flows, known: Tensor, motion: Motion
 ) -> tuple[Float[Tensor, "2*b pairs 2 h w"], Float[Tensor, "2*b pairs 1 h w"]]:
-    """Give the flow that completed flow is compared with.
+    """Return the flow that completed flow is compared with.
 
     Args:
-        truth: (b, t, 3, h, w) in [0, 1], without the occluder.
-        amodal: (b, t, 1, h, w), 0 or 1.
-        forward: (b, t-1, 2, h, w), pixels, where it is known.
-        backward: likewise.
+        truth: in [0, 1], without the occluder.
+        amodal: 0 or 1.
+        forward: pixels, where it is known.
+        backward: pixels, where it is known.
         known: (b,), which clips' flow that is.
         motion: estimates the other clips' flow.
 
     Returns:
         Flow (2b, t-1, 2, h, w), as in `HiddenMotion`, and where in the object it is trusted (2b, t-1, 1, h, w), 0 or 1.
     """
-    flows = torch.cat([forward, backward.flip(1)])
+    flows = _one_after_the_other(forward, backward)
     trust = both_ways(amodal)[:, :-1].clone()
     guess = ~known
     if guess.any():
-        there, back = motion(truth[guess])
-        found = torch.cat([there, back.flip(1)])
-        pairs = [rearrange(x, "b t c h w -> (b t) c h w") for x in (found, torch.cat([back, there.flip(1)]))]
-        returned = cycle_error(pairs[0], pairs[1]) < _TRUSTED * truth.shape[-1] / 128
+        ahead, back = motion(truth[guess])
+        found, returning = _one_after_the_other(ahead, back), _one_after_the_other(back, ahead)
+        error = cycle_error(*(rearrange(x, "b t c h w -> (b t) c h w") for x in (found, returning)))
+        returned = error < _TRUSTED * truth.shape[-1] / 128
         both = guess.repeat(2)
         flows[both] = found
         trust[both] *= rearrange(returned.to(trust), "(b t) 1 h w -> b t 1 h w", b=len(found))
     return flows, trust
+
+
+def _one_after_the_other(forward: Flows, backward: Flows) -> Float[Tensor, "2*b pairs 2 h w"]:
+    """Return the flow of the clips, then that of the clips in reverse order."""
+    return torch.cat([forward, backward.flip(1)])
 
 
 def both_ways(clips: Float[Tensor, "b t c h w"]) -> Float[Tensor, "2*b t c h w"]:

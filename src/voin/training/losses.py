@@ -4,6 +4,9 @@ What each term counts for stands in the training config, so that logs show every
 clips, which count alike, so that none depends on the number of pixels, clips or frames; all are 0 where the answer is
 the truth, but for the adversarial ones and `flow_smoothness`. Eq. 12 and 13 are the weighted sums, and stand in the
 training.
+
+Logits are those before the sigmoid or softmax; masks and colours lie in [0, 1]; flows are in pixels, and the masks
+beside them (pairs of them) are those of the frames in which flow starts. `amodal` and `truth` are the true ones.
 """
 
 from __future__ import annotations
@@ -25,24 +28,13 @@ Classes = Float[Tensor, "b classes"]
 
 
 def bce_amodal(logits: Masks, amodal: Masks) -> Scalar:
-    """Compare the whole mask by binary cross entropy (nats a pixel).
-
-    Args:
-        logits: (b, t, 1, h, w), before the sigmoid.
-        amodal: (b, t, 1, h, w) in [0, 1], the true mask.
-    """
+    """Compare the whole mask by binary cross entropy (nats a pixel)."""
     # Paper 3.4, eq. 6: L_BCE(M', M-hat).
     return F.binary_cross_entropy_with_logits(logits, amodal)
 
 
 def bce_occluded(logits: Masks, amodal: Masks, visible: Masks) -> Scalar:
-    """Compare the mask by binary cross entropy where nothing of the object is seen (nats a pixel).
-
-    Args:
-        logits: (b, t, 1, h, w), before the sigmoid.
-        amodal: (b, t, 1, h, w) in [0, 1], the true mask.
-        visible: (b, t, 1, h, w) in [0, 1].
-    """
+    """Compare the mask by binary cross entropy where nothing of the object is seen (nats a pixel)."""
     # Not in the paper: visible pixels are left out, because the answer is united with the visible mask anyway.
     return _mean(F.binary_cross_entropy_with_logits(logits, amodal, reduction="none"), 1 - visible)
 
@@ -50,31 +42,21 @@ def bce_occluded(logits: Masks, amodal: Masks, visible: Masks) -> Scalar:
 def dice_occluded(logits: Masks, amodal: Masks, visible: Masks, *, smooth: float = 1.0) -> Scalar:
     """Compare the hidden part's mask by overlap, in [0, 1].
 
-    Args:
-        logits: (b, t, 1, h, w), before the sigmoid.
-        amodal: (b, t, 1, h, w) in [0, 1], the true mask.
-        visible: (b, t, 1, h, w) in [0, 1].
-        smooth: pixels added above and below, so that nothing hidden and nothing found is no loss.
+    `smooth` pixels are added above and below, so that nothing hidden and nothing found is no loss.
     """
     # Paper 3.4, eq. 6: L_Dice(M'_occ, M-hat_occ), with the squares of the paper's source [63] (V-Net).
     found = (logits.sigmoid() * (1 - visible)).flatten(1)
     truth = (amodal * (1 - visible)).flatten(1)
     both = 2 * (found * truth).sum(dim=1)
-    each = (found**2).sum(dim=1) + (truth**2).sum(dim=1)
-    return (1 - (both + smooth) / (each + smooth)).mean()
+    areas = (found**2).sum(dim=1) + (truth**2).sum(dim=1)
+    return (1 - (both + smooth) / (areas + smooth)).mean()
 
 
 # Flow (eq. 7, 8)
 
 
 def flow_l1(completed: Flows, truth: Flows, amodal: Masks) -> Scalar:
-    """Compare flows; the object counts double (pixels).
-
-    Args:
-        completed: (b, pairs, 2, h, w), pixels.
-        truth: (b, pairs, 2, h, w), pixels.
-        amodal: (b, pairs, 1, h, w) in [0, 1], of the frames in which the flow starts.
-    """
+    """Compare flows; the object counts double (pixels)."""
     # Paper 3.4, eq. 7: ||(1 + M-hat) (O-hat - O)||_1.
     return ((1 + amodal) * (completed - truth)).abs().mean()
 
@@ -82,10 +64,7 @@ def flow_l1(completed: Flows, truth: Flows, amodal: Masks) -> Scalar:
 def laplacian_pyramid(completed: Flows, truth: Flows, *, levels: int = 5) -> Scalar:
     """Compare flows at several scales, each by itself, so that coarse errors do not drown fine ones (pixels).
 
-    Args:
-        completed: (b, pairs, 2, h, w), pixels.
-        truth: (b, pairs, 2, h, w), pixels.
-        levels: scales; each halves the size, the last one keeps all that is coarser.
+    Each of `levels` halves the size; the last one keeps all that is coarser.
     """
     # Paper 3.4, eq. 7: L_Lap(O, O-hat) as in [64]. A pyramid is linear: that of the difference is the difference.
     # Sums weighted by 4^level, as in the source, are these means.
@@ -109,24 +88,13 @@ def enlarge(coarse: Float[Tensor, "n c h w"], size: torch.Size) -> Float[Tensor,
 
 
 def flow_gradient(completed: Flows, truth: Flows, amodal: Masks) -> Scalar:
-    """Compare how flows change from pixel to pixel inside the object (pixels a pixel).
-
-    Args:
-        completed: (b, pairs, 2, h, w), pixels.
-        truth: (b, pairs, 2, h, w), pixels.
-        amodal: (b, pairs, 1, h, w) in [0, 1], of the frames in which the flow starts.
-    """
+    """Compare how flows change from pixel to pixel inside the object (pixels a pixel)."""
     # Paper 3.4, eq. 8, first term: M-hat ||G(O) - G(O-hat)||_1.
     return flow_smoothness(completed - truth, amodal)
 
 
 def flow_smoothness(completed: Flows, amodal: Masks) -> Scalar:
-    """Measure how much flow changes from pixel to pixel inside the object, away from its contour (pixels a pixel).
-
-    Args:
-        completed: (b, pairs, 2, h, w), pixels.
-        amodal: (b, pairs, 1, h, w) in [0, 1], of the frames in which the flow starts.
-    """
+    """Measure how much flow changes from pixel to pixel inside the object, away from its contour (pixels a pixel)."""
     # Paper 3.4, eq. 8, second term: M-hat ||G(O)||_1, "for non-edge pixels": both neighbours must be the object.
     # Eq. 8 as printed takes the true flow's gradients, which are constant; the prediction's are meant.
     columns = completed[..., 1:] - completed[..., :-1]
@@ -140,51 +108,37 @@ def flow_warp(completed: Flows, frames: Frames, amodal: Masks) -> Scalar:
     """Compare the object's colours with those that flow leads to in the next frame (colours in [0, 1]).
 
     Args:
-        completed: (b, t-1, 2, h, w), pixels, `forward`; of clips in reverse order, `backward`.
-        frames: (b, t, 3, h, w) in [0, 1], without the occluder: the truth.
-        amodal: (b, t, 1, h, w) in [0, 1].
+        completed: (b, t-1, 2, h, w), `forward`; of clips in reverse order, `backward`.
+        frames: (b, t, 3, h, w), without the occluder: the truth.
+        amodal: (b, t, 1, h, w), of all frames.
     """
     # Paper 3.4, eq. 7: L_w, image warping consistency; only where the object is led to itself.
-    now, there = amodal[:, :-1], torch.cat([frames, amodal], dim=2)[:, 1:]
+    now, after = amodal[:, :-1], torch.cat([frames, amodal], dim=2)[:, 1:]
     flows = rearrange(completed, "b t c h w -> (b t) c h w")
-    found = warp(rearrange(there, "b t c h w -> (b t) c h w"), flows)
+    found = warp(rearrange(after, "b t c h w -> (b t) c h w"), flows)
     found = rearrange(found, "(b t) c h w -> b t c h w", t=completed.shape[1])
     # The mask only says where to look: flow must not gain by leading off the object.
     return _mean((found[:, :, :3] - frames[:, :-1]).abs(), now * found[:, :, 3:].detach())
 
 
-# Inpainting (eq. 9-11)
+# Fill (eq. 9-11)
 
 
 def reconstruction(generated: Frames, truth: Frames, region: Masks) -> Scalar:
-    """Compare colours in a region (colours in [0, 1]).
-
-    Args:
-        generated: (b, t, 3, h, w) in [0, 1].
-        truth: (b, t, 3, h, w) in [0, 1].
-        region: (b, t, 1, h, w) in [0, 1]: `amodal` for the first term of eq. 11, `1 - amodal` for the second.
-    """
-    # Paper 3.4, eq. 11: ||M-hat (Y' - Y)||_1 and ||(1 - M-hat) (Y' - Y)||_1, each as a mean over its region.
+    """Compare colours in a region."""
+    # Paper 3.4, eq. 11: ||M-hat (Y' - Y)||_1 and ||(1 - M-hat) (Y' - Y)||_1, each as a mean over its region, which is
+    # `amodal` or `1 - amodal`.
     return _mean((generated - truth).abs(), region)
 
 
 def hinge_discriminator(real: Float[Tensor, "*r"], fake: Float[Tensor, "*f"]) -> Scalar:
-    """Teach the patch discriminator to score true clips above 1 and generated ones below -1.
-
-    Args:
-        real: scores of true clips, any shape.
-        fake: scores of generated clips, any shape.
-    """
+    """Teach the patch discriminator to score true clips above 1 and generated ones below -1."""
     # Paper 3.4, eq. 9: [1 - D_p(x)] + [1 + D_p(G(z))], with the ReLU that is left out there.
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
 def hinge_generator(fake: Float[Tensor, "*f"]) -> Scalar:
-    """Teach the generator to be scored high.
-
-    Args:
-        fake: the patch discriminator's scores of generated clips, any shape.
-    """
+    """Teach the generator to be scored high."""
     # Paper 3.4, eq. 10: -D_p(G(z)).
     return -fake.mean()
 
@@ -193,9 +147,9 @@ def class_discriminator(real: Classes, fake: Classes, category: Int[Tensor, " b"
     """Teach the class discriminator to name what true clips show, and to tell generated ones (nats).
 
     Args:
-        real: (b, classes + 1), logits of true clips; the last class is "fake".
-        fake: (b, classes + 1), logits of generated clips.
-        category: (b,), what the clips show, 0 to classes - 1.
+        real: logits of true clips; the last class is "fake".
+        fake: logits of generated clips.
+        category: what the clips show.
     """
     # Paper 3.4, eq. 9: log D_cls(y|x) + log D_cls(K+1|G(z)). Eq. 9 as printed has no sign before them, though they
     # are to grow while L_Dis falls; cross entropy is meant.
@@ -204,12 +158,7 @@ def class_discriminator(real: Classes, fake: Classes, category: Int[Tensor, " b"
 
 
 def class_generator(fake: Classes, category: Int[Tensor, " b"]) -> Scalar:
-    """Teach the generator to have its clips named as what they show (nats).
-
-    Args:
-        fake: (b, classes + 1), the class discriminator's logits of generated clips; the last class is "fake".
-        category: (b,), what the clips show, 0 to classes - 1.
-    """
+    """Teach the generator to have its clips named as what they show (nats)."""
     # Paper 3.4, eq. 10: as printed, -D_cls(K+1|G(z)) falls as generated clips are told to be fake; the generator must
     # be pushed to the true class y instead.
     return F.cross_entropy(fake, category)

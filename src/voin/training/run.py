@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from voin.core.config import to_json
-from voin.core.errors import ValueRefusal
+from voin.core.errors import ValueRefusal, count_of
 from voin.core.lpips import LPIPS
 from voin.core.overlap import Prefetcher
 from voin.core.system import has_bfloat16
@@ -25,7 +25,7 @@ from voin.data.pack import Pack, open_pack
 from voin.method.fill.generator import GeneratorConfig
 from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig
-from voin.training.batches import estimators_of, make_batches, make_beside, make_here, open_packs, revisit
+from voin.training.batches import echo, estimators_of, make_batches, make_beside, make_here, open_packs
 from voin.training.config import TrainConfig, TrainOptions
 from voin.training.state import load_state, optimizer_tensors, restore_optimizer, save_state
 from voin.training.tasks import TASKS, Critics, Inputs, Task, Terms
@@ -38,18 +38,13 @@ SCORES = "scores.jsonl"
 _AHEAD = 2
 # So many steps in a row may fail (gradients that are not finite) before the run is given up.
 _MOST_FAILURES = 20
+# Of all weights of the networks; longer gradients are shortened to it.
+_LONGEST_GRADIENT = 1.0
 Say = Callable[[str], None]
 
 
 class Run:
-    """One process of a run.
-
-    Args:
-        fabric: launched.
-        options: see there.
-        config: see there.
-        say: told a line at each entry of the log and each validation.
-    """
+    """One process of a run, of a `fabric` that is launched; `say` gets a line at each entry of the log."""
 
     def __init__(self, fabric: Any, options: TrainOptions, config: TrainConfig, say: Say | None) -> None:
         self.fabric, self.options, self.config = fabric, options, config
@@ -57,7 +52,7 @@ class Run:
         self.say: Say = say if say is not None and self.chief else lambda text: None
         torch.manual_seed(config.seed)
         estimators = estimators_of(config, options.raft_weights, fabric.device)
-        if config.loss.perceptual and options.stage in ("inpaint", "joint"):
+        if config.loss.perceptual and options.stage in ("fill", "joint"):
             estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
         self.task = TASKS[options.stage](config, estimators)
         self.origin = _start_from(options.init, self.task) if options.init else 0.0
@@ -66,7 +61,7 @@ class Run:
         self.optimizer = _adam(config, self.task)
         self.model, self.optimizer = fabric.setup(self.task, self.optimizer)
         self.critics: Critics | None = None
-        if options.stage in ("inpaint", "joint") and (config.loss.patch or config.loss.category):
+        if options.stage in ("fill", "joint") and (config.loss.patch or config.loss.category):
             self.critics = Critics(config)
             critic_optimizer = _adam(config, self.critics)
             self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
@@ -136,10 +131,10 @@ class Run:
             for inputs in made:
                 yield {name: x.to(fabric.device) for name, x in inputs.items()}
 
-        return revisit(start, self.step, self.config.visits)
+        return echo(start, self.step, self.config.echoes)
 
     def _share(self) -> float:
-        """Say how much of the run is over."""
+        """Return how much of the run is over."""
         config = self.config
         if not config.minutes:
             return self.step / config.steps
@@ -154,7 +149,7 @@ class Run:
         return [count > 0 for count in self.fabric.all_reduce(found, reduce_op="sum").tolist()]
 
     def _learn(self, x: Inputs, share: float) -> Terms:
-        """Take one step; gives the terms."""
+        """Take one step, and return the terms."""
         config, fabric = self.config, self.fabric
         rate = learning_rate(config, self.step, share)
         with self._half():
@@ -187,9 +182,7 @@ class Run:
 
     def _change(self, model: nn.Module, optimizer: torch.optim.Optimizer, rate: float) -> None:
         """Change weights by their gradients; gradients that are not finite change nothing."""
-        norm = self.fabric.clip_gradients(
-            model, optimizer, max_norm=self.config.optimizer.clip, error_if_nonfinite=False
-        )
+        norm = self.fabric.clip_gradients(model, optimizer, max_norm=_LONGEST_GRADIENT, error_if_nonfinite=False)
         if math.isfinite(float(norm)):
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -214,7 +207,7 @@ class Run:
     def _validate(self, writer: Any) -> None:
         """Score the averaged weights; keep them if they are the best so far."""
         if self.validator is not None:
-            scores, sheet = self.validator(self.averaged, self._predict)
+            scores, sheet = self.validator(self._predict)
             minutes = self.seconds / 60
             for name, value in scores.items():
                 writer.add_scalar(f"validation/{name}", value, self.step)
@@ -271,8 +264,8 @@ class Run:
         for prefix, module in (("networks", self.task), ("averaged", self.averaged), ("critics", self.critics)):
             if module is not None:
                 part = f"{prefix}."
-                own = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
-                module.load_state_dict(own)
+                weights = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
+                module.load_state_dict(weights)
         restore_optimizer(self.optimizer, self.task, "optimizer", tensors)
         if self.critics is not None:
             restore_optimizer(self.critic_optimizer, self.critics, "critic_optimizer", tensors)
@@ -291,7 +284,7 @@ class Run:
 
 
 def _start_from(name: str, task: Task) -> float:
-    """Load networks of a model; gives the minutes that they were trained."""
+    """Load networks of a model, and return the minutes that they were trained."""
     folder = find_model(name)
     minutes = 0.0
     for kind in task.networks:
@@ -316,7 +309,7 @@ def _adam(config: TrainConfig, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def learning_rate(config: TrainConfig, step: int, share: float) -> float:
-    """Give the rate of a step: a rise, then a cosine over the `share` of the run that is over."""
+    """Return the rate of a step: a rise, then a cosine over the `share` of the run that is over."""
     c = config.optimizer
     wave = c.last + (1 - c.last) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
     return c.rate * wave * min((step + 1) / max(c.warmup_steps, 1), 1.0)
@@ -324,12 +317,12 @@ def learning_rate(config: TrainConfig, step: int, share: float) -> float:
 
 def _classes(network: nn.Module) -> tuple[str, ...]:
     config: Any = network.config
-    told = (isinstance(config, ShapeConfig) and config.semantics) or isinstance(config, GeneratorConfig)
-    return CATEGORIES[: config.classes] if told else ()
+    knows = (isinstance(config, ShapeConfig) and config.semantics) or isinstance(config, GeneratorConfig)
+    return CATEGORIES[: config.classes] if knows else ()
 
 
 def _describe(packs: list[Pack | None]) -> tuple[str, ...]:
-    """Say what a network is trained on."""
+    """Return what a network is trained on, in words."""
     clips, cutouts = packs
     assert clips is not None
     videos = sorted({clip.video for clip in clips.clips})
@@ -343,5 +336,5 @@ def _describe(packs: list[Pack | None]) -> tuple[str, ...]:
 def _name_device(fabric: Any) -> str:
     if fabric.device.type == "cuda":
         return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
-    count = fabric.world_size * (torch.get_num_threads() if fabric.device.type == "cpu" else 1)
-    return f"{count} {fabric.device.type.upper()}{'' if count == 1 else 's'}"
+    kind = fabric.device.type
+    return count_of(fabric.world_size * (torch.get_num_threads() if kind == "cpu" else 1), kind.upper())

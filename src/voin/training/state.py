@@ -26,14 +26,7 @@ STATE, _NUMBERS = "state.json", "numbers.json"
 
 
 def save_state(run: Path, step: int, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-    """Write a state.
-
-    Args:
-        run: the run's folder.
-        step: of this state.
-        tensors: by name; any device.
-        numbers: what JSON can hold.
-    """
+    """Write a state into the run's folder: tensors by name, on any device, and numbers as JSON can hold them."""
     folder = run / f"state-{step:07}"
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is trained: shape, flow and inpainting, each by itself, and all three jointly (paper 3.4).
+"""What is trained: shape, flow and fill, each by itself, and all three jointly (paper 3.4).
 
 A task holds its networks, makes their inputs of a batch (`prepare`, without gradients, beside the training), runs them
 as the pipeline does (`predict`), and compares (`forward`: one value a term of `losses.py`).
@@ -27,9 +27,9 @@ from voin.method.shape.network import ShapeNetwork
 from voin.training import losses
 from voin.training.config import Stage, TrainConfig
 from voin.training.discriminators import ClassDiscriminator, TemporalPatchDiscriminator
-from voin.training.flow_targets import both_ways, find_hidden_motion, find_true_motion
+from voin.training.flow_targets import HiddenMotion, both_ways, find_hidden_motion, find_true_motion
 from voin.training.sampler import Batch, mix_seed
-from voin.training.simulated_propagation import imitate_propagation
+from voin.training.simulated_propagation import simulate_propagation
 
 Inputs = dict[str, Tensor]  # what a network and its losses need; first axis clips
 Terms = dict[str, Tensor]  # name of a loss to its value
@@ -56,11 +56,12 @@ class Estimators:
 TERMS = {
     "shape": ("bce_amodal", "bce_occluded", "dice_occluded"),
     "flow": ("flow_l1", "laplacian_pyramid", "flow_gradient", "flow_smoothness", "flow_warp"),
-    "inpaint": (
+    "fill": (
         *("reconstruction_hidden", "reconstruction_amodal", "reconstruction_rest"),
         *("perceptual", "patch", "category"),
     ),
 }
+_PERCEPTUAL_SIDE = 80  # pixels of the squares that LPIPS compares: about as large as objects in videos
 # DIS down to single pixels: windows in training are small.
 ESTIMATORS = Estimators(DIS(), DIS(finest=0))
 
@@ -86,14 +87,35 @@ class Task(nn.Module, ABC):
     def terms(self, y: Inputs, x: Inputs) -> Terms:
         """Compare what `predict` gave."""
 
+    def _find_motion(
+        self, frames: Tensor, visible: Tensor, amodal: Tensor, given: Tensor | None = None
+    ) -> HiddenMotion:
+        motion, paint = self.estimators.motion, self.estimators.paint
+        return find_hidden_motion(frames, visible, amodal, motion, SmoothFlow(), paint, given)
+
+    def _find_truth(self, batch: Batch) -> Inputs:
+        flow, trusted = find_true_motion(
+            batch.truth, batch.amodal, batch.forward, batch.backward, batch.flow_known, self.estimators.truth
+        )
+        return {"true_flow": flow, "trusted": trusted}
+
     def weights(self) -> dict[str, float]:
-        """Say what each term counts for."""
+        """Return what each term counts for."""
         return {name: getattr(self.config.loss, name) for names in TERMS.values() for name in names}
 
     def forward(self, x: Inputs) -> tuple[Terms, Inputs]:
-        """Give the terms, and what the networks gave."""
+        """Return the terms, and what the networks gave."""
         y = self.predict(x)
         return self.terms(y, x), y
+
+
+def _take(batch: Batch, *names: str) -> Inputs:
+    return {name: getattr(batch, name) for name in names}
+
+
+def _known_masks(seeds: Sequence[int]) -> Tensor:
+    """Draw whose masks count as known; the others pass for completed ones, whose outlines tell nothing of motion."""
+    return torch.tensor([seed % 2 == 0 for seed in seeds])
 
 
 class ShapeTask(Task):
@@ -104,12 +126,7 @@ class ShapeTask(Task):
         self.networks = nn.ModuleDict({"shape": ShapeNetwork(config.shape)})
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        return {
-            "frames": batch.frames,
-            "visible": batch.visible,
-            "amodal": batch.amodal,
-            "category": batch.category,
-        }
+        return _take(batch, "frames", "visible", "amodal", "category")
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         return {"logits": self.networks["shape"](x["frames"], x["visible"], x["category"])}
@@ -136,21 +153,10 @@ class FlowTask(Task):
     def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
         super().__init__(config, estimators)
         self.networks = nn.ModuleDict({"flow": FlowNetwork(config.flow)})
-        self.prior = SmoothFlow()
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        # The masks of about half of the clips pass for completed ones, whose outlines tell nothing of motion.
-        given = torch.tensor([seed % 2 == 0 for seed in seeds])
-        found = find_hidden_motion(
-            batch.frames, batch.visible, batch.amodal, self.estimators.motion, self.prior, self.estimators.paint, given
-        )
-        return {**vars(found), **self._prepare_truth(batch)}
-
-    def _prepare_truth(self, batch: Batch) -> Inputs:
-        flow, trusted = find_true_motion(
-            batch.truth, batch.amodal, batch.forward, batch.backward, batch.flow_known, self.estimators.truth
-        )
-        return {"true_flow": flow, "trusted": trusted, "truth": both_ways(batch.truth)}
+        found = self._find_motion(batch.frames, batch.visible, batch.amodal, _known_masks(seeds))
+        return {**vars(found), **self._find_truth(batch), "truth": both_ways(batch.truth)}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         network = self.networks["flow"]
@@ -176,7 +182,7 @@ def flow_terms(config: TrainConfig, flow: Tensor, true_flow: Tensor, trusted: Te
     )
 
 
-class InpaintTask(Task):
+class FillTask(Task):
     """The generator (eq. 10-12); what the discriminators say is added by the training, which holds them."""
 
     def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
@@ -184,31 +190,17 @@ class InpaintTask(Task):
         self.networks = nn.ModuleDict({"generator": Generator(config.generator)})
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        frames, confidence = imitate_propagation(
-            batch.frames, batch.truth, batch.visible, batch.amodal, self.config.imitation, seeds
-        )
+        config = self.config.simulated_propagation
+        frames, confidence = simulate_propagation(batch.frames, batch.truth, batch.visible, batch.amodal, config, seeds)
         draws = [torch.rand(1, generator=torch.Generator().manual_seed(mix_seed(seed, "carry"))) for seed in seeds]
-        carried = (torch.cat(draws) >= self.config.imitation.share).to(frames.device)
+        carried = (torch.cat(draws) >= config.share).to(frames.device)
         if carried.any():
-            given = torch.tensor([seed % 2 == 0 for seed in seeds])[carried.cpu()]
-            clips = (batch.frames[carried], batch.visible[carried], batch.amodal[carried])
-            forward, backward = self._complete(*clips, given)
-            frames[carried], confidence[carried] = propagate_clips(*clips, forward, backward)
-        return {
-            "frames": frames,
-            "truth": batch.truth,
-            "visible": batch.visible,
-            "amodal": batch.amodal,
-            "confidence": confidence,
-            "category": batch.category,
-        }
-
-    def _complete(self, frames: Tensor, visible: Tensor, amodal: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Complete flow smoothly; gives `forward` and `backward`."""
-        motion, paint = self.estimators.motion, self.estimators.paint
-        found = find_hidden_motion(frames, visible, amodal, motion, SmoothFlow(), paint, given)
-        forward, backward = found.prior.chunk(2)
-        return forward, backward.flip(1)
+            hidden = (batch.frames[carried], batch.visible[carried], batch.amodal[carried])
+            found = self._find_motion(*hidden, _known_masks(seeds)[carried.cpu()])
+            forward, backward = found.prior.chunk(2)
+            frames[carried], confidence[carried] = propagate_clips(*hidden, forward, backward.flip(1))
+        clips = _take(batch, "truth", "visible", "amodal", "category")
+        return {"frames": frames, **clips, "confidence": confidence}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         return fill(self.networks["generator"], x)
@@ -237,7 +229,7 @@ def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, pe
             raise ValueRefusal(
                 "loss.perceptual counts, but there is no LPIPS", remedy="give it to the task, or set it to 0"
             )
-        return perceptual.compare_hidden(y["shown"], truth, y["hidden"] > 0.5, config.loss.perceptual_side)
+        return perceptual.compare_hidden(y["shown"], truth, y["hidden"] > 0.5, _PERCEPTUAL_SIDE)
 
     return _terms(
         config.loss,
@@ -266,28 +258,17 @@ class JointTask(Task):
                 "generator": Generator(config.generator),
             }
         )
-        self.prior = SmoothFlow()
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        flow, trusted = find_true_motion(
-            batch.truth, batch.amodal, batch.forward, batch.backward, batch.flow_known, self.estimators.truth
-        )
         # Both ways side by side, so that the first axis is that of the clips.
-        pairs = {"true_flow": flow, "trusted": trusted}
-        return {
-            "frames": batch.frames,
-            "truth": batch.truth,
-            "visible": batch.visible,
-            "amodal": batch.amodal,
-            "category": batch.category,
-            **{name: rearrange(x, "(way b) t c h w -> b way t c h w", way=2) for name, x in pairs.items()},
-        }
+        pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in self._find_truth(batch).items()}
+        return {**_take(batch, "frames", "truth", "visible", "amodal", "category"), **pairs}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         frames, visible = x["frames"], x["visible"]
         logits = self.networks["shape"](frames, visible, x["category"]).float()
         amodal = torch.maximum((logits > 0).to(visible), visible)
-        found = find_hidden_motion(frames, visible, amodal, self.estimators.motion, self.prior, self.estimators.paint)
+        found = self._find_motion(frames, visible, amodal)
         flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()
         forward, backward = flow.detach().chunk(2)
         propagated, confidence = propagate_clips(frames, visible, amodal, forward, backward.flip(1))
@@ -315,7 +296,7 @@ class JointTask(Task):
 TASKS: dict[Stage, Callable[..., Task]] = {
     "shape": ShapeTask,
     "flow": FlowTask,
-    "inpaint": InpaintTask,
+    "fill": FillTask,
     "joint": JointTask,
 }
 
@@ -329,7 +310,7 @@ class Critics(nn.Module):
         self.category = ClassDiscriminator(config.class_discriminator) if config.loss.category else None
 
     def forward(self, completed: Tensor, x: Inputs) -> Terms:
-        """Give the terms by which the discriminators learn (eq. 9)."""
+        """Return the terms by which the discriminators learn (eq. 9)."""
         terms = {}
         truth, amodal = x["truth"], x["amodal"]
         if self.patch is not None:
@@ -343,7 +324,7 @@ class Critics(nn.Module):
         return terms
 
     def judge(self, completed: Tensor, x: Inputs) -> Terms:
-        """Give the terms by which the generator learns (eq. 10)."""
+        """Return the terms by which the generator learns (eq. 10)."""
         terms = {}
         if self.patch is not None:
             terms["patch"] = losses.hinge_generator(self.patch(completed, x["amodal"]).float())

@@ -24,7 +24,7 @@ from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.files import JobFolder, write_whole
 from voin.core.system import choose_device
 from voin.data.pack import open_pack
-from voin.training.config import TrainConfig, TrainOptions
+from voin.training.config import OLD_STAGES, TrainConfig, TrainOptions, flatten_settings
 from voin.training.run import SCORES, Run, Say
 from voin.training.state import STATE
 
@@ -34,15 +34,9 @@ _FIRST = (RECORD, "events", "pictures", "best", "last", SCORES)
 
 
 def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) -> Path:
-    """Train until the config's steps or minutes are over.
+    """Train until the config's steps or minutes are over, and return the folder of the best model.
 
-    Args:
-        options: the command's.
-        config: of the run.
-        say: told a line at each entry of the log and each validation.
-
-    Returns:
-        The folder of the best model.
+    `say` gets a line at each entry of the log and each validation.
 
     Raises:
         ImportError: lightning or tensorboard is missing.
@@ -98,8 +92,17 @@ class RunFolder(JobFolder):
         self.state = self.record if (self.path / STATE).is_file() else None
 
     def request_of(self, content: dict[str, Any]) -> dict[str, Any]:
-        """Return what was asked for, as far as it is said."""
-        return {name: content.get(name) for name in self.request}
+        """Return what was asked for, as far as it is said; older names of stages are read as today's."""
+        stage = content.get("stage")
+        return {"stage": OLD_STAGES.get(stage, stage), "config": content.get("config", {})}
+
+    def is_same(self, content: dict[str, Any] | None) -> bool:
+        """Return whether a record is of this very run; former names of settings count as today's."""
+        if content is None:
+            return False
+        held = self.request_of(content)
+        settings = (flatten_settings(request["config"]) for request in (held, self.request))
+        return held["stage"] == self.request["stage"] and next(settings) == next(settings)
 
     def others(self) -> list[dict[str, Any]]:
         """Return nothing: no run is ever replaced."""

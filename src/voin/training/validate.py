@@ -24,7 +24,7 @@ from voin.training.tasks import Inputs, Task
 BEST: dict[Stage, tuple[str, bool]] = {
     "shape": ("IoU amodal", True),
     "flow": ("flow error", False),
-    "inpaint": ("PSNR hidden", True),
+    "fill": ("PSNR hidden", True),
     "joint": ("PSNR hidden", True),
 }
 _SEED = 20211011  # of the fixed set
@@ -33,15 +33,7 @@ Scores = dict[str, float]
 
 
 class Validator:
-    """Scores a task's networks on clips that are made once and kept on the CPU.
-
-    Args:
-        stage: what is trained.
-        task: any task of that stage: it makes the inputs.
-        config: of the run.
-        pack: clips, best of videos that are not trained on.
-        device: where inputs are made.
-    """
+    """Scores a task's networks on clips that are made once, by any `task` of the stage, and kept on the CPU."""
 
     def __init__(self, stage: Stage, task: Task, config: TrainConfig, pack: Pack, device: torch.device) -> None:
         self.stage: Stage = stage
@@ -53,13 +45,8 @@ class Validator:
             for i in range(count)
         ]
 
-    def __call__(self, task: Task, run: Callable[[Inputs], Inputs]) -> tuple[Scores, np.ndarray]:
-        """Give scores, averaged over clips, and a contact sheet.
-
-        Args:
-            task: its kind decides what is scored.
-            run: `task.predict` on its device, in its precision.
-        """
+    def __call__(self, run: Callable[[Inputs], Inputs]) -> tuple[Scores, np.ndarray]:
+        """Return scores, averaged over clips, and a contact sheet; `run` predicts on its device, in its precision."""
         rows: list[Scores] = []
         pictures: list[tuple[str, list[np.ndarray]]] = []
         for i, x in enumerate(self._inputs):
@@ -71,12 +58,12 @@ class Validator:
         return {name: _mean(row.get(name, math.nan) for row in rows) for name in names}, contact_sheet(pictures)
 
     def better(self, score: float, than: float | None) -> bool:
-        """Say whether a score of `metric` is better than another."""
+        """Return whether a score of `metric` is better than another."""
         return than is None or (score > than if self.rising else score < than)
 
 
 def fixed(config: SamplerConfig) -> SamplerConfig:
-    """Give the settings of a fixed set: real clips as they are, with occluders; the category told."""
+    """Return the settings of a fixed set: real clips as they are, with occluders; the category told."""
     plain = AugmentConfig((1.0, 1.0), *([0.0] * 9))
     return replace(
         config,
@@ -101,14 +88,14 @@ def score(stage: Stage, x: Inputs, y: Inputs) -> list[Scores]:
             row |= _score_shape(y["logits"][i], x["amodal"][i], x["visible"][i])
         if stage == "flow":
             row |= _score_flow(y["flow"][i], {"prior": x["prior"][i], "raw": x["initial"][i]}, x, i)
-        if stage in ("inpaint", "joint"):
+        if stage in ("fill", "joint"):
             row |= _score_fill(x, y, i)
         found.append(row)
     return found
 
 
 def _score_shape(logits: Tensor, amodal: Tensor, visible: Tensor) -> Scores:
-    whole, seen = ((each[:, 0] > 0.5).numpy() for each in (amodal, visible))
+    whole, seen = ((masks[:, 0] > 0.5).numpy() for masks in (amodal, visible))
     found = (logits[:, 0] > 0).numpy() | seen
     return {
         "IoU amodal": _mean(iou(a, b) for a, b in zip(found, whole, strict=True)),
@@ -121,11 +108,11 @@ def _score_flow(flow: Tensor, others: dict[str, Tensor], x: Inputs, i: int) -> S
     """End-point error inside the hidden region, where the true flow is trusted (pixels)."""
     start = slice(None, -1)
     hidden = (x["amodal"][i, start] > 0.5) & (x["visible"][i, start] <= 0.5) & (x["trusted"][i] > 0.5)
-    errors = {"flow error": flow, **{f"flow error, {name}": each for name, each in others.items()}}
+    errors = {"flow error": flow, **{f"flow error, {name}": other for name, other in others.items()}}
     return {
         name: _mean(
-            torch.hypot(*(each - truth).unbind(0))[there[0]].mean().item() if there.any() else math.nan
-            for each, truth, there in zip(flows, x["true_flow"][i], hidden, strict=True)
+            torch.hypot(*(found - truth).unbind(0))[region[0]].mean().item() if region.any() else math.nan
+            for found, truth, region in zip(flows, x["true_flow"][i], hidden, strict=True)
         )
         for name, flows in errors.items()
     }
@@ -133,44 +120,48 @@ def _score_flow(flow: Tensor, others: dict[str, Tensor], x: Inputs, i: int) -> S
 
 def _score_fill(x: Inputs, y: Inputs, i: int) -> Scores:
     hidden = ((x["amodal"][i] > 0.5) & (x["visible"][i] <= 0.5))[:, 0].numpy()
-    truth, made, given = (_bytes(each[i]) for each in (x["truth"], y["completed"], x["frames"]))
+    truth, made, given = (_bytes(clips[i]) for clips in (x["truth"], y["completed"], x["frames"]))
+    missing = hidden & ({**x, **y}["confidence"][i, :, 0] <= 0).numpy()
+
+    def mean(metric: Callable[..., float], frames: np.ndarray, region: np.ndarray) -> float:
+        return _mean(metric(a, b, mask) for a, b, mask in zip(truth, frames, region, strict=True))
+
     scores = {
-        "PSNR hidden": _mean(masked_psnr(a, b, m) for a, b, m in zip(truth, made, hidden, strict=True)),
-        "PSNR hidden, as given": _mean(masked_psnr(a, b, m) for a, b, m in zip(truth, given, hidden, strict=True)),
+        "PSNR hidden": mean(masked_psnr, made, hidden),
+        "PSNR hidden, as given": mean(masked_psnr, given, hidden),
+        "PSNR missing": mean(masked_psnr, made, missing),
     }
-    confidence = y.get("confidence", x.get("confidence"))
-    assert confidence is not None
-    missing = hidden & (confidence[i, :, 0] <= 0).numpy()
-    scores["PSNR missing"] = _mean(masked_psnr(a, b, m) for a, b, m in zip(truth, made, missing, strict=True))
     with suppress(ImportError):  # scikit-image comes with voin[eval]; training goes on without
-        scores["SSIM hidden"] = _mean(ssim_inside(a, b, m) for a, b, m in zip(truth, made, hidden, strict=True))
+        scores["SSIM hidden"] = mean(ssim_inside, made, hidden)
     return scores
 
 
 def draw_rows(stage: Stage, x: Inputs, y: Inputs, i: int, label: str) -> list[tuple[str, list[np.ndarray]]]:
     """Draw what was given, what is true, and what came out."""
-    frames, amodal = _bytes(x["frames"][i]), (x["amodal"][i, :, 0] > 0.5).numpy()
-    given = [outline(a, m, width=1) for a, m in zip(frames, (x["visible"][i, :, 0] > 0.5).numpy(), strict=True)]
-    rows = [(f"{label}, visible", given)]
+    frames, visible = _bytes(x["frames"][i]), x["visible"][i, :, 0] > 0.5
+
+    def outlined(masks: Tensor) -> list[np.ndarray]:
+        return [outline(frame, mask, width=1) for frame, mask in zip(frames, masks.numpy(), strict=True)]
+
+    rows = [(f"{label}, visible", outlined(visible))]
     if stage in ("shape", "joint"):
-        found = ((y["logits"][i, :, 0] > 0) | (x["visible"][i, :, 0] > 0.5)).numpy()
-        rows.append(("true", [outline(a, m, width=1) for a, m in zip(frames, amodal, strict=True)]))
-        rows.append(("found", [outline(a, m, width=1) for a, m in zip(frames, found, strict=True)]))
+        rows.append(("true", outlined(x["amodal"][i, :, 0] > 0.5)))
+        rows.append(("found", outlined((y["logits"][i, :, 0] > 0) | visible)))
     if stage == "flow":
         start = x["amodal"][i, :-1]
         longest = float((x["true_flow"][i] * start).abs().max()) or 1.0
         named = {"true": x["true_flow"][i], "prior": x["prior"][i], "found": y["flow"][i]}
         for name, flow in named.items():
             shown = rearrange(flow * start, "t c h w -> t h w c").numpy()
-            rows.append((name, [flow_colours(each, longest) for each in [*shown, shown[-1]]]))
-    if stage in ("inpaint", "joint"):
+            rows.append((name, [flow_colours(flows, longest) for flows in [*shown, shown[-1]]]))
+    if stage in ("fill", "joint"):
         rows.append(("true", list(_bytes(x["truth"][i]))))
         rows.append(("completed", list(_bytes(y["completed"][i]))))
     return rows
 
 
 def _bytes(clip: Tensor) -> np.ndarray:
-    """Make frames (t, 3, h, w) uint8 (t, h, w, 3)."""
+    """Turn frames (t, 3, h, w) into uint8 (t, h, w, 3)."""
     return (clip.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
