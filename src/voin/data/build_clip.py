@@ -9,13 +9,14 @@ import errno
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from voin.core.config import setting
 from voin.core.files import write_whole
 from voin.core.processes import one_thread
 from voin.data.manifest import (
@@ -48,38 +49,29 @@ _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, e
 
 @dataclass(frozen=True)
 class BuildConfig(BuildOptions):
-    """All that a set is made of; two builds with the same settings give the same bytes.
+    """All that a set is made of; two builds with the same settings give the same bytes."""
 
-    Args:
-        occluder: what hides the objects.
-        donor: how the objects that serve as occluders are cut out.
-    """
-
-    occluder: OccluderConfig = field(default_factory=OccluderConfig)
-    donor: WindowConfig = field(default_factory=lambda: WindowConfig(size=192, enlarge=1.1))
+    occluder: OccluderConfig = setting(help="What hides the objects.", factory=OccluderConfig)
+    donor: WindowConfig = setting(
+        help="How the objects that serve as occluders are cut out.",
+        factory=lambda: WindowConfig(size=192, enlarge=1.1),
+    )
 
     def settings(self) -> dict[str, Any]:
-        """Give all but the seed, as JSON has it."""
+        """Return all but the seed, as JSON has it."""
         return json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "seed"}))
 
 
 @dataclass(frozen=True)
 class ClipTask:
-    """A clip to be built.
-
-    Attributes:
-        clip: the source's.
-        split: that it goes to.
-        donors: clips of other videos, all of the training split; the first that passes the filter serves.
-        source: the source's folder, left out of messages.
-        out: the set's folder.
-        config: of the build.
-    """
+    """A clip to be built."""
 
     clip: SourceClip
     split: Split
-    donors: tuple[SourceClip, ...]
-    source: Path
+    donors: tuple[
+        SourceClip, ...
+    ]  # of other videos, all of the training split; the first that passes the filter serves
+    source: Path  # left out of messages
     out: Path
     config: BuildConfig
 
@@ -90,15 +82,15 @@ def seed_of(*words: object) -> int:
 
 
 def record_path(out: Path, name: str) -> Path:
-    """Give the file that says that a clip is finished, and what it is."""
+    """Return the file that says that a clip is finished, and what it is."""
     return out / STATE / "clips" / f"{name}.json"
 
 
 def read_record(out: Path, name: str) -> ClipRecord | Skipped | None:
     """Read what became of a clip; None if it is not finished."""
     try:
-        given = json.loads(record_path(out, name).read_text(encoding="utf-8"))
-        return Skipped(**given) if "reason" in given else record_of(given)
+        entry = json.loads(record_path(out, name).read_text(encoding="utf-8"))
+        return Skipped(**entry) if "reason" in entry else record_of(entry)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -130,8 +122,7 @@ def _built(task: ClipTask) -> ClipRecord | Skipped:
     except OSError as error:
         if error.errno in _OURS:
             raise
-        told = str(error).replace(f"{task.source}/", "")
-        return Skipped(clip.name, f"{UNREADABLE}: {told}")
+        return Skipped(clip.name, f"{UNREADABLE}: {str(error).replace(f'{task.source}/', '')}")
     donor, material = _find_donor(task, len(clip))
     hidden = occlude(
         torch.from_numpy(truth).permute(0, 3, 1, 2)[None].contiguous().float().div_(255),
@@ -140,7 +131,6 @@ def _built(task: ClipTask) -> ClipRecord | Skipped:
         config.occluder,
         seed=[seed_of(config.seed, clip.name, "occluder")],
     )
-    del material
     return _write(task, clip, truth, amodal, hidden, donor)
 
 

@@ -136,12 +136,12 @@ DAVIS_SEQUENCES = tuple(_OBJECTS)
 
 
 def known_category(name: str | None) -> str | None:
-    """Give `name` if it is one of `CATEGORIES`, else None."""
+    """Return `name` if it is one of `CATEGORIES`, else None."""
     return name if name in CATEGORIES else None
 
 
 def davis_category(sequence: str, object_id: int) -> str | None:
-    """Say what an object of DAVIS is, in the words of YouTube-VOS.
+    """Return what an object of DAVIS is, in the words of YouTube-VOS.
 
     Args:
         sequence: such as "blackswan".

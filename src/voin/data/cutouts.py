@@ -34,7 +34,7 @@ def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: 
     photos = [photo for folder in folders for photo in sorted((folder / "img").glob("*.jpg"))]
     if not photos:
         raise ValueRefusal(
-            f"{[str(each) for each in folders]} have no img/*.jpg", remedy="give folders with img and mask"
+            f"{[str(folder) for folder in folders]} have no img/*.jpg", remedy="give folders with img and mask"
         )
     names = [f"{photo.parent.parent.name}/{photo.stem}" for photo in photos]
     categories = [known_category(_CATEGORIES.get(name.split("/")[0])) for name in names]

@@ -78,15 +78,14 @@ def _youtube_vos(root: Path) -> Iterator[SourceVideo]:
     if not parts:
         raise _wrong_layout(root, "youtube-vos", "neither train/ nor valid/ nor JPEGImages/")
     names = {part: _videos(folder / "JPEGImages", folder / "Annotations", root) for part, folder in parts.items()}
-    # The source has a split of its own only where both parts show objects over time.
-    own = len(parts) == 2 and _is_annotated(parts["valid"] / "Annotations", names["valid"])
+    # The source has a split only where both parts show objects over time.
+    is_split = len(parts) == 2 and _is_annotated(parts["valid"] / "Annotations", names["valid"])
     for part, folder in parts.items():
         objects = _youtube_objects(folder / "meta.json")
-        split: Split | None = None if part == "train" and not own else "train" if part == "train" else "validation"
+        split: Split | None = "validation" if part == "valid" else "train" if is_split else None
         for name in names[part]:
-            yield SourceVideo(
-                name, folder / "JPEGImages" / name, folder / "Annotations" / name, split, objects=objects.get(name)
-            )
+            frames, masks = folder / "JPEGImages" / name, folder / "Annotations" / name
+            yield SourceVideo(name, frames, masks, split, objects=objects.get(name))
 
 
 def _is_annotated(annotations: Path, videos: list[str]) -> bool:
@@ -120,18 +119,17 @@ def _davis(root: Path) -> Iterator[SourceVideo]:
     if frames.name != masks.name:
         masks = root / "Annotations" / frames.name if (root / "Annotations" / frames.name).is_dir() else masks
     seen: set[str] = set()
-    files: tuple[tuple[str, Split], ...] = (("train.txt", "train"), ("val.txt", "validation"))
-    for file, split in files:
-        if (lists / file).is_file():
-            for name in _listed(lists / file):
-                if name in seen:
-                    raise ValueRefusal(
-                        f"{lists / file} lists {name}, which is listed before",
-                        "a video is in one split, once",
-                        "remove it",
-                    )
-                seen.add(name)
-                yield SourceVideo(name, frames / name, masks / name, split, merged=lists.name != "2017")
+    files: dict[str, Split] = {"train.txt": "train", "val.txt": "validation"}
+    for file, split in files.items():
+        for name in _listed(lists / file) if (lists / file).is_file() else ():
+            if name in seen:
+                raise ValueRefusal(
+                    f"{lists / file} lists {name}, which is listed before",
+                    "a video is in one split, once",
+                    "remove it",
+                )
+            seen.add(name)
+            yield SourceVideo(name, frames / name, masks / name, split, merged=lists.name != "2017")
 
 
 def _davis_lists(root: Path) -> Path:
@@ -153,7 +151,7 @@ def _resolution(root: Path, kind: str) -> Path:
     folder = root / kind
     if not folder.is_dir():
         raise _wrong_layout(root, "davis", f"no {kind}/")
-    found = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    found = [resolution.name for resolution in _folders(folder)]
     if not found:
         raise _wrong_layout(root, "davis", f"nothing in {kind}/")
     return folder / ("480p" if "480p" in found else found[0])
@@ -163,7 +161,7 @@ def _folder(root: Path) -> Iterator[SourceVideo]:
     if (root / "frames").is_dir() or (root / "masks").is_dir():
         yield _plain(root, root.resolve().name)
         return
-    for folder in sorted(each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")):
+    for folder in _folders(root):
         if (folder / "frames").is_dir() or (folder / "masks").is_dir():
             yield _plain(folder, folder.name)
 
@@ -179,14 +177,18 @@ def _videos(frames: Path, masks: Path, root: Path) -> list[str]:
     for folder in (frames, masks):
         if not folder.is_dir():
             raise _wrong_layout(root, "youtube-vos", f"no {folder.relative_to(root)}/")
-    return sorted(each.name for each in masks.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return [folder.name for folder in _folders(masks)]
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _wrong_layout(root: Path, layout: str, lack: str) -> OSError:
-    holds = sorted(each.name + ("/" if each.is_dir() else "") for each in root.iterdir())
-    told = ", ".join(holds[:6]) + (" ..." if len(holds) > 6 else "") or "nothing"
+    holds = sorted(path.name + ("/" if path.is_dir() else "") for path in root.iterdir())
+    listed = ", ".join(holds[:6]) + (" ..." if len(holds) > 6 else "") or "nothing"
     return FileRefusal(
-        f"{root} has {lack} (it holds {told})",
+        f"{root} has {lack} (it holds {listed})",
         f"the layout {layout} has {EXPECTED[layout]}",
         "give the folder that holds these, or another --layout",
     )

@@ -29,6 +29,7 @@ VERSION = 1
 MANIFEST = "manifest.json"
 SPLITS = ("train", "validation")
 TRUTH, AMODAL, VISIBLE, OCCLUDER, COMPOSITE = "JPEGImages", "Amodal", "Visible", "Occluder", "Occluded"
+_HEAD = ("version", "voin", "seed", "settings", "source")  # of the manifest, before the clips
 KINDS = (TRUTH, AMODAL, VISIBLE, OCCLUDER)  # in every set; COMPOSITE besides where it was asked for
 
 
@@ -99,12 +100,12 @@ class Manifest:
 
 
 def clip_folder(root: Path, split: str, kind: str, name: str) -> Path:
-    """Give the folder of one kind of a clip's files."""
+    """Return the folder of one kind of a clip's files."""
     return root / split / kind / name
 
 
 def file_name(kind: str, index: int) -> str:
-    """Give the name of a frame's file."""
+    """Return the name of a frame's file."""
     return f"{index:05d}.jpg" if kind == TRUTH else f"{index:05d}.png"
 
 
@@ -119,27 +120,22 @@ def sum_of(folder: Path) -> str:
 
 
 def rates_of(amodal: Bool[np.ndarray, "t h w"], occluder: Bool[np.ndarray, "t h w"]) -> tuple[float | None, ...]:
-    """Give the share of the object that is hidden in each frame, to 4 decimals; None where there is no object."""
+    """Return the share of the object that is hidden in each frame, to 4 decimals; None where there is no object."""
     whole, hidden = amodal.sum(axis=(1, 2)), (amodal & occluder).sum(axis=(1, 2))
     return tuple(round(float(part / all_), 4) if all_ else None for part, all_ in zip(hidden, whole, strict=True))
 
 
 def mean_rate(rates: Sequence[float | None]) -> float:
-    """Give the mean of the rates of frames that have an object, to 4 decimals; 0 if none has."""
+    """Return the mean of the rates of frames that have an object, to 4 decimals; 0 if none has."""
     known = [rate for rate in rates if rate is not None]
     return round(sum(known) / len(known), 4) if known else 0.0
 
 
-def record_of(given: Mapping[str, Any]) -> ClipRecord:
+def record_of(entry: Mapping[str, Any]) -> ClipRecord:
     """Make a record out of what JSON holds of one."""
-    own = {**given, "size": tuple(given["size"]), "rates": tuple(given["rates"])}
-    record = ClipRecord(**own)
-    if (
-        not record.name
-        or Path(record.name).name != record.name
-        or record.name in (".", "..")
-        or record.split not in SPLITS
-    ):
+    record = ClipRecord(**{**entry, "size": tuple(entry["size"]), "rates": tuple(entry["rates"])})
+    names_a_folder = Path(record.name).name == record.name and record.name not in ("", ".", "..")
+    if not names_a_folder or record.split not in SPLITS:
         raise ValueRefusal(
             f"{record.name!r} in {record.split!r} is no clip",
             f"names are those of folders, and splits are {' and '.join(SPLITS)}",
@@ -162,8 +158,8 @@ def read_manifest(root: Path) -> Manifest:
             f"{root} has no {MANIFEST}: {state}", "a set is made by `voin data build`", "run it, or check the path"
         )
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        version = given["version"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
     if version != VERSION:
@@ -173,9 +169,9 @@ def read_manifest(root: Path) -> Manifest:
             "build the set again, or install the voin that made it",
         )
     try:
-        clips = tuple(record_of(each) for each in given["clips"])
-        skipped = tuple(Skipped(**each) for each in given["skipped"])
-        return Manifest(version, given["voin"], given["seed"], given["settings"], given["source"], clips, skipped)
+        clips = tuple(record_of(entry) for entry in content["clips"])
+        skipped = tuple(Skipped(**entry) for entry in content["skipped"])
+        return Manifest(**{key: content[key] for key in _HEAD}, clips=clips, skipped=skipped)
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
 
@@ -190,10 +186,9 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write the manifest as a whole file; the same manifest gives the same bytes. A clip is a line."""
-    head = {key: getattr(manifest, key) for key in ("version", "voin", "seed", "settings", "source")}
-    entries = [f"{json.dumps(key)}: {_line(value)}" for key, value in head.items()]
+    entries = [f"{json.dumps(key)}: {_line(getattr(manifest, key))}" for key in _HEAD]
     for key in ("skipped", "clips"):
-        rows = ",\n    ".join(_line(asdict(each)) for each in getattr(manifest, key))
+        rows = ",\n    ".join(_line(asdict(entry)) for entry in getattr(manifest, key))
         entries.append(f'"{key}": [' + (f"\n    {rows}\n  " if rows else "") + "]")
     write_whole(root / MANIFEST, ("{\n  " + ",\n  ".join(entries) + "\n}\n").encode())
 

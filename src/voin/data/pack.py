@@ -154,7 +154,7 @@ def _cut_clip(frames: np.ndarray, amodal: np.ndarray, config: WindowConfig) -> t
 
 
 def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tuple[PackClip, ...]:
-    """Give each clip (name, video, category, count) its place."""
+    """Lay clips (name, video, category, count) out one behind the other."""
     placed, start = [], 0
     for name, video, category, count in clips:
         placed.append(PackClip(name, video, category, count, start))

@@ -74,7 +74,7 @@ class VoiSet:
         return tuple(record for record in self.manifest.clips if split in (None, record.split))
 
     def folder(self, record: ClipRecord, kind: str) -> Path:
-        """Give the folder of one kind of a clip's files."""
+        """Return the folder of one kind of a clip's files."""
         return clip_folder(self.root, record.split, kind, record.name)
 
     def load(self, record: ClipRecord) -> VoiClip:

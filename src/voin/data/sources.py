@@ -74,7 +74,7 @@ class SourceClip:
         return steps[len(steps) // 2] if steps else 1
 
     def first(self, count: int) -> SourceClip:
-        """Give the clip's first frames, `count` at most."""
+        """Return the clip's first frames, `count` at most."""
         return replace(self, frame_names=self.frame_names[:count], mask_names=self.mask_names[:count])
 
     def __len__(self) -> int:
@@ -127,7 +127,7 @@ def load_frames(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] 
     """
     frames = []
     for index in range(len(clip)) if indices is None else indices:
-        path = _there(clip, clip.frame_folder / clip.frame_names[index])
+        path = _existing(clip, clip.frame_folder / clip.frame_names[index])
         frames.append(_resized(_read_frame(path, size), size))
     return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
 
@@ -140,17 +140,17 @@ def load_masks(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] |
     """
     masks = []
     for index in range(len(clip)) if indices is None else indices:
-        path = _there(clip, clip.mask_folder / clip.mask_names[index])
+        path = _existing(clip, clip.mask_folder / clip.mask_names[index])
         values, ids = _read_mask(path)
         marked = values > 0 if ids else values > 127
         mask = marked if clip.object_id == 0 else values == clip.object_id
-        masks.append(_resized(mask.astype(np.float32), size) > 0.5)
+        masks.append(_resized_mask(mask, size))
     return np.stack(masks) if masks else np.zeros((0, *size), bool)
 
 
 def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Scale masks, bool (t, h, w), as `load_masks` does."""
-    return np.stack([_resized(mask.astype(np.float32), size) > 0.5 for mask in masks])
+    return np.stack([_resized_mask(mask, size) for mask in masks])
 
 
 def check_sizes(clip: SourceClip) -> None:
@@ -160,7 +160,7 @@ def check_sizes(clip: SourceClip) -> None:
         OSError: it is not; or one of them is missing or broken.
     """
     for frame_path, mask_path in zip(clip.frames[:1], clip.masks[:1], strict=True):
-        frame, mask = header_size(_there(clip, frame_path)), header_size(_there(clip, mask_path))
+        frame, mask = header_size(_existing(clip, frame_path)), header_size(_existing(clip, mask_path))
         if frame != mask:
             raise FileRefusal(
                 f"{mask_path} is {shown(mask)} for a frame of {shown(frame)}",
@@ -169,7 +169,7 @@ def check_sizes(clip: SourceClip) -> None:
             )
 
 
-def _there(clip: SourceClip, path: Path) -> Path:
+def _existing(clip: SourceClip, path: Path) -> Path:
     if not path.is_file():
         kind = "mask" if path.parent == clip.mask_folder else "frame"
         raise FileRefusal(f"{path} is missing", "each mask needs its frame", f"restore the {kind}")
@@ -177,20 +177,23 @@ def _there(clip: SourceClip, path: Path) -> Path:
 
 
 def working_size(clip: SourceClip, size: tuple[int, int]) -> tuple[int, int]:
-    """Give the (h, w) at which a clip is best read where it will be shown at about `size`: its own, or half of it."""
-    h, w = header_size(_there(clip, clip.frames[0]))
-    return _half((h, w)) if h >= _HALVED * size[0] and w >= _HALVED * size[1] else (h, w)
+    """Return the (h, w) at which a clip is best read where it will be shown at about `size`: its own, or half of it."""
+    h, w = header_size(_existing(clip, clip.frames[0]))
+    return _half((h, w)) if _is_much_larger((h, w), size) else (h, w)
 
 
 def _half(size: tuple[int, int]) -> tuple[int, int]:
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
+def _is_much_larger(size: tuple[int, int], wanted: tuple[int, int]) -> bool:
+    return size[0] >= _HALVED * wanted[0] and size[1] >= _HALVED * wanted[1]
+
+
 def _read_frame(path: Path, size: tuple[int, int]) -> np.ndarray:
     """Read a frame, at half size where it is a JPEG that is to become much smaller still."""
-    h, w = header_size(path)
-    much_smaller = h >= _HALVED * size[0] and w >= _HALVED * size[1]
-    if path.suffix.lower() == ".png" or not (much_smaller or size == _half((h, w))):
+    stored = header_size(path)
+    if path.suffix.lower() == ".png" or not (_is_much_larger(stored, size) or size == _half(stored)):
         return read_picture(path)
     data = np.fromfile(path, np.uint8)
     check_whole(path, data)
@@ -209,6 +212,10 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else grown)
 
 
+def _resized_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return _resized(mask.astype(np.float32), size) > 0.5
+
+
 def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
     """Read a mask: uint8 (h, w), and whether the values are object ids (else it is white on black)."""
     try:
@@ -221,10 +228,10 @@ def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
 def _clips(video: SourceVideo, layout: Layout) -> list[SourceClip]:
     """Cut a video into clips: an object each, from its first to its last appearance."""
     masks = [path.name for path in list_pictures(video.masks)] if video.masks.is_dir() else []
-    there = {path.stem: path.name for path in list_pictures(video.frames)} if video.frames.is_dir() else {}
+    pictures = {path.stem: path.name for path in list_pictures(video.frames)} if video.frames.is_dir() else {}
     stems = [Path(name).stem for name in masks]
-    # A frame that is not there keeps its place, so that loading the clip names it.
-    frames = [there.get(stem, f"{stem}.jpg") for stem in stems]
+    # A frame that is missing keeps its place, so that loading the clip names it.
+    frames = [pictures.get(stem, f"{stem}.jpg") for stem in stems]
     spans = _spans(video, stems, [video.masks / name for name in masks])
     found = []
     for number, (category, first, last) in spans.items():
@@ -263,24 +270,25 @@ def _spans(video: SourceVideo, stems: list[str], masks: list[Path]) -> dict[int,
         if first is None:
             return {0: (None, 0, len(masks))}
         return {0: (None, first, next(i for i in range(len(masks), 0, -1) if _marks(masks[i - 1])))}
-    values = [_values(path) for path in masks]
-    ids = {number for each in values if each is not None for number in each[0]}
-    white = any(each is not None and not each[1] for each in values)
+    contents = [_values(path) for path in masks]
+    ids = {number for content in contents if content is not None for number in content[0]}
+    white = any(content is not None and not content[1] for content in contents)
     for number in [0] if white or not ids else sorted(ids - {_VOID} or ids):
         # A mask that cannot be read may show anything; loading the clip tells.
-        seen = [i for i, each in enumerate(values) if each is None or (number in each[0] if number else bool(each[0]))]
-        spans[number] = (None, seen[0], seen[-1] + 1) if seen else (None, 0, len(values))
+        shows = [content is None or (number in content[0] if number else bool(content[0])) for content in contents]
+        seen = [i for i, shown in enumerate(shows) if shown]
+        spans[number] = (None, seen[0], seen[-1] + 1) if seen else (None, 0, len(contents))
     return spans
 
 
 def _marks(path: Path) -> bool:
-    """Say whether a mask marks anything; one that cannot be read may."""
-    found = _values(path)
-    return found is None or bool(found[0])
+    """Return whether a mask marks anything; one that cannot be read may."""
+    content = _values(path)
+    return content is None or bool(content[0])
 
 
 def _values(path: Path) -> tuple[frozenset[int], bool] | None:
-    """Say which values but 0 a mask has, and whether they are ids; None if it cannot be read."""
+    """Return which values but 0 a mask has, and whether they are ids; None if it cannot be read."""
     try:
         values, ids = _read_mask(path)
     except OSError:

@@ -9,6 +9,7 @@ no occluder comes from the video it hides, nor from a validation video
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from voin.io.images import read_picture
 
 
 def verify(root: Path, progress: Progress | None = None) -> tuple[str, ...]:
-    """Check a set; gives what is wrong with it, a sentence a fault, nothing if all is well.
+    """Check a set, and return what is wrong with it: a sentence a fault.
 
     Args:
         root: of the set.
@@ -57,9 +58,9 @@ def _split_faults(voi: VoiSet) -> Iterator[str]:
     videos = {split: {record.video for record in voi.records(split)} for split in SPLITS}
     for video in sorted(videos["train"] & videos["validation"]):
         yield f"the video {video} is in both splits"
-    names = [record.name for record in records]
-    for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
-        yield f"the clip {name} is listed more than once"
+    for name, count in sorted(Counter(record.name for record in records).items()):
+        if count > 1:
+            yield f"the clip {name} is listed more than once"
     by_name = {record.name: record for record in records}
     for record in records:
         donor = by_name.get(record.donor or "")
@@ -80,9 +81,9 @@ def _stray_folders(voi: VoiSet) -> Iterator[str]:
         known = {record.name for record in voi.records(split)}
         for kind in (*KINDS, COMPOSITE):
             folder = voi.root / split / kind
-            for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if each.name not in known:
-                    yield f"{split}/{kind}/{each.name} is not in the manifest"
+            names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+            for name in sorted(names - known):
+                yield f"{split}/{kind}/{name} is not in the manifest"
 
 
 def _clip_faults(voi: VoiSet, record: ClipRecord) -> Iterator[str]:
@@ -97,11 +98,11 @@ def _clip_faults(voi: VoiSet, record: ClipRecord) -> Iterator[str]:
     for kind, known in record.sums.items():
         folder = voi.folder(record, kind)
         wanted = {file_name(kind, index) for index in range(record.count)}
-        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        for name in sorted(wanted ^ there)[:3]:
+        found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for name in sorted(wanted ^ found)[:3]:
             yield f"{kind}/{name} {'is missing' if name in wanted else 'does not belong there'}"
             whole = False
-        if there == wanted and sum_of(folder) != known:
+        if found == wanted and sum_of(folder) != known:
             yield f"the files in {kind} are not those that were built"
     if not whole:
         return

@@ -214,8 +214,8 @@ def test_a_gpu_gives_the_same_occluders(clips: tuple[Tensor, Tensor], occluded: 
     ("change", "message"),
     [
         ({"rates": (0.5, 0.2)}, "least <= most"),
-        ({"free_clips": 1.2}, "is a share"),
-        ({"tries": 0}, "must be positive"),
+        ({"free_clips": 1.2}, "at least 0 and at most 1"),
+        ({"tries": 0}, "at least 1 and at most 16"),
         ({"tries": 99}, "at most 16"),
         ({"points": 100}, "power of two"),
     ],

@@ -153,7 +153,7 @@ def test_a_path_does_not_depend_on_its_neighbours() -> None:
     [
         ({"shares": (0.0, 0.0, 0.0, 0.0)}, "one share"),
         ({"period": (9.0, 3.0)}, "least <= most"),
-        ({"speed": 0.0}, "must be positive"),
+        ({"speed": 0.0}, "must be finite, above 0"),
     ],
 )
 def test_bad_settings_are_refused(change: dict[str, float], message: str) -> None:

@@ -10,13 +10,14 @@ data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks, check_clip
 from voin.data.occluders.paths import PATH_NUMBERS, PathConfig, draw_paths, find_track
@@ -36,56 +37,38 @@ _CELL = 8  # the deformation is computed on every eighth pixel and is linear in 
 
 
 @dataclass(frozen=True)
-class OccluderConfig:
-    """What occlusions look like.
+class OccluderConfig(Checked):
+    """What occlusions look like; a rate is the share of the object that is hidden, over the frames in which it is."""
 
-    Args:
-        rates: least and most occlusion rate of a clip: the mean over the frames in which the object is there of the
-            share of it that is hidden. Drawn uniformly.
-        tolerance: how near the rate must come; a clip that no try brings so near keeps the nearest.
-        objects: share of clips whose occluder is an object, where there is material; the others are `strokes` and
-            blobs, and so are clips whose object is too ragged for their rate.
-        strokes: share of strokes among the occluders that are drawn.
-        free_clips: share of clips in which the occluder is sent away for a time, so that in at least `free_frames` of
-            the frames nothing is hidden; more clips have such frames because of how their occluder moves.
-        free_frames: see `free_clips`; share of the clip's frames.
-        hidden_clips: share of clips in which the occluder is brought right before the object, so that in at least
-            `hidden_frames` of the frames (in one, in short clips) none of it is seen. Where the rate is too low for it
-            or the occluder too ragged, no frame is wholly hidden: the rate comes first.
-        hidden_frames: see `hidden_clips`.
-        tries: paths tried for each clip.
-        points: points of the object at which rates are estimated in the search, in each frame.
-        shape: how occluders look.
-        path: how they move.
-    """
+    rates: tuple[float, float] = setting(
+        (0.1, 0.7), "Least and most mean rate of a clip, drawn uniformly.", least=0, most=0.9
+    )
+    tolerance: float = setting(0.03, "How near the rate must come; else the nearest is kept.", above=0)
+    # The others are strokes and blobs, and so are clips whose object is too ragged for their rate.
+    objects: float = setting(
+        0.5, "Share of clips whose occluder is an object, where there is material.", least=0, most=1
+    )
+    strokes: float = setting(0.5, "Share of strokes among the occluders that are drawn.", least=0, most=1)
+    # More clips have free frames because of how their occluder moves.
+    free_clips: float = setting(0.4, "Share of clips whose occluder is sent away for a time.", least=0, most=1)
+    free_frames: float = setting(0.12, "Least share of their frames in which nothing is hidden.", least=0, most=1)
+    # Where the rate is too low for it or the occluder too ragged, no frame is wholly hidden: the rate comes first.
+    hidden_clips: float = setting(
+        0.2, "Share of clips whose occluder is brought right before the object.", least=0, most=1
+    )
+    hidden_frames: float = setting(
+        0.04, "Least share of their frames, or one, in which all is hidden.", least=0, most=1
+    )
+    tries: int = setting(10, "Paths tried for each clip.", least=1, most=_MOST_TRIES)
+    points: int = setting(128, "Points of the object, in each frame, at which rates are estimated.", least=16)
+    shape: ShapeConfig = setting(factory=ShapeConfig)
+    path: PathConfig = setting(factory=PathConfig)
 
-    rates: tuple[float, float] = (0.1, 0.7)
-    tolerance: float = 0.03
-    objects: float = 0.5
-    strokes: float = 0.5
-    free_clips: float = 0.4
-    free_frames: float = 0.12
-    hidden_clips: float = 0.2
-    hidden_frames: float = 0.04
-    tries: int = 10
-    points: int = 128
-    shape: ShapeConfig = field(default_factory=ShapeConfig)
-    path: PathConfig = field(default_factory=PathConfig)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rates[0] <= self.rates[1] <= 0.9:
-            raise ValueRefusal(f"rates are {self.rates}", "they must be 0 <= least <= most <= 0.9", "use (0.1, 0.7)")
-        for name in ("objects", "strokes", "free_clips", "free_frames", "hidden_clips", "hidden_frames"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
-        if self.tries > _MOST_TRIES:
-            raise ValueRefusal(f"tries is {self.tries}", f"it must be at most {_MOST_TRIES}", "use 10")
-        if self.tries < 1 or self.tolerance <= 0:
-            raise ValueRefusal(
-                f"tries and tolerance are {self.tries}, {self.tolerance}", "both must be positive", "use 10 and 0.03"
-            )
-        if self.points < 16 or self.points & (self.points - 1):
-            raise ValueRefusal(f"points is {self.points}", "it must be a power of two, at least 16", "use 128")
+    def check(self) -> None:  # noqa: D102
+        if self.rates[0] > self.rates[1]:
+            raise ValueRefusal(f"rates are {self.rates}", "they must be least <= most", "use (0.1, 0.7)")
+        if self.points & (self.points - 1):
+            raise ValueRefusal(f"points is {self.points}", "it must be a power of two", "use 128")
 
 
 @dataclass(frozen=True)
@@ -126,7 +109,7 @@ def occlude(
         frames: the true frames, (b, t, 3, h, w) in [0, 1].
         amodal: the whole object, (b, t, 1, h, w); above 0.5 is object.
         material: one donor for each clip, on the same device; None: strokes and blobs only.
-        config: see there.
+        config: what occlusions look like.
         seed: one for each clip, or one from which those are drawn. A clip depends on its own seed alone, not on its
             neighbours in the batch; the same seed gives the same bytes on CPUs.
 
@@ -138,8 +121,8 @@ def occlude(
         raise ValueRefusal(f"material has {len(material.frames)} donors for {b} clips", remedy="give one for each clip")
     if frames.shape[:2] != amodal.shape[:2] or frames.shape[-2:] != amodal.shape[-2:] or 0 in frames.shape:
         check_clip(frames, amodal, "amodal")  # says what is wrong
-    for each in (frames, amodal):
-        low, high = torch.aminmax(each)
+    for values in (frames, amodal):
+        low, high = torch.aminmax(values)
         if not (low >= 0 and high <= 1):  # also where they are NaN; one pass, where `check_clip` takes several
             check_clip(frames, amodal, "amodal")
     drawn = _draw_numbers(seed, b)
@@ -154,14 +137,13 @@ def occlude(
             continue
         # No copies where the group is the whole batch.
         index = torch.tensor(group) if len(group) < b else slice(None)
-        own = material if material is None else Material(material.frames[index], material.masks[index])
-        own_alpha, own_pixels, missed = _occlude_group(
-            object_[index], own, drawn[index], plan.at(group), objects, config
-        )
+        donors = material if material is None else Material(material.frames[index], material.masks[index])
+        found = _occlude_group(object_[index], donors, drawn[index], plan.at(group), objects, config)
+        missed = found[2]
         if len(group) == b:
-            alpha, pixels = own_alpha, own_pixels
+            alpha, pixels = found[:2]
         else:
-            alpha[index], pixels[index] = own_alpha, own_pixels
+            alpha[index], pixels[index] = found[:2]
         if objects and missed.any():
             # Too ragged an object for its rate: a stroke or a blob instead.
             plan = plan.without_objects([i for i, miss in zip(group, missed.tolist(), strict=True) if miss])
@@ -187,17 +169,14 @@ def _draw_numbers(seed: int | Sequence[int], count: int) -> Float[Tensor, "b num
         spread = torch.Generator().manual_seed(seed % 2**63)
         seeds = torch.randint(2**62, (count,), generator=spread).tolist()
     else:
-        seeds = [int(each) for each in seed]
+        seeds = [int(number) for number in seed]
         if len(seeds) != count:
             raise ValueRefusal(
                 f"there are {len(seeds)} seeds for {count} clips", remedy="give one for each clip, or one number"
             )
-    return torch.stack([_numbers_of(each) for each in seeds])
-
-
-def _numbers_of(seed: int) -> Float[Tensor, " numbers"]:
     total = 4 + SHAPE_NUMBERS + _MOST_TRIES * PATH_NUMBERS
-    return torch.rand(total, generator=torch.Generator().manual_seed(seed % 2**63), dtype=torch.float64)
+    generators = [torch.Generator().manual_seed(number % 2**63) for number in seeds]
+    return torch.stack([torch.rand(total, generator=generator, dtype=torch.float64) for generator in generators])
 
 
 @dataclass(frozen=True)
@@ -246,7 +225,7 @@ def _occlude_group(
     objects: bool,
     config: OccluderConfig,
 ) -> tuple[Bool[Tensor, "b t 1 h w"], Frames, Bool[Tensor, " b"]]:
-    """Give occluders and pixels of clips of one sort, and which missed their rate."""
+    """Return occluders and pixels of clips of one sort, and which missed their rate."""
     device = object_.device
     shape_numbers = numbers[:, 4 : 4 + SHAPE_NUMBERS]
     path_numbers = numbers[:, 4 + SHAPE_NUMBERS :].unflatten(1, (-1, PATH_NUMBERS))[:, : config.tries]

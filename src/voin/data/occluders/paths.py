@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
+from voin.data.occluders.shapes import between
 
 PathKind = Literal["crossing", "following", "resting", "oscillating"]
 PATH_KINDS: tuple[PathKind, ...] = ("crossing", "following", "resting", "oscillating")
@@ -24,48 +26,36 @@ FINEST = 4096  # positions are whole parts of a pixel of this size, so that no d
 
 
 @dataclass(frozen=True)
-class PathConfig:
-    """How occluders move; distances are in clearances, see the module.
+class PathConfig(Checked):
+    """How occluders move; distances are in clearances."""
 
-    Args:
-        shares: how often each of crossing, following, resting, oscillating is drawn.
-        speed: fastest steady motion relative to the object, clearances a frame.
-        crossing_speed: slowest and fastest crossing before it is slowed or hastened to meet the rate.
-        period: least and most frames of one oscillation, turn to and fro, or deformation.
-        size: smallest and largest occluder over the object before it is scaled to meet the rate.
-        turn: most rotation to either side of an object, radians; strokes and blobs start at any angle.
-        spin: fastest steady rotation of strokes and blobs, radians a frame.
-        stretch: most stretching of the occluder over time, share of its size.
-        bend: most smooth displacement inside the occluder, share of its half size; objects get half of it, because
-            they move by themselves.
-        smooth_frames: standard deviation of the smoothing of the object's track.
-        ramp_frames: least and most frames that an occluder takes to come or go.
-    """
+    shares: tuple[float, float, float, float] = setting(
+        (0.4, 0.2, 0.2, 0.2), "How often each of crossing, following, resting, oscillating is drawn.", least=0
+    )
+    speed: float = setting(0.12, "Fastest steady motion relative to the object.", unit="clearances a frame", above=0)
+    # Before it is slowed or hastened to meet the rate; likewise the size.
+    crossing_speed: tuple[float, float] = setting((0.02, 0.08), "Slowest and fastest crossing.", above=0)
+    period: tuple[float, float] = setting(
+        (24.0, 80.0), "Least and most of one oscillation, turn to and fro, or deformation.", unit="frames", above=0
+    )
+    size: tuple[float, float] = setting((0.6, 1.5), "Smallest and largest occluder over the object.", above=0)
+    turn: float = setting(0.2, "Most rotation of an object to either side; others start at any angle.", unit="radians")
+    spin: float = setting(0.015, "Fastest steady rotation of strokes and blobs.", unit="radians a frame")
+    stretch: float = setting(0.1, "Most stretching of the occluder over time, share of its size.")
+    # Objects get half of it, because they move by themselves.
+    bend: float = setting(0.1, "Most smooth displacement inside the occluder, over its half size.")
+    smooth_frames: float = setting(4.0, "Standard deviation of the smoothing of the object's track.", above=0)
+    ramp_frames: tuple[float, float] = setting((9.0, 24.0), "Least and most that coming or going takes.", above=0)
 
-    shares: tuple[float, float, float, float] = (0.4, 0.2, 0.2, 0.2)
-    speed: float = 0.12
-    crossing_speed: tuple[float, float] = (0.02, 0.08)
-    period: tuple[float, float] = (24.0, 80.0)
-    size: tuple[float, float] = (0.6, 1.5)
-    turn: float = 0.2
-    spin: float = 0.015
-    stretch: float = 0.1
-    bend: float = 0.1
-    smooth_frames: float = 4.0
-    ramp_frames: tuple[float, float] = (9.0, 24.0)
-
-    def __post_init__(self) -> None:
-        if len(self.shares) != len(PATH_KINDS) or min(self.shares) < 0 or sum(self.shares) <= 0:
+    def check(self) -> None:  # noqa: D102
+        if len(self.shares) != len(PATH_KINDS) or not sum(self.shares):
             raise ValueRefusal(
                 f"shares are {self.shares}", remedy=f"give one share >= 0 for each of {', '.join(PATH_KINDS)}"
             )
         for name in ("crossing_speed", "period", "size", "ramp_frames"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ValueRefusal(f"{name} is {(low, high)}", "it must be 0 < least <= most", "put them in order")
-        for name in ("speed", "smooth_frames"):
-            if getattr(self, name) <= 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be positive", "see the defaults")
+            if low > high:
+                raise ValueRefusal(f"{name} is {(low, high)}", "it must be least <= most", "put them in order")
 
 
 @dataclass(frozen=True)
@@ -85,20 +75,20 @@ def find_track(amodal: Bool[Tensor, "b t h w"], config: PathConfig) -> Track:
     h, w = amodal.shape[-2:]
     # As bytes, whose maximum is found much quicker than whether any is true.
     columns, rows = (amodal.view(torch.uint8).amax(dim=axis).cpu() for axis in (2, 3))
-    there = columns.amax(dim=-1) > 0
+    present = columns.amax(dim=-1) > 0
     low = torch.stack([columns.argmax(dim=-1), rows.argmax(dim=-1)], dim=-1).double()
     high = torch.stack([w - columns.flip(-1).argmax(dim=-1), h - rows.flip(-1).argmax(dim=-1)], dim=-1).double()
     boxes = torch.cat([(low + high - 1) / 2, (high - low) / 2], dim=-1)  # (b, t, 4)
     times = torch.arange(amodal.shape[1])
-    last = torch.where(there, times, -1).cummax(dim=1).values
-    first = there.to(torch.int8).argmax(dim=1, keepdim=True)
+    last = torch.where(present, times, -1).cummax(dim=1).values
+    first = present.to(torch.int8).argmax(dim=1, keepdim=True)
     held = torch.where(last < 0, first, last)[..., None].expand(-1, -1, 4)
     boxes = boxes.gather(1, held)
-    boxes = torch.where(there.any(dim=1)[:, None, None], boxes, torch.tensor([w / 2, h / 2, w / 6, h / 6]).double())
+    boxes = torch.where(present.any(dim=1)[:, None, None], boxes, torch.tensor([w / 2, h / 2, w / 6, h / 6]).double())
     weight = torch.exp(-0.5 * ((times[:, None] - times) / config.smooth_frames) ** 2).double()
     weight = weight / weight.sum(dim=1, keepdim=True)
     smooth = (weight[..., None] * boxes[:, None]).sum(dim=2)
-    return Track(_rounded(smooth[..., :2]), _rounded(smooth[..., 2:]).clamp(min=2), there)
+    return Track(_rounded(smooth[..., :2]), _rounded(smooth[..., 2:]).clamp(min=2), present)
 
 
 def _rounded(values: Tensor) -> Tensor:
@@ -164,7 +154,7 @@ def draw_paths(
         free: share of the frames in which the occluder is to be away; 0 for none.
         hidden: share of the frames in which it is to stand right before the object; 0 for none.
         objects: whether the occluders are objects, which stay upright.
-        config: see there.
+        config: how occluders move.
     """
     u = [numbers[..., i].contiguous() for i in range(PATH_NUMBERS)]
     count = track.centre.shape[1]
@@ -195,13 +185,13 @@ def draw_paths(
     place = track.centre.gather(1, (u[13] * count).long()[..., None].expand(-1, -1, 2))  # (b, k, 2)
     base = track.centre[:, None] + loose[..., None] * (place[:, :, None] - track.centre[:, None])
 
-    own = track.half.prod(dim=-1).sqrt()[:, None]  # (b, 1, t)
-    middle = own.median(dim=-1, keepdim=True).values
-    size = torch.exp(_between(u[14], *torch.tensor(config.size).double().log().tolist()))
+    extent = track.half.prod(dim=-1).sqrt()[:, None]  # of the object, (b, 1, t)
+    middle = extent.median(dim=-1, keepdim=True).values
+    size = torch.exp(between(u[14], *torch.tensor(config.size).double().log().tolist()))
     # An occluder before an object that must be hidden wholly is a large one.
     size = torch.where(hidden > 0, 1.5 * size.clamp(min=1), size)
     sway = 0.06 * torch.sin(_turns(u[18], u[19], times, config))
-    half = size[..., None] * middle * (own / middle) ** (0.4 + 0.6 * u[15])[..., None] * (1 + sway)
+    half = size[..., None] * middle * (extent / middle) ** (0.4 + 0.6 * u[15])[..., None] * (1 + sway)
     return Paths(
         kinds=kinds,
         base=_rounded(base),
@@ -212,18 +202,14 @@ def draw_paths(
         half=_rounded(half).clamp(min=3),
         turned=_rounded(_turned(u, times, objects, config)),
         bend=_rounded(config.bend * (0.3 + 0.7 * u[30]) * (0.5 if objects else 1.0)),
-        waves=_rounded(torch.stack([_between(u[i], -2.4, 2.4) for i in range(26, 30)], -1).unflatten(-1, (2, 2))),
+        waves=_rounded(torch.stack([between(u[i], -2.4, 2.4) for i in range(26, 30)], -1).unflatten(-1, (2, 2))),
         phases=_rounded(torch.stack([_turns(u[22], u[24], times, config), _turns(u[23], u[25], times, config)], -1)),
     )
 
 
-def _between(number: Tensor, low: float, high: float) -> Tensor:
-    return low + (high - low) * number
-
-
 def _turns(phase: Tensor, period: Tensor, times: Tensor, config: PathConfig) -> Tensor:
-    """Give an angle that grows steadily with time, (b, k, t)."""
-    length = _between(period, *config.period)
+    """Return an angle that grows steadily with time, (b, k, t)."""
+    length = between(period, *config.period)
     return 2 * pi * (phase[..., None] + times / length[..., None])
 
 
@@ -238,20 +224,18 @@ def _step(x: Tensor) -> Tensor:
 
 
 def _away(u: list[Tensor], kinds: Tensor, times: Tensor, config: PathConfig) -> Float[Tensor, "b k t 2"]:
-    """Give the way relative to the object, at distance factor 1."""
+    """Return the way relative to the object, at distance factor 1."""
     # Mostly sideways, as most things move; a third at any angle.
-    angle = torch.where(u[1] < 0.33, 2 * pi * u[2], _between(u[2], -0.35, 0.35) + pi * (u[3] < 0.5))
+    angle = torch.where(u[1] < 0.33, 2 * pi * u[2], between(u[2], -0.35, 0.35) + pi * (u[3] < 0.5))
     along, across = _direction(angle)[:, :, None], _direction(angle + pi / 2)[:, :, None]
     count = len(times)
-    speed = _between(u[4], *config.crossing_speed)[..., None]
-    meeting = _between(u[5], -0.1, 1.1)[..., None] * count
-    aside = _between(u[6], -0.5, 0.5)[..., None]
+    speed = between(u[4], *config.crossing_speed)[..., None]
+    meeting = between(u[5], -0.1, 1.1)[..., None] * count
+    aside = between(u[6], -0.5, 0.5)[..., None]
     # Not quite steady: nothing that walks or drives is.
     uneven = 0.15 * (torch.sin(_turns(u[7], u[8], times, config)) - torch.sin(_turns(u[7], u[8], 0 * times, config)))
     crossing = (speed * (times - meeting) + uneven)[..., None] * along + aside[..., None] * across
-    wander = 0.12 * torch.stack(
-        [torch.sin(_turns(u[9], u[10], times, config)), torch.sin(_turns(u[11], u[16], times, config))], dim=-1
-    )
+    wander = 0.12 * torch.sin(torch.stack([_turns(u[i], u[j], times, config) for i, j in ((9, 10), (11, 16))], dim=-1))
     beside = along.expand(-1, -1, count, -1)
     # An oscillation is never quicker than the shortest period: in short clips a part of it is seen.
     swing = torch.sin(_turns(u[7], 0.5 * u[8], times, config))[..., None]
@@ -265,10 +249,10 @@ def _away(u: list[Tensor], kinds: Tensor, times: Tensor, config: PathConfig) -> 
 def _gone(
     u: list[Tensor], times: Tensor, free: Tensor, away: Tensor, config: PathConfig
 ) -> tuple[Float[Tensor, "b k t"], Float[Tensor, "b k 1 2"]]:
-    """Say when the occluder is away, 0 to 1 and more, and in which direction it leaves."""
+    """Return when the occluder is away, 0 to 1 and more, and in which direction it leaves."""
     count = len(times)
     ramp = min(max(0.4 * count, config.ramp_frames[0]), config.ramp_frames[1])
-    length = (free * count * _between(u[33], 1.1, 2.0))[..., None]
+    length = (free * count * between(u[33], 1.1, 2.0))[..., None]
     # At the start (it comes), at the end (it goes), or half at each.
     where = (3 * u[31]).floor()[..., None]
     start = torch.where(where == 0, length, torch.where(where == 1, -ramp * torch.ones_like(length), length / 2))
@@ -287,26 +271,26 @@ def _gone(
 def _cover(
     u: list[Tensor], times: Tensor, hidden: Tensor, gone: Tensor, away: Tensor, config: PathConfig
 ) -> Float[Tensor, "b k t"]:
-    """Say when the occluder stands right before the object, 0 to 1."""
+    """Return when the occluder stands right before the object, 0 to 1."""
     count = len(times)
     ramp = min(max(0.4 * count, config.ramp_frames[0]), config.ramp_frames[1])
-    length = (hidden * count * _between(u[37], 1.2, 2.0)).clamp(min=1)[..., None]
+    length = (hidden * count * between(u[37], 1.2, 2.0)).clamp(min=1)[..., None]
     # Somewhere in the frames in which it is not away, and where the path comes near the object anyway.
     present = (gone <= 0.05).double() + 1e-9
     rank = present.cumsum(dim=-1) / present.sum(dim=-1, keepdim=True)
-    off = (rank - _between(u[36], 0.15, 0.85)[..., None]).abs() + away.norm(dim=-1) + 9 * gone
+    off = (rank - between(u[36], 0.15, 0.85)[..., None]).abs() + away.norm(dim=-1) + 9 * gone
     middle = _rounded(off).argmin(dim=-1)[..., None].double()
     cover = 1 - _step(((times - middle).abs() - length / 2) / ramp)
     return cover * (hidden > 0)[..., None]
 
 
 def _turned(u: list[Tensor], times: Tensor, objects: bool, config: PathConfig) -> Float[Tensor, "b k t 2 2"]:
-    """Give the matrices that turn and stretch."""
+    """Return the matrices that turn and stretch."""
     sway = torch.sin(_turns(u[17], u[19], times, config))
     if objects:
-        angle = config.turn * (_between(u[20], -0.5, 0.5)[..., None] + 0.5 * sway)
+        angle = config.turn * (between(u[20], -0.5, 0.5)[..., None] + 0.5 * sway)
     else:
-        spin = _between(u[21], -config.spin, config.spin)[..., None] * times
+        spin = between(u[21], -config.spin, config.spin)[..., None] * times
         angle = 2 * pi * u[20][..., None] + spin + 0.5 * config.turn * sway
     wide = 1 + config.stretch * torch.sin(_turns(u[38], u[39], times, config))
     cos, sin = angle.cos(), angle.sin()

@@ -69,7 +69,7 @@ class Motion:
         side = torch.where(shapes.mirrored, -1.0, 1.0).double()
         self.side = ready(torch.stack([side, torch.ones_like(side)], dim=-1))  # (b, 2)
         self.room, self.mean, self.middle = ready(room / mean), ready(mean), ready(shapes.centre)
-        self.object_half, self.there = ready(track.half), track.there.to(device)
+        self.object_half, self.shown = ready(track.half), track.there.to(device)
         self.base, self.away, self.leave = ready(paths.base), ready(paths.away), ready(paths.leave)
         self.half, self.turned = ready(paths.half), ready(paths.turned)
         self.bend, self.waves, self.phases = ready(paths.bend), ready(paths.waves), ready(paths.phases)
@@ -79,7 +79,7 @@ class Motion:
         self.pictures = shapes.pictures
 
     def locate(self, at: Tensor, k: Tensor, size: Tensor, distance: Tensor, part: slice) -> Float[Tensor, "b t c n 2"]:
-        """Give the place in the shape, in [-1, 1], of pixels.
+        """Return the place in the shape, in [-1, 1], of pixels.
 
         Args:
             at: (b, t, n, 2) or (1, 1, n, 2) pixels, x y.
@@ -106,8 +106,8 @@ class Motion:
         for i in range(2):
             angle = waves[:, i, 0, None, None, None] * v[0] + waves[:, i, 1, None, None, None] * v[1]
             moved = v[i] + bend * torch.sin(angle + phases[:, :, i, None, None])
-            mean_there = mean * self.side[:, i, None, None, None]
-            bent.append(self.middle[:, i, None, None, None] + mean_there * moved)
+            scale = mean * self.side[:, i, None, None, None]
+            bent.append(self.middle[:, i, None, None, None] + scale * moved)
         return torch.stack(bent, dim=-1)
 
     def look_up(self, pictures: Tensor, places: Float[Tensor, "b t c n 2"]) -> Float[Tensor, "b t channels c n"]:
@@ -120,7 +120,7 @@ class Motion:
         return found.unflatten(0, (b, t))
 
     def covered(self, points: Tensor, k: Tensor, size: Tensor, distance: Tensor, part: slice) -> Float[Tensor, "b t c"]:
-        """Give the share of `points` (b, t, n, 2) that the occluder covers."""
+        """Return the share of `points` (b, t, n, 2) that the occluder covers."""
         places = self.locate(points[:, part], k, size, distance, part)
         pictures = self.pictures[:, :, 3:]
         alpha = self.look_up(pictures if pictures.shape[1] == 1 else pictures[:, part], places)[:, :, 0]
@@ -129,7 +129,7 @@ class Motion:
 
 
 def points_of(object_: Bool[Tensor, "b t h w"], count: int) -> Float[Tensor, "b t points 2"]:
-    """Give `count` pixels (x, y) spread evenly over the object in each frame; anything where there is none."""
+    """Return `count` pixels (x, y) spread evenly over the object in each frame; anything where there is none."""
     b, t, _, w = object_.shape
     rank = object_.flatten(2).cumsum(dim=2, dtype=torch.int32)
     step = torch.arange(count, device=object_.device, dtype=torch.float64)
@@ -149,14 +149,14 @@ def search(motion: Motion, points: Float[Tensor, "b t n 2"], wishes: Wishes, tol
     tries, sizes = motion.most.shape[1], torch.tensor(_FACTORS).double()
     distances = motion.least[..., None] + (motion.most - motion.least)[..., None] * torch.linspace(0, 1, _DISTANCES)
     coarse = slice(0, None, -(-t // _SEARCHED_FRAMES))
-    there = motion.there[:, coarse, None]
+    shown = motion.shown[:, coarse, None]
     found = []
     for k in range(tries):
         size = sizes.float().repeat_interleave(_DISTANCES).expand(b, -1).to(device)
         distance = distances[:, k].float().repeat(1, len(sizes)).to(device)
         rates = motion.covered(points, torch.full((b,), k, device=device), size, distance, coarse)
-        counts = [there, rates.mul(there), (rates == 0) & there, (rates == 1) & there]
-        found.append(torch.stack([(each.double()).sum(dim=1).expand(b, size.shape[1]) for each in counts]))
+        counts = [shown, rates.mul(shown), (rates == 0) & shown, (rates == 1) & shown]
+        found.append(torch.stack([count.double().sum(dim=1).expand(b, size.shape[1]) for count in counts]))
     # (4, b, tries, sizes, distances); all sums are exact
     whole, rate, free, hidden = torch.stack(found, dim=2).cpu().unflatten(-1, (len(sizes), _DISTANCES))
     whole = whole.clamp(min=1)
@@ -173,11 +173,11 @@ def search(motion: Motion, points: Float[Tensor, "b t n 2"], wishes: Wishes, tol
     k, size_index = best // len(sizes), best % len(sizes)
     clip = torch.arange(b)
     low, high = distances[clip, k, low_index], distances[clip, k, low_index + 1]
-    size, k_there = sizes[size_index].float()[:, None].to(device), k.to(device)
-    aims, present = wishes.rates[:, None], motion.there.cpu().double()[..., None]
+    size, k = sizes[size_index].float()[:, None].to(device), k.to(device)
+    aims, present = wishes.rates[:, None], motion.shown.cpu().double()[..., None]
 
     def off_at(distance: Tensor) -> Tensor:
-        rates = motion.covered(points, k_there, size, distance.float()[:, None].to(device), slice(None)).cpu().double()
+        rates = motion.covered(points, k, size, distance.float()[:, None].to(device), slice(None)).cpu().double()
         return ((rates * present).sum(dim=1) / present.sum(dim=1).clamp(min=1) - aims)[:, 0]
 
     off_low, off_high = off_at(low), off_at(high)
@@ -191,10 +191,10 @@ def search(motion: Motion, points: Float[Tensor, "b t n 2"], wishes: Wishes, tol
         same = off_middle.sign() == off_low.sign()
         low, off_low = torch.where(same, middle, low), torch.where(same, off_middle, off_low)
         high = torch.where(same, high, middle)
-    return Choice(k_there, size, nearest.float()[:, None].to(device), least > tolerance)
+    return Choice(k, size, nearest.float()[:, None].to(device), least > tolerance)
 
 
 def _unmet(share: Tensor, wanted: Tensor) -> Tensor:
-    """Give 1 where fewer frames than wanted are so."""
+    """Return 1 where fewer frames than wanted are so."""
     wanted = wanted[:, None, None, None]
     return ((share < wanted) | ((wanted > 0) & (share == 0))).double()

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 
 Kind = Literal["object", "strokes", "blob"]
@@ -48,34 +49,22 @@ class Material:
 
 
 @dataclass(frozen=True)
-class ShapeConfig:
-    """How strokes and blobs are drawn; lengths are in the shape's own square, which is 2 wide.
+class ShapeConfig(Checked):
+    """How strokes and blobs are drawn; lengths are in the shape's own square, which is 2 wide."""
 
-    Args:
-        size: side of the picture that strokes and blobs are drawn in, pixels.
-        thickness: least and most half thickness of a stroke.
-        step: least and most length of a stroke between two corners.
-        turn: most change of direction at a corner, radians.
-        roughness: how far a blob's outline departs from an ellipse, share of its radius.
-        noise: share of strokes and blobs with smooth colour noise; `flat` have one shaded colour, the others pixels of
-            the material (noise, where there is none).
-        flat: see `noise`.
-    """
+    size: int = setting(128, "Side of the picture that strokes and blobs are drawn in.", unit="pixels", least=16)
+    thickness: tuple[float, float] = setting((0.13, 0.28), "Least and most half thickness of a stroke.", above=0)
+    step: tuple[float, float] = setting((0.3, 0.7), "Least and most length of a stroke between two corners.")
+    turn: float = setting(1.3, "Most change of direction at a corner.", unit="radians")
+    roughness: float = setting(0.3, "How far a blob's outline departs from an ellipse, over its radius.")
+    # The others have pixels of the material, or noise where there is none.
+    noise: float = setting(0.35, "Share of strokes and blobs with smooth colour noise.", least=0)
+    flat: float = setting(0.2, "Share of them with one shaded colour.", least=0)
 
-    size: int = 128
-    thickness: tuple[float, float] = (0.13, 0.28)
-    step: tuple[float, float] = (0.3, 0.7)
-    turn: float = 1.3
-    roughness: float = 0.3
-    noise: float = 0.35
-    flat: float = 0.2
-
-    def __post_init__(self) -> None:
-        if self.size < 16:
-            raise ValueRefusal(f"size is {self.size}", "shapes need at least 16 pixels", "use 128")
-        if self.thickness[0] <= 0 or self.thickness[0] > self.thickness[1]:
-            raise ValueRefusal(f"thickness is {self.thickness}", "it must be 0 < least <= most", "use (0.13, 0.28)")
-        if not 0 <= self.noise + self.flat <= 1 or min(self.noise, self.flat) < 0:
+    def check(self) -> None:  # noqa: D102
+        if self.thickness[0] > self.thickness[1]:
+            raise ValueRefusal(f"thickness is {self.thickness}", "it must be least <= most", "use (0.13, 0.28)")
+        if self.noise + self.flat > 1:
             raise ValueRefusal(
                 f"noise and flat are {self.noise}, {self.flat}", "shares must add up to at most 1", "use less"
             )
@@ -100,7 +89,7 @@ class Shapes:
 
 
 def usable(material: Material | None, count: int) -> Bool[Tensor, " b"]:
-    """Say which clips of a batch of `count` have a donor with an object, (b,) on the CPU."""
+    """Return which clips of a batch of `count` have a donor with an object, (b,) on the CPU."""
     if material is None:
         return torch.zeros(count, dtype=torch.bool)
     return _areas(material).gt(0).any(dim=1)
@@ -117,12 +106,12 @@ def shapes_of_objects(material: Material, count: int, numbers: Numbers) -> Shape
     neither vanishes nor pops up.
     """
     areas = _areas(material)
-    there = areas > areas.amax(dim=1, keepdim=True) / 3
+    shown = areas > areas.amax(dim=1, keepdim=True) / 3
     length = areas.shape[1]
     to_and_fro = torch.arange(count) % max(2 * length - 2, 1)
     at = torch.where(to_and_fro < length, to_and_fro, 2 * length - 2 - to_and_fro)
     distance = (at[:, None] - torch.arange(length)).abs()  # (count, length)
-    nearest = torch.where(there[:, None], distance, 2 * length).argmin(dim=2).to(material.frames.device)
+    nearest = torch.where(shown[:, None], distance, 2 * length).argmin(dim=2).to(material.frames.device)
     clip = torch.arange(len(areas), device=nearest.device)[:, None]
     alpha = material.masks[clip, nearest] > 0.5
     pictures = material.frames.new_empty(*alpha.shape[:2], 4, *alpha.shape[3:])
@@ -135,8 +124,7 @@ def draw_shapes(
     kinds: Sequence[Kind], material: Material | None, numbers: Numbers, config: ShapeConfig, device: torch.device
 ) -> Shapes:
     """Draw a free-form stroke or a blob for each clip, and colour it."""
-    own = numbers.to(device, torch.float32)
-    drawn, rest = own[:, :DRAWN_NUMBERS], own[:, DRAWN_NUMBERS:]
+    drawn, rest = numbers.to(device, torch.float32).tensor_split([DRAWN_NUMBERS], dim=1)
     lines = (torch.arange(config.size, device=device) + 0.5) * 2 / config.size - 1
     y, x = torch.meshgrid(lines, lines, indexing="ij")
     strokes = torch.tensor([kind == "strokes" for kind in kinds], device=device)
@@ -153,46 +141,44 @@ def draw_shapes(
 
 
 def _boxes(inside: Bool[Tensor, "b n s s"]) -> tuple[Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:
-    """Give centre and half size of the box around each shape, the mean over its frames."""
+    """Return centre and half size of the box around each shape, the mean over its frames."""
     size = inside.shape[-1]
     ends = []
     for axis in (-2, -1):  # columns in which there is something, then rows
         line = inside.view(torch.uint8).amax(dim=axis).cpu()
         first, last = line.argmax(dim=-1), size - line.flip(-1).argmax(dim=-1)
         ends.append(torch.stack([first, last]).double() * 2 / size - 1)
-    low, high = (
-        torch.stack([ends[0][0], ends[1][0]], dim=-1),
-        torch.stack([ends[0][1], ends[1][1]], dim=-1),
-    )  # (b, n, 2)
+    low, high = (torch.stack([ends[0][i], ends[1][i]], dim=-1) for i in range(2))  # (b, n, 2)
     # Rounded, so that the order in which means are summed is not seen.
     centre, half = (low + high).mean(dim=1) / 2, (high - low).mean(dim=1) / 2
     return (centre * 4096).round() / 4096, ((half * 4096).round() / 4096).clamp(min=0.05)
 
 
-def _between(number: Tensor, low: float, high: float) -> Tensor:
+def between(number: Tensor, low: float, high: float) -> Tensor:
+    """Spread numbers in [0, 1) over a range."""
     return low + (high - low) * number
 
 
 def _stroke_distance(x: Tensor, y: Tensor, numbers: Tensor, config: ShapeConfig) -> Float[Tensor, "b s s"]:
-    """Give the distance to the nearest stroke's edge, negative inside it."""
+    """Return the distance to the nearest stroke's edge, negative inside it."""
     used = STROKES * (3 * CORNERS + 1)
     walk = numbers[:, :used].reshape(-1, STROKES, 3 * CORNERS + 1)
     heading = 6.2831853 * walk[:, :, 0]
     # The strokes start near each other, or they would be several things.
     corner = 0.5 * walk[:, :, 1:3] - 0.25
-    thickness = _between(walk[:, :, 3], *config.thickness)
+    thickness = between(walk[:, :, 3], *config.thickness)
     count = 1 + (numbers[:, used] * STROKES).floor()
     nearest = torch.full((len(numbers), *x.shape), 9.0, device=x.device)
     for step in range(CORNERS - 1):
         turn, length = walk[:, :, 4 + 2 * step], walk[:, :, 5 + 2 * step]
-        heading = heading + _between(turn, -config.turn, config.turn)
-        reach = _between(length, *config.step)[..., None]
-        there = (corner + reach * torch.stack([heading.cos(), heading.sin()], dim=-1)).clamp(-0.68, 0.68)
+        heading = heading + between(turn, -config.turn, config.turn)
+        reach = between(length, *config.step)[..., None]
+        after = (corner + reach * torch.stack([heading.cos(), heading.sin()], dim=-1)).clamp(-0.68, 0.68)
         for stroke in range(STROKES):
-            distance = _segment_distance(x, y, corner[:, stroke], there[:, stroke]) - thickness[:, stroke, None, None]
+            distance = _segment_distance(x, y, corner[:, stroke], after[:, stroke]) - thickness[:, stroke, None, None]
             drawn = (stroke < count)[:, None, None]
             nearest = torch.where(drawn, torch.minimum(nearest, distance), nearest)
-        corner = there
+        corner = after
     return nearest
 
 
@@ -204,9 +190,9 @@ def _segment_distance(x: Tensor, y: Tensor, start: Tensor, end: Tensor) -> Float
 
 
 def _blob_distance(x: Tensor, y: Tensor, numbers: Tensor, config: ShapeConfig) -> Float[Tensor, "b s s"]:
-    """Give (roughly) the distance to a smooth closed outline, negative inside it."""
+    """Return (roughly) the distance to a smooth closed outline, negative inside it."""
     numbers = numbers[:, -(2 * WAVES + 7) :]
-    wide = _between(numbers[:, 0], 0.45, 1.0)[:, None, None]
+    wide = between(numbers[:, 0], 0.45, 1.0)[:, None, None]
     x, y = x / wide, y.expand(len(numbers), -1, -1)
     radius = (x * x + y * y).sqrt() + 1e-6
     cos, sin = x / radius, y / radius
@@ -221,9 +207,9 @@ def _blob_distance(x: Tensor, y: Tensor, numbers: Tensor, config: ShapeConfig) -
 
 
 def _texture(numbers: Tensor, material: Material | None, config: ShapeConfig) -> Float[Tensor, "b 3 s s"]:
-    """Give each shape colours: smooth noise, one shaded colour, or the material's pixels."""
+    """Colour each shape: smooth noise, one shaded colour, or the material's pixels."""
     b, size = len(numbers), config.size
-    style, contrast, base = numbers[:, 0], _between(numbers[:, 1], 0.15, 0.6), 0.1 + 0.8 * numbers[:, 2:5]
+    style, contrast, base = numbers[:, 0], between(numbers[:, 1], 0.15, 0.6), 0.1 + 0.8 * numbers[:, 2:5]
     # Things are rarely of pure colours.
     base = 0.5 * base + 0.5 * base[:, :1]
     coarse = numbers[:, 5 : 5 + 3 * COARSE**2].reshape(b, 3, COARSE, COARSE) - 0.5
@@ -242,8 +228,8 @@ def _texture(numbers: Tensor, material: Material | None, config: ShapeConfig) ->
         # By `grid_sample`, as all that is looked up here: `interpolate` rounds otherwise with more threads.
         lines = (torch.arange(size, device=frames.device, dtype=frames.dtype) + 0.5) * 2 / size - 1
         grid = torch.stack(torch.meshgrid(lines, lines, indexing="xy"), dim=-1).expand(b, -1, -1, -1)
-        own = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
-        result = torch.where(style >= config.flat + config.noise, own, result)
+        pixels = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
+        result = torch.where(style >= config.flat + config.noise, pixels, result)
     return result.clamp(0, 1)
 
 
