@@ -94,7 +94,7 @@ class RunFolder(JobFolder):
     def request_of(self, content: dict[str, Any]) -> dict[str, Any]:
         """Return what was asked for, as far as it is said; older names of stages are read as today's."""
         stage = content.get("stage")
-        return {"stage": OLD_STAGES.get(stage, stage), "config": content.get("config", {})}
+        return {"stage": OLD_STAGES.get(str(stage), stage), "config": content.get("config", {})}
 
     def is_same(self, content: dict[str, Any] | None) -> bool:
         """Return whether a record is of this very run; former names of settings count as today's."""
