@@ -30,7 +30,9 @@ learn() {
 
 # One core each: the generator beside the two others.
 learn fill --minutes 85 --set loss.adversarial_from=0.5 > "$out/fill.log" 2>&1 &
-learn shape --minutes 40 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.15
+# Shape must not learn that whatever touches the object is in front of it: things pass behind it too, some clips hide nothing, and windows drift.
+learn shape --minutes 40 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.15 \
+    --set sampler.distractors=0.55 --set sampler.clear=0.35 --set sampler.drift=0.6
 learn flow --minutes 40 --set sampler.cutouts=0.4
 wait
 

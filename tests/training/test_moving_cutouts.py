@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from voin.core.warp import cycle_error, warp
-from voin.training.moving_cutouts import MOVE_NUMBERS, MoveConfig, Moved, move_cutouts
+from voin.training.moving_cutouts import MOVE_NUMBERS, Distractors, MoveConfig, Moved, move_cutouts
 
 COUNT, SIZE = 6, 96
 CONFIG = MoveConfig()
@@ -26,11 +26,18 @@ def waves(b: int, size: int, length: float) -> Tensor:
     return 0.5 + 0.5 * torch.sin(x + turns) * torch.cos(y - 2 * turns)
 
 
-def moved(config: MoveConfig = CONFIG, b: int = 4, seed: int = 0) -> Moved:
+def moved(config: MoveConfig = CONFIG, b: int = 4, seed: int = 0, **more) -> Moved:
     size = 80
     y, x = torch.meshgrid(*[torch.linspace(-1, 1, size)] * 2, indexing="ij")
     mask = ((x / 0.6) ** 2 + (y / 0.8) ** 2 < 1).float().expand(b, 1, -1, -1)
-    return move_cutouts(waves(b, size, 12), mask, waves(b, 64, 9), COUNT, SIZE, numbers(b, seed), config)
+    return move_cutouts(waves(b, size, 12), mask, waves(b, 64, 9), COUNT, SIZE, numbers(b, seed), config, **more)
+
+
+def crowd(b: int, seed: int = 3) -> Distractors:
+    mask = torch.zeros(b, 1, 80, 80)
+    mask[:, :, 10:70, 20:60] = 1
+    ways = 0.3 * torch.linspace(-1, 1, COUNT, dtype=torch.float64)[None, :, None] * torch.tensor([1.0, 0.2])
+    return Distractors(1 - waves(b, 80, 9), mask, numbers(b, seed), ways.expand(b, -1, -1))
 
 
 def inner(masks: Tensor, by: int) -> Tensor:
@@ -106,3 +113,30 @@ def test_nothing_of_the_photo_around_the_object_is_shown() -> None:
 def test_bad_motions_are_refused(change: dict, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         replace(MoveConfig(), **change)
+
+
+def test_flow_of_a_distractor_is_its_own_and_the_objects_stays() -> None:
+    plain, crowded = moved(), moved(distractors=crowd(4))
+    assert torch.equal(plain.amodal, crowded.amodal)
+    inside = plain.amodal[:, :-1] > 0
+    assert torch.equal(plain.forward[inside.expand_as(plain.forward)], crowded.forward[inside.expand_as(plain.forward)])
+    passing = (plain.forward != crowded.forward).any(dim=2, keepdim=True).float()
+    assert passing.flatten(1).mean(dim=1).min() > 0.02
+    assert not (passing.bool() & inside).any()
+    # Where the distractor's inside is seen in both frames, its flow brings the next one onto this one.
+    brought = warp(crowded.frames[:, 1:].flatten(0, 1), crowded.forward.flatten(0, 1)).view_as(crowded.frames[:, 1:])
+    seen = inner(passing.flatten(0, 1), 3).view_as(passing)
+    ahead = warp((plain.amodal[:, 1:] < 0.5).float().flatten(0, 1), crowded.forward.flatten(0, 1)).view_as(seen) > 0.99
+    core = (seen & ahead).expand_as(brought)
+    assert core.any()
+    assert psnr(brought[core], crowded.frames[:, :-1][core]) > 30
+
+
+def test_drift_moves_object_and_background_alike() -> None:
+    way = torch.zeros(4, COUNT, 2, dtype=torch.float64)
+    way[:, 2:] = torch.tensor([12, -6]) / SIZE
+    still, drifted = moved(), moved(drift=way)
+    assert torch.equal(still.frames[:, :2], drifted.frames[:, :2])
+    torch.testing.assert_close(still.frames[:, 2:, :, 6:, :-12], drifted.frames[:, 2:, :, :-6, 12:], rtol=0, atol=2e-3)
+    change = (drifted.forward - still.forward)[:, 1]
+    torch.testing.assert_close(change.mean(dim=(0, 2, 3)), torch.tensor([12.0, -6.0]), rtol=0, atol=1e-2)

@@ -182,6 +182,90 @@ def test_damage_changes_the_visible_masks_alone() -> None:
     assert set(damaged.visible.unique().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("cutouts", [0.0, 1.0])
+def test_distractors_stand_behind_the_object_and_change_the_background_alone(cutouts: float) -> None:
+    config = replace(CONFIG, cutouts=cutouts, pasted=0.0, batch=8)
+    plain, crowded = sampler(config), sampler(replace(config, distractors=1.0))
+    for step in range(2):
+        one, other = plain.batch(step), crowded.batch(step)
+        assert torch.equal(one.amodal, other.amodal)
+        assert torch.equal(one.visible, other.visible)
+        assert torch.equal(one.occluder, other.occluder)
+        inside = (one.amodal > 0).expand_as(one.truth)
+        # Photos have soft edges.
+        core = (-torch.nn.functional.max_pool3d(-one.amodal[:, :, 0], (1, 3, 3), 1, (0, 1, 1)) > 0)[:, :, None]
+        core = inside if cutouts == 0 else core.expand_as(inside)
+        torch.testing.assert_close(one.truth[core], other.truth[core], rtol=0, atol=1e-6)
+        added = ((one.truth != other.truth) & ~inside).any(dim=2)
+        assert (added.flatten(1).float().mean(dim=1) > 0.01).sum() >= 6
+        # Objects are bright red.
+        assert other.truth[:, :, 0][added].median() > 0.5
+        assert torch.equal(
+            other.frames[other.occluder.expand_as(inside) == 0], other.truth[other.occluder.expand_as(inside) == 0]
+        )
+
+
+def test_distractors_pass() -> None:
+    config = replace(CONFIG, cutouts=0.0, pasted=0.0, batch=8, augment=STILL)
+    one, other = sampler(config).batch(0), sampler(replace(config, distractors=1.0)).batch(0)
+    added = (one.truth != other.truth).any(dim=2)  # b t h w
+    columns = torch.arange(32.0)
+    seen = added.flatten(2).any(dim=2)
+    middles = (added.sum(dim=2) * columns).sum(dim=2) / added.flatten(2).sum(dim=2).clamp(min=1)
+    moved = [middles[i][seen[i]].diff().abs().max() for i in range(8) if seen[i].sum() > 1]
+    assert max(moved) > 2
+
+
+def test_distractors_are_of_other_videos_and_their_shares_are_kept() -> None:
+    one = sampler(replace(CONFIG, distractors=0.5, clear=0.3))
+    choices = [choice for step in range(60) for choice in one.choose(step)]
+    films = [choice for choice in choices if choice.cutout is None and choice.distractor is not None]
+    for choice in films:
+        assert NAMES[choice.distractor or 0] not in {NAMES[choice.clip], NAMES[choice.other or choice.clip]}
+    assert all(choice.distractor != choice.cutout for choice in choices if choice.cutout is not None)
+    assert abs(sum(choice.distractor is not None for choice in choices) / len(choices) - 0.5) < 0.1
+    assert abs(sum(choice.clear for choice in choices) / len(choices) - 0.3) < 0.1
+    assert Sampler(pack_of(("a", "a")), replace(CONFIG, distractors=1.0)).batch(0).amodal.any()
+
+
+def test_in_clear_clips_nothing_is_hidden() -> None:
+    one, other = sampler(), sampler(replace(CONFIG, clear=0.5))
+    for step in range(4):
+        plain, batch = one.batch(step), other.batch(step)
+        for i, choice in enumerate(other.choose(step)):
+            if choice.clear:
+                assert torch.equal(batch.frames[i], batch.truth[i])
+                assert torch.equal(batch.visible[i], batch.amodal[i])
+                assert not batch.occluder[i].any()
+            else:
+                assert torch.equal(batch.frames[i], plain.frames[i])
+    assert not sampler(replace(CONFIG, clear=1.0)).batch(0).occluder.any()
+
+
+@pytest.mark.parametrize("cutouts", [0.0, 1.0])
+def test_the_whole_picture_drifts_smoothly_in_its_window(cutouts: float) -> None:
+    config = replace(CONFIG, cutouts=cutouts, pasted=0.0, batch=8, augment=STILL, frames=9)
+    one, other = sampler(config).batch(1), sampler(replace(config, drift=1.0)).batch(1)
+    lines = torch.arange(32.0)
+    middles = []
+    for batch in (one, other):
+        masks = batch.amodal[:, :, 0]
+        area = masks.flatten(2).sum(dim=2)
+        middles.append(
+            torch.stack([(masks.sum(dim=2) * lines).sum(dim=2), (masks.sum(dim=3) * lines).sum(dim=2)], dim=-1)
+            / area[..., None]
+        )
+        assert (area > 0).all()
+    way = (middles[1] - middles[0]) / 32
+    assert 0.05 < way.abs().max() < 0.2
+    assert way.diff(dim=1).abs().max() < 0.1
+    # No border comes in: the edges are as bright as the middle.
+    for batch in (one, other):
+        edge = torch.cat([batch.truth[..., 0, :], batch.truth[..., -1, :]]).amax(dim=(2, 3))
+        assert (edge > 0.02).all()
+    assert torch.equal(sampler(replace(config, drift=1.0, drifted=0.0)).batch(1).truth, one.truth)
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -190,6 +274,9 @@ def test_damage_changes_the_visible_masks_alone() -> None:
         ({"size": 50}, "multiple of 8"),
         ({"strides": (0, 2)}, "1 <= least"),
         ({"unknown": 2.0}, "share"),
+        ({"distractors": -0.1}, "share"),
+        ({"clear": 1.1}, "share"),
+        ({"drift": 2.0}, "share"),
         ({"pasted": 0.6, "cutouts": 0.6}, "together"),
     ],
 )

@@ -18,10 +18,12 @@ from voin.core.types import Frames, Masks
 
 Numbers = Float[Tensor, "b numbers"]  # uniform in [0, 1), float64, on the CPU
 Places = Float[Tensor, "b t h w 2"]  # x y in [-1, 1], from edge to edge of a square picture
+Offsets = Float[Tensor, "b t 2"]  # x y, over the window's side, float64, on the CPU
 
 _BENDS = 5  # side of the grid on which a bend is drawn
 _PIECES = 7  # side of the grid on which lost pieces are drawn
 PLACE_NUMBERS, COLOUR_NUMBERS, DAMAGE_NUMBERS = 13 + 2 * _BENDS**2, 7, 6 + 2 * _PIECES**2
+DRIFT_NUMBERS = SLIDE_NUMBERS = 6
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,36 @@ def sway(phase: Float[Tensor, " b"], turns: Float[Tensor, " b"], count: int) -> 
     return torch.sin(6.2831853 * (phase[:, None] + (0.1 + 0.6 * turns[:, None]) * times))
 
 
+def draw_drift(numbers: Numbers, count: int, share: float, reach: float) -> Offsets:
+    """Draw how the whole picture drifts in its window: smoothly, by at most `reach`, in a `share` of the clips."""
+    u = numbers[:, :DRIFT_NUMBERS]
+    swing = torch.stack([sway(u[:, 2 + i], u[:, 4 + i], count) for i in range(2)], dim=-1)
+    return reach * (u[:, :1] < share)[:, None] * u[:, 1:2, None] * swing
+
+
+def draw_slide(numbers: Numbers, count: int, reach: float) -> Offsets:
+    """Draw how something passes through the window: its way from the middle, and as much again by its motion.
+
+    Up and down it goes half as far.
+    """
+    u = (2 * numbers[:, :SLIDE_NUMBERS] - 1) * reach * torch.tensor([1, 0.5, 1, 0.5, 0.1, 0.1])
+    times = torch.linspace(-0.5, 0.5, count, dtype=u.dtype)[:, None]
+    # Hardly any of it at an even speed.
+    return u[:, None, :2] + u[:, None, 2:4] * times + u[:, None, 4:] * torch.sin(6.2831853 * times)
+
+
 def draw_places(
-    numbers: Numbers, count: int, shape: tuple[int, int], config: AugmentConfig, device: torch.device
+    numbers: Numbers,
+    count: int,
+    shape: tuple[int, int],
+    config: AugmentConfig,
+    device: torch.device,
+    offsets: Offsets | None = None,
 ) -> Places:
-    """Draw where in a clip's window each pixel of `count` frames of `shape` (h, w) is looked up."""
+    """Draw where in a clip's window each pixel of `count` frames of `shape` (h, w) is looked up.
+
+    What is seen is moved by `offsets` in the end.
+    """
     u = numbers[:, :PLACE_NUMBERS]
     # Scale, turn, x and y: each a base and a drift about it.
     base, drift = 2 * u[:, 1:5] - 1, config.drift * u[:, 12:13]
@@ -113,7 +141,10 @@ def draw_places(
         torch.stack([mirror * cos, -sin, 2 * config.shift * value[..., 2]], dim=-1),
         torch.stack([mirror * sin, cos, 2 * config.shift * value[..., 3]], dim=-1),
     ]
-    affine = torch.stack(rows, dim=-2).flatten(0, 1).to(device, torch.float32)  # (b t) 2 3
+    affine = torch.stack(rows, dim=-2)  # b t 2 3
+    if offsets is not None:
+        affine[..., 2:] -= affine[..., :2] @ (2 * offsets[..., None])
+    affine = affine.flatten(0, 1).to(device, torch.float32)
     places = F.affine_grid(affine, [len(affine), 1, *shape], align_corners=False).unflatten(0, (-1, count))
     if config.bend == 0:
         return places

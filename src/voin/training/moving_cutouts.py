@@ -17,14 +17,14 @@ from torch import Tensor
 
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
-from voin.training.augment import Numbers, sway
+from voin.training.augment import Numbers, Offsets, sway
 
 Points = Float[Tensor, "b n h w 2"]  # x y; [-1, 1] is from edge to edge of a square picture
 Planes = Float[Tensor, "b t 3 3"]  # homographies, float64, on the CPU
 
 _SHEARS = 4
-_OBJECT_NUMBERS, _BACKGROUND_NUMBERS = 25 + 5 * _SHEARS, 14
-MOVE_NUMBERS = _OBJECT_NUMBERS + _BACKGROUND_NUMBERS
+OBJECT_NUMBERS, _BACKGROUND_NUMBERS = 25 + 5 * _SHEARS, 14
+MOVE_NUMBERS = OBJECT_NUMBERS + _BACKGROUND_NUMBERS
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Moved:
     Attributes:
         frames: (b, t, 3, h, w) in [0, 1].
         amodal: (b, t, 1, h, w), 0 or 1.
-        forward: (b, t-1, 2, h, w), pixels; exact: of the object where it is, of the background elsewhere.
+        forward: (b, t-1, 2, h, w), pixels; exact: of the object where it is, elsewhere of what is seen there.
         backward: as `forward`, from frame i+1 to i.
     """
 
@@ -90,6 +90,23 @@ class Moved:
     amodal: Masks
     forward: Flows
     backward: Flows
+
+
+@dataclass(frozen=True)
+class Distractors:
+    """Cutouts that pass behind the objects.
+
+    Attributes:
+        pictures: (b, 3, s, s) in [0, 1].
+        masks: (b, 1, s, s) in [0, 1]; 0 where a clip has none.
+        numbers: at least `OBJECT_NUMBERS`, each clip's own.
+        offsets: their way.
+    """
+
+    pictures: Float[Tensor, "b 3 s s"]
+    masks: Float[Tensor, "b 1 s s"]
+    numbers: Numbers
+    offsets: Offsets
 
 
 @torch.no_grad()
@@ -101,6 +118,9 @@ def move_cutouts(
     size: int,
     numbers: Numbers,
     config: MoveConfig = MoveConfig(),
+    *,
+    drift: Offsets | None = None,
+    distractors: Distractors | None = None,
 ) -> Moved:
     """Set one cutout a clip in motion.
 
@@ -112,30 +132,39 @@ def move_cutouts(
         size: side of the frames, pixels.
         numbers: at least `MOVE_NUMBERS`, each clip's own.
         config: see there.
+        drift: of the whole picture in its window.
+        distractors: what passes between the object and the background.
     """
-    own, rest = numbers[:, :_OBJECT_NUMBERS], numbers[:, _OBJECT_NUMBERS:MOVE_NUMBERS]
     device = pictures.device
-    thing = _object_layer(own, count, config, device)
-    ground = _background_layer(rest, count, config, device)
+    if drift is None:
+        drift = torch.zeros(len(pictures), count, 2, dtype=torch.float64)
+    ground = _background_layer(numbers[:, OBJECT_NUMBERS:MOVE_NUMBERS], count, config, drift, device)
+    things = [(pictures, masks, _object_layer(numbers, count, config, drift, device))]
+    if distractors is not None:
+        layer = _object_layer(distractors.numbers, count, config, drift + distractors.offsets, device)
+        things.insert(0, (distractors.pictures, distractors.masks, layer))
     lines = (torch.arange(size, device=device) + 0.5) * 2 / size - 1
     grid = torch.stack(torch.meshgrid(lines, lines, indexing="xy"), dim=-1)  # h w 2
-    all_frames = slice(0, count)
     points = grid.expand(len(pictures), count, -1, -1, -1)
-    at, behind = thing.find(points, all_frames), ground.find(points, all_frames)
-    # Colours are weighted by the mask, so that nothing of the photo's own background is mixed in.
-    cut = torch.cat([pictures * masks, masks], dim=1)
-    found = _look_up(cut, at, "zeros")
-    alpha = found[:, :, 3:].clamp(0, 1)
-    frames = found[:, :, :3] + (1 - alpha) * _look_up(backgrounds, behind, "reflection")
-    inside = alpha > 0.5
-    flows = []
     # From each frame to the next, and back.
-    for start, end in ((slice(0, count - 1), slice(1, count)), (slice(1, count), slice(0, count - 1))):
-        moved = torch.where(
-            inside[:, start, 0, ..., None], thing.place(at[:, start], end), ground.place(behind[:, start], end)
-        )
-        flows.append(((moved - grid) * (size / 2)).permute(0, 1, 4, 2, 3))
-    return Moved(frames.clamp(0, 1), inside.float(), flows[0], flows[1])
+    ways = ((slice(0, count - 1), slice(1, count)), (slice(1, count), slice(0, count - 1)))
+    at = ground.find(points, slice(0, count))
+    frames = _look_up(backgrounds, at, "reflection")
+    inside = torch.zeros_like(frames[:, :, :1], dtype=torch.bool)
+    moved = [ground.place(at[:, start], end) for start, end in ways]
+    for picture, mask, layer in things:
+        at = layer.find(points, slice(0, count))
+        # Colours are weighted by the mask, so that nothing of the photo's own background is mixed in.
+        found = _look_up(torch.cat([picture * mask, mask], dim=1), at, "zeros")
+        alpha = found[:, :, 3:].clamp(0, 1)
+        frames = found[:, :, :3] + (1 - alpha) * frames
+        inside = alpha > 0.5
+        moved = [
+            torch.where(inside[:, start, 0, ..., None], layer.place(at[:, start], end), below)
+            for (start, end), below in zip(ways, moved, strict=True)
+        ]
+    forward, backward = (((end - grid) * (size / 2)).permute(0, 1, 4, 2, 3) for end in moved)
+    return Moved(frames.clamp(0, 1), inside.float(), forward, backward)
 
 
 def _look_up(pictures: Float[Tensor, "b c s s"], at: Points, outside: str) -> Float[Tensor, "b n c h w"]:
@@ -196,7 +225,8 @@ def _project(planes: Float[Tensor, "b n 3 3"], points: Points) -> Points:
     )
 
 
-def _object_layer(u: Numbers, count: int, config: MoveConfig, device: torch.device) -> _Layer:
+def _object_layer(numbers: Numbers, count: int, config: MoveConfig, offsets: Offsets, device: torch.device) -> _Layer:
+    u = numbers[:, :OBJECT_NUMBERS]
     still = 2 * u[:, :5] - 1
     moving = torch.stack([sway(u[:, 5 + i], u[:, 11 + i], count) for i in range(6)], dim=-1)  # b t 6
     moving = moving * u[:, 17:23][:, None]  # some move much, some little
@@ -205,7 +235,7 @@ def _object_layer(u: Numbers, count: int, config: MoveConfig, device: torch.devi
     wide = 1 + config.stretch * still[:, 3:4]
     mirror = torch.where(u[:, 24:25] < 0.5, -1.0, 1.0)
     angle = config.turn * (still[:, 2:3] + moving[..., 1])
-    shift = 2 * config.shift * (still[:, None, :2] + moving[..., 2:4])
+    shift = 2 * config.shift * (still[:, None, :2] + moving[..., 2:4]) + 2 * offsets
     tilt = config.tilt * moving[..., 4:6]
     planes = _planes(scale * wide * mirror, scale / wide, angle, shift, tilt)
     waves = u[:, 25:].unflatten(1, (_SHEARS, 5))
@@ -216,7 +246,7 @@ def _object_layer(u: Numbers, count: int, config: MoveConfig, device: torch.devi
     return _layer(planes, lengths, heights, device)
 
 
-def _background_layer(u: Numbers, count: int, config: MoveConfig, device: torch.device) -> _Layer:
+def _background_layer(u: Numbers, count: int, config: MoveConfig, offsets: Offsets, device: torch.device) -> _Layer:
     times = torch.arange(count) - (count - 1) / 2
     swing = torch.stack([sway(u[:, 9 + i], u[:, 11 + i], count) for i in range(2)], dim=-1)  # b t 2
     zoom = config.zoom[0] + (config.zoom[1] - config.zoom[0]) * u[:, 0:1]
@@ -227,6 +257,7 @@ def _background_layer(u: Numbers, count: int, config: MoveConfig, device: torch.
     speed = 2 * config.pan * (2 * u[:, 4:6] - 1) * u[:, 6:7]
     # Another part of the background each time: what stands in its middle is not to be always behind the object.
     shift = (2 * u[:, None, 7:9] - 1) * torch.tensor([2.0, 2 / 3]) * config.aside + speed[:, None] * times[:, None]
+    shift = shift + 2 * offsets
     planes = _planes(mirror / zoom, 1 / zoom, angle, shift, torch.zeros_like(shift))
     none = torch.zeros(len(u), 0, 2, dtype=torch.float64), torch.zeros(len(u), count, 0, dtype=torch.float64)
     return _layer(planes, *none, device)

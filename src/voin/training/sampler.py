@@ -25,18 +25,23 @@ from voin.data.pack import Pack
 from voin.training.augment import (
     COLOUR_NUMBERS,
     DAMAGE_NUMBERS,
+    DRIFT_NUMBERS,
     PLACE_NUMBERS,
+    SLIDE_NUMBERS,
     AugmentConfig,
     DamageConfig,
+    Offsets,
     damage,
+    draw_drift,
     draw_places,
+    draw_slide,
     jitter,
     look_up,
 )
 from voin.training.device_pack import DevicePack, to_unit
-from voin.training.moving_cutouts import MOVE_NUMBERS, MoveConfig, move_cutouts
+from voin.training.moving_cutouts import MOVE_NUMBERS, OBJECT_NUMBERS, Distractors, MoveConfig, move_cutouts
 
-_CHOICES = 14  # numbers that choose clips and frames
+_CHOICES, _MORE_CHOICES = 14, 6  # numbers that choose clips and frames
 _PARTS = {
     "choices": _CHOICES,
     "place": PLACE_NUMBERS,
@@ -46,6 +51,12 @@ _PARTS = {
     "donor colour": COLOUR_NUMBERS,
     "damage": DAMAGE_NUMBERS,
     "move": MOVE_NUMBERS,
+    "more choices": _MORE_CHOICES,
+    "drift": DRIFT_NUMBERS,
+    "slide": SLIDE_NUMBERS,
+    "distractor place": PLACE_NUMBERS,
+    "distractor colour": COLOUR_NUMBERS,
+    "distractor move": OBJECT_NUMBERS,
 }
 
 
@@ -62,6 +73,11 @@ class SamplerConfig:
         pasted: share of clips whose object stands before another video's window.
         aside: most way to the side of what is pasted upon, over the window's side.
         cutouts: share of clips that are photographed objects in motion, where cutouts are given.
+        distractors: share of clips in which another object passes behind the object: it touches the object as an
+            occluder would, and hides nothing of it.
+        clear: share of clips without an occluder.
+        drift: share of clips in which the whole picture drifts in its window, as windows lag behind objects that turn.
+        drifted: most way of it, over the window's side.
         unknown: share of clips whose category is not told.
         partial: videos whose own objects are hidden in part: they serve as backgrounds and occluders only.
         augment: see there.
@@ -78,6 +94,10 @@ class SamplerConfig:
     pasted: float = 0.2
     aside: float = 0.5
     cutouts: float = 0.3
+    distractors: float = 0.0
+    clear: float = 0.0
+    drift: float = 0.0
+    drifted: float = 0.18
     unknown: float = 0.3
     partial: tuple[str, ...] = ()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -94,7 +114,8 @@ class SamplerConfig:
             raise ValueRefusal(f"size is {self.size}", "it must be a multiple of 8, at least 32", "use 192")
         if not 1 <= self.strides[0] <= self.strides[1]:
             raise ValueRefusal(f"strides are {self.strides}", "they must be 1 <= least <= most", "use (1, 3)")
-        for name in ("reversed", "pasted", "aside", "cutouts", "unknown"):
+        shares = ("reversed", "pasted", "aside", "cutouts", "distractors", "clear", "drift", "drifted", "unknown")
+        for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         if self.pasted + self.cutouts > 1:
@@ -146,6 +167,8 @@ class Choice:
         clip: of the pack, and the `frames` of it; the background, where there is a cutout.
         other: a clip of another video before which the object is pasted; None: it stays where it was.
         donor: a clip of yet another video (where there are three) whose object may become the occluder.
+        distractor: what passes behind the object: a photo where `cutout` is one, else a clip of another video.
+        clear: whether nothing stands before the object.
         stride: of `frames`.
         category: index, as in `Batch`.
     """
@@ -157,6 +180,9 @@ class Choice:
     other_frames: Tensor
     donor: int | None
     donor_frames: Tensor
+    distractor: int | None
+    distractor_frames: Tensor
+    clear: bool
     stride: int
     category: int
 
@@ -231,19 +257,24 @@ class Sampler:
                 truth[index], amodal[index], forward[index], backward[index] = self._move(these, own)
             else:
                 truth[index], amodal[index] = self._film(these, own)
-        hidden = occlude(
-            truth,
-            amodal,
-            self._material(choices, numbers["donor colour"]),
-            config.occluder,
-            seed=[mix_seed(self.seed, step, place, "occluder") for place in places],
-        )
+        frames, visible, occluder = truth.clone(), amodal.clone(), torch.zeros_like(amodal)
+        group = [i for i, choice in enumerate(choices) if not choice.clear]
+        if group:
+            index = torch.tensor(group, device=device)
+            hidden = occlude(
+                truth[index],
+                amodal[index],
+                self._material([choices[i] for i in group], numbers["donor colour"][group]),
+                config.occluder,
+                seed=[mix_seed(self.seed, step, places[i], "occluder") for i in group],
+            )
+            frames[index], visible[index], occluder[index] = hidden.frames, hidden.visible, hidden.occluder
         return Batch(
-            frames=hidden.frames,
+            frames=frames,
             truth=truth,
-            visible=damage(hidden.visible, numbers["damage"], config.damage),
+            visible=damage(visible, numbers["damage"], config.damage),
             amodal=amodal,
-            occluder=hidden.occluder,
+            occluder=occluder,
             category=torch.tensor([choice.category for choice in choices], device=device),
             strides=torch.tensor([choice.stride for choice in choices], device=device),
             present=amodal.flatten(2).any(dim=2),
@@ -268,7 +299,8 @@ class Sampler:
 
     def _choose(self, step: int, place: int) -> Choice:
         config, clips = self.config, self._clips
-        u = self._numbers(step, place)[:_CHOICES].tolist()
+        numbers = dict(zip(_PARTS, self._numbers(step, place).split(list(_PARTS.values())), strict=True))
+        u, more = numbers["choices"].tolist(), numbers["more choices"].tolist()
         is_cutout = self._cutouts is not None and u[0] < config.cutouts
         # Behind a cutout any clip will do.
         clip = int(u[13] * len(clips)) if is_cutout else self._whole[self._turn("clips", step, place, len(self._whole))]
@@ -286,6 +318,15 @@ class Sampler:
             assert self._cutouts is not None
             cutout, stride = self._turn("cutouts", step, place, len(self._cutouts)), 0
             name = self._cutouts.categories[cutout]
+        distractor, distractor_frames = None, torch.zeros(1, dtype=torch.long)
+        if more[0] < config.distractors:
+            if cutout is None:
+                distractor = clips.other(used, more[1])
+                if distractor is not None:
+                    distractor_frames = self._draw_frames(distractor, more[2:5])[0]
+            else:
+                assert self._cutouts is not None
+                distractor = self._cutouts.other({self._cutouts.videos[cutout]}, more[1])
         return Choice(
             cutout=cutout,
             clip=clip,
@@ -294,6 +335,9 @@ class Sampler:
             other_frames=frames if other is None else self._draw_frames(other, u[6:9])[0],
             donor=donor,
             donor_frames=frames if donor is None else self._draw_frames(donor, u[9:12])[0],
+            distractor=distractor,
+            distractor_frames=distractor_frames,
+            clear=more[5] < config.clear,
             stride=stride,
             category=0 if u[12] < config.unknown else category_index(name),
         )
@@ -310,33 +354,48 @@ class Sampler:
         return int(torch.randperm(count, generator=generator)[at])
 
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
-        """Look the windows of clips up; some objects are pasted before others' windows."""
+        """Look the windows of clips up; some objects are pasted before others' windows, or before other objects."""
         config = self.config
-        frames, masks = self._look_up([(each.clip, each.frames) for each in choices], numbers["place"])
+        drift = self._drift(numbers)
+        frames, masks = self._look_up([(each.clip, each.frames) for each in choices], numbers["place"], drift)
         truth = jitter(frames, numbers["colour"], config.augment)
         group = [i for i, choice in enumerate(choices) if choice.other is not None]
         if group:
             others = [(each.other, each.other_frames) for each in choices if each.other is not None]
             # Aside, or what they show in their middle were always behind the object.
-            behind, _ = self._look_up(others, numbers["other place"][group], config.aside)
+            behind, _ = self._look_up(others, numbers["other place"][group], drift[group], config.aside)
             behind = jitter(behind, numbers["other colour"][group], config.augment)
             index = torch.tensor(group, device=self.device)
             truth[index] = torch.lerp(behind, truth[index], masks[index])
+        group = [i for i, choice in enumerate(choices) if choice.distractor is not None]
+        if group:
+            clips = [(each.distractor, each.distractor_frames) for each in choices if each.distractor is not None]
+            offsets = (drift + draw_slide(numbers["slide"], config.frames, config.aside))[group]
+            passing, where = self._look_up(clips, numbers["distractor place"][group], offsets)
+            passing = jitter(passing, numbers["distractor colour"][group], config.augment)
+            index = torch.tensor(group, device=self.device)
+            truth[index] = torch.lerp(truth[index], passing, where * (1 - masks[index]))
         return truth, masks
 
-    def _look_up(self, clips: list[tuple[int, Tensor]], numbers: Tensor, aside: float = 0.0) -> tuple[Frames, Masks]:
-        """Look clips up, up to `aside` of the window's side aside."""
+    def _drift(self, numbers: dict[str, Tensor]) -> Offsets:
+        return draw_drift(numbers["drift"], self.config.frames, self.config.drift, self.config.drifted)
+
+    def _look_up(
+        self, clips: list[tuple[int, Tensor]], numbers: Tensor, offsets: Offsets, aside: float = 0.0
+    ) -> tuple[Frames, Masks]:
+        """Look clips up, moved by `offsets` and by up to `aside` of the window's side aside."""
         config = self.config
         # A finer grid where the window shrinks much, so that no alias is left.
         fine = max(round(self._clips.size * config.augment.scale[1] / config.size), 1)
         shape = (config.size * fine, config.size * fine)
-        places = draw_places(numbers, config.frames, shape, config.augment, self.device)
+        places = draw_places(numbers, config.frames, shape, config.augment, self.device, offsets)
         if aside:
             # One of the numbers of the bend, which does not care.
             places = places + (2 * aside * (2 * numbers[:, -1] - 1)).to(places)[
                 :, None, None, None, None
             ] * places.new_tensor([1, 0])
-        frames, masks = look_up(*self._clips.gather(clips), places, mirrored=aside > 0)
+        mirrored = aside > 0 or bool(offsets.any())
+        frames, masks = look_up(*self._clips.gather(clips), places, mirrored)
         if fine == 1:
             return frames, masks
         b = len(frames)
@@ -346,21 +405,36 @@ class Sampler:
     def _move(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks, Flows, Flows]:
         """Set cutouts in motion before one frame of their clips."""
         assert self._cutouts is not None
-        config, none = self.config, torch.zeros(1, dtype=torch.long)
-        pictures, masks = to_unit(
-            *self._cutouts.gather([(each.cutout, none) for each in choices if each.cutout is not None])
-        )
+        config = self.config
+        pictures, masks = self._photos([choice.cutout for choice in choices], numbers["colour"])
         behind, _ = to_unit(*self._clips.gather([(each.clip, each.frames[:1]) for each in choices]))
+        distractors = None
+        if any(choice.distractor is not None for choice in choices):
+            distractors = Distractors(
+                *self._photos([choice.distractor for choice in choices], numbers["distractor colour"]),
+                numbers["distractor move"],
+                draw_slide(numbers["slide"], config.frames, config.aside),
+            )
         moved = move_cutouts(
-            jitter(pictures, numbers["colour"], config.augment)[:, 0],
-            masks[:, 0],
+            pictures,
+            masks,
             jitter(behind, numbers["other colour"], config.augment)[:, 0],
             config.frames,
             config.size,
             numbers["move"],
             config.move,
+            drift=self._drift(numbers),
+            distractors=distractors,
         )
         return moved.frames, moved.amodal, moved.forward, moved.backward
+
+    def _photos(self, indices: list[int | None], colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Look photos up, (b, 3, s, s) and masks (b, 1, s, s), which are 0 where there is none."""
+        assert self._cutouts is not None
+        only = torch.zeros(1, dtype=torch.long)
+        pictures, masks = to_unit(*self._cutouts.gather([(index or 0, only) for index in indices]))
+        given = torch.tensor([index is not None for index in indices], device=self.device)
+        return jitter(pictures, colours, self.config.augment)[:, 0], masks[:, 0] * given[:, None, None, None]
 
     def _material(self, choices: list[Choice], numbers: Tensor) -> Material | None:
         donors = [(each.donor, each.donor_frames) for each in choices if each.donor is not None]
