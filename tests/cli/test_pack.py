@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from sets import voi_sets
@@ -84,3 +85,22 @@ def test_photos_become_a_pack_of_cutouts(tmp_path: Path) -> None:
     code, _, wrong = call("cutouts", tmp_path / "none", "-o", tmp_path / "other.pack")
     assert code == 2
     assert not (tmp_path / "other.pack").exists()
+
+
+def test_moving_objects_become_a_pack_of_sprites(tmp_path: Path) -> None:
+    for name, left in (("whole", 20), ("cut", 0)):
+        (tmp_path / "birds" / name).mkdir(parents=True)
+        layer = np.full((48, 64, 4), 200, np.uint8)
+        layer[..., 3] = 0
+        layer[10:40, left : left + 20, 3] = 255
+        for i in range(3):
+            Image.fromarray(layer).save(tmp_path / "birds" / name / f"{i}.png")
+    pack = tmp_path / "sprites.pack"
+    code, said, wrong = call("sprites", tmp_path / "birds", "-o", pack, "--size", "32")
+    assert (code, wrong) == (0, "")
+    assert "1 clip, 3 frames of 32x32" in said
+    assert "left out, cut off by the border or empty: 1" in said
+    assert open_pack(pack).soft
+    code, _, wrong = call("sprites", tmp_path / "birds", "-o", pack)
+    assert code == 2
+    assert "--overwrite" in wrong

@@ -57,6 +57,19 @@ def cutouts_of(count: int, size: int = 40) -> Pack:
     return Pack(Path("cutouts.pack"), size, "train", 1.125, "", tuple(clips), np.concatenate(parts))
 
 
+def sprites_of(count: int, frames: int = 9, size: int = 40) -> Pack:
+    """Make a pack of sprites: soft discs, wholly green and blue, on a ground that nobody may see: white."""
+    y, x = np.mgrid[:size, :size] * 2 / size - 1
+    clips, parts = [], []
+    for number in range(count):
+        radii = 0.6 + 0.1 * np.sin(np.arange(frames) + number)[:, None, None]
+        covers = (255 * np.clip(0.5 + (radii - np.hypot(x, y)) * size / 6, 0, 1)).astype(np.uint8)
+        colours = np.where((covers > 0)[..., None], np.array([0, 255, 255], np.uint8), np.uint8(255))
+        clips.append(PackClip(f"s{number}", f"s{number}", None, frames, 4 * number * frames * size * size))
+        parts += [colours.reshape(-1), covers.reshape(-1)]
+    return Pack(Path("sprites.pack"), size, "train", 1.2, "", tuple(clips), np.concatenate(parts), soft=True)
+
+
 def save_pack(pack: Pack, path: Path) -> Path:
     """Write a pack to a file."""
     about = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}

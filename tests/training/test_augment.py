@@ -31,7 +31,7 @@ def window(size: int = 32, t: int = 3) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     frames = torch.randint(256, (2, t, size, size, 3), generator=generator, dtype=torch.uint8)
     masks = torch.zeros(2, t, size, size, dtype=torch.uint8)
-    masks[:, :, 8:24, 4:20] = 1
+    masks[:, :, 8:24, 4:20] = 255
     return frames, masks
 
 
@@ -40,7 +40,7 @@ def test_without_change_the_window_comes_out_as_it_is() -> None:
     places = draw_places(numbers(2, PLACE_NUMBERS), 3, (32, 32), STILL, CPU)
     seen, found = look_up(frames, masks, places)
     torch.testing.assert_close(seen, frames.permute(0, 1, 4, 2, 3) / 255, rtol=0, atol=1e-4)
-    assert torch.equal(found[:, :, 0], masks.float())
+    assert torch.equal(found[:, :, 0], masks / 255)
 
 
 def test_a_mirrored_clip_is_the_clip_mirrored() -> None:
@@ -48,7 +48,7 @@ def test_a_mirrored_clip_is_the_clip_mirrored() -> None:
     places = draw_places(numbers(2, PLACE_NUMBERS), 3, (32, 32), replace(STILL, mirrored=1.0), CPU)
     seen, found = look_up(frames, masks, places)
     torch.testing.assert_close(seen, (frames.permute(0, 1, 4, 2, 3) / 255).flip(-1), rtol=0, atol=1e-4)
-    assert torch.equal(found[:, :, 0], masks.float().flip(-1))
+    assert torch.equal(found[:, :, 0], masks.flip(-1) / 255)
 
 
 def test_places_drift_smoothly_and_stay_near_the_window() -> None:
@@ -64,7 +64,7 @@ def test_places_drift_smoothly_and_stay_near_the_window() -> None:
 
 def test_what_is_outside_the_window_is_no_object() -> None:
     frames, masks = window()
-    masks[:] = 1
+    masks[:] = 255
     places = draw_places(numbers(2, PLACE_NUMBERS), 3, (32, 32), replace(STILL, scale=(2.0, 2.0)), CPU)
     _, found = look_up(frames, masks, places)
     assert found.mean() == 0.25

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sets.packs import cutouts_of, pack_of
+from sets.packs import cutouts_of, pack_of, sprites_of
 from voin.data.categories import CATEGORIES
 from voin.data.occluders.occlude import OccluderConfig
 from voin.data.occluders.shapes import ShapeConfig
@@ -90,9 +90,9 @@ def test_pasted_objects_stand_before_another_video() -> None:
     for step in range(2):
         batch = one.batch(step)
         for i, choice in enumerate(one.choose(step)):
-            assert choice.other is not None
+            assert choice.background is not None
             inside = batch.amodal[i] > 0
-            for index, where in ((choice.clip, inside), (choice.other, ~inside)):
+            for index, where in ((choice.target.index, inside), (choice.background.index, ~inside)):
                 green = int(255 * index / len(NAMES)) / 255
                 assert (batch.truth[i, :, 1:2][where] - green).abs().max() < 0.01
 
@@ -103,9 +103,10 @@ def test_donors_and_backgrounds_are_of_other_videos() -> None:
     for step in range(30):
         for choice in one.choose(step):
             assert choice.donor is not None
-            used = [each for each in (choice.clip, choice.other, choice.donor) if each is not None]
-            assert len({NAMES[each] for each in used}) == len(used)
-            donors.add(choice.donor)
+            used = [part for part in (choice.target, choice.background, choice.donor) if part is not None]
+            videos = [NAMES[part.index] for part in used if part.source == "films"]
+            assert len(set(videos)) == len(videos)
+            donors.add(choice.donor.index)
     assert donors == set(range(len(NAMES)))
 
 
@@ -117,7 +118,7 @@ def test_a_pack_of_one_video_has_occluders_without_donors() -> None:
 
 def test_every_clip_comes_once_before_any_comes_again() -> None:
     one = sampler(replace(CONFIG, cutouts=0.0))
-    drawn = [choice.clip for step in range(5) for choice in one.choose(step)]
+    drawn = [choice.target.index for step in range(5) for choice in one.choose(step)]
     for turn in range(4):
         assert sorted(drawn[5 * turn : 5 * turn + 5]) == list(range(5))
 
@@ -125,15 +126,15 @@ def test_every_clip_comes_once_before_any_comes_again() -> None:
 def test_objects_that_are_hidden_in_part_are_no_targets() -> None:
     one = sampler(replace(CONFIG, partial=("b", "d")))
     choices = [choice for step in range(20) for choice in one.choose(step)]
-    assert {NAMES[choice.clip] for choice in choices if choice.cutout is None} == {"a", "c"}
-    assert "b" in {NAMES[choice.donor] for choice in choices if choice.donor is not None}
+    assert {NAMES[choice.target.index] for choice in choices if choice.target.source == "films"} == {"a", "c"}
+    assert "b" in {NAMES[choice.donor.index] for choice in choices if choice.donor is not None}
 
 
 def test_categories_are_those_of_the_clips_or_dropped() -> None:
     known = sampler(replace(CONFIG, cutouts=0.0, unknown=0.0))
     for step in range(2):
         for index, choice in zip(known.batch(step).category.tolist(), known.choose(step), strict=True):
-            name = CATEGORY_NAMES[choice.clip]
+            name = CATEGORY_NAMES[choice.target.index]
             assert index == (0 if name is None else CATEGORIES.index(name) + 1)
     assert not sampler(replace(CONFIG, unknown=1.0)).batch(0).category.any()
     assert sampler(replace(CONFIG, cutouts=1.0, pasted=0.0, unknown=0.0)).batch(0).category[0] == category_index("cat")
@@ -153,8 +154,8 @@ def test_frames_follow_the_stride_in_both_directions() -> None:
 def test_a_short_video_is_played_to_and_fro() -> None:
     one = sampler(replace(CONFIG, cutouts=0.0, reversed=0.0), count=3)
     for choice in one.choose(0):
-        assert choice.frames.diff().abs().tolist() == [1, 1, 1, 1]
-        assert choice.frames.max() <= 2
+        assert choice.target.frames.diff().abs().tolist() == [1, 1, 1, 1]
+        assert choice.target.frames.max() <= 2
 
 
 def test_clips_are_chosen_where_the_object_is() -> None:
@@ -219,10 +220,14 @@ def test_distractors_pass() -> None:
 def test_distractors_are_of_other_videos_and_their_shares_are_kept() -> None:
     one = sampler(replace(CONFIG, distractors=0.5, clear=0.3))
     choices = [choice for step in range(60) for choice in one.choose(step)]
-    films = [choice for choice in choices if choice.cutout is None and choice.distractor is not None]
-    for choice in films:
-        assert NAMES[choice.distractor or 0] not in {NAMES[choice.clip], NAMES[choice.other or choice.clip]}
-    assert all(choice.distractor != choice.cutout for choice in choices if choice.cutout is not None)
+    for choice in choices:
+        if choice.distractor is None:
+            continue
+        assert choice.distractor.source == choice.target.source
+        assert choice.distractor.index != choice.target.index
+        if choice.target.source == "films":
+            behind = NAMES[(choice.background or choice.target).index]
+            assert NAMES[choice.distractor.index] not in {NAMES[choice.target.index], behind}
     assert abs(sum(choice.distractor is not None for choice in choices) / len(choices) - 0.5) < 0.1
     assert abs(sum(choice.clear for choice in choices) / len(choices) - 0.3) < 0.1
     assert Sampler(pack_of(("a", "a")), replace(CONFIG, distractors=1.0)).batch(0).amodal.any()
@@ -266,6 +271,80 @@ def test_the_whole_picture_drifts_smoothly_in_its_window(cutouts: float) -> None
     assert torch.equal(sampler(replace(config, drift=1.0, drifted=0.0)).batch(1).truth, one.truth)
 
 
+def with_sprites(config: SamplerConfig) -> Sampler:
+    return Sampler(pack_of(NAMES, CATEGORY_NAMES), config, "cpu", 3, cutouts_of(3), sprites_of(4))
+
+
+def test_sprites_are_targets_before_films_with_soft_edges() -> None:
+    one = with_sprites(replace(CONFIG, sprites=1.0, cutouts=0.0, pasted=0.0, augment=STILL, clear=1.0))
+    targets = set()
+    for step in range(3):
+        batch = one.batch(step)
+        for choice in one.choose(step):
+            assert choice.target.source == "sprites"
+            assert choice.background is not None
+            assert choice.background.source == "films"
+            targets.add(choice.target.index)
+        assert not batch.flow_known.any()
+        assert set(batch.amodal.unique().tolist()) == {0.0, 1.0}
+        assert (batch.strides != 0).all()
+        core = (-torch.nn.functional.max_pool2d(-batch.amodal.flatten(0, 1), 7, 1, 3) > 0).view_as(batch.amodal)
+        assert core.any()
+        # Pure cyan inside, and none of the white that lies around it.
+        colours = batch.truth.movedim(2, -1)[core[:, :, 0]]
+        torch.testing.assert_close(colours, torch.tensor([0.0, 1.0, 1.0]).expand_as(colours), rtol=0, atol=1e-3)
+        around = (torch.nn.functional.max_pool2d(batch.amodal.flatten(0, 1), 7, 1, 3) == 0).view_as(batch.amodal)
+        assert batch.truth.movedim(2, -1)[around[:, :, 0]].amin(dim=-1).max() < 0.9
+        edges = batch.truth[:, :, 1:2][~core & ~around]
+        assert ((edges > 0.3) & (edges < 0.9)).any()
+    assert targets == set(range(4))
+
+
+def test_sprites_are_occluders_and_distractors_as_often_as_targets() -> None:
+    one = with_sprites(replace(CONFIG, sprites=0.4, cutouts=0.2, distractors=1.0))
+    choices = [choice for step in range(60) for choice in one.choose(step)]
+    sources = [choice.target.source for choice in choices]
+    assert abs(sources.count("sprites") / len(choices) - 0.4) < 0.1
+    assert abs(sources.count("cutouts") / len(choices) - 0.2) < 0.1
+    for name, most in (("donor", 0), ("distractor", sources.count("cutouts"))):
+        parts = [getattr(choice, name).source for choice in choices if getattr(choice, name) is not None]
+        assert abs(parts.count("sprites") / (len(choices) - most) - 0.4) < 0.1
+    behind = [choice.distractor for choice in choices if choice.target.source == "cutouts"]
+    assert all(part is not None and part.source == "cutouts" for part in behind)
+    assert one.batch(0).occluder.any()
+
+
+def test_without_a_pack_of_sprites_films_stand_in() -> None:
+    one, other = sampler(replace(CONFIG, cutouts=0.0)), sampler(replace(CONFIG, cutouts=0.0, sprites=0.5))
+    assert same(one.batch(0), other.batch(0))
+
+
+def test_objects_leave_the_picture_and_its_border_is_repeated_beyond() -> None:
+    config = replace(CONFIG, batch=16, frames=9, clear=0.5)
+    one, other = sampler(config).batch(0), sampler(replace(config, leaving=1.0)).batch(0)
+    gone = (one.amodal > 0) & (other.amodal == 0)
+    assert gone.flatten(1).any(dim=1).sum() > 8
+    for name in ("amodal", "visible", "occluder"):
+        assert (getattr(other, name) <= getattr(one, name)).all()
+    assert torch.equal(other.visible, other.amodal * (1 - other.occluder))
+    assert torch.equal(other.present, other.amodal.flatten(2).any(dim=2))
+    assert other.visible.flatten(1).any(dim=1).all()
+    assert (~other.present).any()
+    assert gone.any(dim=(0, 1, 2)).float().mean() > 0.2  # whichever side it is
+    changed = (one.truth != other.truth).any(dim=2)
+    for i in range(16):
+        for t in range(9):
+            rows, columns = changed[i, t].any(dim=1), changed[i, t].any(dim=0)
+            if not changed[i, t].any():
+                continue
+            # Beyond the edge all rows, or all columns, are one.
+            part = other.truth[i, t][:, rows.nonzero()[0, 0] : rows.nonzero()[-1, 0] + 1]
+            part = part[:, :, columns.nonzero()[0, 0] : columns.nonzero()[-1, 0] + 1]
+            same_rows = (part == part[:, :1]).all()
+            same_columns = (part == part[:, :, :1]).all()
+            assert same_rows or same_columns
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -276,6 +355,8 @@ def test_the_whole_picture_drifts_smoothly_in_its_window(cutouts: float) -> None
         ({"unknown": 2.0}, "share"),
         ({"distractors": -0.1}, "share"),
         ({"clear": 1.1}, "share"),
+        ({"leaving": -1.0}, "share"),
+        ({"sprites": 0.6, "cutouts": 0.6}, "together"),
         ({"drift": 2.0}, "share"),
         ({"pasted": 0.6, "cutouts": 0.6}, "together"),
     ],

@@ -188,6 +188,38 @@ def cutouts(
         _finish(made, transport, quality, quiet, bars)
 
 
+@data_app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin data sprites rendered/creatures rendered/cars -o sprites.pack"""
+)
+@command("nothing was written")
+def sprites(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders with whole moving objects: NAME.mp4 and NAME.mask.mkv, videos with alpha, or folders of PNG "
+            "or WebP frames with alpha.",
+            metavar="FOLDER...",
+            show_default=False,
+        ),
+    ],
+    output: OutputFile,
+    size: Annotated[int, typer.Option(help="Side of the windows, pixels.", rich_help_panel="Output")] = 128,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cut moving objects with soft masks into one file for training, which puts them before, behind and upon films."""
+    from voin.data.sprites import pack_sprites
+
+    _refuse_to_replace(overwrite, output)
+    with Bars(quiet) as bars:
+        made, left_out = pack_sprites(folders, output, size, _counter(bars, "sprites"))
+        _finish(made, None, 0, quiet, bars)
+    if left_out and not quiet:
+        out.print(f"left out, cut off by the border or empty: {len(left_out)}", soft_wrap=True)
+
+
 @data_app.command()
 @command("nothing was changed but the page's own files")
 def show(

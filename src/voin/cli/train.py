@@ -61,6 +61,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    sprites: Annotated[
+        Path | None,
+        typer.Option(
+            help="Moving objects with soft masks, from `voin data sprites`.",
+            metavar="FILE",
+            rich_help_panel=DATA,
+            show_default=False,
+        ),
+    ] = None,
     validation: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +153,7 @@ def train(
             pack=pack,
             out=output,
             cutouts=cutouts,
+            sprites=sprites,
             validation=validation,
             init=init,
             resume=resume,

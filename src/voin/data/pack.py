@@ -70,6 +70,7 @@ class Pack:
         enlarge: side of the windows over the object's longer side.
         source: SHA-256 of the manifest of the set that it was made from.
         clips: sorted by name.
+        soft: whether masks say how much of each pixel is covered, 0 to 255; else they are 0 or 1.
         data: what follows the header, (bytes,) uint8, read-only.
     """
 
@@ -80,6 +81,7 @@ class Pack:
     source: str
     clips: tuple[PackClip, ...]
     data: np.ndarray
+    soft: bool = False
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -90,7 +92,7 @@ class Pack:
         return tuple(clip.category for clip in self.clips)
 
     def clip(self, index: int) -> tuple[_Frames, _Masks]:
-        """Give views of a clip's frames (t, s, s, 3), RGB, and amodal masks (t, s, s), 0 or 1."""
+        """Give views of a clip's frames (t, s, s, 3), RGB, and amodal masks (t, s, s)."""
         clip, side = self.clips[index], self.size
         frames = clip.count * side * side * 3
         part = self.data[clip.start : clip.start + frames + clip.count * side * side]
@@ -136,7 +138,8 @@ def make_pack(
     def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for done, record in enumerate(records, 1):
             clip = voi_set.load(record)
-            yield _cut_clip(clip.truth, clip.amodal, config)
+            frames, shares = cut_windows(clip.truth, clip.amodal, config)
+            yield frames, (shares > 0.5).astype(np.uint8)
             if progress is not None:
                 progress(done, len(records))
 
@@ -144,13 +147,23 @@ def make_pack(
     return open_pack(out)
 
 
-def _cut_clip(frames: np.ndarray, amodal: np.ndarray, config: WindowConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Cut one clip's windows, (t, s, s, 3) and (t, s, s), with the same windows as the pipeline."""
-    windows = fit_windows(np.array([box_of(mask) for mask in amodal]), config)
+def cut_windows(frames: Iterable[np.ndarray], masks: np.ndarray, config: WindowConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Cut one clip's windows with the same windows as the pipeline.
+
+    Args:
+        frames: (h, w, 3) uint8.
+        masks: (t, h, w), bool, or uint8 where they are soft.
+        config: of the windows.
+
+    Returns:
+        Colours (t, s, s, 3), uint8, and how much of each pixel the mask covers (t, s, s), float32 in [0, 1].
+    """
+    inside = masks > 127 if masks.dtype == np.uint8 else masks
+    windows = fit_windows(np.array([box_of(mask) for mask in inside]), config)
     colours = to_working([cut(frame, windows, i) for i, frame in enumerate(frames)], config.size)
-    shares = to_working([cut(mask, windows, i) for i, mask in enumerate(amodal)], config.size)
+    shares = to_working([cut(mask, windows, i) for i, mask in enumerate(masks)], config.size)
     pictures = (colours.permute(0, 2, 3, 1).numpy() * 255 + 0.5).clip(0, 255).astype(np.uint8)
-    return pictures, (shares[:, 0].numpy() > 0.5).astype(np.uint8)
+    return pictures, shares[:, 0].numpy()
 
 
 def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tuple[PackClip, ...]:

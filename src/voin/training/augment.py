@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from voin.core.errors import ValueRefusal
@@ -19,11 +19,14 @@ from voin.core.types import Frames, Masks
 Numbers = Float[Tensor, "b numbers"]  # uniform in [0, 1), float64, on the CPU
 Places = Float[Tensor, "b t h w 2"]  # x y in [-1, 1], from edge to edge of a square picture
 Offsets = Float[Tensor, "b t 2"]  # x y, over the window's side, float64, on the CPU
+Edges = Float[Tensor, "b t"]  # in [-1, 1] from the side where the edge is, float64, on the CPU
+Sides = Int[Tensor, " b"]  # left, right, top, bottom
 
 _BENDS = 5  # side of the grid on which a bend is drawn
 _PIECES = 7  # side of the grid on which lost pieces are drawn
 PLACE_NUMBERS, COLOUR_NUMBERS, DAMAGE_NUMBERS = 13 + 2 * _BENDS**2, 7, 6 + 2 * _PIECES**2
 DRIFT_NUMBERS = SLIDE_NUMBERS = 6
+LEAVE_NUMBERS = 4
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,33 @@ def draw_slide(numbers: Numbers, count: int, reach: float) -> Offsets:
     return u[:, None, :2] + u[:, None, 2:4] * times + u[:, None, 4:] * torch.sin(6.2831853 * times)
 
 
+def draw_edges(numbers: Numbers, count: int, share: float) -> tuple[Edges, Sides]:
+    """Draw which edge of the picture comes into the window and how, in a `share` of the clips; else it is at -1."""
+    u = numbers[:, :LEAVE_NUMBERS]
+    edges = 0.9 * sway(u[:, 1], u[:, 2], count) - 0.1
+    return torch.where(u[:, :1] < share, edges, -1.0), (4 * u[:, 3]).long()
+
+
+def end_pictures(
+    clips: Float[Tensor, "b t c s s"], edges: Edges, sides: Sides, repeat: bool
+) -> Float[Tensor, "b t c s s"]:
+    """End square pictures at an edge: beyond it they `repeat` their border, as windows do, or are 0, as masks are."""
+    size = clips.shape[-1]
+    lines = torch.arange(size, device=clips.device)
+    first = ((edges + 1) / 2 * size).round().long().clamp(0, size - 1).to(clips.device)[:, :, None]
+    # From the side where the edge is; upright ones are columns.
+    at = torch.maximum(lines, first)
+    beyond = (lines < first).to(clips)
+    far = (sides % 2 == 1).to(clips.device)[:, None, None]
+    at, beyond = torch.where(far, size - 1 - at.flip(-1), at), torch.where(far, beyond.flip(-1), beyond)
+    level = (sides >= 2).to(clips.device)[:, None, None, None, None]
+    if not repeat:
+        return clips * (1 - torch.where(level, beyond[:, :, None, :, None], beyond[:, :, None, None, :]))
+    rows = torch.where(level, at[:, :, None, :, None], lines[:, None])
+    columns = torch.where(level, lines, at[:, :, None, None, :])
+    return clips.gather(-2, rows.expand(clips.shape)).gather(-1, columns.expand(clips.shape))
+
+
 def draw_places(
     numbers: Numbers,
     count: int,
@@ -164,20 +194,20 @@ def _spread(grid: Float[Tensor, "b c n n"], shape: tuple[int, int]) -> Float[Ten
 def look_up(
     frames: UInt8[Tensor, "b t s s 3"], masks: UInt8[Tensor, "b t s s"], places: Places, mirrored: bool = False
 ) -> tuple[Frames, Masks]:
-    """Look frames and their masks up at the same places.
+    """Look frames and their masks, 0 to 255, up at the same places.
 
     Outside the window frames repeat their border (or are `mirrored` there), and masks are 0.
 
     Returns:
-        Frames (b, t, 3, h, w) in [0, 1] and masks (b, t, 1, h, w), 0 or 1.
+        Frames (b, t, 3, h, w) and masks (b, t, 1, h, w), in [0, 1].
     """
     b, t = masks.shape[:2]
-    own = torch.cat([frames, masks[..., None] * 255], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
+    own = torch.cat([frames, masks[..., None]], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
     outside = "reflection" if mirrored else "border"
     found = F.grid_sample(own.float() / 255, places.flatten(0, 1), padding_mode=outside, align_corners=False)
     found = found.clamp(0, 1).unflatten(0, (b, t))
     inside = (places.abs() <= 1).all(dim=-1)[:, :, None]
-    return found[:, :, :3], ((found[:, :, 3:] > 0.5) & inside).float()
+    return found[:, :, :3], found[:, :, 3:] * inside
 
 
 def jitter(frames: Frames, numbers: Numbers, config: AugmentConfig) -> Frames:

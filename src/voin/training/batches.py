@@ -136,9 +136,9 @@ def make_batches(
     place = torch.device(device)
     if task is None:
         task = TASKS[options.stage](config, estimators_of(config, options.raft_weights, place))
-    clips, cutouts = open_packs(options)
+    clips, cutouts, sprites = open_packs(options)
     assert clips is not None
-    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts)
+    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts, sprites)
     share = config.sampler.batch // ranks
     places = range(rank * share, (rank + 1) * share)
 
@@ -151,8 +151,8 @@ def make_batches(
 
 
 def open_packs(options: TrainOptions) -> list[Pack | None]:
-    """Open the clips, and the photographed objects or None."""
-    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts)]
+    """Open the clips, and the photographed objects and the sprites or None."""
+    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts, options.sprites)]
 
 
 def estimators_of(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:

@@ -99,6 +99,7 @@ class TrainOptions(Checked):
     pack: Path = setting(help="Clips, from `voin data pack`.")
     out: Path = setting(help="Folder of the run.")
     cutouts: Path | None = setting(None, "Photographed objects, from `voin data cutouts`.")
+    sprites: Path | None = setting(None, "Moving objects with soft masks, from `voin data sprites`.")
     validation: Path | None = setting(
         None, "A pack of videos that are not trained on; without it, a fixed part of the clips."
     )

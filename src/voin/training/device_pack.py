@@ -1,14 +1,56 @@
-"""A pack in the memory of a device: windows are gathered and frames chosen without going through the CPU's."""
+"""Packs in the memory of a device, and what is chosen of them: windows are gathered without going through the CPU's."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from voin.data.pack import Pack
+
+Source = Literal["films", "cutouts", "sprites"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a clip of one of the packs.
+
+    Attributes:
+        source: the pack.
+        index: of the clip in it.
+        frames: of the clip; one, in photos.
+    """
+
+    source: Source
+    index: int
+    frames: Tensor
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one clip of a batch is made of.
+
+    Attributes:
+        target: whose object it is.
+        background: a film before which the object is put; None: it stays where it was.
+        donor: of yet another video (where there are three), whose object may become the occluder.
+        distractor: what passes behind the object: another photo behind a photo, else of another video.
+        clear: whether nothing stands before the object.
+        stride: of the target's frames.
+        category: index, as in `Batch`.
+    """
+
+    target: Part
+    background: Part | None
+    donor: Part | None
+    distractor: Part | None
+    clear: bool
+    stride: int
+    category: int
 
 
 class DevicePack:
@@ -25,6 +67,7 @@ class DevicePack:
             # Only read; on the CPU this is the file itself.
             self.data = torch.from_numpy(pack.data).to(device)
         self.size, self.clips, self.device = pack.size, pack.clips, device
+        self.enlarge, self.soft = pack.enlarge, pack.soft
         self.videos = tuple(clip.video for clip in pack.clips)
         self.categories = pack.categories
         # In which frames there is something of the object, (count,) on the CPU.
@@ -40,13 +83,13 @@ class DevicePack:
         return frames.view(-1, self.size, self.size, 3), masks.view(-1, self.size, self.size)
 
     def gather(self, clips: list[tuple[int, Tensor]]) -> tuple[UInt8[Tensor, "b t s s 3"], UInt8[Tensor, "b t s s"]]:
-        """Stack frames and masks of clips, each given as its index and the indices of its frames."""
+        """Stack frames and masks, 0 to 255, of clips, each given as its index and the indices of its frames."""
         found = []
         for clip, indices in clips:
             at = indices.to(self.device)
             found.append([each.index_select(0, at) for each in self._views(clip)])
         frames, masks = zip(*found, strict=True)
-        return torch.stack(frames), torch.stack(masks)
+        return torch.stack(frames), torch.stack(masks) * (1 if self.soft else 255)
 
     def other(self, videos: set[str], number: float) -> int | None:
         """Draw a clip of none of these videos."""
@@ -81,5 +124,5 @@ class DevicePack:
 def to_unit(
     frames: UInt8[Tensor, "b t s s 3"], masks: UInt8[Tensor, "b t s s"]
 ) -> tuple[Float[Tensor, "b t 3 s s"], Float[Tensor, "b t 1 s s"]]:
-    """Make frames (b, t, 3, s, s) in [0, 1] and masks (b, t, 1, s, s), 0 or 1, of uint8."""
-    return frames.permute(0, 1, 4, 2, 3).float() / 255, masks[:, :, None].float()
+    """Make frames (b, t, 3, s, s) and masks (b, t, 1, s, s), in [0, 1], of uint8."""
+    return frames.permute(0, 1, 4, 2, 3).float() / 255, masks[:, :, None].float() / 255

@@ -323,13 +323,14 @@ def _classes(network: nn.Module) -> tuple[str, ...]:
 
 def _describe(packs: list[Pack | None]) -> tuple[str, ...]:
     """Return what a network is trained on, in words."""
-    clips, cutouts = packs
+    clips, cutouts, sprites = packs
     assert clips is not None
     videos = sorted({clip.video for clip in clips.clips})
     lines = [f"{len(videos)} videos: {', '.join(videos)}"]
-    if cutouts is not None:
-        kinds = sorted({clip.video.split("/")[0] for clip in cutouts.clips})
-        lines.append(f"{len(cutouts)} photographed objects in motion: {', '.join(kinds)}")
+    for pack, what in ((cutouts, "photographed objects in motion"), (sprites, "moving objects with soft masks")):
+        if pack is not None:
+            kinds = sorted({clip.video.split("/")[0] for clip in pack.clips})
+            lines.append(f"{len(pack)} {what}: {', '.join(kinds)}")
     return tuple(lines)
 
 

@@ -9,6 +9,7 @@ background, and photographed objects set in motion, with exact flow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -26,6 +27,7 @@ from voin.training.augment import (
     COLOUR_NUMBERS,
     DAMAGE_NUMBERS,
     DRIFT_NUMBERS,
+    LEAVE_NUMBERS,
     PLACE_NUMBERS,
     SLIDE_NUMBERS,
     AugmentConfig,
@@ -33,15 +35,17 @@ from voin.training.augment import (
     Offsets,
     damage,
     draw_drift,
+    draw_edges,
     draw_places,
     draw_slide,
+    end_pictures,
     jitter,
     look_up,
 )
-from voin.training.device_pack import DevicePack, to_unit
+from voin.training.device_pack import Choice, DevicePack, Part, Source, to_unit
 from voin.training.moving_cutouts import MOVE_NUMBERS, OBJECT_NUMBERS, Distractors, MoveConfig, move_cutouts
 
-_CHOICES, _MORE_CHOICES = 14, 6  # numbers that choose clips and frames
+_CHOICES, _MORE_CHOICES = 14, 8  # numbers that choose clips and frames
 _PARTS = {
     "choices": _CHOICES,
     "place": PLACE_NUMBERS,
@@ -57,6 +61,7 @@ _PARTS = {
     "distractor place": PLACE_NUMBERS,
     "distractor colour": COLOUR_NUMBERS,
     "distractor move": OBJECT_NUMBERS,
+    "leave": LEAVE_NUMBERS,
 }
 
 
@@ -73,9 +78,12 @@ class SamplerConfig:
         pasted: share of clips whose object stands before another video's window.
         aside: most way to the side of what is pasted upon, over the window's side.
         cutouts: share of clips that are photographed objects in motion, where cutouts are given.
+        sprites: share of clips whose object is a sprite before another video's window, where sprites are given; and
+            share of the occluders, and of the distractors, that are sprites.
         distractors: share of clips in which another object passes behind the object: it touches the object as an
             occluder would, and hides nothing of it.
         clear: share of clips without an occluder.
+        leaving: share of clips in which the edge of the picture comes in, so that the object leaves it or returns.
         drift: share of clips in which the whole picture drifts in its window, as windows lag behind objects that turn.
         drifted: most way of it, over the window's side.
         unknown: share of clips whose category is not told.
@@ -94,8 +102,10 @@ class SamplerConfig:
     pasted: float = 0.2
     aside: float = 0.5
     cutouts: float = 0.3
+    sprites: float = 0.0
     distractors: float = 0.0
     clear: float = 0.0
+    leaving: float = 0.0
     drift: float = 0.0
     drifted: float = 0.18
     unknown: float = 0.3
@@ -114,13 +124,13 @@ class SamplerConfig:
             raise ValueRefusal(f"size is {self.size}", "it must be a multiple of 8, at least 32", "use 192")
         if not 1 <= self.strides[0] <= self.strides[1]:
             raise ValueRefusal(f"strides are {self.strides}", "they must be 1 <= least <= most", "use (1, 3)")
-        shares = ("reversed", "pasted", "aside", "cutouts", "distractors", "clear", "drift", "drifted", "unknown")
-        for name in shares:
+        shares = ("reversed", "pasted", "aside", "cutouts", "sprites", "distractors", "clear", "leaving")
+        for name in (*shares, "drift", "drifted", "unknown"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
-        if self.pasted + self.cutouts > 1:
+        if self.pasted + self.cutouts + self.sprites > 1:
             raise ValueRefusal(
-                f"pasted and cutouts are {self.pasted}, {self.cutouts}",
+                f"pasted, cutouts and sprites are {self.pasted}, {self.cutouts}, {self.sprites}",
                 "together they must be at most 1",
                 "give smaller shares",
             )
@@ -158,35 +168,6 @@ class Batch:
     flow_known: Bool[Tensor, " b"]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What one clip of a batch is made of.
-
-    Attributes:
-        cutout: the photo that is its object; None: `clip` is.
-        clip: of the pack, and the `frames` of it; the background, where there is a cutout.
-        other: a clip of another video before which the object is pasted; None: it stays where it was.
-        donor: a clip of yet another video (where there are three) whose object may become the occluder.
-        distractor: what passes behind the object: a photo where `cutout` is one, else a clip of another video.
-        clear: whether nothing stands before the object.
-        stride: of `frames`.
-        category: index, as in `Batch`.
-    """
-
-    cutout: int | None
-    clip: int
-    frames: Tensor
-    other: int | None
-    other_frames: Tensor
-    donor: int | None
-    donor_frames: Tensor
-    distractor: int | None
-    distractor_frames: Tensor
-    clear: bool
-    stride: int
-    category: int
-
-
 class Sampler:
     """Batches of a pack.
 
@@ -196,6 +177,7 @@ class Sampler:
         device: where batches are made.
         seed: of all batches.
         cutouts: a pack of photographed objects (`voin.data.cutouts`), laid beside it.
+        sprites: a pack of moving objects with soft masks (`voin.data.sprites`), likewise.
 
     Raises:
         ValueError: a pack has no clips, or `partial` does not fit the pack.
@@ -208,12 +190,16 @@ class Sampler:
         device: torch.device | str = "cpu",
         seed: int = 0,
         cutouts: Pack | None = None,
+        sprites: Pack | None = None,
     ) -> None:
-        for each in (pack, cutouts):
-            if each is not None and len(each) == 0:
-                raise ValueRefusal(f"{each.path} has no clips", "sampling needs at least one", "make the pack again")
+        given: dict[Source, Pack | None] = {"films": pack, "cutouts": cutouts, "sprites": sprites}
+        packs = {name: one for name, one in given.items() if one is not None}
+        for one in packs.values():
+            if len(one) == 0:
+                raise ValueRefusal(f"{one.path} has no clips", "sampling needs at least one", "make the pack again")
         self.config, self.device, self.seed = config, torch.device(device), seed
-        self._clips = DevicePack(pack, self.device)
+        self._packs = {name: DevicePack(one, self.device) for name, one in packs.items()}
+        self._clips = self._packs["films"]
         self._whole = [i for i, video in enumerate(self._clips.videos) if video not in config.partial]
         unknown = sorted(set(config.partial) - set(self._clips.videos))
         if unknown or not self._whole:
@@ -222,7 +208,6 @@ class Sampler:
                 f"it must name some of {pack.path}'s: {', '.join(sorted(set(self._clips.videos)))}",
                 "name those whose objects are hidden in part",
             )
-        self._cutouts = None if cutouts is None else DevicePack(cutouts, self.device)
 
     def choose(self, step: int, rank: int = 0, ranks: int = 1) -> list[Choice]:
         """Say what the clips of a batch are made of."""
@@ -245,7 +230,7 @@ class Sampler:
         amodal = truth.new_empty(*shape[:2], 1, *shape[2:], shape[2])
         forward = truth.new_zeros(shape[0], shape[1] - 1, 2, *shape[2:], shape[2])
         backward = torch.zeros_like(forward)
-        known = [choice.cutout is not None for choice in choices]
+        known = [choice.target.source == "cutouts" for choice in choices]
         for moved in (False, True):
             group = [i for i, each in enumerate(known) if each == moved]
             if not group:
@@ -269,6 +254,15 @@ class Sampler:
                 seed=[mix_seed(self.seed, step, places[i], "occluder") for i in group],
             )
             frames[index], visible[index], occluder[index] = hidden.frames, hidden.visible, hidden.occluder
+        if config.leaving:
+            edges, sides = draw_edges(numbers["leave"], config.frames, config.leaving)
+            # Of what is never seen nothing is to be learned.
+            seen = end_pictures(visible, edges, sides, repeat=False).flatten(1).any(dim=1, keepdim=True)
+            edges = torch.where(seen.cpu(), edges, -1.0)
+            frames, truth = (end_pictures(clip, edges, sides, repeat=True) for clip in (frames, truth))
+            visible, amodal, occluder = (
+                end_pictures(mask, edges, sides, repeat=False) for mask in (visible, amodal, occluder)
+            )
         return Batch(
             frames=frames,
             truth=truth,
@@ -301,50 +295,61 @@ class Sampler:
         config, clips = self.config, self._clips
         numbers = dict(zip(_PARTS, self._numbers(step, place).split(list(_PARTS.values())), strict=True))
         u, more = numbers["choices"].tolist(), numbers["more choices"].tolist()
-        is_cutout = self._cutouts is not None and u[0] < config.cutouts
-        # Behind a cutout any clip will do.
-        clip = int(u[13] * len(clips)) if is_cutout else self._whole[self._turn("clips", step, place, len(self._whole))]
-        pasted = not is_cutout and u[0] >= 1 - config.pasted
-        other = clips.other({clips.videos[clip]}, u[1]) if pasted else None
-        used = {clips.videos[each] for each in (clip, other) if each is not None}
-        donor = clips.other(used, u[2])
+        source = self._choose_source(u[0])
+        stride, donor, distractor = 0, None, None
+        if source == "films":
+            clip = self._whole[self._turn("clips", step, place, len(self._whole))]
+            frames, stride = self._draw_frames("films", clip, u[3:6])
+            target = Part("films", clip, frames)
+            other = clips.other({clips.videos[clip]}, u[1]) if u[0] >= 1 - config.pasted else None
+            background = None if other is None else Part("films", other, self._draw_frames("films", other, u[6:9])[0])
+        else:
+            # Behind what is no film any film will do.
+            clip = int(u[13] * len(clips))
+            background = Part("films", clip, self._draw_frames("films", clip, u[3:6])[0])
+            index = self._turn(source, step, place, len(self._packs[source]))
+            frames = torch.zeros(1, dtype=torch.long)
+            if source == "sprites":
+                frames, stride = self._draw_frames(source, index, u[6:9])
+            target = Part(source, index, frames)
+        used = {self._video(part) for part in (target, background) if part is not None}
+        around: Source = "sprites" if "sprites" in self._packs and more[6] < config.sprites else "films"
+        donor = self._draw_part(around, used, u[2], u[9:12])
         if donor is None:
             # Of two videos, the one behind the object must do.
-            donor = clips.other({clips.videos[clip]}, u[2])
-        frames, stride = self._draw_frames(clip, u[3:6])
-        cutout = None
-        name = clips.categories[clip]
-        if is_cutout:
-            assert self._cutouts is not None
-            cutout, stride = self._turn("cutouts", step, place, len(self._cutouts)), 0
-            name = self._cutouts.categories[cutout]
-        distractor, distractor_frames = None, torch.zeros(1, dtype=torch.long)
+            donor = self._draw_part("films", {self._video(target)}, u[2], u[9:12])
         if more[0] < config.distractors:
-            if cutout is None:
-                distractor = clips.other(used, more[1])
-                if distractor is not None:
-                    distractor_frames = self._draw_frames(distractor, more[2:5])[0]
-            else:
-                assert self._cutouts is not None
-                distractor = self._cutouts.other({self._cutouts.videos[cutout]}, more[1])
+            around = "sprites" if "sprites" in self._packs and more[7] < config.sprites else "films"
+            around = "cutouts" if source == "cutouts" else around
+            distractor = self._draw_part(around, used, more[1], more[2:5])
+        name = self._packs[source].categories[target.index]
         return Choice(
-            cutout=cutout,
-            clip=clip,
-            frames=frames,
-            other=other,
-            other_frames=frames if other is None else self._draw_frames(other, u[6:9])[0],
+            target=target,
+            background=background,
             donor=donor,
-            donor_frames=frames if donor is None else self._draw_frames(donor, u[9:12])[0],
             distractor=distractor,
-            distractor_frames=distractor_frames,
             clear=more[5] < config.clear,
             stride=stride,
             category=0 if u[12] < config.unknown else category_index(name),
         )
 
-    def _draw_frames(self, clip: int, numbers: list[float]) -> tuple[Int[Tensor, " t"], int]:
+    def _choose_source(self, number: float) -> Source:
         config = self.config
-        frames, stride = self._clips.draw_frames(clip, numbers, config.frames, config.strides)
+        if number < config.cutouts:
+            return "cutouts" if "cutouts" in self._packs else "films"
+        return "sprites" if "sprites" in self._packs and number < config.cutouts + config.sprites else "films"
+
+    def _video(self, part: Part) -> str:
+        return self._packs[part.source].videos[part.index]
+
+    def _draw_part(self, source: Source, used: set[str], number: float, frames: list[float]) -> Part | None:
+        index = self._packs[source].other(used, number)
+        return None if index is None else Part(source, index, self._draw_frames(source, index, frames)[0])
+
+    def _draw_frames(self, source: Source, clip: int, numbers: list[float]) -> tuple[Int[Tensor, " t"], int]:
+        config = self.config
+        count = 1 if source == "cutouts" else config.frames
+        frames, stride = self._packs[source].draw_frames(clip, numbers, count, config.strides)
         return (frames.flip(0), -stride) if numbers[2] < config.reversed else (frames, stride)
 
     def _turn(self, what: str, step: int, place: int, count: int) -> int:
@@ -354,60 +359,71 @@ class Sampler:
         return int(torch.randperm(count, generator=generator)[at])
 
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
-        """Look the windows of clips up; some objects are pasted before others' windows, or before other objects."""
-        config = self.config
+        """Look the windows of clips up; some objects are put before others' windows, or before other objects."""
+        config, count = self.config, len(choices)
         drift = self._drift(numbers)
-        frames, masks = self._look_up([(each.clip, each.frames) for each in choices], numbers["place"], drift)
-        truth = jitter(frames, numbers["colour"], config.augment)
-        group = [i for i, choice in enumerate(choices) if choice.other is not None]
+        frames, covers = self._look_up([choice.target for choice in choices], numbers["place"], drift)
+        frames = jitter(frames, numbers["colour"], config.augment)
+        truth = frames.clone()
+        group = [i for i in range(count) if choices[i].background is not None]
         if group:
-            others = [(each.other, each.other_frames) for each in choices if each.other is not None]
+            parts = [choice.background for choice in choices if choice.background is not None]
             # Aside, or what they show in their middle were always behind the object.
-            behind, _ = self._look_up(others, numbers["other place"][group], drift[group], config.aside)
-            behind = jitter(behind, numbers["other colour"][group], config.augment)
-            index = torch.tensor(group, device=self.device)
-            truth[index] = torch.lerp(behind, truth[index], masks[index])
-        group = [i for i, choice in enumerate(choices) if choice.distractor is not None]
+            behind, _ = self._look_up(parts, numbers["other place"][group], drift[group], config.aside)
+            truth[torch.tensor(group)] = jitter(behind, numbers["other colour"][group], config.augment)
+        group = [i for i in range(count) if choices[i].distractor is not None]
         if group:
-            clips = [(each.distractor, each.distractor_frames) for each in choices if each.distractor is not None]
+            parts = [choice.distractor for choice in choices if choice.distractor is not None]
             offsets = (drift + draw_slide(numbers["slide"], config.frames, config.aside))[group]
-            passing, where = self._look_up(clips, numbers["distractor place"][group], offsets)
-            passing = jitter(passing, numbers["distractor colour"][group], config.augment)
-            index = torch.tensor(group, device=self.device)
-            truth[index] = torch.lerp(truth[index], passing, where * (1 - masks[index]))
-        return truth, masks
+            passing, where = self._look_up(parts, numbers["distractor place"][group], offsets)
+            index = torch.tensor(group)
+            truth[index] = torch.lerp(
+                truth[index], jitter(passing, numbers["distractor colour"][group], config.augment), where
+            )
+        return torch.lerp(truth, frames, covers), (covers > 0.5).float()
 
     def _drift(self, numbers: dict[str, Tensor]) -> Offsets:
         return draw_drift(numbers["drift"], self.config.frames, self.config.drift, self.config.drifted)
 
     def _look_up(
-        self, clips: list[tuple[int, Tensor]], numbers: Tensor, offsets: Offsets, aside: float = 0.0
+        self, parts: list[Part], numbers: Tensor, offsets: Offsets, aside: float = 0.0
     ) -> tuple[Frames, Masks]:
-        """Look clips up, moved by `offsets` and by up to `aside` of the window's side aside."""
-        config = self.config
-        # A finer grid where the window shrinks much, so that no alias is left.
-        fine = max(round(self._clips.size * config.augment.scale[1] / config.size), 1)
-        shape = (config.size * fine, config.size * fine)
-        places = draw_places(numbers, config.frames, shape, config.augment, self.device, offsets)
-        if aside:
-            # One of the numbers of the bend, which does not care.
-            places = places + (2 * aside * (2 * numbers[:, -1] - 1)).to(places)[
-                :, None, None, None, None
-            ] * places.new_tensor([1, 0])
-        mirrored = aside > 0 or bool(offsets.any())
-        frames, masks = look_up(*self._clips.gather(clips), places, mirrored)
-        if fine == 1:
-            return frames, masks
-        b = len(frames)
-        frames, masks = (F.avg_pool2d(each.flatten(0, 1), fine) for each in (frames, masks))
-        return frames.unflatten(0, (b, -1)), (masks > 0.5).float().unflatten(0, (b, -1))
+        """Look clips up, moved by `offsets` and up to `aside` of the window aside; masks of films are hard."""
+        config, size = self.config, self.config.size
+        frames = torch.empty(len(parts), config.frames, 3, size, size, device=self.device)
+        masks = torch.empty_like(frames[:, :, :1])
+        for source, pack in self._packs.items():
+            group = [i for i, part in enumerate(parts) if part.source == source]
+            if not group:
+                continue
+            own = numbers[group]
+            # A finer grid where the window shrinks much, so that no alias is left.
+            fine = max(round(pack.size * config.augment.scale[1] / size), 1)
+            shape = (size * fine, size * fine)
+            places = draw_places(own, config.frames, shape, config.augment, self.device, offsets[group])
+            if aside:
+                # One of the numbers of the bend, which does not care.
+                way = (2 * aside * (2 * own[:, -1] - 1)).to(places)
+                places = places + way[:, None, None, None, None] * places.new_tensor([1, 0])
+            # Objects are of one size whichever pack they are from.
+            places = places * (self._clips.enlarge / pack.enlarge)
+            mirrored = aside > 0 or bool(offsets.any())
+            seen, found = look_up(*pack.gather([(parts[i].index, parts[i].frames) for i in group]), places, mirrored)
+            found = found if pack.soft else (found > 0.5).float()
+            if fine > 1:
+                seen, found = (
+                    F.avg_pool2d(clip.flatten(0, 1), fine).unflatten(0, (len(group), -1)) for clip in (seen, found)
+                )
+            index = torch.tensor(group, device=self.device)
+            frames[index], masks[index] = seen, found if pack.soft else (found > 0.5).float()
+        return frames, masks
 
     def _move(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks, Flows, Flows]:
         """Set cutouts in motion before one frame of their clips."""
-        assert self._cutouts is not None
         config = self.config
-        pictures, masks = self._photos([choice.cutout for choice in choices], numbers["colour"])
-        behind, _ = to_unit(*self._clips.gather([(each.clip, each.frames[:1]) for each in choices]))
+        pictures, masks = self._photos([choice.target for choice in choices], numbers["colour"])
+        grounds = [choice.background for choice in choices if choice.background is not None]
+        behind, _ = to_unit(*self._clips.gather([(ground.index, ground.frames[:1]) for ground in grounds]))
         distractors = None
         if any(choice.distractor is not None for choice in choices):
             distractors = Distractors(
@@ -428,19 +444,32 @@ class Sampler:
         )
         return moved.frames, moved.amodal, moved.forward, moved.backward
 
-    def _photos(self, indices: list[int | None], colours: Tensor) -> tuple[Tensor, Tensor]:
+    def _photos(self, parts: Sequence[Part | None], colours: Tensor) -> tuple[Tensor, Tensor]:
         """Look photos up, (b, 3, s, s) and masks (b, 1, s, s), which are 0 where there is none."""
-        assert self._cutouts is not None
         only = torch.zeros(1, dtype=torch.long)
-        pictures, masks = to_unit(*self._cutouts.gather([(index or 0, only) for index in indices]))
-        given = torch.tensor([index is not None for index in indices], device=self.device)
+        wanted = [(0 if part is None else part.index, only) for part in parts]
+        pictures, masks = to_unit(*self._packs["cutouts"].gather(wanted))
+        given = torch.tensor([part is not None for part in parts], device=self.device)
         return jitter(pictures, colours, self.config.augment)[:, 0], masks[:, 0] * given[:, None, None, None]
 
     def _material(self, choices: list[Choice], numbers: Tensor) -> Material | None:
-        donors = [(each.donor, each.donor_frames) for each in choices if each.donor is not None]
+        donors = [choice.donor for choice in choices if choice.donor is not None]
         if len(donors) < len(choices):  # then no clip has one, as all know the same videos
             return None
-        frames, masks = to_unit(*self._clips.gather(donors))
+        size = self._clips.size
+        frames = torch.empty(len(donors), self.config.frames, 3, size, size, device=self.device)
+        masks = torch.empty_like(frames[:, :, :1])
+        for source, pack in self._packs.items():
+            group = [i for i, donor in enumerate(donors) if donor.source == source]
+            if group:
+                index = torch.tensor(group, device=self.device)
+                both = to_unit(*pack.gather([(donors[i].index, donors[i].frames) for i in group]))
+                if pack.size != size:
+                    both = (
+                        F.interpolate(clip.flatten(0, 1), (size, size), mode="bilinear").unflatten(0, (len(group), -1))
+                        for clip in both
+                    )
+                frames[index], masks[index] = both
         return Material(jitter(frames, numbers, self.config.augment), masks)
 
 

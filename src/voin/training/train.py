@@ -45,7 +45,7 @@ def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) ->
         KeyboardInterrupt: the run was stopped; its state is kept.
     """
     fabric = _fabric(options, config)
-    for pack in (options.pack, options.cutouts, options.validation):
+    for pack in (options.pack, options.cutouts, options.sprites, options.validation):
         if pack is not None:
             open_pack(pack)  # refused before processes are started
     folder = RunFolder(options, config)

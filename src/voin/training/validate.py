@@ -72,6 +72,7 @@ def fixed(config: SamplerConfig) -> SamplerConfig:
         reversed=0.0,
         pasted=0.0,
         cutouts=0.0,
+        sprites=0.0,
         unknown=0.0,
         partial=(),
         augment=plain,

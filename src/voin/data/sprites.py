@@ -1,0 +1,160 @@
+"""Read moving objects with soft masks, filmed or rendered before nothing, into a pack: what training puts before films.
+
+    FOLDER/NAME.mp4 + NAME.mask.mkv   colours, and how much of each pixel is covered
+    FOLDER/NAME.mov                   colours and alpha in one video, such as ProRes 4444
+    FOLDER/NAME/00000.png             frames with alpha, PNG or WebP
+
+Not in the paper: a film shows its object before one background only, and seldom whole; such objects are whole, and
+stand before any film, behind any other object, and before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from voin.core.errors import FileRefusal, ValueRefusal
+from voin.data.pack import Pack, Progress, cut_windows, lay_out, open_pack, write_pack
+from voin.io.video_read import open_video
+from voin.method.window import WindowConfig
+
+ENLARGE = 1.2  # side of the windows over the object's longer side
+MASK = ".mask.mkv"
+_WITH_ALPHA = (".mov", ".mkv", ".webm", ".avi")
+_FRAMES = (".png", ".webp")
+_MOST_CUT = 0.1  # share of the frames in which the border may cut the object off
+_Colours, _Covers = UInt8[np.ndarray, "t h w 3"], UInt8[np.ndarray, "t h w"]
+
+
+def pack_sprites(
+    folders: Sequence[Path], out: Path, size: int = 128, progress: Progress | None = None
+) -> tuple[Pack, list[str]]:
+    """Cut the windows of moving objects into a pack with soft masks.
+
+    Args:
+        folders: as the head of this file says.
+        out: the file to write; it stands there only when it is whole.
+        size: side of the windows, pixels.
+        progress: told after each sprite.
+
+    Returns:
+        The pack, and the names of those that were left out, because the border cuts them off or nothing is seen.
+
+    Raises:
+        ValueError: there is no sprite, or none that is whole.
+        OSError: a file cannot be read, or the pack cannot be written.
+    """
+    files = [file for folder in folders for file in find_sprites(folder)]
+    if not files:
+        raise ValueRefusal(
+            f"{', '.join(map(str, folders))} hold no sprites",
+            f"they must be NAME.mp4 with NAME{MASK}, videos with alpha, or folders of PNG or WebP frames with alpha",
+            "give such a folder",
+        )
+    whole, left_out = [], []
+    for file in files:
+        name = f"{file.parent.name}/{file.name.split('.')[0]}"
+        _, covers = read_sprite(file)
+        if _is_whole(covers):
+            whole.append((file, name, len(covers)))
+        else:
+            left_out.append(name)
+    if not whole:
+        raise ValueRefusal(
+            f"the border cuts off all {len(files)} sprites", "some must be whole", "leave room around them"
+        )
+    config = WindowConfig(size=size, enlarge=ENLARGE)
+    places = lay_out([(name, name, None, count) for _, name, count in whole], size)
+    source = sha256("\n".join(name for _, name, _ in whole).encode()).hexdigest()
+
+    def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for done, (file, _, _) in enumerate(whole, 1):
+            colours, covers = read_sprite(file)
+            pictures, shares = cut_windows(colours, covers, config)
+            yield pictures, (shares * 255 + 0.5).astype(np.uint8)
+            if progress is not None:
+                progress(done, len(whole))
+
+    header = {"size": size, "split": "train", "enlarge": ENLARGE, "source": source, "soft": True}
+    write_pack(out, header, places, windows())
+    return open_pack(out), left_out
+
+
+def find_sprites(folder: Path) -> list[Path]:
+    """List a folder's sprites: mask videos with colours beside them, videos with alpha, and folders of frames."""
+    masks = set(folder.glob(f"*{MASK}"))
+    colours = {_colours_of(file) for file in masks}
+    videos = {file for file in folder.iterdir() if file.suffix.lower() in _WITH_ALPHA} - masks - colours
+    folders = {each for each in folder.iterdir() if each.is_dir() and _pictures(each)}
+    return sorted(masks | videos | folders)
+
+
+def read_sprite(file: Path) -> tuple[_Colours, _Covers]:
+    """Read a sprite's colours (t, h, w, 3), RGB, and how much of each pixel it covers (t, h, w), 0 to 255.
+
+    Raises:
+        OSError: it cannot be read, has no alpha, or colours and mask differ in size or number.
+    """
+    if file.is_dir():
+        layers = np.stack([_read_layer(picture) for picture in _pictures(file)])
+        return layers[..., :3], layers[..., 3]
+    if not file.name.endswith(MASK):
+        layers = _read_video(file, "rgba")
+        return layers[..., :3], layers[..., 3]
+    beside = _colours_of(file)
+    colours, covers = _read_video(beside, "rgb24"), _read_video(file, "gray")
+    if colours.shape[:3] != covers.shape:
+        raise FileRefusal(
+            f"{beside} has frames {colours.shape[:3]}, and {file} has {covers.shape}",
+            "number and size must be the same",
+            "make them again",
+        )
+    return colours, covers
+
+
+def _colours_of(mask: Path) -> Path:
+    return mask.with_name(mask.name.removesuffix(MASK) + ".mp4")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _FRAMES)
+
+
+def _read_layer(file: Path) -> UInt8[np.ndarray, "h w 4"]:
+    try:
+        with Image.open(file) as picture:
+            mode, layer = picture.mode, np.asarray(picture)
+    except (OSError, SyntaxError) as error:
+        raise FileRefusal(
+            f"{file} cannot be read as a picture ({error})", "it must be a whole PNG or WebP", "copy it again"
+        ) from error
+    if mode != "RGBA":
+        raise FileRefusal(f"{file} is {mode}", "frames of a sprite must have alpha", "save them as RGBA")
+    return layer
+
+
+def _read_video(file: Path, layout: str) -> np.ndarray:
+    with open_video(file) as (container, stream):
+        frames = []
+        for frame in container.decode(stream):
+            if layout == "rgba" and not any(part.is_alpha for part in frame.format.components):
+                raise FileRefusal(
+                    f"{file} has no alpha",
+                    f"a sprite needs it, or a mask beside it: NAME{MASK}",
+                    "export it with alpha",
+                )
+            frames.append(frame.to_ndarray(format=layout))
+    if not frames:
+        raise FileRefusal(f"{file} has no frames", "it must show an object that moves", "export it again")
+    return np.stack(frames)
+
+
+def _is_whole(covers: _Covers) -> bool:
+    inside = covers > 127
+    border = inside[:, [0, -1]].any(axis=(1, 2)) | inside[:, :, [0, -1]].any(axis=(1, 2))
+    return bool(inside.any()) and float(border.mean()) <= _MOST_CUT
