@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import voin
-from scenes.hidden_clips import Scene, iou, psnr, scene
+from scenes.hidden_clips import Scene, iou, psnr, scene, texture
 from voin.data.categories import CATEGORIES
 from voin.io.video import probe, read
 from voin.jobs.demo import MASKS
@@ -74,6 +74,29 @@ def test_what_was_seen_elsewhere_is_restored_nearly_as_well_with_the_whole_mask_
     }
     assert values["voin"] > values["classical"] - 1
     assert values["voin"] > 20
+
+
+@pytest.mark.parametrize("seed", [5, 11])
+def test_an_object_in_clear_view_that_turns_back_gets_nothing_painted_beside_it(seed: int) -> None:
+    count, (h, w) = 25, (180, 320)
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    ground = texture((h, w), seed, (0.5, 0.5, 0.5), 6.0) * np.where(y < 110, 1.0, 0.7)[..., None].astype(np.float32)
+    skin = texture((121, 61), seed + 50, (0.5, 0.5, 0.5), 4.0)
+    frames, masks = [], []
+    for t in range(count):
+        middle = 60 + 6 * min(t, count - 1 - t)
+        head = (x - middle) ** 2 + (y - 57) ** 2 <= 144
+        inside = head | (((x - middle) / 20) ** 2 + ((y - 103) / 36) ** 2 <= 1)
+        frame = ground.copy()
+        rows, columns = np.nonzero(inside)
+        frame[inside] = skin[rows - 35, columns - middle + 30]
+        frames.append(frame)
+        masks.append(inside)
+    clip = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None].contiguous()
+    visible = torch.from_numpy(np.stack(masks)).float()[None, :, None]
+    found = voin.load("voin", device="cpu")(clip, visible).amodal
+    added = (found - visible).clamp(min=0).sum() / visible.sum()
+    assert added < 0.005
 
 
 def test_the_weights_are_part_of_the_package() -> None:
