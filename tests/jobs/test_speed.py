@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ from typer.testing import CliRunner
 
 from fakes.tiny_model import save_model
 from voin.cli import app as cli
+from voin.core.errors import ValueRefusal
 from voin.io.masks import open_masks
 from voin.io.quality import parse_size
 from voin.io.video import probe, read
 from voin.jobs import speed as bench
-from voin.jobs.speed import BenchConfig, make_clip, synthetic_frames
+from voin.jobs.speed import BenchConfig, busy_processes, make_clip, synthetic_frames
 
 SMALL = BenchConfig(size=(96, 128), frames=10)
 
@@ -65,7 +68,13 @@ def test_other_sizes_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"size": (32, 64)}, "64x32"), ({"frames": 1}, "1 frames"), ({"share": 0.9}, "0.9"), ({"share": 0.0}, "0.0")],
+    [
+        ({"size": (32, 64)}, "64x32"),
+        ({"frames": 1}, "1 frames"),
+        ({"share": 0.9}, "0.9"),
+        ({"share": 0.0}, "0.0"),
+        ({"beside": -1}, "-1"),
+    ],
 )
 def test_a_clip_that_cannot_be_is_refused(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -92,6 +101,56 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
     assert 50e6 < found["peak_memory"] < 4e9
     assert found["cores"] == os.cpu_count()
     assert found["voin"]
+    assert found["beside"] is None
+
+
+def busy() -> list[int]:
+    return [process.pid for process in multiprocessing.active_children() if process.name == "voin-busy" and process.pid]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_busy_processes_compute_until_the_end_of_the_measurement() -> None:
+    def seconds(pid: int) -> float:
+        text = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(text[11]) + int(text[12])) / os.sysconf("SC_CLK_TCK")
+
+    with busy_processes(2):
+        pids = busy()
+        before = [seconds(pid) for pid in pids]
+        until = time.monotonic() + 60
+        while time.monotonic() < until and any(seconds(pid) < at + 0.1 for pid, at in zip(pids, before, strict=True)):
+            time.sleep(0.05)
+        assert time.monotonic() < until
+    assert len(pids) == 2
+    assert not busy()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_busy_processes_end_when_the_measurement_fails_or_is_stopped(error: type[BaseException]) -> None:
+    def fail() -> None:
+        with busy_processes(1):
+            assert len(busy()) == 1
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert not busy()
+
+
+def test_it_measures_alone_and_then_beside_busy_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart, at_work = bench._run_apart, []
+    monkeypatch.setattr(bench, "_run_apart", lambda *given: (at_work.append(len(busy())), apart(*given))[1])
+    code, text, errors = call("--size", "128x96", "--frames", "6", "--beside", "2", "--json")
+    assert code == 0, errors
+    assert at_work == [0, 2]
+    assert not busy()
+    found = json.loads(text)
+    beside = found["beside"]
+    assert beside["processes"] == 2
+    assert beside["frames_per_second"] == pytest.approx(6 / beside["seconds"])
+    assert beside["ratio"] == pytest.approx(beside["frames_per_second"] / found["frames_per_second"])
+    assert set(beside) - {"processes", "ratio"} == set(found) & set(beside)
 
 
 def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +158,7 @@ def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         **{"method": "voin", "size": "128x96", "frames": 10, "flow": "dis", "share": 0.1, "device": "auto"},
         **{"seconds": 2.0, "cores": 2},
         **{"frames_per_second": 5.0, "stages": {"motion": 1.5, "write": 0.25}, "peak_memory": 800_000_000},
+        "beside": {"processes": 2, "frames_per_second": 1.7, "ratio": 0.34},
     }
     monkeypatch.setattr(bench, "bench", lambda config, progress: found)
     code, text, _ = call("--size", "128x96", "--frames", "10")
@@ -106,6 +166,7 @@ def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "motion 1.50 s 150.0 ms a frame" in lines
     assert "frames a second 5.0" in lines
+    assert "beside others 1.7 0.34 of that, beside 2 busy programs" in lines
     assert "peak memory 800 MB of the job's process" in lines
 
 
@@ -129,3 +190,16 @@ def test_what_goes_wrong_in_the_measured_process_is_told_here() -> None:
     code, _, errors = call("--size", "128x96", "--frames", "4", "--flow", "raft-small", "--raft-weights", "absent.pt")
     assert code == 2
     assert "absent.pt" in errors
+
+
+def test_no_busy_process_is_left_when_the_second_measurement_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object) -> dict[str, float]:
+        if not busy():
+            return {"frames_per_second": 5.0}
+        raise ValueRefusal("it failed", "it must not", "try again")
+
+    monkeypatch.setattr(bench, "_run_apart", measured)
+    code, _, errors = call("--size", "128x96", "--frames", "4", "--beside", "1")
+    assert code == 2
+    assert "it failed" in errors
+    assert not busy()

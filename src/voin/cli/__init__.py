@@ -3,6 +3,9 @@
 
 def main() -> None:
     """Run the command line; the entry point of `voin` and `python -m voin`."""
+    from voin.core.system import wait_passively
+
+    wait_passively()  # before anything loads torch
     from voin.cli.app import app
 
     app(prog_name="voin")

@@ -27,7 +27,10 @@ BENCH_EXAMPLES = """[bold]Examples[/bold]
 
 voin bench
 
-voin bench --method classical --size 1280x720 --frames 300 --json"""
+voin bench --method classical --size 1280x720 --frames 300 --json
+
+[dim]How much is left of it beside two busy programs:[/dim]
+voin bench --size 640x360 --beside 2"""
 
 
 @command("finished parts are kept in {output}; run the same command again to go on")
@@ -86,6 +89,9 @@ def _show_bench(found: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("end to end", f"{found['seconds']:.2f} s", "stages may overlap")
     table.add_row("frames a second", f"{found['frames_per_second']:.1f}")
+    if beside := found["beside"]:
+        left = f"{beside['ratio']:.2f} of that, beside {count_of(beside['processes'], 'busy program')}"
+        table.add_row("beside others", f"{beside['frames_per_second']:.1f}", left)
     peak = found["peak_memory"]
     table.add_row("peak memory", "unknown" if peak is None else f"{peak / 1e6:.0f} MB", "of the job's process")
     share = f"{100 * found['share']:.3g} % of the frame"

@@ -29,6 +29,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from voin.core.errors import FileRefusal, PackageRefusal, Refusal, ValueRefusal, is_fault, parts_of
 from voin.core.progress import Progress
+from voin.core.system import wait_passively
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -90,6 +91,7 @@ class Apart:
     """
 
     def __init__(self, work: Callable[..., object], *arguments: Any, name: str, memory: int | None = None) -> None:
+        wait_passively()  # there: it inherits the environment
         self._pipe, theirs = _SPAWN.Pipe()
         begin = (theirs, memory, work, arguments)
         self._process: BaseProcess = _SPAWN.Process(target=_begin, args=begin, daemon=True, name=name)
@@ -384,6 +386,7 @@ _work: Callable[[Any], Any] | None = None
 
 def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> Iterator[R]:
     data = _packed(work)
+    wait_passively()  # there: they inherit the environment
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=_SPAWN, initializer=_begin_worker, initargs=(data,))
     running: set[Future[R]] = set()

@@ -1,17 +1,30 @@
-"""What the machine is and offers: memory, devices, versions."""
+"""What the machine is and offers: memory, devices, versions, waiting threads. Light: the command begins with it."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
-
-import av
-import cv2
-import torch
+from typing import TYPE_CHECKING
 
 from voin.core import __version__
 from voin.core.errors import ValueRefusal
+
+if TYPE_CHECKING:
+    import torch
+
+_WAIT_POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # of OpenMP, of GCC's and of LLVM's
+
+
+def wait_passively() -> None:
+    """Let torch's threads sleep while they wait, unless the user has said how they wait.
+
+    Threads of OpenMP else spin, and take from each other and from other programs the cores that they wait for. It holds
+    for processes started from here, and for this one if torch is not loaded yet.
+    """
+    if not any(name in os.environ for name in _WAIT_POLICIES):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def peak_memory() -> int | None:
@@ -58,6 +71,10 @@ def trim_heap() -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of all that the output may depend on."""
+    import av
+    import cv2
+    import torch
+
     return {
         "voin": __version__,
         "python": platform.python_version(),
@@ -69,6 +86,8 @@ def versions() -> dict[str, str]:
 
 def choose_device(name: str) -> torch.device:
     """Return the device called `auto` (the best at hand), `cpu`, `cuda` or `mps`."""
+    import torch
+
     works = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, found in works.items() if found)
@@ -81,6 +100,8 @@ def choose_device(name: str) -> torch.device:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether a device computes in bfloat16 by itself; imitated, it is slower than float32."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":

@@ -216,6 +216,9 @@ class BenchConfig(MethodOptions):
     )
     frames: int = setting(100, "Length of the clip.", panel="Input")
     share: float = setting(0.1, "Area of the object over that of the frame.", least=0.001, most=0.2, panel="Input")
+    beside: int = setting(
+        0, "Measure it again beside so many busy processes, of one core each.", metavar="N", least=0, panel="Run"
+    )
 
     def check(self) -> None:
         """Refuse clips that cannot be made."""

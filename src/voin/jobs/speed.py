@@ -11,7 +11,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from voin.core import __version__
-from voin.core.processes import DiedError, JobApart, value_of
+from voin.core.processes import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
 from voin.io.images import write_image
 from voin.io.video import Colour, VideoInfo, VideoWriter
@@ -41,13 +41,19 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
     Returns:
         `method`, `model`, `size`, `frames`, `flow`, `share`, `device` of the config; `seconds` from the job's start to
         its end, without the start of Python; `frames_per_second` end to end; `stages`: name -> seconds;
-        `startup_seconds`: imports and models; `peak_memory`: bytes, None where the system does not tell; `voin`,
-        `python`, `platform`, `cores`.
+        `startup_seconds`: imports and models; `peak_memory`: bytes, None where the system does not tell; `beside`: the
+        same five measured beside busy processes, `processes`: how many, and `ratio`: its frames a second over those
+        alone, or None if not asked for; `voin`, `python`, `platform`, `cores`.
     """
     progress = progress or Silent()
     with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
         make_clip(Path(folder), config, progress)
-        measured = _run_apart(Path(folder), config, progress)
+        alone, beside = _run_apart(Path(folder), config, progress), None
+        if config.beside:
+            with busy_processes(config.beside):
+                beside = _run_apart(Path(folder), config, progress)
+            ratio = beside["frames_per_second"] / alone["frames_per_second"]
+            beside = {"processes": config.beside, "ratio": ratio, **beside}
     h, w = config.size
     return {
         "method": config.method,
@@ -57,7 +63,8 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
         "flow": config.flow,
         "share": config.share,
         "device": config.device,
-        **measured,
+        **alone,
+        "beside": beside,
         "voin": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -151,6 +158,23 @@ def _to_and_fro(distance: float | int, span: int) -> float | int:
     return min(at, 2 * max(span, 1) - at)
 
 
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Keep so many processes busy, of one core each, inside the `with`; they end with it, and with this process."""
+    with ExitStack() as started:
+        processes = [started.enter_context(closing(Ahead(_compute, name="voin-busy"))) for _ in range(count)]
+        for process in processes:
+            process.take()
+        yield
+
+
+def _compute() -> Iterator[None]:
+    """Yield once, as the work begins, and compute ever after."""
+    yield
+    while True:
+        pass
+
+
 def _run_apart(folder: Path, config: BenchConfig, progress: Progress) -> dict[str, Any]:
     with closing(JobApart(partial(_measure, folder, config), "voin-bench")) as process:
         try:
@@ -168,8 +192,9 @@ def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str,
 
     inpainter = config.load()
     ready = time.perf_counter()
-    record = complete(folder / "video.mp4", folder / "masks", folder / "out", inpainter=inpainter, progress=progress)
-    done = time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        record = complete(folder / "video.mp4", folder / "masks", out, inpainter=inpainter, progress=progress)
+        done = time.perf_counter()
     return {
         "seconds": done - ready,
         "frames_per_second": config.frames / (done - ready),

@@ -1,0 +1,91 @@
+"""Threads sleep while they wait, in every process of voin, unless the user says otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from voin.core.processes import Ahead, Caller, run_all
+from voin.core.system import wait_passively
+
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# What the environment says in the moment in which torch starts to load.
+WATCH = """
+import os, sys
+from importlib.abc import MetaPathFinder
+
+class Watch(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("torch loads:", [os.environ.get(name) for name in {names}])
+            sys.stdout.flush()
+            os._exit(0)
+
+sys.meta_path.insert(0, Watch())
+sys.argv = ["voin", "doctor"]
+from voin.cli import main
+main()
+""".replace("{names}", str(NAMES))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "")  # so that what a test sets is undone
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ["PASSIVE", None, None]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", None, None]),
+        ({"GOMP_SPINCOUNT": "1000"}, [None, "1000", None]),
+        ({"KMP_BLOCKTIME": "5"}, [None, None, "5"]),
+    ],
+)
+def test_the_command_sets_it_before_torch_loads_and_keeps_the_users(
+    given: dict[str, str], expected: list[str | None]
+) -> None:
+    environment = {**os.environ, **given}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH], capture_output=True, text=True, env=environment, timeout=120, check=True
+    )
+    assert f"torch loads: {expected}" in done.stdout
+
+
+def test_it_is_set_once_and_a_users_value_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_passively()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    wait_passively()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def policy() -> str | None:
+    return os.environ.get("OMP_WAIT_POLICY")
+
+
+def policies() -> Iterator[str | None]:
+    while True:
+        yield policy()
+
+
+def test_processes_apart_makers_of_batches_and_workers_of_pools_inherit_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Caller("test")) as caller:
+        assert caller.call(policy, (), 60.0) == "PASSIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    with closing(Ahead(policies, name="test")) as maker:
+        assert maker.take() == "PASSIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert list(run_all(os.getenv, ["OMP_WAIT_POLICY"], workers=2)) == ["PASSIVE"]
+
+
+def test_processes_apart_keep_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
+    assert list(run_all(os.getenv, ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], workers=2)).count(None) == 1
