@@ -129,11 +129,15 @@ def test_doctor_fails_where_something_is_broken(monkeypatch: pytest.MonkeyPatch)
 # --- the job
 
 
-def test_without_a_terminal_there_is_one_line_at_the_end(copy: Path) -> None:
+MASKS = f"Masks: {COUNT} files, matched in order, one a frame; object 1 ("
+
+
+def test_without_a_terminal_there_is_one_line_on_the_masks_and_one_at_the_end(copy: Path) -> None:
     done = voin("complete", "video.mp4", "masks", "-o", "out", *CLASSICAL, cwd=copy)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    lines = done.stdout.splitlines()
+    masks, *lines = done.stdout.splitlines()
+    assert re.fullmatch(re.escape(MASKS) + r"[\d.]+% of the frame\)", masks)
     assert len(lines) == 1
     assert "out" in lines[0]
     assert f"{COUNT} frames" in lines[0]
@@ -349,7 +353,10 @@ def test_the_same_command_twice_is_done_at_once(copy: Path, monkeypatch: pytest.
     run = ("complete", "video.mp4", "masks", "-o", "out", *CLASSICAL)
     assert call(*run)[0] == 0
     before = content(copy)
-    assert call(*run) == (0, f"out: {COUNT} frames, finished before\n", "")
+    code, printed, errors = call(*run)
+    masks, done = printed.splitlines()
+    assert (code, done, errors) == (0, f"out: {COUNT} frames, finished before", "")
+    assert masks.startswith(MASKS)
     assert content(copy) == before
 
 

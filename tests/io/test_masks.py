@@ -213,6 +213,26 @@ def test_the_user_can_say_which_frames_masks_belong_to(tmp_path: Path, frames: s
     assert [frame for frame in range(COUNT) if source.given(frame)] == [0, 5, 10]
 
 
+def test_the_reading_says_how_masks_were_matched_to_frames(tmp_path: Path) -> None:
+    np.savez(tmp_path / "m.npz", np.stack(labels()) > 0)
+    several = fill(tmp_path / "several", labels(3), ["a1", "a6", "a11"])
+    everyone = fill(tmp_path / "all", labels(), [f"mask{i + 1}" for i in range(COUNT)])
+    numbers = "by the numbers in their names (1 to 11; frames are numbered 0 to 11)"
+    for path, frames, unit, how, missing in (
+        (several, None, "3 files", numbers, (0, 2, 3, 4, 5, 7, 8, 9, 10)),
+        (several, "0-2", "3 files", "as --mask-frames says", tuple(range(3, COUNT))),
+        (everyone, None, "12 files", "in order, one a frame", ()),
+        (tmp_path / "m.npz", None, "12 mask frames", "in order, one a frame", ()),
+    ):
+        reading = open_masks(path, described(), frames=frames).reading
+        assert reading.matched == how
+        assert reading.missing == missing
+        assert reading.line.startswith(f"Masks: {unit}, matched {how}; ")
+    line = open_masks(several, described()).reading.line
+    assert "9 of 12 frames have none (0, 2, 3, 4, 5, ...)" in line
+    assert line.endswith("; object 1 (13.0% of the frame)")
+
+
 def test_lists_of_frames_are_understood_or_refused() -> None:
     assert parse_frames("0, 5,7-9") == [0, 5, 7, 8, 9]
     assert parse_frames("0-7:5") == [0, 5]

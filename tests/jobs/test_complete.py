@@ -192,6 +192,18 @@ def test_the_record_counts_what_came_out(tmp_path: Path, masks: Path, folder: Pa
     assert {"voin", "torch", "opencv", "av", "python"} <= set(record["versions"])
 
 
+def test_the_record_says_how_the_masks_were_understood(tmp_path: Path, folder: Path) -> None:
+    masks = save_labels(tmp_path / "two", labels(COUNT, SIZE, objects=2))
+    for i in (0, 3, 11):
+        (masks / f"{i:05d}.png").unlink()
+    record = run(folder, masks, tmp_path / "out", ids=(2,))["masks"]
+    line = "9 files, matched by the frames' names; 3 of 12 frames have none (0, 3, 11): objects count as hidden there"
+    assert record["line"].startswith(f"Masks: {line}; objects 1 (5.1% of the frame), 2 (")
+    assert record["line"].endswith("; taken: 2")
+    assert (record["count"], record["missing"], record["taken"]) == (9, [0, 3, 11], [2])
+    assert record["shares"]["1"] == round(13 * 12 / (SIZE[0] * SIZE[1]), 5)
+
+
 def test_the_preview_has_a_row_each_for_input_masks_and_result(tmp_path: Path, masks: Path, folder: Path) -> None:
     run(folder, masks, tmp_path / "out", chunk_frames=3, context_frames=1)
     sheet = read_picture(tmp_path / "out" / "preview.png")

@@ -32,6 +32,14 @@ voin complete video.mp4 masks/ -o out --occluder occluder/
 [dim]An interrupted run goes on when the same command is given again.[/dim]"""
 
 
+class _Bars(Bars):
+    """Bars that say how the masks were understood while there is time to stop."""
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        out.print(escape(line), soft_wrap=True)
+
+
 @command("finished parts are kept in {output}; run the same command again to go on")
 def complete(
     video: VideoArgument,
@@ -53,7 +61,7 @@ def complete(
     from voin.jobs.complete import complete as run
 
     inpainter = method.load()
-    with Bars(quiet) as bars:
+    with Bars(quiet) if quiet else _Bars() as bars:
         record = run(video, masks, output, options, inpainter=inpainter, progress=bars)
     if not quiet:
         _print_done(output, record)

@@ -22,6 +22,15 @@ class Progress(Protocol):
         ...
 
 
+@runtime_checkable
+class Notes(Protocol):
+    """Progress that also takes what a user should know before the work is done."""
+
+    def note(self, line: str) -> None:
+        """Show one line."""
+        ...
+
+
 class Silent:
     """Progress that nobody looks at."""
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from voin.core.errors import ValueRefusal
 from voin.io.video_info import VideoInfo
+
+
+class MatchedFrames(NamedTuple):
+    """The frame of each mask, all different, and how they were found, in words."""
+
+    frames: list[int]
+    how: str
+
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
@@ -34,7 +43,9 @@ def parse_frames(text: str) -> list[int]:
     return frames
 
 
-def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: str | Sequence[int] | None) -> list[int]:
+def frames_of(
+    where: Path, names: Sequence[str] | int, info: VideoInfo, asked: str | Sequence[int] | None
+) -> MatchedFrames:
     """Find the frame of each mask.
 
     Args:
@@ -43,16 +54,13 @@ def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: s
         info: The video.
         asked: The frames as the user gave them; None to find them out.
 
-    Returns:
-        A frame number for each mask, all different.
-
     Raises:
         ValueError: they do not fit.
     """
     count = names if isinstance(names, int) else len(names)
     have = f"{where} has {count} mask{'s' if count != 1 else ''} for a video of {info.count} frames"
     if asked is not None:
-        return _asked_frames(have, count, info, asked)
+        return MatchedFrames(_asked_frames(have, count, info, asked), "as --mask-frames says")
     if count > info.count:
         raise ValueRefusal(
             f"{have}", remedy="give at most one mask a frame, or use --mask-frames to say which frames they belong to"
@@ -60,9 +68,9 @@ def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: s
     if not isinstance(names, int):
         by_name = {name: frame for frame, name in enumerate(info.names)}
         if all(name in by_name for name in names) and info.kind == "folder":
-            return [by_name[name] for name in names]
+            return MatchedFrames([by_name[name] for name in names], "by the frames' names")
     if count == info.count:
-        return list(range(count))
+        return MatchedFrames(list(range(count)), "in order, one a frame")
     advice = "give one mask a frame, or use --mask-frames to say which frames they belong to"
     if isinstance(names, int):
         raise ValueRefusal(f"{have}", remedy=f"{advice}")
@@ -77,7 +85,11 @@ def frames_of(where: Path, names: Sequence[str] | int, info: VideoInfo, asked: s
                 f"frames are numbered {frames[0]} to {frames[-1]}",
                 f"{advice}",
             )
-    return [by_number[number] for number in numbers]
+    span = f"{min(numbers)} to {max(numbers)}" if len(numbers) > 1 else f"{numbers[0]}"
+    return MatchedFrames(
+        [by_number[number] for number in numbers],
+        f"by the numbers in their names ({span}; frames are numbered {frames[0]} to {frames[-1]})",
+    )
 
 
 def _asked_frames(have: str, count: int, info: VideoInfo, asked: str | Sequence[int]) -> list[int]:

@@ -21,9 +21,10 @@ from PIL import Image
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.io.images import shown
-from voin.io.mask_frames import frames_of
+from voin.io.mask_frames import MatchedFrames, frames_of
 from voin.io.mask_npz import ArrayMasks
 from voin.io.mask_pictures import PictureMasks
+from voin.io.mask_reading import MaskReading
 from voin.io.mask_values import Kind, MaskFormat, ids_of_values
 from voin.io.mask_video import VideoMasks
 from voin.io.video_info import VideoInfo
@@ -74,15 +75,23 @@ class MaskSource:
         found: All ids that occur.
         boxes: (objects, frames, 4) of x0, y0, x1, y1, the latter exclusive; zeros where the object is not seen.
         areas: (objects, frames), pixels.
+        reading: How the masks were understood.
     """
 
     ids: tuple[int, ...]
     found: tuple[int, ...]
     boxes: np.ndarray
     areas: np.ndarray
+    reading: MaskReading
 
     def __init__(
-        self, info: VideoInfo, planes: dict[int, _Plane], tables: dict[Kind, np.ndarray], ids: Iterable[int] | None
+        self,
+        info: VideoInfo,
+        planes: dict[int, _Plane],
+        tables: dict[Kind, np.ndarray],
+        ids: Iterable[int] | None,
+        matched: MatchedFrames,
+        unit: str,
     ) -> None:
         self._size = info.size
         self._planes = planes
@@ -98,6 +107,16 @@ class MaskSource:
             for frame, (box, area) in found.get(number, {}).items():
                 self.boxes[place, frame] = box
                 self.areas[place, frame] = area
+        pixels = info.size[0] * info.size[1]
+        self.reading = MaskReading(
+            count=len(planes),
+            unit=unit,
+            matched=matched.how,
+            frames=info.count,
+            missing=tuple(frame for frame in range(info.count) if frame not in planes),
+            shares={n: sum(area for _, area in found[n].values()) / len(found[n]) / pixels for n in self.found},
+            taken=self.ids,
+        )
 
     def given(self, frame: int) -> bool:
         """Return whether there is a mask for this frame, be it an empty one."""
@@ -158,7 +177,8 @@ def open_masks(
             f"{path} does not exist", "it must be a folder of PNGs, a mask video or an .npz", "check the spelling"
         )
     stored = next(form for form in FORMATS if form.takes(path))(path)
-    numbers = frames_of(path, stored.names, info, frames)
+    matched = frames_of(path, stored.names, info, frames)
+    numbers = matched.frames
     if stored.size is not None and stored.size != info.size and not resize:
         raise _size_refusal(str(path), stored.size, info)
     if absent == "error" and len(numbers) < info.count:
@@ -183,7 +203,8 @@ def open_masks(
         if progress is not None:
             progress(done, len(numbers))
     tables = ids_of_values(path, counts, colours, davis_palette())
-    return _checked(path, MaskSource(info, planes, tables, ids), ids)
+    unit = "mask frame" if isinstance(stored.names, int) else "file"
+    return _checked(path, MaskSource(info, planes, tables, ids, matched, unit), ids)
 
 
 def _checked(path: Path, source: MaskSource, ids: Sequence[int] | None) -> MaskSource:

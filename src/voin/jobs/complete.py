@@ -17,7 +17,7 @@ from voin.core import __version__
 from voin.core.errors import ValueRefusal
 from voin.core.files import identity, write_json
 from voin.core.overlap import BackgroundWriter
-from voin.core.progress import Progress, Silent
+from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, trim_heap
 from voin.io.video import join
 from voin.jobs.check import Inputs, check_inputs, check_room
@@ -95,9 +95,13 @@ def complete(
     request = _request(inputs, masks, options, window, inpainter.settings(), layout)
     folder = Folder(out, layout, request)
     folder.check(options.overwrite)
+    # Only once nothing is refused any more.
+    note = progress.note if isinstance(progress, Notes) else lambda _: None
     if folder.record is not None and folder.is_finished() and not options.overwrite and folder.state is None:
+        note(inputs.masks.reading.line)
         return folder.record | {"finished_before": True}
     check_room(inputs, out, options, layout.png, share=1 - folder.finished_frames() / inputs.count)
+    note(inputs.masks.reading.line)
     with folder.held(options.overwrite):
         if folder.record is not None and folder.is_finished() and not options.overwrite:
             folder.forget()  # the run was killed after its last word

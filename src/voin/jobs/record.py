@@ -53,6 +53,7 @@ def make_record(
             "frames_per_second": round(float(info.rate), 4),
             "audio": info.audio,
         },
+        "masks": inputs.masks.reading.record(),
         "skip_broken": options.skip_broken,
         "start": inputs.start,
         "end": inputs.end,
