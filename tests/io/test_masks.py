@@ -266,6 +266,23 @@ def test_only_the_objects_asked_for_are_taken(tmp_path: Path) -> None:
     assert same(source, [np.where(label == 7, 7, 0) for label in wanted])
 
 
+def test_index_255_beside_other_ids_is_void_unless_asked_for(tmp_path: Path) -> None:
+    wanted = labels()
+    rimmed = [label.copy() for label in wanted]
+    for label in rimmed:
+        label[8:10, :20] = 255
+    source = open_masks(fill(tmp_path / "m", rimmed), described())
+    assert same(source, wanted)
+    assert (source.ids, source.found) == ((1, 2), (1, 2, 255))
+    assert "255 (1.3% of the frame); 255 is void (--ids 255 takes it)" in source.reading.line
+    asked = open_masks(tmp_path / "m", described(), ids=[1, 255])
+    assert same(asked, [np.where(label == 2, 0, label) for label in rimmed])
+    alone = open_masks(fill(tmp_path / "alone", labels(ids=(255, 255))), described())
+    assert (alone.ids, alone.reading.void) == ((255,), False)
+    np.savez(tmp_path / "m.npz", object_1=np.stack(rimmed) == 1, object_255=np.stack(rimmed) == 255)
+    assert open_masks(tmp_path / "m.npz", described()).ids == (1, 255)
+
+
 def _write_deep(folder: Path) -> None:
     for index in range(COUNT):
         Image.fromarray(np.full(SIZE, 300, np.uint16)).save(folder / f"{index}.png")

@@ -24,6 +24,7 @@ class MaskReading:
         missing: Frames without a mask.
         shares: Every id that occurs, and its mean share of the frame where it is seen, 0 to 1.
         taken: Ids that are taken.
+        void: Whether index 255 was taken for pixels that belong to no object.
     """
 
     count: int
@@ -33,6 +34,7 @@ class MaskReading:
     missing: tuple[int, ...]
     shares: Mapping[int, float]
     taken: tuple[int, ...]
+    void: bool = False
 
     @property
     def line(self) -> str:
@@ -47,8 +49,9 @@ class MaskReading:
         listed = [f"{number} ({share:.1%} of the frame)" for number, share in self.shares.items()]
         more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         parts.append(f"{'object' if len(listed) == 1 else 'objects'} {', '.join(listed[:_LISTED])}{more}")
-        left = [number for number in self.shares if number not in self.taken]
-        if left:
+        if self.void:
+            parts.append("255 is void (--ids 255 takes it)")
+        elif len(self.taken) < len(self.shares):
             parts.append(f"taken: {', '.join(map(str, self.taken))}")
         return f"Masks: {'; '.join(parts)}"
 
@@ -61,4 +64,5 @@ class MaskReading:
             "missing": list(self.missing),
             "shares": {str(number): round(share, 5) for number, share in self.shares.items()},
             "taken": list(self.taken),
+            "void": self.void,
         }

@@ -29,6 +29,8 @@ from voin.io.mask_values import Kind, MaskFormat, ids_of_values
 from voin.io.mask_video import VideoMasks
 from voin.io.video_info import VideoInfo
 
+VOID = 255  # the index of pixels that belong to no one in label pictures of Pascal VOC and DAVIS
+
 # How masks may be stored: the first that takes a path opens it. Another way is a file of its own, and a line here.
 FORMATS: list[MaskFormat] = [PictureMasks, ArrayMasks, VideoMasks]
 
@@ -71,7 +73,7 @@ class MaskSource:
     """The masks of a video's objects, from `open_masks`.
 
     Args:
-        ids: Object ids, rising: all that occur, or those asked for.
+        ids: Object ids, rising: all that occur but void, or those asked for.
         found: All ids that occur.
         boxes: (objects, frames, 4) of x0, y0, x1, y1, the latter exclusive; zeros where the object is not seen.
         areas: (objects, frames), pixels.
@@ -98,7 +100,14 @@ class MaskSource:
         self._tables = tables
         found = self._measure()
         self.found = tuple(sorted(found))
-        self.ids = tuple(sorted(found if ids is None else set(ids)))
+        # Arrays name their objects, so that in them 255 is one like any other.
+        void = (
+            unit == "file"
+            and any(plane.kind == "ids" for plane in planes.values())
+            and ids is None
+            and {VOID} < found.keys()
+        )
+        self.ids = tuple(sorted(set(found if ids is None else ids) - ({VOID} if void else set())))
         for table in tables.values():
             table[~np.isin(table, self.ids)] = 0
         self.boxes = np.zeros((len(self.ids), info.count, 4), np.int64)
@@ -116,6 +125,7 @@ class MaskSource:
             missing=tuple(frame for frame in range(info.count) if frame not in planes),
             shares={n: sum(area for _, area in found[n].values()) / len(found[n]) / pixels for n in self.found},
             taken=self.ids,
+            void=void,
         )
 
     def given(self, frame: int) -> bool:
