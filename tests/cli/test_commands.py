@@ -173,7 +173,7 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
     words += " --raft-weights w.pt --png --layer webm --save-flow --save-confidence"
     words += " --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
     words += " --model weights --preset paper --x264-preset fast --lossless --resize-masks --mask-frames 0-8:2"
-    words += " --absent error --skip-broken --overwrite"
+    words += " --absent error --skip-broken --overwrite --invert-masks"
     code, _, text = call(*words.split())
     assert (code, "enough" in text) == (2, True)
     named = {"model": "weights", "preset": "paper"}
@@ -198,6 +198,7 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
             cuts=Path("c.txt"),
             quality=Quality(crf=20, preset="fast", lossless=True),
             resize_masks=True,
+            invert_masks=True,
             mask_frames="0-8:2",
             absent="error",
             skip_broken=True,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fakes.fake_method import Fake, contents, expected, expected_label, labels, run, save_frames, save_labels
 from scenes.video_clips import COUNT, SIZE, packets, pictures, save, seconds_of
-from voin.io.images import read_picture
+from voin.io.images import read_picture, write_image
 from voin.io.masks import open_masks
 from voin.io.video import Quality, VideoInfo, probe, read
 from voin.jobs import reader as crops
@@ -202,6 +202,21 @@ def test_the_record_says_how_the_masks_were_understood(tmp_path: Path, folder: P
     assert record["line"].endswith("; taken: 2")
     assert (record["count"], record["missing"], record["taken"]) == (9, [0, 3, 11], [2])
     assert record["shares"]["1"] == round(13 * 12 / (SIZE[0] * SIZE[1]), 5)
+
+
+def test_inverted_masks_are_refused_unless_inverted_or_named(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "white").mkdir()
+    for i, label in enumerate(labels(COUNT, SIZE)):
+        write_image(tmp_path / "white" / f"{i:05d}.png", np.where(label, 0, 255).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"white is white in most .*--invert-masks.*--ids 1"):
+        run(folder, tmp_path / "white", tmp_path / "out")
+    run(folder, tmp_path / "white", tmp_path / "named", ids=(1,))
+    run(folder, tmp_path / "white", tmp_path / "inverted", invert_masks=True)
+    run(folder, save_labels(tmp_path / "right", labels(COUNT, SIZE)), tmp_path / "wanted")
+    for name in ("completed/00004.png", "amodal/00004.png"):
+        assert (tmp_path / "inverted" / name).read_bytes() == (tmp_path / "wanted" / name).read_bytes()
+    with pytest.raises(ValueError, match="only masks of white on black can be inverted"):
+        run(folder, tmp_path / "right", tmp_path / "out", invert_masks=True)
 
 
 def test_the_preview_has_a_row_each_for_input_masks_and_result(tmp_path: Path, masks: Path, folder: Path) -> None:

@@ -22,7 +22,7 @@ SOURCE = Path(voin.__file__).parent
 NOT_IN_COMMAND = {"chunk_frames", "context_frames"}
 NOT_ON_PAGE = {
     *("start", "end", "skip_broken", "overwrite", "amodal", "occluder", "ids", "order"),
-    *("quality.preset", "quality.lossless", "resize_masks", "mask_frames", "absent"),
+    *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent"),
     *NOT_IN_COMMAND,
 }
 

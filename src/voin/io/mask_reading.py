@@ -25,6 +25,7 @@ class MaskReading:
         shares: Every id that occurs, and its mean share of the frame where it is seen, 0 to 1.
         taken: Ids that are taken.
         void: Whether index 255 was taken for pixels that belong to no object.
+        inverted: Whether the only object looks like what surrounds one.
     """
 
     count: int
@@ -35,6 +36,7 @@ class MaskReading:
     shares: Mapping[int, float]
     taken: tuple[int, ...]
     void: bool = False
+    inverted: bool = False
 
     @property
     def line(self) -> str:

@@ -29,6 +29,7 @@ from voin.io.mask_values import Kind, MaskFormat, ids_of_values
 from voin.io.mask_video import VideoMasks
 from voin.io.video_info import VideoInfo
 
+_INVERTED_SHARE = 0.6  # of the frame; what covers more and touches all four sides surrounds the object
 VOID = 255  # the index of pixels that belong to no one in label pictures of Pascal VOC and DAVIS
 
 # How masks may be stored: the first that takes a path opens it. Another way is a file of its own, and a line here.
@@ -67,6 +68,12 @@ class _Plane:
 
     def values(self) -> np.ndarray:
         return np.frombuffer(zlib.decompress(self.data), np.uint8).reshape(self.size)
+
+    def inverted(self, table: np.ndarray, size: tuple[int, int]) -> _Plane:
+        """Return a mask of 1 where `table` says 0, of a whole frame."""
+        mask = np.ones(size, np.uint8)
+        mask[self.top : self.top + self.size[0], self.left : self.left + self.size[1]] = table[self.values()] == 0
+        return _Plane.of(mask, "grey")
 
 
 class MaskSource:
@@ -117,6 +124,7 @@ class MaskSource:
                 self.boxes[place, frame] = box
                 self.areas[place, frame] = area
         pixels = info.size[0] * info.size[1]
+        whole = [self._covers(found[number]) for number in self.found if set(tables) == {"grey"}]
         self.reading = MaskReading(
             count=len(planes),
             unit=unit,
@@ -126,6 +134,7 @@ class MaskSource:
             shares={n: sum(area for _, area in found[n].values()) / len(found[n]) / pixels for n in self.found},
             taken=self.ids,
             void=void,
+            inverted=len(whole) == 1 and whole[0],
         )
 
     def given(self, frame: int) -> bool:
@@ -140,6 +149,12 @@ class MaskSource:
             (h, w), top, left = plane.size, plane.top, plane.left
             label[top : top + h, left : left + w] = self._tables[plane.kind][plane.values()]
         return label
+
+    def _covers(self, seen: dict[int, tuple[tuple[int, int, int, int], int]]) -> bool:
+        """Return whether an object looks like what surrounds one: most of the frame, all four sides, most masks."""
+        h, w = self._size
+        wide = [box == (0, 0, w, h) and area > _INVERTED_SHARE * h * w for box, area in seen.values()]
+        return 2 * sum(wide) > len(self._planes)
 
     def _measure(self) -> dict[int, dict[int, tuple[tuple[int, int, int, int], int]]]:
         found: dict[int, dict[int, tuple[tuple[int, int, int, int], int]]] = {}
@@ -161,6 +176,7 @@ def open_masks(
     frames: str | Sequence[int] | None = None,
     absent: Literal["invisible", "error"] = "invisible",
     ids: Sequence[int] | None = None,
+    invert: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> MaskSource:
     """Read masks of the objects in a video, and check that they fit it.
@@ -175,6 +191,7 @@ def open_masks(
         frames: Frames that the masks belong to, such as "0,5,10" or "0-70:5"; otherwise the file names say it.
         absent: What a frame without a mask means: the object is not visible there, or it is an error.
         ids: Objects to take; each must occur. None for all.
+        invert: Take what is black in masks of white on black for the object.
         progress: Called with (masks read, masks in all).
 
     Raises:
@@ -213,6 +230,15 @@ def open_masks(
         if progress is not None:
             progress(done, len(numbers))
     tables = ids_of_values(path, counts, colours, davis_palette())
+    if invert:
+        if set(counts) != {"grey"} or tables["grey"].max() > 1:
+            raise ValueRefusal(
+                f"{path} has object ids or colours",
+                "only masks of white on black can be inverted",
+                "leave out --invert-masks, and choose objects with --ids",
+            )
+        planes = {frame: plane.inverted(tables["grey"], info.size) for frame, plane in planes.items()}
+        tables["grey"] = np.arange(256, dtype=np.uint8)
     unit = "mask frame" if isinstance(stored.names, int) else "file"
     return _checked(path, MaskSource(info, planes, tables, ids, matched, unit), ids)
 

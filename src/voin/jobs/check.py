@@ -84,7 +84,15 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
     info, start, end = check_video(video, options.start, options.end)
     cuts = asked_cuts(options.cuts, info, start, end)
     shared: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "progress": _steps(progress)}
-    visible = open_masks(masks, info, frames=options.mask_frames, ids=options.ids or None, **shared)
+    visible = open_masks(
+        masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
+    )
+    if visible.reading.inverted and not (options.ids or options.amodal or options.invert_masks):
+        raise ValueRefusal(
+            f"{masks} is white in most of the frame and at all four sides ({visible.reading.line})",
+            "the object must be white, and all else black",
+            "use --invert-masks if black is the object, or --ids 1 if the object is that large",
+        )
     ids = _seen(visible, masks, start, end, options)
     amodal = open_masks(options.amodal, info, ids=ids, **shared) if options.amodal else None
     occluder = open_masks(options.occluder, info, **shared) if options.occluder else None

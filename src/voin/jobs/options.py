@@ -155,6 +155,7 @@ class CompleteOptions(FrameOptions):
     )
     quality: Quality = setting(factory=Quality)
     resize_masks: bool = setting(False, "Scale masks of another size to the video's.", panel="Input")
+    invert_masks: bool = setting(False, "Take what is black in MASKS for the object, not what is white.", panel="Input")
     mask_frames: str | None = setting(
         None, "Frames that the masks belong to, such as 0,5,10 or 0-70:5.", metavar="FRAMES", panel="Input"
     )
