@@ -14,7 +14,7 @@ from scenes.video_clips import COUNT, SIZE, described, encode, garbled, pictures
 from voin.io.mask_frames import parse_frames
 from voin.io.mask_values import RawMask
 from voin.io.masks import FORMATS, MaskSource, davis_palette, open_masks, write_label
-from voin.io.video import Quality, probe, write_image
+from voin.io.video import LayerWriter, Quality, probe, write_image
 
 
 def labels(count: int = COUNT, size: tuple[int, int] = SIZE, ids: Sequence[int] = (1, 2)) -> list[np.ndarray]:
@@ -144,6 +144,18 @@ def test_a_mask_video_and_a_mask_gif_give_the_same_labels(tmp_path: Path) -> Non
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=40)
     for name in ("a.mp4", "a.gif"):
         assert same(open_masks(tmp_path / name, described()), wanted)
+
+
+@pytest.mark.parametrize("name", ["object.mov", "object.webm"])
+def test_the_alpha_of_a_mask_video_is_the_mask(tmp_path: Path, name: str) -> None:
+    wanted = [(label > 0).astype(np.uint8) for label in labels()]
+    info = described()
+    with LayerWriter(tmp_path / name, info, info.times) as writer:
+        for frame, label in zip(pictures(), wanted, strict=True):
+            writer.write(np.dstack([frame, label * 255]))
+    source = open_masks(tmp_path / name, info)
+    for index, label in enumerate(wanted):
+        assert np.count_nonzero(source.label(index) != label) < (1 if name == "object.mov" else 0.02 * label.sum())
 
 
 @pytest.mark.parametrize("save_arrays", [np.savez, np.savez_compressed])

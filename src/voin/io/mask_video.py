@@ -1,21 +1,29 @@
-"""Masks as a video, white on black, for one object."""
+"""Masks as a video for one object: white on black, or the object cut out by alpha."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import av
 import cv2
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
 
-from voin.core.errors import ValueRefusal
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.mask_values import RawMask
-from voin.io.video import probe, read
+from voin.io.video import VideoInfo, probe, read
+from voin.io.video_info import FFMPEG_ERRORS, turn_upright
+from voin.io.video_read import open_video
+from voin.io.video_write import ALPHA
 
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _SATURATED = 96  # levels between the strongest and the weakest channel, from which a pixel has a colour
 
 
 class VideoMasks:
-    """A video whose frames are 255 where they are white (half and more), and 0 elsewhere."""
+    """A video whose frames are 255 where they are white, or opaque where they have alpha (half and more), else 0."""
 
     def __init__(self, path: Path) -> None:
         self._info = probe(path)
@@ -34,7 +42,12 @@ class VideoMasks:
             ValueError: it has colours.
         """
         info = self._info
+        alphas = _alphas(info)
         for index, frame in enumerate(read(info)):
+            alpha = next(alphas, None)
+            if alpha is not None and alpha.min() < 128:  # a cut-out object, as in pictures
+                yield RawMask(str(info.path), cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1], "grey")
+                continue
             strongest = cv2.max(cv2.max(frame[..., 0], frame[..., 1]), frame[..., 2])
             mask = cv2.threshold(strongest, 127, 255, cv2.THRESH_BINARY)[1]
             weakest = cv2.min(cv2.min(frame[..., 0], frame[..., 1]), frame[..., 2])
@@ -46,3 +59,28 @@ class VideoMasks:
                     "give several objects as indexed PNGs, one a frame",
                 )
             yield RawMask(str(info.path), mask, "grey")
+
+
+def _alphas(info: VideoInfo) -> Iterator[np.ndarray]:
+    """Decode the alpha of each frame, upright uint8 (h, w); nothing where the video has none."""
+    if info.kind != "video":
+        return
+    with open_video(info.path) as (container, stream):
+        codec = stream.codec_context
+        if {key.lower(): word for key, word in stream.metadata.items()}.get(ALPHA) == "1" and codec.name in _WITH_ALPHA:
+            # FFmpeg's own decoders leave alpha out.
+            codec = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[codec.name], "r"))
+        elif not any(component.is_alpha for component in stream.format.components):
+            return
+        times = set(info.times)
+        try:
+            for frame in (frame for packet in container.demux(stream) for frame in codec.decode(packet)):
+                if not info.timed or frame.pts in times:
+                    rgba = frame.reformat(format="rgba").to_ndarray()
+                    yield turn_upright(np.ascontiguousarray(rgba[..., 3]), info)
+        except FFMPEG_ERRORS as error:
+            raise FileRefusal(
+                f"{info.path} has alpha that does not decode",
+                "it must be a whole video",
+                "copy it again from its source",
+            ) from error
