@@ -294,9 +294,13 @@ def test_wrong_frames_times_and_settings_are_refused(tmp_path: Path) -> None:
     for times in ([], [0, 0], [1, 0]):
         with pytest.raises(ValueError, match="frame times"):
             VideoWriter(tmp_path / "b.mp4", info, times)
-    for crf, preset in ((52, "veryfast"), (-1, "veryfast"), (18, "warp")):
+    for crf in (52, -1):
         with pytest.raises(ValueError, match="must"):
-            Quality(crf, preset)  # pyright: ignore[reportArgumentType]
+            Quality(crf)
+    unchecked = Quality()
+    object.__setattr__(unchecked, "preset", "warp")  # as a caller without type checks may
+    with pytest.raises(ValueError, match="must be one of ultrafast"):
+        unchecked.__post_init__()
     with pytest.raises(ValueError, match=r"\.mov or \.webm"):
         LayerWriter(tmp_path / "a.mp4", info, info.times)
 

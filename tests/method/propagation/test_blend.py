@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from scenes.hidden_clips import inpainter, scene
+from voin.method.propagation import propagate
 from voin.method.propagation.blend import (
     Band,
     calibrate,
