@@ -13,7 +13,7 @@ from fakes.fake_method import labels, save_labels
 from scenes.video_clips import COUNT, SIZE, encode
 from voin.app.limits import check_video, take_masks
 from voin.app.options import Limits
-from voin.io.masks import open_masks
+from voin.io.masks.source import open_masks
 from voin.io.video import VideoInfo, probe
 
 SMALL = Limits(megabytes=1, frames=COUNT, pixels=SIZE[0] * SIZE[1])

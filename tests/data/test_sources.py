@@ -14,7 +14,7 @@ from sets import voi_sources
 from sets.voi_sources import COUNT, SIZE, save, shot
 from voin.data.sources import SourceClip, load_clip, load_frames, load_masks, open_source, working_size
 from voin.io.images import read_picture, write_image
-from voin.io.masks import write_label
+from voin.io.masks.source import write_label
 
 
 def names(clips: tuple[SourceClip, ...]) -> list[str]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from voin.io.images import write_image
-from voin.io.masks import write_label
+from voin.io.masks.source import write_label
 from voin.jobs.complete import complete
 from voin.jobs.options import CompleteOptions
 from voin.method.window import CompletedBox, ObjectClip, WindowConfig, cut, window_box

@@ -14,7 +14,7 @@ from PIL import Image
 from fakes.fake_method import Fake, contents, expected, expected_label, labels, run, save_frames, save_labels
 from scenes.video_clips import COUNT, SIZE, packets, pictures, save, seconds_of
 from voin.io.images import read_picture, write_image
-from voin.io.masks import open_masks
+from voin.io.masks.source import open_masks
 from voin.io.video import Quality, VideoInfo, probe, read
 from voin.jobs import reader as crops
 

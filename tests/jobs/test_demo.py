@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from voin.cli import app as cli
 from voin.core.files import write_page
-from voin.io.masks import open_masks
+from voin.io.masks.source import open_masks
 from voin.io.video import probe
 from voin.jobs import demo
 from voin.jobs.demo import MASKS, SHOTS, TEMPLATE, choose_shots, command_line, find_clip

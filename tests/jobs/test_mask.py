@@ -12,7 +12,7 @@ from fakes.fake_method import save_frames
 from scenes.mask_clips import box_of, iou, passing
 from scenes.video_clips import encode
 from voin.io.images import read_picture, write_image
-from voin.io.masks import open_masks
+from voin.io.masks.source import open_masks
 from voin.io.video import probe, read
 from voin.jobs import mask as mask_job
 from voin.jobs.mask import PREVIEW_SHEET, PREVIEW_VIDEO, RECORD, MaskOptions, mask, mask_of_prompt

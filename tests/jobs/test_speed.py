@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from fakes.tiny_model import save_model
 from voin.cli import app as cli
 from voin.core.errors import ValueRefusal
-from voin.io.masks import open_masks
+from voin.io.masks.source import open_masks
 from voin.io.quality import parse_size
 from voin.io.video import probe, read
 from voin.jobs import speed as bench

@@ -12,7 +12,7 @@ import numpy as np
 
 from voin.data.build_clip import BuildConfig
 from voin.io.images import write_image
-from voin.io.masks import write_label
+from voin.io.masks.source import write_label
 
 SIZE = (64, 96)
 COUNT = 10

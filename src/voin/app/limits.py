@@ -14,8 +14,8 @@ import numpy as np
 from voin.app.options import Limits
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.images import header_size, list_pictures, shown
-from voin.io.mask_npz import ArrayMasks
-from voin.io.masks import open_masks, write_label
+from voin.io.masks.npz import ArrayMasks
+from voin.io.masks.source import open_masks, write_label
 from voin.io.video import VideoInfo, probe
 from voin.io.video_info import FFMPEG_ERRORS
 from voin.io.video_read import open_video

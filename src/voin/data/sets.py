@@ -25,7 +25,7 @@ from voin.data.manifest import (
     read_manifest,
 )
 from voin.io.images import check_whole, header_size, opened, read_picture, shown, write_image
-from voin.io.masks import write_label
+from voin.io.masks.source import write_label
 
 _Pictures = UInt8[np.ndarray, "t h w 3"]
 _Masks = Bool[np.ndarray, "t h w"]

@@ -22,7 +22,7 @@ from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import davis_category
 from voin.data.layouts import Layout, SourceVideo, Split, list_videos
 from voin.io.images import check_whole, header_size, list_pictures, read_picture, shown
-from voin.io.mask_pictures import MaskReader
+from voin.io.masks.pictures import MaskReader
 
 _VOID = 255  # marks what is not to be judged, in masks with object ids
 _MOST_GREY_IDS = 63  # grey values up to here are ids, larger ones are white on black

@@ -14,7 +14,7 @@ import numpy as np
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.progress import Progress
 from voin.io.images import shown
-from voin.io.masks import MaskSource, open_masks
+from voin.io.masks.source import MaskSource, open_masks
 from voin.io.shots import read_cuts
 from voin.io.video import VideoInfo, probe
 from voin.jobs.options import CompleteOptions

@@ -24,7 +24,7 @@ from voin.core.progress import Progress, Silent
 from voin.core.system import choose_device
 from voin.core.types import Mask, Picture
 from voin.io.images import FRAME_SUFFIXES, write_image
-from voin.io.masks import write_label
+from voin.io.masks.source import write_label
 from voin.io.seek import FrameBlocks
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
 from voin.jobs.check import asked_cuts, check_video

@@ -22,7 +22,7 @@ from voin.core.progress import Progress
 from voin.core.system import trim_heap
 from voin.core.types import Label, Picture
 from voin.io.images import write_image
-from voin.io.masks import write_label
+from voin.io.masks.source import write_label
 from voin.io.video import LayerWriter, VideoWriter, read
 from voin.jobs import preview
 from voin.jobs.check import Inputs

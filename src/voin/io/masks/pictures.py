@@ -1,6 +1,6 @@
 """Masks as pictures: a folder of PNGs or JPEGs, or a single one; each becomes a plane of raw values.
 
-What the values of a folder mean can only be said when all of them have been seen: see `voin.io.mask_values`.
+What the values of a folder mean can only be said when all of them have been seen: see `voin.io.masks.values`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.images import FRAME_SUFFIXES, list_pictures, opened
-from voin.io.mask_values import MOST_COLOURS, Kind, RawMask
+from voin.io.masks.values import MOST_COLOURS, Kind, RawMask
 
 
 class PictureMasks:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from scenes.video_clips import COUNT, SIZE, described, encode, garbled, pictures, save
-from voin.io.mask_frames import parse_frames
-from voin.io.mask_values import RawMask
-from voin.io.masks import FORMATS, MaskSource, davis_palette, open_masks, write_label
+from voin.io.masks.frames import parse_frames
+from voin.io.masks.source import FORMATS, MaskSource, davis_palette, open_masks, write_label
+from voin.io.masks.values import RawMask
 from voin.io.video import LayerWriter, Quality, probe, write_image
 
 
@@ -454,7 +454,7 @@ def test_a_line_in_the_table_makes_another_way_of_storing_masks(
     (tmp_path / "m.dots").write_text("".join(f"{frame} {2 * frame}\n" for frame in range(COUNT)))
     with pytest.raises(OSError, match="cannot be read as a video"):
         open_masks(tmp_path / "m.dots", described())
-    monkeypatch.setattr("voin.io.masks.FORMATS", [DotMasks, *FORMATS])
+    monkeypatch.setattr("voin.io.masks.source.FORMATS", [DotMasks, *FORMATS])
     source = open_masks(tmp_path / "m.dots", described())
     assert source.ids == (5,)
     assert [tuple(np.argwhere(source.label(frame))[0]) for frame in range(COUNT)] == [

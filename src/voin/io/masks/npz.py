@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.io.mask_values import Kind, RawMask
+from voin.io.masks.values import Kind, RawMask
 
 _MOST_IDS = 255
 

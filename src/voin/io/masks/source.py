@@ -21,12 +21,12 @@ from PIL import Image
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.io.images import shown
-from voin.io.mask_frames import MatchedFrames, frames_of
-from voin.io.mask_npz import ArrayMasks
-from voin.io.mask_pictures import PictureMasks
-from voin.io.mask_reading import MaskReading
-from voin.io.mask_values import Kind, MaskFormat, ids_of_values
-from voin.io.mask_video import VideoMasks
+from voin.io.masks.frames import MatchedFrames, frames_of
+from voin.io.masks.npz import ArrayMasks
+from voin.io.masks.pictures import PictureMasks
+from voin.io.masks.reading import MaskReading
+from voin.io.masks.values import Kind, MaskFormat, ids_of_values
+from voin.io.masks.video import VideoMasks
 from voin.io.video_info import VideoInfo
 
 _INVERTED_SHARE = 0.6  # of the frame; what covers more and touches all four sides surrounds the object

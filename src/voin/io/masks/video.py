@@ -12,7 +12,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.io.mask_values import RawMask
+from voin.io.masks.values import RawMask
 from voin.io.video import VideoInfo, probe, read
 from voin.io.video_info import FFMPEG_ERRORS, turn_upright
 from voin.io.video_read import open_video
