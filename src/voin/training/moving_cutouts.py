@@ -131,7 +131,7 @@ def move_cutouts(
         count: number of frames.
         size: side of the frames, pixels.
         numbers: at least `MOVE_NUMBERS`, each clip's own.
-        config: see there.
+        config: how far and how fast they move.
         drift: of the whole picture in its window.
         distractors: what passes between the object and the background.
     """

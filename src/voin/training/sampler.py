@@ -88,10 +88,10 @@ class SamplerConfig:
         drifted: most way of it, over the window's side.
         unknown: share of clips whose category is not told.
         partial: videos whose own objects are hidden in part: they serve as backgrounds and occluders only.
-        augment: see there.
-        occluder: see there.
-        damage: see there.
-        move: see there.
+        augment: how clips are mirrored, moved and tinted.
+        occluder: what occluders look like and how they move.
+        damage: how visible masks are made faulty.
+        move: how photographed objects are set in motion.
     """
 
     batch: int = 4
@@ -173,7 +173,7 @@ class Sampler:
 
     Args:
         pack: laid into the device's memory as it is, uint8; on the CPU it stays a memory-mapped file.
-        config: see there.
+        config: what the clips are made of.
         device: where batches are made.
         seed: of all batches.
         cutouts: a pack of photographed objects (`voin.data.cutouts`), laid beside it.
