@@ -202,7 +202,7 @@ def test_uploaded_masks_are_used(workspace: Workspace, sessions: Sessions, tmp_p
     assert (workspace.tracked, workspace.picture()[1]) == (None, (labels(COUNT, SIZE)[0] > 0).sum())
     before = workspace.masks
     (tmp_path / "bad.npz").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"bad.npz"):
+    with pytest.raises(OSError, match=r"bad.npz"):
         workspace.take_masks(uploaded(sessions, tmp_path / "bad.npz"))
     assert workspace.masks == before
 

@@ -67,15 +67,19 @@ class LossConfig(Checked):
 class TrainConfig(Checked):
     """All numbers of a run."""
 
-    shape: ShapeConfig = setting(factory=ShapeConfig)
-    flow: FlowConfig = setting(factory=FlowConfig)
-    generator: GeneratorConfig = setting(factory=GeneratorConfig)
-    patch_discriminator: TemporalPatchConfig = setting(factory=TemporalPatchConfig)
-    class_discriminator: ClassConfig = setting(factory=ClassConfig)
-    sampler: SamplerConfig = setting(factory=lambda: SamplerConfig(size=128))
-    simulated_propagation: SimulatedPropagationConfig = setting(factory=SimulatedPropagationConfig)
-    optimizer: OptimizerConfig = setting(factory=OptimizerConfig)
-    loss: LossConfig = setting(factory=LossConfig)
+    shape: ShapeConfig = setting(factory=ShapeConfig, help="The shape network.")
+    flow: FlowConfig = setting(factory=FlowConfig, help="The flow network.")
+    generator: GeneratorConfig = setting(factory=GeneratorConfig, help="The generator.")
+    patch_discriminator: TemporalPatchConfig = setting(
+        factory=TemporalPatchConfig, help="The discriminator of patches in space and time."
+    )
+    class_discriminator: ClassConfig = setting(factory=ClassConfig, help="The discriminator of classes.")
+    sampler: SamplerConfig = setting(factory=lambda: SamplerConfig(size=128), help="What clips are made of.")
+    simulated_propagation: SimulatedPropagationConfig = setting(
+        factory=SimulatedPropagationConfig, help="What the generator learns to complete."
+    )
+    optimizer: OptimizerConfig = setting(factory=OptimizerConfig, help="How weights are changed.")
+    loss: LossConfig = setting(factory=LossConfig, help="What each term of the losses counts for.")
     steps: int = setting(10000, "Length of the run, if no time is set.", least=1)
     echoes: int = setting(1, "Steps that learn from each batch (data echoing), every other one mirrored.", least=1)
     minutes: float = setting(0.0, "Length of the run by the clock, pauses left out; 0 for `steps`.", least=0)

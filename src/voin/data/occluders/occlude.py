@@ -61,8 +61,8 @@ class OccluderConfig(Checked):
     )
     tries: int = setting(10, "Paths tried for each clip.", least=1, most=_MOST_TRIES)
     points: int = setting(128, "Points of the object, in each frame, at which rates are estimated.", least=16)
-    shape: ShapeConfig = setting(factory=ShapeConfig)
-    path: PathConfig = setting(factory=PathConfig)
+    shape: ShapeConfig = setting(factory=ShapeConfig, help="Outlines of the occluders that are drawn.")
+    path: PathConfig = setting(factory=PathConfig, help="How occluders move.")
 
     def check(self) -> None:  # noqa: D102
         if self.rates[0] > self.rates[1]:
