@@ -20,10 +20,7 @@ def job(state: str, **more: object) -> Job:
 
 def test_what_users_name_is_text_and_never_a_tag() -> None:
     evil = "<img src=x onerror=alert(1)>"
-    shown = [
-        jobs_html([job("refused", title=evil, parts=[evil, "do this"])], HereJobs()),
-        message_html([evil]),
-    ]
+    shown = [jobs_html([job("refused", title=evil, parts=[evil, "do this"])], HereJobs()), message_html([evil])]
     assert all("<img" not in text and "&lt;img" in text for text in shown)
 
 

@@ -9,16 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voin.data.manifest import (
-    ClipRecord,
-    Manifest,
-    Skipped,
-    mean_rate,
-    rates_of,
-    read_manifest,
-    sum_of,
-    write_manifest,
-)
+from voin.data.manifest import ClipRecord, Manifest, Skipped, mean_rate, rates_of, read_manifest, sum_of, write_manifest
 
 
 def record(name: str = "bear", **given) -> ClipRecord:

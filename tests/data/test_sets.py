@@ -10,14 +10,7 @@ import pytest
 
 from sets.voi_sources import SIZE, sheet
 from voin.data.manifest import ClipRecord, Manifest, clip_folder, write_manifest
-from voin.data.sets import (
-    VoiSet,
-    open_set,
-    write_composites,
-    write_masks,
-    write_occluder,
-    write_truth,
-)
+from voin.data.sets import VoiSet, open_set, write_composites, write_masks, write_occluder, write_truth
 from voin.io.images import read_picture, write_image
 
 COUNT = 3

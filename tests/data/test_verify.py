@@ -13,13 +13,7 @@ import pytest
 from sets import voi_sources
 from sets.voi_sources import SIZE, small
 from voin.data.build import build
-from voin.data.manifest import (
-    ClipRecord,
-    Manifest,
-    Skipped,
-    sum_of,
-    write_manifest,
-)
+from voin.data.manifest import ClipRecord, Manifest, Skipped, sum_of, write_manifest
 from voin.data.sets import VoiSet, open_set, read_occluder, write_masks
 from voin.data.verify import verify
 from voin.io.images import read_picture, write_image

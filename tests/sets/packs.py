@@ -11,11 +11,7 @@ from voin.data.pack import Pack, PackClip, lay_out, write_pack
 
 
 def pack_of(
-    videos: Sequence[str],
-    categories: Sequence[str | None] = (),
-    count: int = 14,
-    size: int = 32,
-    empty: int = 0,
+    videos: Sequence[str], categories: Sequence[str | None] = (), count: int = 14, size: int = 32, empty: int = 0
 ) -> Pack:
     """Make a pack of one clip a video; in the first `empty` frames there is no object.
 

@@ -17,13 +17,7 @@ from voin.jobs.describe import Option
 
 ASSETS = Path(__file__).parent / "assets"
 BRUSH = 24  # pixels of the video, to begin with
-TOOLS = [
-    ("Box", "box"),
-    ("On the object", "point"),
-    ("Not the object", "not"),
-    ("Paint", "paint"),
-    ("Erase", "erase"),
-]
+TOOLS = [("Box", "box"), ("On the object", "point"), ("Not the object", "not"), ("Paint", "paint"), ("Erase", "erase")]
 VIEWS = [("Completed", "result"), ("Whole mask", "whole"), ("Confidence", "confidence")]
 _STAGE = '<div class="stage" hidden tabindex="0" role="application"><img alt=""><canvas></canvas></div>'
 _PLAYER = """<div class="player" hidden role="group" aria-label="Input and result, played together">

@@ -52,10 +52,7 @@ class ServeConfig(Checked):
         panel="Address",
     )
     root: Path | None = setting(
-        None,
-        "Folder whose videos may be chosen on the page; nothing outside it can.",
-        metavar="DIR",
-        panel="Address",
+        None, "Folder whose videos may be chosen on the page; nothing outside it can.", metavar="DIR", panel="Address"
     )
     jobs: int = setting(1, "Jobs that run at a time; others wait.", least=1, most=64, panel="Limits")
     limits: Limits = setting(factory=Limits)

@@ -155,11 +155,7 @@ def _unused(entries: Iterable[Entry], options: EvaluateOptions) -> list[str]:
 
 
 def _score(
-    scorer: Scorer,
-    work: list[tuple[ClipRecord, list[Trial]]],
-    stage: str,
-    options: EvaluateOptions,
-    progress: Progress,
+    scorer: Scorer, work: list[tuple[ClipRecord, list[Trial]]], stage: str, options: EvaluateOptions, progress: Progress
 ) -> None:
     """Score what is not kept. Failures are tried again: their reason may be gone."""
 

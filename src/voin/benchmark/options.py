@@ -31,10 +31,7 @@ class ReferenceOptions(Checked):
         panel="What is judged",
     )
     flow_truth_weights: Path | None = setting(
-        None,
-        "Its weights as a file; torchvision downloads them otherwise.",
-        metavar="FILE",
-        panel="What is judged",
+        None, "Its weights as a file; torchvision downloads them otherwise.", metavar="FILE", panel="What is judged"
     )
 
 

@@ -62,9 +62,7 @@ def demo(
 
 @command("nothing is kept of a benchmark")
 def bench(
-    config: Annotated[BenchConfig, Show(without=("preset",))],
-    as_json: Json = False,
-    quiet: Quiet = False,
+    config: Annotated[BenchConfig, Show(without=("preset",))], as_json: Json = False, quiet: Quiet = False
 ) -> None:
     """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
     from voin.jobs.speed import bench as measure

@@ -104,10 +104,7 @@ def show(found: dict[str, Any], console: Console) -> None:
     weights = found["weights"].items()
     add("weights", {name: (path or "-", "" if path else "downloaded when first used") for name, path in weights})
     extras = found["extras"].items()
-    add(
-        "extras",
-        {name: (_mark(found), "" if found else f'pip install "voin\\[{name}]"') for name, found in extras},
-    )
+    add("extras", {name: (_mark(found), "" if found else f'pip install "voin\\[{name}]"') for name, found in extras})
     add("free disk", {folder: (f"{free / 1e9:.1f} GB", "") for folder, free in found["disk"].items()})
     console.print(table)
     for problem in found["problems"]:

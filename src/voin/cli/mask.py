@@ -34,13 +34,7 @@ voin complete video.mp4 masks -o out"""
 def mask(
     video: VideoArgument,
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the masks, one PNG a frame.",
-            rich_help_panel="Output",
-        ),
+        Path, typer.Option("--output", "-o", help="Folder for the masks, one PNG a frame.", rich_help_panel="Output")
     ],
     options: MaskOptions,
     box: Annotated[

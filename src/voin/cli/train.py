@@ -136,8 +136,7 @@ def train(
         ),
     ] = None,
     workers: Annotated[
-        int,
-        typer.Option(help="Processes that make batches; 0 for a thread of this one.", rich_help_panel=RUN),
+        int, typer.Option(help="Processes that make batches; 0 for a thread of this one.", rich_help_panel=RUN)
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     show_traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")] = False,

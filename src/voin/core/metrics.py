@@ -117,9 +117,7 @@ def iou(predicted: Mask, truth: Mask) -> float:
 
 
 def pixel_flow_errors(
-    flow: tuple[np.ndarray, np.ndarray],
-    truth: tuple[np.ndarray, np.ndarray],
-    hidden: Bool[np.ndarray, "t h w"],
+    flow: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray], hidden: Bool[np.ndarray, "t h w"]
 ) -> list[float]:
     """End-point error inside the hidden region of each frame (pixels), over both directions; NaN where there is none.
 

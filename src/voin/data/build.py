@@ -24,16 +24,7 @@ from voin.core.processes import check_workers, run_all
 from voin.core.progress import Progress, Silent
 from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of
 from voin.data.layouts import Split
-from voin.data.manifest import (
-    MANIFEST,
-    SPLITS,
-    VERSION,
-    ClipRecord,
-    Manifest,
-    Skipped,
-    read_manifest,
-    write_manifest,
-)
+from voin.data.manifest import MANIFEST, SPLITS, VERSION, ClipRecord, Manifest, Skipped, read_manifest, write_manifest
 from voin.data.sources import SourceClip, open_source
 
 DONORS = 8  # tried for a clip, one after the other

@@ -53,8 +53,7 @@ class BuildConfig(BuildOptions):
 
     occluder: OccluderConfig = setting(help="What hides the objects.", factory=OccluderConfig)
     donor: WindowConfig = setting(
-        help="How the objects that serve as occluders are cut out.",
-        factory=lambda: WindowConfig(size=192, enlarge=1.1),
+        help="How the objects that serve as occluders are cut out.", factory=lambda: WindowConfig(size=192, enlarge=1.1)
     )
 
     def settings(self) -> dict[str, Any]:
@@ -161,12 +160,7 @@ def _material(donor: SourceClip, masks: np.ndarray, config: WindowConfig) -> Mat
 
 
 def _write(
-    task: ClipTask,
-    clip: SourceClip,
-    truth: np.ndarray,
-    amodal: np.ndarray,
-    hidden: Occlusion,
-    donor: SourceClip | None,
+    task: ClipTask, clip: SourceClip, truth: np.ndarray, amodal: np.ndarray, hidden: Occlusion, donor: SourceClip | None
 ) -> ClipRecord:
     """Write a clip's files to one side, and move them into their places when all are there."""
     occluder = hidden.occluder[0, :, 0].numpy() > 0.5

@@ -124,9 +124,7 @@ def _davis(root: Path) -> Iterator[SourceVideo]:
         for name in _listed(lists / file) if (lists / file).is_file() else ():
             if name in seen:
                 raise ValueRefusal(
-                    f"{lists / file} lists {name}, which is listed before",
-                    "a video is in one split, once",
-                    "remove it",
+                    f"{lists / file} lists {name}, which is listed before", "a video is in one split, once", "remove it"
                 )
             seen.add(name)
             yield SourceVideo(name, frames / name, masks / name, split, merged=lists.name != "2017")

@@ -176,10 +176,7 @@ def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tup
 
 
 def write_pack(
-    out: Path,
-    header: dict[str, Any],
-    clips: Sequence[PackClip],
-    windows: Iterable[tuple[np.ndarray, np.ndarray]],
+    out: Path, header: dict[str, Any], clips: Sequence[PackClip], windows: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> None:
     """Write a pack; it stands there only when it is whole.
 

@@ -18,9 +18,7 @@ REASONS = ("empty", "too short", "too small", "at the border too long", "shape j
 
 
 def reason_to_skip(
-    masks: Bool[np.ndarray, "t h w"],
-    config: FilterConfig = FilterConfig(),
-    stride_frames: int = 1,
+    masks: Bool[np.ndarray, "t h w"], config: FilterConfig = FilterConfig(), stride_frames: int = 1
 ) -> str | None:
     """Return why a clip is not used, one of `REASONS`; None if it is.
 

@@ -18,17 +18,7 @@ import numpy as np
 from voin.core.errors import parts_of
 from voin.core.progress import Progress, Silent
 from voin.data.categories import CATEGORIES
-from voin.data.manifest import (
-    COMPOSITE,
-    KINDS,
-    OCCLUDER,
-    SPLITS,
-    ClipRecord,
-    file_name,
-    mean_rate,
-    rates_of,
-    sum_of,
-)
+from voin.data.manifest import COMPOSITE, KINDS, OCCLUDER, SPLITS, ClipRecord, file_name, mean_rate, rates_of, sum_of
 from voin.data.sets import VoiClip, VoiSet, open_set, read_occluder
 from voin.io.images import read_picture
 

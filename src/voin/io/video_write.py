@@ -24,14 +24,7 @@ from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.quality import Quality
-from voin.io.video_info import (
-    RGB_MATRIX,
-    Colour,
-    VideoInfo,
-    from_rgb,
-    matrix_of,
-    turn_back,
-)
+from voin.io.video_info import RGB_MATRIX, Colour, VideoInfo, from_rgb, matrix_of, turn_back
 
 ALPHA = "alpha_mode"
 _AHEAD = 4  # frames that wait for the encoder; memory grows with them

@@ -136,12 +136,7 @@ class CompleteOptions(FrameOptions):
         "The whole object with alpha: pictures, a video for editing (mov) or for the web (webm), or not at all.",
         panel="Output",
         label="The object alone, with alpha",
-        words={
-            "png": "PNG pictures",
-            "mov": "ProRes video, for editing",
-            "webm": "WebM video",
-            "none": "None",
-        },
+        words={"png": "PNG pictures", "mov": "ProRes video, for editing", "webm": "WebM video", "none": "None"},
     )
     save_flow: bool = setting(
         False, "Write the completed motion to flow/.", panel="Output", label="Write the completed motion"
@@ -190,10 +185,7 @@ class MaskOptions(FrameOptions):
         words={"auto": "Automatic", "grabcut": "GrabCut and flow, no weights", "sam2": "SAM 2"},
     )
     model: str | None = setting(
-        None,
-        "Weights of SAM 2: a folder, or owner/name on the Hugging Face hub.",
-        metavar="NAME|DIR",
-        panel="Tracking",
+        None, "Weights of SAM 2: a folder, or owner/name on the Hugging Face hub.", metavar="NAME|DIR", panel="Tracking"
     )
     device: Device = setting(**_DEVICE)
     preview: bool = setting(False, "Also write preview/overlay.mp4 and preview/sheet.png.", panel="Output")

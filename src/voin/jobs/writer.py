@@ -130,11 +130,7 @@ class ChunkWriter:
         if self._frames is None:
             inputs = self._inputs
             self._frames = read(
-                inputs.info,
-                self._next,
-                inputs.end,
-                skip_broken=self._options.skip_broken,
-                broken=self._broken.append,
+                inputs.info, self._next, inputs.end, skip_broken=self._options.skip_broken, broken=self._broken.append
             )
         frame = next(self._frames)
         changed = [patch for patch in patches.values() if patch.amodal.size]

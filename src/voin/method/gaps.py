@@ -34,9 +34,7 @@ def find_gaps(visible: Float[Tensor, "t 1 h w"]) -> list[tuple[int, int]]:
 
 
 def close_gaps(
-    frames: Float[Tensor, "t 3 h w"],
-    visible: Float[Tensor, "t 1 h w"],
-    motion: Float[Tensor, "pairs 3 2"],
+    frames: Float[Tensor, "t 3 h w"], visible: Float[Tensor, "t 1 h w"], motion: Float[Tensor, "pairs 3 2"]
 ) -> Float[Tensor, "pairs 2"]:
     """Measure what the object's motion lacks across gaps.
 

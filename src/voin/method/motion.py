@@ -77,11 +77,7 @@ class RAFT:
     """
 
     def __init__(
-        self,
-        size: str = "small",
-        weights: Path | None = None,
-        device: torch.device | str = "cpu",
-        enlarge: int = 1,
+        self, size: str = "small", weights: Path | None = None, device: torch.device | str = "cpu", enlarge: int = 1
     ) -> None:
         if size not in ("small", "large"):
             raise ValueRefusal(f"RAFT size is {size!r}", "it must be small or large", "choose one of them")

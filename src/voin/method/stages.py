@@ -28,13 +28,7 @@ class Shape(Protocol):
     """Shape completion (paper 3.1)."""
 
     def __call__(
-        self,
-        frames: Frames,
-        visible: Masks,
-        allowed: Masks,
-        forward: Flows,
-        backward: Flows,
-        category: str | None,
+        self, frames: Frames, visible: Masks, allowed: Masks, forward: Flows, backward: Flows, category: str | None
     ) -> Masks:
         """Return the amodal mask: at least `visible`, and beyond it only where `allowed` is 1.
 

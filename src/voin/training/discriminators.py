@@ -109,9 +109,7 @@ class ClassConfig(Checked):
     """The numbers of the class discriminator."""
 
     channels: tuple[int, ...] = setting(
-        (24, 48, 96, 96, 96),
-        "Of its layers but the last, which has the classes; each halves the sides.",
-        least=1,
+        (24, 48, 96, 96, 96), "Of its layers but the last, which has the classes; each halves the sides.", least=1
     )
     classes: int = setting(65, "Categories, as in `voin.data.categories`, besides 0 for an object.", least=0)
     attention: bool = setting(True, "With the spatio-temporal attention module (Table 4, STAM).")

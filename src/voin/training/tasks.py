@@ -293,12 +293,7 @@ class JointTask(Task):
         return {name: getattr(loss, stage) * getattr(loss, name) for stage, names in TERMS.items() for name in names}
 
 
-TASKS: dict[Stage, Callable[..., Task]] = {
-    "shape": ShapeTask,
-    "flow": FlowTask,
-    "fill": FillTask,
-    "joint": JointTask,
-}
+TASKS: dict[Stage, Callable[..., Task]] = {"shape": ShapeTask, "flow": FlowTask, "fill": FillTask, "joint": JointTask}
 
 
 class Critics(nn.Module):

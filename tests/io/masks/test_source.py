@@ -325,14 +325,8 @@ def _write_array(folder: Path, array: np.ndarray, **more: np.ndarray) -> None:
     [
         (lambda folder: fill(folder, labels(COUNT + 1)), "has 13 masks for a video of 12 frames; .*--mask-frames"),
         (lambda folder: fill(folder, labels(2), ["a", "b"]), "2 masks for a video of 12 frames, and their names"),
-        (
-            lambda folder: fill(folder, labels(2), ["5", "12"]),
-            "12 would belong to frame 12; frames are .* 0 to 11",
-        ),
-        (
-            lambda folder: fill(folder, labels(size=(24, 32))),
-            r"00000\.png is 32x24 for .* 64x48.*--resize-masks",
-        ),
+        (lambda folder: fill(folder, labels(2), ["5", "12"]), "12 would belong to frame 12; frames are .* 0 to 11"),
+        (lambda folder: fill(folder, labels(size=(24, 32))), r"00000\.png is 32x24 for .* 64x48.*--resize-masks"),
         (lambda folder: fill(folder, [label * 0 for label in labels()]), "no object in any frame"),
         (_write_deep, "16-bit"),
         (_write_ramp, "more than 64 colours"),

@@ -264,13 +264,7 @@ class Constant(FlowNetwork):
     """Add (1, -2) pixels to the prior inside the object."""
 
     def forward(
-        self,
-        frames: Tensor,
-        initial: Tensor,
-        prior: Tensor,
-        visible: Tensor,
-        amodal: Tensor,
-        width: int | None = None,
+        self, frames: Tensor, initial: Tensor, prior: Tensor, visible: Tensor, amodal: Tensor, width: int | None = None
     ) -> Tensor:
         completed = prior + torch.tensor([1.0, -2.0]).view(2, 1, 1)
         return torch.where(amodal[:, :-1] > 0.5, completed, initial)

@@ -6,15 +6,7 @@ from torch import Tensor
 
 from scenes.hidden_clips import inpainter, scene
 from voin.method.propagation import propagate
-from voin.method.propagation.blend import (
-    Band,
-    calibrate,
-    compare_band,
-    correct_shade,
-    draw,
-    rate,
-    split_detail,
-)
+from voin.method.propagation.blend import Band, calibrate, compare_band, correct_shade, draw, rate, split_detail
 from voin.method.propagation.tracks import Tracks
 
 SIZE, REACH = 64, 32

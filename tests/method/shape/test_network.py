@@ -11,13 +11,7 @@ from torch import Tensor
 from scenes.hidden_clips import iou, scene
 from voin.method.frames import cut_groups
 from voin.method.pipeline import Shape
-from voin.method.shape.network import (
-    PAPER,
-    SMALL,
-    ShapeConfig,
-    ShapeNetwork,
-    position_code,
-)
+from voin.method.shape.network import PAPER, SMALL, ShapeConfig, ShapeNetwork, position_code
 from voin.method.shape.stage import GroupConfig, NetworkShape, choose_references
 
 TINY = ShapeConfig(channels=(8, 12, 16), depth=2, patches=((1, 1), (2, 2)), prior=4, classes=3)

@@ -129,9 +129,7 @@ def draw_shapes(
     y, x = torch.meshgrid(lines, lines, indexing="ij")
     strokes = torch.tensor([kind == "strokes" for kind in kinds], device=device)
     outside = torch.where(
-        strokes[:, None, None],
-        _stroke_distance(x, y, drawn, config),
-        _blob_distance(x, y, drawn, config),
+        strokes[:, None, None], _stroke_distance(x, y, drawn, config), _blob_distance(x, y, drawn, config)
     )
     # A ramp two pixels wide, so that the outline stays smooth when it is looked up between pixels.
     alpha = (0.5 - outside * config.size / 4).clamp(0, 1)

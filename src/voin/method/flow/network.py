@@ -96,13 +96,7 @@ class FlowNetwork(nn.Module):
             nn.init.zeros_(weight)
 
     def forward(
-        self,
-        frames: Frames,
-        initial: Flows,
-        prior: Flows,
-        visible: Masks,
-        amodal: Masks,
-        width: int | None = None,
+        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, width: int | None = None
     ) -> Flows:
         """Complete flow inside the amodal mask; outside it comes back as it was.
 

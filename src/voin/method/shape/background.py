@@ -16,15 +16,7 @@ from torch import Tensor
 
 from voin.core.morphology import grow, shrink
 from voin.core.resample import halve
-from voin.method.affine import (
-    align,
-    chain_motions,
-    chain_scene,
-    fit_motions,
-    flow_consistency,
-    pair_frames,
-    rim_trust,
-)
+from voin.method.affine import align, chain_motions, chain_scene, fit_motions, flow_consistency, pair_frames, rim_trust
 
 # Pixels are those of a 256-pixel window.
 COLOUR = 0.06  # largest difference at which two colours are the same
