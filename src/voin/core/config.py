@@ -1,9 +1,7 @@
 """Settings: frozen dataclasses inside frozen dataclasses, changed by dotted paths, written as JSON and read again.
 
-`edit(config, ["shape.depth=4"])` makes a changed copy; `to_json` and `from_json` are each other's inverse. All is
-strict: unknown, missing and mistyped settings are refused, since a setting that is silently ignored costs a training
-run. Files that outlive a version, such as weights, are read by `from_older`, which knows what became of their settings.
-A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs.
+All is strict: unknown, missing and mistyped settings are refused, since one that is silently ignored costs a training
+run. A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs.
 """
 
 from __future__ import annotations
@@ -22,7 +20,13 @@ from voin.core.errors import ValueRefusal
 
 Config = TypeVar("Config")
 Number = int | float
-_NONE = type(None)
+# What a value of a type must be, and an example.
+_WORDS: dict[Any, tuple[str, str]] = {
+    bool: ("true or false", "true"),
+    int: ("a whole number", "4"),
+    float: ("a finite number", "0.5"),
+    str: ("text", "text"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,9 @@ def setting(
 ) -> Any:
     """Declare a field of a dataclass once, with all that is said of it anywhere.
 
-    Args:
-        default: its value; none: it must be given.
-        help: one sentence for users.
-        factory: makes the default, where that is itself a config.
-        unit: of the number, for users.
-        least: smallest number allowed.
-        most: largest number allowed.
-        above: number that it must exceed.
-        below: number that it must stay under.
-        more: further metadata, for those that make options, controls and pages of it; `must` replaces the words of the
-            refusal that say what the value must be.
+    Without a `default` it must be given; `factory` makes a default that is itself a config. `help` is one sentence for
+    users, the `unit` of a number too; `least` to `below` limit it (`Limits`). `more` is metadata for those that make
+    options, controls and pages of it; `must` there replaces the words of the refusal that say what the value must be.
     """
     metadata = {"help": help, "unit": unit, "limits": Limits(least, most, above, below), **more}
     if factory is not None:
@@ -94,8 +90,7 @@ class Checked:
             words = get_args(literal)
             limits = declared.metadata.get("limits", Limits())
             numbers = [item for item in (value if isinstance(value, tuple) else (value,)) if type(item) in (int, float)]
-            fits = (not words or value in words) and all(limits.hold(number) for number in numbers)
-            if not fits:
+            if (words and value not in words) or not all(limits.hold(number) for number in numbers):
                 must = f"it must be one of {', '.join(map(str, words))}" if words else f"it must be finite, {limits}"
                 must = declared.metadata.get("must", must)
                 left = "" if declared.default is MISSING else f"leave it out for {declared.default}"
@@ -114,14 +109,12 @@ def _declared(kind: type) -> dict[str, tuple[Any, Field[Any]]]:
 
 
 def edit(config: Config, changes: Iterable[str]) -> Config:
-    """Copy `config` with settings changed.
-
-    All changes are made at once, so that settings which must fit together can change together; the last one wins
-    where a path is named twice.
+    """Copy `config` with settings changed, all at once, so that those which must fit together can change together.
 
     Args:
         config: a dataclass instance; stays as it is.
-        changes: "path=value" each, such as "shape.depth=4", "patches=[[2,2],[4,4]]", "channels=24,48", "name=none".
+        changes: "path=value" each, such as "shape.depth=4", "patches=[[2,2],[4,4]]", "channels=24,48", "name=none"; the
+            last one wins where a path is named twice.
 
     Raises:
         ValueError: no "=", an unknown path, a value of the wrong type, or one that the config itself refuses.
@@ -163,29 +156,24 @@ def to_json(config: object) -> dict[str, Any]:
 
 
 def from_json(kind: type[Config], values: Any, path: str = "") -> Config:
-    """Make a config of what `to_json` gave.
-
-    Args:
-        kind: the dataclass.
-        values: every setting of it; defaults stand in for nothing.
-        path: where in a larger config this stands; for errors.
+    """Make a config of what `to_json` gave: every setting of it, as defaults stand in for nothing.
 
     Raises:
-        ValueError: a setting is unknown, missing or of the wrong type, or the config itself refuses it.
+        ValueError: a setting is unknown, missing or of the wrong type, or the config itself refuses it; `path` says
+            where in a larger config it stands.
     """
     if not isinstance(values, Mapping):
         raise ValueRefusal(f"{path or kind.__name__} is {values!r}", "it must be an object with settings", "use {...}")
     for name in values:
         _known(kind, name, path)
-    hints = _hints(kind)
-    missing = [name for name in hints if name not in values]
+    missing = [name for name in _declared(kind) if name not in values]
     if missing:
         raise ValueRefusal(
             f"{path or kind.__name__} lacks {', '.join(missing)}",
             "every setting must be given",
             "add them, or write the file again with this version",
         )
-    return kind(**{name: _read(hint, values[name], _join(path, name)) for name, hint in hints.items()})
+    return kind(**{name: _read(hint, values[name], _join(path, name)) for name, (hint, _) in _declared(kind).items()})
 
 
 def from_older(kind: type[Config], values: Any, path: str = "") -> Config:
@@ -194,11 +182,6 @@ def from_older(kind: type[Config], values: Any, path: str = "") -> Config:
     Settings that are lacking take their defaults. What a version changed is said where the setting is declared:
     `setting(..., was=("name",))` for one that had other names, and `retired = {"name": value}` in the class for one
     that has become a constant.
-
-    Args:
-        kind: the dataclass.
-        values: its settings.
-        path: where in a larger config this stands; for errors.
 
     Raises:
         ValueError: as `from_json`, but for what is lacking; or a retired setting has another value than its constant.
@@ -231,23 +214,15 @@ def from_older(kind: type[Config], values: Any, path: str = "") -> Config:
     return from_json(kind, known, path)
 
 
-def _hints(kind: type) -> dict[str, Any]:
-    """Return the types of the settings of a dataclass, in their order."""
-    return {name: hint for name, (hint, _) in _declared(kind).items()}
-
-
 def _known(kind: Any, name: str, path: str) -> Any:
     """Return the type of the setting `name`, or refuse it with a list of those there are."""
-    hints = _hints(kind)
-    if name not in hints:
-        near = difflib.get_close_matches(name, hints, n=1)
+    known = _declared(kind)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         advice = f"did you mean {_join(path, near[0])}?" if near else "choose one of these"
-        raise ValueRefusal(
-            f"{_join(path, name)} is no setting",
-            f"{path or kind.__name__} must have one of {', '.join(hints)}",
-            f"{advice}",
-        )
-    return hints[name]
+        must = f"{path or kind.__name__} must have one of {', '.join(known)}"
+        raise ValueRefusal(f"{_join(path, name)} is no setting", must, advice)
+    return known[name][0]
 
 
 def _join(path: str, name: str) -> str:
@@ -264,12 +239,11 @@ def _plain(value: Any) -> Any:
 
 def _parse(kind: Any, text: str, path: str) -> Any:
     """Turn the text of a change into what JSON would hold; `_read` judges it later."""
-    choices = _choices(kind)
-    if _NONE in choices and text.lower() in ("none", "null"):
+    kind, optional = _type_of(kind)
+    if optional and text.lower() in ("none", "null"):
         return None
-    kind = next(choice for choice in choices if choice is not _NONE)
     if is_dataclass(kind):
-        names = ", ".join(_join(path, name) for name in _hints(kind))  # type: ignore[arg-type]
+        names = ", ".join(_join(path, name) for name in _declared(kind))  # type: ignore[arg-type]
         raise ValueRefusal(f"{path} is a group of settings", "one of them must be named", f"use {names}")
     if kind is str:
         return text
@@ -286,10 +260,9 @@ def _parse(kind: Any, text: str, path: str) -> Any:
 
 def _read(kind: Any, value: Any, path: str) -> Any:
     """Turn what JSON holds into the type `kind`, or refuse it."""
-    choices = _choices(kind)
-    if value is None and _NONE in choices:
+    kind, optional = _type_of(kind)
+    if value is None and optional:
         return None
-    kind = next(choice for choice in choices if choice is not _NONE)
     if is_dataclass(kind):
         return from_json(kind, value, path)  # type: ignore[arg-type]
     if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
@@ -308,38 +281,33 @@ def _read(kind: Any, value: Any, path: str) -> Any:
             return float(value)
     elif type(value) is kind:
         return value
-    none = " or none" if _NONE in choices else ""
-    raise ValueRefusal(
-        f"{path} is {value!r}", f"it must be {_describe(kind)}{none}", f"write it as {path}={_example(kind)}"
-    )
+    must, example = _words_of(kind)
+    none = " or none" if optional else ""
+    raise ValueRefusal(f"{path} is {value!r}", f"it must be {must}{none}", f"write it as {path}={example}")
 
 
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """List what `X | None` offers; at most one type beside None."""
+def _type_of(kind: Any) -> tuple[Any, bool]:
+    """Return the type of a setting without its None, and whether it may be None."""
     choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    if len([choice for choice in choices if choice is not _NONE]) != 1:
+    proper = [choice for choice in choices if choice is not type(None)]
+    if len(proper) != 1:
         raise TypeError(f"a setting is declared as {kind}; it must be one type, or one and None; split the setting")
-    return choices
+    return proper[0], len(choices) > 1
 
 
-def _describe(kind: Any) -> str:
+def _words_of(kind: Any) -> tuple[str, str]:
+    """Return what a setting of a type must be, and an example."""
     if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, get_args(kind)))
-    if get_origin(kind) is tuple:
-        items = get_args(kind)
-        if items[-1] is Ellipsis:
-            return f"a list, each item {_describe(items[0])}"
-        return f"a list of {len(items)}: " + ", ".join(_describe(each) for each in items)
-    names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-    if kind not in names:
-        raise TypeError(f"a setting is declared as {kind}; a config cannot hold that; use a tuple or a number")
-    return names[kind]
-
-
-def _example(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return str(get_args(kind)[0])
+        words = [str(word) for word in get_args(kind)]
+        return "one of " + ", ".join(words), words[0]
     if get_origin(kind) is tuple:
         items = [item for item in get_args(kind) if item is not Ellipsis]
-        return "[" + ",".join(f'"{_example(item)}"' if item is str else _example(item) for item in items) + "]"
-    return {bool: "true", int: "4", float: "0.5"}.get(kind, "text")
+        musts, examples = zip(*map(_words_of, items), strict=True)
+        each = (
+            f", each item {musts[0]}" if len(items) < len(get_args(kind)) else f" of {len(items)}: " + ", ".join(musts)
+        )
+        quoted = [f'"{example}"' if item is str else example for item, example in zip(items, examples, strict=True)]
+        return f"a list{each}", f"[{','.join(quoted)}]"
+    if kind not in _WORDS:
+        raise TypeError(f"a setting is declared as {kind}; a config cannot hold that; use a tuple or a number")
+    return _WORDS[kind]

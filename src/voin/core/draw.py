@@ -30,19 +30,12 @@ AMODAL: RGB = (255, 80, 200)
 PAPER: RGB = (250, 250, 250)
 INK: RGB = (40, 40, 40)
 
-# One step of hue between the six corners of the colour wheel of Baker et al. (IJCV 2011), the Middlebury benchmark.
-WHEEL_STEPS = {
-    "red-yellow": 15,
-    "yellow-green": 6,
-    "green-cyan": 4,
-    "cyan-blue": 11,
-    "blue-magenta": 13,
-    "magenta-red": 6,
-}
+# Steps of hue from red to yellow, green, cyan, blue, magenta and red: Middlebury's wheel (Baker et al., IJCV 2011).
+WHEEL_STEPS = (15, 6, 4, 11, 13, 6)
 
 
 def overlay(picture: Picture, mask: Mask, colour: RGB = AMODAL, alpha: float = 0.5) -> Picture:
-    """Tint `picture` with `colour` where `mask` is set; `alpha` 0 shows the picture alone, 1 the colour."""
+    """Tint `picture` where `mask` is set; `alpha` 0 shows the picture alone, 1 the colour."""
     result = picture.copy()
     result[mask] = (picture[mask] * (1 - alpha) + np.array(colour) * alpha + 0.5).astype(np.uint8)
     return result
@@ -120,13 +113,21 @@ def contact_sheet(
         width: of the sheet, about; pictures are made smaller to fit, and at most twice as large.
         crop: the rows and columns of each picture to show; see `around`.
     """
-    _check_table(rows, columns)
+    counts = {len(row) for _, row in rows} | ({len(columns)} if columns else set())
+    sizes = {picture.shape for _, row in rows for picture in row}
+    if len(counts) != 1 or 0 in counts or len(sizes) != 1:
+        raise ValueRefusal(
+            f"the rows have {sorted(counts)} pictures of the sizes {sorted(sizes)}",
+            "each row needs one picture a column, all of one size",
+            "choose the same frames for every row",
+        )
     pictures = [[picture[crop] if crop else picture for picture in row] for _, row in rows]
     h, w = pictures[0][0].shape[:2]
     count = len(pictures[0])
     gap, margin, head = 6, 24, 24 if columns else 6
     scale = min(2.0, (width - margin - gap * count) / (count * w))
     cell_h, cell_w = max(1, round(h * scale)), max(1, round(w * scale))
+    smoothing = cv2.INTER_AREA if cell_h < h else cv2.INTER_CUBIC
     sheet = np.full((head + len(rows) * (cell_h + gap), margin + count * (cell_w + gap), 3), PAPER, np.uint8)
     for j, text in enumerate(columns):
         _write(sheet, text, x=margin + j * (cell_w + gap), y=0, room=(cell_w, head))
@@ -138,7 +139,9 @@ def contact_sheet(
         sheet[top : top + cell_h, :margin] = np.rot90(side)
         for j, picture in enumerate(row):
             left = margin + j * (cell_w + gap)
-            sheet[top : top + cell_h, left : left + cell_w] = _resize(picture, cell_h, cell_w)
+            sheet[top : top + cell_h, left : left + cell_w] = cv2.resize(
+                picture, (cell_w, cell_h), interpolation=smoothing
+            )
     return sheet
 
 
@@ -146,9 +149,8 @@ def encode_jpeg(picture: Picture, quality: int = 85) -> bytes:
     """Return a picture as the bytes of a JPEG file, for a page."""
     good, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not good:
-        raise FileRefusal(
-            f"a picture of shape {picture.shape} cannot be encoded as JPEG", "it must be small enough", "report it"
-        )
+        what = f"a picture of shape {picture.shape} cannot be encoded as JPEG"
+        raise FileRefusal(what, "it must be small enough", "report it")
     return data.tobytes()
 
 
@@ -171,26 +173,10 @@ def save_chart(path: Path, chart: Figure) -> bytes:
     return data.getvalue()
 
 
-def _check_table(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Sequence[str]) -> None:
-    counts = {len(pictures) for _, pictures in rows} | ({len(columns)} if columns else set())
-    sizes = {picture.shape for _, pictures in rows for picture in pictures}
-    if len(counts) != 1 or 0 in counts or len(sizes) != 1:
-        raise ValueRefusal(
-            f"the rows have {sorted(counts)} pictures of the sizes {sorted(sizes)}",
-            "each row needs one picture a column, all of one size",
-            "choose the same frames for every row",
-        )
-
-
 def _rim(mask: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
     # The frame's own edge is no rim: beyond it the object goes on.
     core = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=width)
     return mask & (core == 0)
-
-
-def _resize(picture: np.ndarray, h: int, w: int) -> np.ndarray:
-    smaller = h < picture.shape[0]
-    return cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 def _write(sheet: UInt8[np.ndarray, "h w 3"], text: str, x: int, y: int, room: tuple[int, int]) -> None:
@@ -206,8 +192,5 @@ def _write(sheet: UInt8[np.ndarray, "h w 3"], text: str, x: int, y: int, room: t
 def _wheel() -> np.ndarray:
     """The colour wheel as (55, 3) in [0, 1], from red over yellow, green, cyan, blue and magenta."""
     corners = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]], float)
-    parts = [
-        start + (end - start) * np.arange(steps)[:, None] / steps
-        for start, end, steps in zip(corners[:-1], corners[1:], WHEEL_STEPS.values(), strict=True)
-    ]
-    return np.concatenate(parts)
+    parts = zip(corners[:-1], corners[1:], WHEEL_STEPS, strict=True)
+    return np.concatenate([start + (end - start) * np.arange(n)[:, None] / n for start, end, n in parts])

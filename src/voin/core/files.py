@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -78,13 +79,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_page(path: Path, template: Path, **values: Any) -> None:
-    """Write an HTML page, whole or not at all; all pages share the base, the style sheet and the parts in `templates`.
+    """Write an HTML page, whole or not at all, from a jinja2 template.
 
-    Args:
-        path: of the page.
-        template: a jinja2 template; it may extend or include files of its own folder and of `voin/core/templates`.
-        values: what the template names, escaped where it is shown; one that is absent is an error. The filter
-            `data_url(kind)` puts bytes into the page itself.
+    It may extend or include files of its own folder and of `voin/core/templates`. The `values` that it names are
+    escaped where they are shown; an absent one is an error. The filter `data_url(kind)` puts bytes into the page.
     """
     # Imported here: commands that write no page start without it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -109,7 +107,7 @@ def remove_files(files: Iterable[Path]) -> None:
                 path.unlink()
 
 
-class JobFolder:
+class JobFolder(ABC):
     """The output folder of a job that may be stopped at any moment; the same call goes on with it.
 
     An unfinished job keeps the folder `STATE` there, whose `state.json` says which job it is; a finished one leaves the
@@ -150,13 +148,12 @@ class JobFolder:
         """Return the files that stand there when this job is finished, relative to the folder."""
         return ()
 
+    @abstractmethod
     def stranger(self, overwrite: bool) -> str | None:
         """Return what stands in the way and no job has written, as a message names it; None where there is nothing."""
-        raise NotImplementedError
 
-    def remove(self, content: dict[str, Any]) -> None:
+    def remove(self, content: dict[str, Any]) -> None:  # noqa: B027 - a job that is never replaced removes nothing
         """Remove the files that the job of this record or state has written, but for the record and the state."""
-        raise NotImplementedError
 
     def is_same(self, content: dict[str, Any] | None) -> bool:
         """Return whether a record or a state is of this very job."""
@@ -179,11 +176,7 @@ class JobFolder:
         return ", ".join(differences(self.request_of(content), self.request)[:4])
 
     def check(self, overwrite: bool) -> None:
-        """Refuse a folder in which something stands that would be lost.
-
-        Raises:
-            OSError: it is a file, holds another job, or files where output should go.
-        """
+        """Refuse a folder in which something stands that would be lost. Raises OSError."""
         if self.path.exists() and not self.path.is_dir():
             raise FileRefusal(f"{self.path} is a file", self.MUST, "choose another name")
         others = self.others()
@@ -206,10 +199,7 @@ class JobFolder:
         """Keep other processes out while this job works there; a killed one lets go of the folder by itself.
 
         The folder is made, looked at once more and checked, as it may have changed before it was held. If nothing comes
-        to stand in it, it is removed again.
-
-        Raises:
-            OSError: another job works there, or what `check` raises.
+        to stand in it, it is removed again. Raises OSError where another job works there, or `check` does.
         """
         missing = [place for place in (self.path, *self.path.parents) if not place.exists()]
         lock = self.path / self.lock_name()
@@ -256,28 +246,22 @@ class JobFolder:
 
 
 def _lock(path: Path) -> int:
-    """Lock a file, which is made, for this process alone; return its handle.
-
-    Raises:
-        OSError: another one has locked it, or it cannot be made.
-    """
+    """Lock a file, which is made, for this process alone; return its handle, or raise OSError."""
     for _ in range(_LOCK_TRIES):
         # The one before may remove the file or the empty folder at any moment.
         with suppress(FileNotFoundError, FileExistsError):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                _grasp(handle)
+            with ExitStack() as stack:
+                stack.callback(os.close, handle)
+                try:
+                    _grasp(handle)
+                except BlockingIOError:
+                    break
                 # Of a file that was removed meanwhile somebody else may lock the next one of the same name.
                 if os.path.samestat(os.fstat(handle), path.stat()):
+                    stack.pop_all()
                     return handle
-            except BlockingIOError:
-                os.close(handle)
-                break
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)
     raise FileRefusal(
         f"{path.parent} is being written by another run",
         "each needs a folder of its own",

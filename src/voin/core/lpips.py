@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,7 @@ class LPIPS:
     def __call__(
         self, first: UInt8[np.ndarray, "n h w 3"], second: UInt8[np.ndarray, "n h w 3"]
     ) -> Float[np.ndarray, " n"]:
-        """Return the distance of each pair of pictures.
-
-        Raises:
-            ValueError: the pictures are smaller than `LEAST_SIDE`.
-        """
+        """Return the distance of each pair of pictures, of at least `LEAST_SIDE` (ValueError)."""
         n, h, w = first.shape[:3]
         if h < LEAST_SIDE or w < LEAST_SIDE:
             raise ValueRefusal(
@@ -97,15 +94,10 @@ class LPIPS:
     ) -> Float[Tensor, ""]:
         """Return the mean distance of the squares around the hidden part, with gradients; each clip counts alike.
 
-        They are those of the benchmark (`crop_box`), brought to one size: looked at larger than they will be seen, fine
-        texture would count for nothing.
-
-        Args:
-            first: (b, t, 3, h, w) in [0, 1].
-            second: (b, t, 3, h, w) in [0, 1].
-            hidden: (b, t, 1, h, w); frames with less than `_LEAST_HIDDEN` pixels of it do not count.
-            side: of the squares, pixels.
+        They are those of the benchmark (`crop_box`), brought to one `side` (pixels): looked at larger than they will be
+        seen, fine texture would count for nothing. Frames with less than `_LEAST_HIDDEN` hidden pixels do not count.
         """
+        resize = partial(F.interpolate, size=(side, side), mode="bilinear", antialias=True)
         where = hidden[:, :, 0].cpu()
         clips = []
         for one, other, masks in zip(first, second, where, strict=True):
@@ -115,7 +107,7 @@ class LPIPS:
                 continue
             boxes = [crop_box(masks[i].numpy()) for i in frames]
             pair = [
-                torch.cat([_resize(clip[i : i + 1, :, *box], side) for i, box in zip(frames, boxes, strict=True)])
+                torch.cat([resize(clip[i : i + 1, :, *box]) for i, box in zip(frames, boxes, strict=True)])
                 for clip in (one, other)
             ]
             clips.append(self.compare(pair[0], pair[1]).mean())
@@ -126,15 +118,10 @@ class LPIPS:
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _resize(picture: Float[Tensor, "1 3 h w"], side: int) -> Float[Tensor, "1 3 s s"]:
-    return F.interpolate(picture, size=(side, side), mode="bilinear", antialias=True)
-
-
 def _read_trunk(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FileRefusal(
-            f"{path} is no file", "it must hold the state dict of torchvision's alexnet", "check --lpips-weights"
-        )
+        must = "it must hold the state dict of torchvision's alexnet"
+        raise FileRefusal(f"{path} is no file", must, "check --lpips-weights")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

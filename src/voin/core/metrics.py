@@ -1,7 +1,7 @@
 """Compare one frame, mask or pair of frames with the truth: the numbers of the benchmark.
 
 Each function is one rule, on 8-bit pictures of the same size. Which frames count, and how they are averaged, stands in
-`scores.py`; all the rules in words, and why they are so, in `docs/guides/metrics.md`.
+`voin.benchmark.scores`; all the rules in words, and why they are so, in `docs/guides/metrics.md`.
 """
 
 from __future__ import annotations
@@ -27,33 +27,23 @@ CROP_LEAST = 64
 CROP_MARGIN = 0.25
 
 
-def psnr(truth: Picture, picture: Picture) -> float:
-    """Peak signal-to-noise ratio over a whole frame (dB), at most `PSNR_CAP`."""
-    return _psnr(truth, picture)
-
-
-def masked_psnr(truth: Picture, picture: Picture, mask: Mask) -> float:
-    """Peak signal-to-noise ratio over the pixels in `mask` (dB), at most `PSNR_CAP`; NaN where there are none."""
-    return _psnr(truth[mask], picture[mask]) if mask.any() else math.nan
-
-
-def _psnr(truth: UInt8[np.ndarray, "*pixels 3"], picture: UInt8[np.ndarray, "*pixels 3"]) -> float:
+def psnr(truth: UInt8[np.ndarray, "*pixels 3"], picture: UInt8[np.ndarray, "*pixels 3"]) -> float:
+    """Peak signal-to-noise ratio over all pixels (dB), at most `PSNR_CAP`."""
     difference = truth.astype(np.int32) - picture
     error = float(np.mean(difference * difference, dtype=np.float64))
     return min(PSNR_CAP, 10 * math.log10(255**2 / error)) if error > 0 else PSNR_CAP
 
 
+def masked_psnr(truth: Picture, picture: Picture, mask: Mask) -> float:
+    """Peak signal-to-noise ratio over the pixels in `mask` (dB), at most `PSNR_CAP`; NaN where there are none."""
+    return psnr(truth[mask], picture[mask]) if mask.any() else math.nan
+
+
 def ssim(truth: Picture, picture: Picture, window: int = FRAME_WINDOW) -> float:
-    """Structural similarity over a whole frame, as scikit-image has it.
+    """Structural similarity over a whole frame, as scikit-image has it (ImportError where that is missing).
 
-    Args:
-        truth: uint8.
-        picture: uint8, of the same size.
-        window: side of the uniform window; frames with a shorter side take the largest odd window that fits. As in
-            scikit-image, half a window along the frame's border is not averaged.
-
-    Raises:
-        ImportError: scikit-image is missing.
+    `window` is the side of the uniform window; frames with a shorter side take the largest odd window that fits. As in
+    scikit-image, half a window along the frame's border is not averaged.
     """
     return float(_similarity(truth, picture, window)[0])
 
@@ -66,8 +56,8 @@ def ssim_inside(truth: Picture, picture: Picture, mask: Mask, window: int = HIDD
     if not mask.any():
         return math.nan
     # The map is needed around the mask alone. A whole window more on each side: a window fits in at the frame's edge.
-    rows, columns = (_span(mask, axis) for axis in (1, 0))
-    box = tuple(slice(max(0, first - window), last + window) for first, last in (rows, columns))
+    spans = (_span(mask, axis) for axis in (1, 0))
+    box = tuple(slice(max(0, first - window), last + window) for first, last in spans)
     return float(_similarity(truth[box], picture[box], window)[1][mask[box]].mean())
 
 
@@ -128,12 +118,11 @@ def pixel_flow_errors(
         hidden: forward flow is compared where frame i is hidden, backward flow where frame i+1 is. So the first
             frame has forward flow alone, and the last backward flow alone.
     """
-    count = len(hidden)
     errors = []
-    for i in range(count):
+    for i in range(len(hidden)):
         distances = []
         for guessed, true, pair in ((flow[0], truth[0], i), (flow[1], truth[1], i - 1)):
-            if 0 <= pair < count - 1:
+            if 0 <= pair < len(hidden) - 1:
                 guess = guessed[pair if len(guessed) > 1 else 0][:, hidden[i]].astype(np.float64)
                 guess = np.nan_to_num(guess, posinf=0, neginf=0)
                 distances.append(np.linalg.norm(guess - true[pair][:, hidden[i]], axis=0))
@@ -153,11 +142,7 @@ def pair_error(
     The second picture is looked up along the true `forward` flow and compared with the first, where the object is in
     both and `steady` holds; NaN where that is nowhere. Lai et al. (ECCV 2018), there over whole frames.
 
-    Args:
-        pictures: two neighbouring frames.
-        amodal: the object in each.
-        forward: true flow from the first to the second (pixels).
-        backward: true flow from the second to the first.
+    `forward` is the true flow from the first to the second (pixels), `backward` back.
     """
     flow = torch.from_numpy(forward.astype(np.float32))[None]
     # In both: all four pixels of the lookup are the object's.

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Literal, TypeVar
@@ -37,7 +38,6 @@ Ending = Literal["value", "refused", "fault"]
 IN_FLIGHT = 2  # tasks for each worker of a pool: the one it does and the next
 _SPAWN = multiprocessing.get_context("spawn")  # a forked child would inherit threads that are not there
 _STOP_SECONDS = 5.0
-_POLL_SECONDS = 0.25
 _TELL_SECONDS = 0.1  # between two messages of progress
 _KNOCK_SECONDS = 10.0
 
@@ -67,12 +67,7 @@ def answer(function: Callable[..., Any], *arguments: Any) -> tuple[Ending, Any]:
 
 
 def value_of(ending: Ending, content: Any) -> Any:
-    """Return the value, or raise what a call ended with.
-
-    Raises:
-        Refusal: what the user gave does not fit.
-        FaultError: ours.
-    """
+    """Return the value, or raise what a call ended with: a `Refusal` for the user, or a `FaultError` of ours."""
     if ending == "refused":
         raise content
     if ending == "fault":
@@ -118,20 +113,16 @@ class Apart:
             TimeoutError: nothing came.
             DiedError: nothing will ever come.
         """
-        until = None if seconds is None else time.monotonic() + seconds
-        while True:
-            # Asked before the pipe is looked into: what a process sent last is received, though it is gone.
-            alive = self.is_alive()
-            wait_seconds = _POLL_SECONDS if until is None else min(_POLL_SECONDS, max(until - time.monotonic(), 0.0))
-            try:
-                if self._pipe.poll(wait_seconds):
-                    return pickle.loads(self._pipe.recv_bytes())
-            except (EOFError, OSError) as error:
-                raise DiedError(self._how()) from error
-            if not alive:
-                raise DiedError(self._how())
-            if until is not None and time.monotonic() >= until:
-                raise TimeoutError
+        # Waits for its end, too: what a process sent last is received, though it is gone.
+        ready = connection.wait([self._pipe, self._process.sentinel], seconds)
+        if not ready:
+            raise TimeoutError
+        try:
+            if self._pipe.poll():
+                return pickle.loads(self._pipe.recv_bytes())
+            raise EOFError
+        except (EOFError, OSError) as error:
+            raise DiedError(self._how()) from error
 
     def stop(self) -> None:
         """End it; any thread may ask for that."""
@@ -160,9 +151,7 @@ class Caller:
 
         Raises:
             TimeoutError: it takes longer than `seconds`; the process is ended.
-            DiedError: the process died.
-            Refusal: the function refuses.
-            FaultError: any other exception of the function.
+            DiedError: the process died; else as `value_of`.
         """
         if self._apart is not None and not self._apart.is_alive():
             self.close()
@@ -215,8 +204,12 @@ class Ahead(Apart, Generic[T]):
 
 def _begin(pipe: Connection, memory: int | None, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     _die_with_parent()
-    if memory is not None:
-        _limit_memory(memory)
+    if memory is not None and sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     try:
         work(pipe, *arguments)
     except (EOFError, BrokenPipeError, ConnectionResetError):  # nobody listens any more
@@ -224,20 +217,11 @@ def _begin(pipe: Connection, memory: int | None, work: Callable[..., object], ar
 
 
 def _die_with_parent() -> None:
-    """Let this process end as soon as its parent is gone, however that went; Ctrl-C is the parent's business."""
+    """Let this process end as soon as its parent is gone; Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-
-
-def _limit_memory(most: int) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _send(pipe: Connection, content: Any) -> None:
@@ -327,12 +311,7 @@ def _stop(processes: Collection[BaseProcess]) -> None:
 
 
 def check_workers(workers: int, ray: str | None) -> None:
-    """Refuse what `run_all` would refuse, before anything is done.
-
-    Raises:
-        ValueError: `workers` is not positive.
-        ImportError: Ray is asked for and not installed.
-    """
+    """Refuse, before anything is done, fewer workers than 1 (ValueError) and Ray that is not there (ImportError)."""
     if workers < 1:
         raise ValueRefusal(f"workers is {workers}", "it must be at least 1", "leave it out for 1")
     if ray is not None and find_spec("ray") is None:
@@ -350,8 +329,7 @@ def run_all(work: Callable[[T], R], tasks: Iterable[T], workers: int = 1, ray: s
         ray: None, "local" for a cluster on this machine, or the address of one.
 
     Raises:
-        ValueError: `workers` is not positive, or the work cannot be sent to other processes.
-        ImportError: Ray is asked for and not installed.
+        ValueError: the work cannot be sent to other processes; or as `check_workers`.
         OSError: a worker died, or Ray cannot be reached; else whatever `work` raises. Other processes then end at once:
             what they write must be whole or not there.
     """
@@ -385,15 +363,21 @@ _work: Callable[[Any], Any] | None = None
 
 
 def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> Iterator[R]:
-    data = _packed(work)
+    try:
+        data = pickle.dumps(work)
+    except Exception as error:
+        raise ValueRefusal(
+            f"the work cannot be sent to other processes ({error})",
+            "what it holds must be picklable, such as classes and functions of a module",
+            "define them in one, or use one worker",
+        ) from error
     wait_passively()  # there: they inherit the environment
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=_SPAWN, initializer=_begin_worker, initargs=(data,))
     running: set[Future[R]] = set()
     try:
         while True:
-            for task in islice(tasks, IN_FLIGHT * workers - len(running)):
-                running.add(pool.submit(_do, task))
+            running |= {pool.submit(_do, task) for task in islice(tasks, IN_FLIGHT * workers - len(running))}
             if not running:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -409,17 +393,6 @@ def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> I
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         _stop(set(multiprocessing.active_children()) - before)
-
-
-def _packed(work: Callable[..., Any]) -> bytes:
-    try:
-        return pickle.dumps(work)
-    except Exception as error:
-        raise ValueRefusal(
-            f"the work cannot be sent to other processes ({error})",
-            "what it holds must be picklable, such as classes and functions of a module",
-            "define them in one, or use one worker",
-        ) from error
 
 
 def _begin_worker(data: bytes) -> None:
@@ -466,28 +439,18 @@ def _by_ray(work: Callable[[T], R], tasks: Iterator[T], workers: int, address: s
 def _join(ray: Any, workers: int, address: str) -> None:
     # So that nothing of a run leaves the machine.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    settings = {"log_to_driver": False, "logging_level": "error"}
+    settings = {"address": address, "log_to_driver": False, "logging_level": "error"}
     settings["runtime_env"] = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+    if address == "local":
+        settings |= {"num_cpus": workers, "include_dashboard": False}
     try:
-        _knock(address)
-        if address == "local":
-            ray.init(address="local", num_cpus=workers, include_dashboard=False, **settings)
-        else:
-            ray.init(address=address, **settings)
+        match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
+        if match is not None:  # where nobody listens, Ray itself would wait for minutes
+            socket.create_connection((match[1], int(match[2])), timeout=_KNOCK_SECONDS).close()
+        ray.init(**settings)
     except (OSError, ValueError, RuntimeError) as error:
         raise FileRefusal(
             f"Ray cannot be reached at {address!r} ({error})",
             "--ray takes `local`, `auto` or an address such as ray://head:10001",
             "start it with: ray start --head",
         ) from error
-
-
-def _knock(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would wait for minutes.
-
-    Raises:
-        OSError: nobody answers.
-    """
-    match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
-    if match is not None:
-        socket.create_connection((match[1], int(match[2])), timeout=_KNOCK_SECONDS).close()

@@ -15,11 +15,9 @@ class Progress(Protocol):
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage of `total` steps."""
-        ...
 
     def advance(self, name: str, count: int = 1) -> None:
         """Take `count` more steps of a stage."""
-        ...
 
 
 @runtime_checkable
@@ -28,7 +26,6 @@ class Notes(Protocol):
 
     def note(self, line: str) -> None:
         """Show one line."""
-        ...
 
 
 class Silent:
@@ -41,7 +38,7 @@ class Silent:
         """Do nothing."""
 
 
-# Names of the stages of a job (voin.core.progress.Progress), as a user reads them.
+# Names of the stages, as a user reads them.
 STAGES = {
     "masks": "reading masks",
     "cuts": "looking for cuts",

@@ -18,12 +18,7 @@ def reduce(
     """Shrink frames to at most `size` x `size`: each pixel becomes the mean of the area that it covers.
 
     A side that is no longer than `size` stays as it is; with None all do. Values are not changed otherwise: flow is
-    still in pixels of the large frames.
-
-    Args:
-        clip: (b, t, c, h, w).
-        size: pixels.
-        inside: (b, t, 1, h, w); only these pixels count in the mean, wherever there is one of them.
+    still in pixels of the large frames. Only pixels `inside` count in the mean, wherever there is one of them.
     """
     h, w = clip.shape[-2:]
     small = (h, w) if size is None else (min(h, size), min(w, size))
@@ -35,12 +30,9 @@ def reduce(
 def enlarge(
     clip: Float[Tensor, "b t c h w"], size: tuple[int, int], inside: Bool[Tensor, "b t 1 h w"] | None = None
 ) -> Float[Tensor, "b t c h2 w2"]:
-    """Interpolate frames bilinearly to another size; of the same size, they come back as they are.
+    """Interpolate frames bilinearly to another (h, w); of the same size, they come back as they are.
 
-    Args:
-        clip: (b, t, c, h, w).
-        size: (h, w) of the result.
-        inside: (b, t, 1, h, w); only these pixels are interpolated between, wherever there is one of them.
+    Only pixels `inside` are interpolated between, wherever there is one of them.
     """
     if clip.shape[-2:] == size:
         return clip

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from voin.core import __version__
@@ -48,12 +49,10 @@ def limit_arenas() -> None:
     glibc learns to keep them, up to 32 MB each and for every thread; at 1080p that was 180 MB, and more the longer a
     job ran. Costs a twentieth of the computing time.
     """
-    try:
+    with suppress(OSError, TypeError, AttributeError):  # no glibc
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, TypeError, AttributeError):  # no glibc
-        return
-    mallopt(_MMAP_THRESHOLD, _ALONE_BYTES)
-    mallopt(_ARENA_MAX, _ARENAS)
+        mallopt(_MMAP_THRESHOLD, _ALONE_BYTES)
+        mallopt(_ARENA_MAX, _ARENAS)
 
 
 def trim_heap() -> None:
@@ -62,11 +61,8 @@ def trim_heap() -> None:
     glibc keeps what each thread has freed for that thread. Here threads take turns with large arrays, so that what they
     keep adds up: at 1080p about 200 MB.
     """
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (OSError, TypeError, AttributeError):  # no glibc
-        return
-    trim(0)
+    with suppress(OSError, TypeError, AttributeError):  # no glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def versions() -> dict[str, str]:
@@ -75,13 +71,9 @@ def versions() -> dict[str, str]:
     import cv2
     import torch
 
-    return {
-        "voin": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "opencv": cv2.__version__,
-        "av": av.__version__,
-    }
+    packages = {"torch": torch, "opencv": cv2, "av": av}
+    found = {name: package.__version__ for name, package in packages.items()}
+    return {"voin": __version__, "python": platform.python_version(), **found}
 
 
 def choose_device(name: str) -> torch.device:

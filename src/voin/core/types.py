@@ -54,11 +54,7 @@ def to_kind(colours: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def check_clip(frames: Tensor, visible: Tensor, name: str = "visible") -> None:
-    """Refuse tensors that are not a clip and its mask; `name` is what the mask is called.
-
-    Raises:
-        ValueError: wrong number of axes, channels, sizes, dtype, range, or values that are not finite.
-    """
+    """Refuse (ValueError) tensors that are not a clip and its mask, which is called `name`."""
     _check_tensor("frames", frames, channels=3)
     _check_tensor(name, visible, channels=1)
     if frames.shape[:2] != visible.shape[:2] or frames.shape[-2:] != visible.shape[-2:]:

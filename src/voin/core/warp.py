@@ -12,14 +12,9 @@ Flow = Float[Tensor, "n 2 h w"]
 
 
 def warp(image: Image, flow: Flow) -> Image:
-    """Look `image` up at `x + flow(x)`; outside the image it is 0.
+    """Look `image` up bilinearly at `x + flow(x)`; outside the image it is 0.
 
-    Args:
-        image: (n, c, h, w), sampled bilinearly.
-        flow: (n, 2, h, w), pixels (dx, dy). It starts where the result lives and ends in `image`.
-
-    Returns:
-        (n, c, h, w), on the grid of `flow`.
+    `flow`, in pixels (dx, dy), starts where the result lives and ends in `image`; the result is on its grid.
     """
     h, w = image.shape[-2:]
     at = pixel_grid(flow) + flow  # (n, 2, h, w), pixels
@@ -59,14 +54,7 @@ def length(flow: Flow) -> Float[Tensor, "n 1 h w"]:
 def sample_points(
     volume: Float[Tensor, "t c h w"], frame: Tensor, x: Float[Tensor, " n"], y: Float[Tensor, " n"]
 ) -> Float[Tensor, "n c"]:
-    """Sample single points of a clip bilinearly; points outside take the nearest border pixel.
-
-    Args:
-        volume: (t, c, h, w).
-        frame: (n,) integer frame of each point.
-        x: (n,) column of each point, pixels.
-        y: (n,) row of each point, pixels.
-    """
+    """Sample a clip bilinearly at column x and row y of the integer `frame`; points outside take the border pixel."""
     h, w = volume.shape[-2:]
     x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
     left, top = x.long(), y.long()
