@@ -25,7 +25,7 @@ class Prefetcher(Generic[T]):
 
     def __next__(self) -> T:
         """Return the next item, or raise what the generator raised; `StopIteration` at its end."""
-        item = _result(self._ready[0])  # what it raises stays there, for whoever asks again
+        item = result_of(self._ready[0])  # what it raises stays there, for whoever asks again
         self._ready.popleft()
         self._ready.append(self._pool.submit(next, self._items))
         return item
@@ -59,7 +59,7 @@ class BackgroundWriter(Generic[T]):
     def finish(self) -> None:
         """Wait until all items are worked off; raises what `work` raised."""
         if self._last is not None:
-            _result(self._last)
+            result_of(self._last)
 
     def close(self) -> None:
         """Stop the thread, in the middle of its work if need be."""
@@ -67,8 +67,8 @@ class BackgroundWriter(Generic[T]):
         self._pool.shutdown()
 
 
-def _result(future: Future[T]) -> T:
-    """Wait in small steps: one long wait cannot be interrupted on every system."""
+def result_of(future: Future[T]) -> T:
+    """Wait for what a thread gives or raises, in small steps: one long wait cannot be interrupted on every system."""
     while not future.done():
         wait([future], timeout=_LOOK_SECONDS)
     return future.result()

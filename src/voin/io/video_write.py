@@ -7,9 +7,10 @@ encoder thinks.
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -23,11 +24,12 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.overlap import result_of
 from voin.io.quality import Quality
-from voin.io.video_info import RGB_MATRIX, Colour, VideoInfo, from_rgb, matrix_of, turn_back
+from voin.io.video_info import FFMPEG_ERRORS, RGB_MATRIX, Colour, VideoInfo, from_rgb, matrix_of, turn_back
 
 ALPHA = "alpha_mode"
-_AHEAD = 4  # frames that wait for the encoder; memory grows with them
+_AHEAD = 5  # frames in the hands of the encoder; memory grows with them
 _TURNABLE = (".mp4", ".mov", ".m4v")  # containers whose rotation tag viewers obey
 _LAYER_SUFFIXES = (".mov", ".webm")
 _KEY_SECONDS = 4  # a key frame at least this often, so that seeking stays quick
@@ -64,12 +66,11 @@ class _Writer:
         self._times = list(times)
         self._encoding = encoding
         self._turn = turn
-        self._written = 0
-        self._failure: BaseException | None = None
-        self._frames: queue.Queue[av.VideoFrame | None] = queue.Queue(_AHEAD)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"encode {self._path.name}", daemon=True)
-        self._thread.start()
+        self._written = self._sent = self._packed = 0
+        self._container: OutputContainer | None = None
+        self._reformatter = VideoReformatter()
+        self._thread = ThreadPoolExecutor(1, f"encode {self._path.name}")
+        self._pending: deque[Future[None]] = deque()
 
     def write(self, frame: np.ndarray) -> None:
         """Hand over the next frame; it is copied, and encoded later.
@@ -93,14 +94,7 @@ class _Writer:
         self._written += 1
 
     def close(self) -> None:
-        """Finish the file and give it its name.
-
-        Raises:
-            ValueError: frames are missing.
-            OSError: it could not be written.
-        """
-        if self._stopped.is_set():
-            return
+        """Finish the file and give it its name. Raises ValueError where frames are missing, else as `write`."""
         if self._written < len(self._times):
             self.discard()
             raise ValueRefusal(
@@ -109,15 +103,15 @@ class _Writer:
                 "write all",
             )
         self._put(None)
-        self._thread.join()
-        self._stopped.set()
-        self._check()
+        self._thread.shutdown()
         self._draft.replace(self._path)
 
     def discard(self) -> None:
         """Stop, and leave no file."""
-        self._stopped.set()
-        self._thread.join()
+        self._thread.shutdown(cancel_futures=True)
+        if self._container is not None:
+            with suppress(*FFMPEG_ERRORS):
+                self._container.close()
         self._draft.unlink(missing_ok=True)
 
     def __enter__(self: _W) -> _W:
@@ -130,16 +124,12 @@ class _Writer:
             self.discard()
 
     def _put(self, frame: av.VideoFrame | None) -> None:
-        while True:
-            self._check()
-            try:
-                return self._frames.put(frame, timeout=0.2)
-            except queue.Full:
-                continue  # look again whether the encoder is still alive
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            failure = self._failure
+        """Hand a frame to the encoder and wait while it has too many, or the end and wait for all."""
+        self._pending.append(self._thread.submit(self._encode, frame))
+        try:
+            while len(self._pending) > (0 if frame is None else _AHEAD):
+                result_of(self._pending.popleft())
+        except Exception as failure:
             self.discard()
             raise FileRefusal(
                 f"{self._path} cannot be written ({failure})",
@@ -147,34 +137,23 @@ class _Writer:
                 "make room or choose another folder",
             ) from failure
 
-    def _run(self) -> None:
-        try:
-            with av.open(str(self._draft.resolve()), "w", container_options=container_options(self._info)) as container:
-                self._encode(container)
-        except BaseException as error:
-            self._failure = error
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        if self._container is None:
+            options = container_options(self._info)
+            self._container = av.open(str(self._draft.resolve()), "w", container_options=options)
+            self._stream = self._add_stream(self._container)
+        if frame is not None:
+            frame = from_rgb(frame, self._encoding.layout, self._encoding.colour, self._reformatter)
+            frame.pts, frame.time_base = self._sent, self._stream.codec_context.time_base
+            self._sent += 1
+        for packet in self._stream.encode(frame):
+            set_time(packet, self._info, self._times, self._packed)
+            self._container.mux(packet)
+            self._packed += 1
+        if frame is None:
+            self._container.close()
 
-    def _encode(self, container: OutputContainer) -> None:
-        stream = self._stream(container)
-        reformatter = VideoReformatter()
-        sent = packed = 0
-        while not self._stopped.is_set():
-            try:
-                frame = self._frames.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if frame is not None:
-                frame = from_rgb(frame, self._encoding.layout, self._encoding.colour, reformatter)
-                frame.pts, frame.time_base = sent, stream.codec_context.time_base
-                sent += 1
-            for packet in stream.encode(frame):
-                set_time(packet, self._info, self._times, packed)
-                container.mux(packet)
-                packed += 1
-            if frame is None:
-                return
-
-    def _stream(self, container: OutputContainer) -> VideoStream:
+    def _add_stream(self, container: OutputContainer) -> VideoStream:
         encoding, info = self._encoding, self._info
         rate = info.rate if Fraction(1, 1000) <= info.rate <= 1000 else Fraction(25)
         stream = cast(VideoStream, container.add_stream(encoding.codec, rate=rate, options=encoding.options))
@@ -191,8 +170,8 @@ class _Writer:
         colour = encoding.colour
         stream.color_primaries, stream.color_trc = colour.primaries, colour.transfer
         stream.colorspace, stream.color_range = colour.matrix, colour.range
-        if self._turn:
-            set_rotation(stream, info)
+        if self._turn and (info.rotation or info.mirrored):  # by this tag viewers turn the picture
+            stream.set_display_rotation(-info.rotation, hflip=info.mirrored)
         if encoding.layout == "yuva420p":
             stream.metadata[ALPHA] = "1"  # without it browsers show webm without its alpha
         return stream
@@ -204,11 +183,8 @@ class VideoWriter(_Writer):
     Sizes with an odd side are kept by full chroma resolution (4:4:4), as H.264 cannot hold them otherwise. The file has
     the source's times, colour tags, pixel aspect and rotation tag. In a `with`, an exception leaves no file.
 
-    Args:
-        path: Its suffix chooses the container: .mp4, .mov, .mkv.
-        info: The source, whose size, tags and rate are taken over.
-        times: Time of each frame that will come, in `info.time_base`.
-        quality: How to encode.
+    The suffix of `path` chooses the container: .mp4, .mov, .mkv. `times` are those of each frame that will come, in
+    `info.time_base`.
     """
 
     _channels = 3
@@ -235,15 +211,8 @@ class LayerWriter(_Writer):
             encoding = _Encoding("prores_ks", "yuva444p10le", {"profile": "4444", "vendor": "apl0"}, colour)
         else:
             # auto-alt-ref would hide frames in the stream, which alpha does not allow.
-            options = {
-                "crf": "24",
-                "b": "0",
-                "cpu-used": "6",
-                "deadline": "realtime",
-                "row-mt": "1",
-                "auto-alt-ref": "0",
-            }
-            encoding = _Encoding("libvpx-vp9", "yuva420p", options, colour)
+            options = {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+            encoding = _Encoding("libvpx-vp9", "yuva420p", options | {"auto-alt-ref": "0"}, colour)
         super().__init__(path, info, times, encoding, turn=False)
 
 
@@ -264,22 +233,14 @@ def set_time(packet: av.Packet, info: VideoInfo, times: Sequence[int], index: in
         packet.duration = max(1, round(1 / info.rate / info.time_base))
 
 
-def set_rotation(stream: VideoStream, info: VideoInfo) -> None:
-    """Set the tag by which viewers turn the picture."""
-    if info.rotation or info.mirrored:
-        stream.set_display_rotation(-info.rotation, hflip=info.mirrored)
-
-
 def _encoding(info: VideoInfo, quality: Quality) -> _Encoding:
     # Closed groups of pictures, none reordered: see the top of this file.
     options = {"preset": quality.preset, "bf": "0"}
     if quality.lossless:
         colour = replace(info.colour, matrix=RGB_MATRIX, range=int(ColorRange.JPEG))
         return _Encoding("libx264rgb", "rgb24", options | {"crf": "0"}, colour)
-    odd = any(side % 2 for side in info.size)
-    return _Encoding(
-        "libx264", "yuv444p" if odd else "yuv420p", options | {"crf": str(quality.crf)}, _video_colour(info)
-    )
+    layout = "yuv444p" if any(side % 2 for side in info.size) else "yuv420p"
+    return _Encoding("libx264", layout, options | {"crf": str(quality.crf)}, _video_colour(info))
 
 
 def _video_colour(info: VideoInfo) -> Colour:
