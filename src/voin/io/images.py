@@ -44,20 +44,16 @@ def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
     """Read the size of every picture in a folder, from its header alone."""
     paths = list_pictures(folder)
     if not paths:
-        raise FileRefusal(
-            f"{folder} has no pictures", "a folder of frames holds .png or .jpg files", "give the folder itself"
-        )
-    names = [path.stem for path in paths]
+        must = "a folder of frames holds .png or .jpg files"
+        raise FileRefusal(f"{folder} has no pictures", must, "give the folder itself")
     for first, second in pairwise(paths):
         if first.stem == second.stem:
-            raise FileRefusal(
-                f"{folder} has {first.name} and {second.name}", "a frame must be there once", "remove one of them"
-            )
-    size = _common_size(paths)
+            what = f"{folder} has {first.name} and {second.name}"
+            raise FileRefusal(what, "a frame must be there once", "remove one of them")
     return VideoInfo(
         path=folder,
         kind="folder",
-        size=size,
+        size=_common_size(paths),
         count=len(paths),
         rate=rate,
         time_base=1 / rate,
@@ -66,31 +62,29 @@ def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
         rotation=0,
         colour=Colour(),
         audio=False,
-        names=tuple(names),
+        names=tuple(path.stem for path in paths),
     )
 
 
 def _common_size(paths: list[Path]) -> tuple[int, int]:
     """Return the size that all pictures have; broken ones are left to `read`, which can skip them."""
-    first: Path | None = None
-    size, refusal = (0, 0), None
+    sizes: dict[tuple[int, int], Path] = {}
+    refusal = None
     for path in paths:
         try:
-            found = header_size(path)
+            sizes.setdefault(header_size(path), path)
         except OSError as error:
             refusal = refusal or error
-            continue
-        if first is None:
-            first, size = path, found
-        elif found != size:
+        if len(sizes) > 1:
+            (size, first), (found, odd) = sizes.items()
             raise FileRefusal(
-                f"{path} is {shown(found)} and {first.name} is {shown(size)}",
+                f"{odd} is {shown(found)} and {first.name} is {shown(size)}",
                 "all frames must have one size",
                 "scale or remove the odd ones",
             )
-    if first is None and refusal is not None:
+    if refusal is not None and not sizes:
         raise refusal
-    return size
+    return next(iter(sizes))
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -121,9 +115,8 @@ def read_picture(path: Path) -> np.ndarray:
         png = data[:4].tobytes() == _PNG_START  # whose orientation tag nobody obeys
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if png else 0))
     except cv2.error as error:
-        raise FileRefusal(
-            f"{path} cannot be decoded ({error.err})", "it must be a PNG or JPEG", "restore it"
-        ) from error
+        what = f"{path} cannot be decoded ({error.err})"
+        raise FileRefusal(what, "it must be a PNG or JPEG", "restore it") from error
     if picture is None:
         raise FileRefusal(f"{path} cannot be decoded", "it must be a whole PNG or JPEG", "restore it")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -37,9 +37,8 @@ class CutDetector:
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         if not 0 < threshold < 1:
-            raise ValueRefusal(
-                f"threshold is {threshold}", "it must lie between 0 and 1", f"leave it out for {THRESHOLD}"
-            )
+            remedy = f"leave it out for {THRESHOLD}"
+            raise ValueRefusal(f"threshold is {threshold}", "it must lie between 0 and 1", remedy)
         self.threshold = threshold
         self._scores: deque[float] = deque([PRIOR_SCORE], maxlen=MEMORY_FRAMES)
         self._before: np.ndarray | None = None
@@ -67,16 +66,8 @@ class CutDetector:
 def read_cuts(path: Path, count: int) -> tuple[int, ...]:
     """Read the frames that start a new shot from a text file: one a line, or with commas between; `#` starts a comment.
 
-    Args:
-        path: the file. Frame numbers start at 0; 0 itself may stand there and is left out.
-        count: frames in the video.
-
-    Returns:
-        The frame numbers in rising order, each once, all in 1..count-1.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it holds something else, or numbers outside the video.
+    They are counted from 0, which may stand there and is left out, and come in rising order, all in 1..count-1. Raises
+    OSError where the file cannot be read, ValueError where it holds anything else.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -117,14 +108,14 @@ def _histograms(frame: np.ndarray) -> np.ndarray:
     coarse = np.ascontiguousarray(frame[::step, ::step])
     h, w = (max(2, size // 2) for size in coarse.shape[:2])
     picture = cv2.cvtColor(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2YCrCb)
-    rows, columns = (slice(0, h // 2), slice(h // 2, h)), (slice(0, w // 2), slice(w // 2, w))
-    quarters = [np.ascontiguousarray(picture[row, column]) for row in rows for column in columns]
     # Chroma of real footage lies in the middle of its range: the ends share a bin with their neighbours.
-    return np.stack([_histogram(quarter) for quarter in quarters])
-
-
-def _histogram(picture: np.ndarray) -> np.ndarray:
-    chroma = np.clip(picture[..., 1:], 64, 191)
-    channels = [picture[..., 0], chroma[..., 0], chroma[..., 1]]
-    counts = cv2.calcHist(channels, [0, 1, 2], None, [16, 16, 16], [0, 256, 64, 192, 64, 192])
-    return counts.ravel() / (picture.shape[0] * picture.shape[1])
+    picture[..., 1:] = picture[..., 1:].clip(64, 191)
+    histograms = []
+    for quarter in (
+        part for half in np.array_split(picture, [h // 2]) for part in np.array_split(half, [w // 2], axis=1)
+    ):
+        counts = cv2.calcHist(
+            [np.ascontiguousarray(quarter)], [0, 1, 2], None, [16, 16, 16], [0, 256, 64, 192, 64, 192]
+        )
+        histograms.append(counts.ravel() / (quarter.shape[0] * quarter.shape[1]))
+    return np.stack(histograms)

@@ -6,6 +6,7 @@ and `join` makes one file of the segments. Frames are always upright uint8 RGB a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -28,9 +29,7 @@ _LOOK_BACK = 300  # frames in which to look for a sound one before a broken one
 def probe(path: str | Path, rate: Fraction | float | int | None = None) -> VideoInfo:
     """Find out what a video file, a GIF or a folder of pictures holds, without decoding all of it.
 
-    Args:
-        path: A video file or a folder of PNG or JPEG files.
-        rate: Frames a second of a folder (default 25); other files know their own.
+    A folder has `rate` frames a second (default 25); other files know their own.
 
     Raises:
         OSError: the path is missing, unreadable or empty, or holds no video.
@@ -85,26 +84,27 @@ def _read(
     good: np.ndarray | None = None
     waiting = 0  # broken frames before the first good one
     for index, picture, wrong in _source(info, start, end):
-        if picture is None:
-            if not skip_broken:
-                raise FileRefusal(
-                    f"{info.path}: frame {index} of {info.count} cannot be read ({wrong})",
-                    "every frame must decode",
-                    "repair the file, or use --skip-broken to show the frame before in its place",
-                )
-            broken(index)
-            if good is None:
-                good = _last_good(info, index) if waiting == 0 else None
-            if good is None:
-                waiting += 1
-            else:
-                yield good.copy()
+        if picture is not None:
+            for _ in range(waiting):
+                yield picture.copy()
+            waiting = 0
+            good = picture.copy() if skip_broken else None  # the caller may write into what it gets
+            yield picture
             continue
-        for _ in range(waiting):
-            yield picture.copy()
-        waiting = 0
-        good = picture.copy() if skip_broken else None  # the caller may write into what it gets
-        yield picture
+        if not skip_broken:
+            raise FileRefusal(
+                f"{info.path}: frame {index} of {info.count} cannot be read ({wrong})",
+                "every frame must decode",
+                "repair the file, or use --skip-broken to show the frame before in its place",
+            )
+        broken(index)
+        if index == start:
+            before = (found for _, found, _ in _source(info, max(0, index - _LOOK_BACK), index) if found is not None)
+            good = next(iter(deque(before, maxlen=1)), None)
+        if good is None:
+            waiting += 1
+        else:
+            yield good.copy()
     if waiting:
         raise FileRefusal(
             f"{info.path}: none of the frames {start} to {end - 1} can be read",
@@ -117,11 +117,3 @@ def _source(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.nda
     if start == end:
         return iter(())
     return read_folder(info, start, end) if info.kind == "folder" else read_video(info, start, end)
-
-
-def _last_good(info: VideoInfo, index: int) -> np.ndarray | None:
-    """Find the last frame before `index` that decodes."""
-    found = None
-    for _, picture, _ in _source(info, max(0, index - _LOOK_BACK), index):
-        found = picture if picture is not None else found
-    return found

@@ -1,7 +1,7 @@
 """What a video is: its size, frame times, colour tags and orientation, and how its colours become RGB and back.
 
-Frames outside this module are upright uint8 RGB. A file may hold them turned (`rotation`), with a colour matrix and
-range of its own and with fewer chroma samples; both directions of that change stand here, so that they stay inverse.
+Frames elsewhere are upright uint8 RGB. A file may hold them turned, with a colour matrix and range of its own and with
+fewer chroma samples; both directions of that change stand here, so that they stay inverse.
 """
 
 from __future__ import annotations
@@ -42,19 +42,12 @@ _CLOCKWISE = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_
 
 @dataclass(frozen=True)
 class Colour:
-    """Colour tags of a file, as the numbers of ITU-T H.273 (FFmpeg's): 2 is "unspecified".
+    """Colour tags of a file, as the numbers of ITU-T H.273 (FFmpeg's): 2 is "unspecified"."""
 
-    Args:
-        primaries: 1 BT.709, 9 BT.2020, ...
-        transfer: 1 BT.709, 16 PQ, 18 HLG, ...
-        matrix: 0 RGB, 1 BT.709, 5 and 6 BT.601, 9 BT.2020, ...
-        range: 0 unspecified, 1 limited (16-235), 2 full (0-255).
-    """
-
-    primaries: int = UNSPECIFIED
-    transfer: int = UNSPECIFIED
-    matrix: int = UNSPECIFIED
-    range: int = 0
+    primaries: int = UNSPECIFIED  # 1 BT.709, 9 BT.2020, ...
+    transfer: int = UNSPECIFIED  # 1 BT.709, 16 PQ, 18 HLG, ...
+    matrix: int = UNSPECIFIED  # 0 RGB, 1 BT.709, 5 and 6 BT.601, 9 BT.2020, ...
+    range: int = 0  # 0 unspecified, 1 limited (16-235), 2 full (0-255)
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class VideoInfo:
 
     Args:
         path: The file or folder.
-        kind: "video", "folder" or "gif".
+        kind: What it is.
         size: (h, w), upright, as a viewer shows it.
         count: Frames, exactly.
         rate: Frames a second, on average.
@@ -125,13 +118,11 @@ def matrix_of(colour: Colour, stored_size: tuple[int, int]) -> Colorspace:
 
 def to_rgb(frame: av.VideoFrame, colour: Colour, reformatter: VideoReformatter) -> np.ndarray:
     """Turn a decoded frame into uint8 (h, w, 3) RGB, not yet upright; deeper samples are rounded to 8 bits."""
-    matrix = matrix_of(colour, (frame.height, frame.width))
-    full = colour.range == ColorRange.JPEG
     rgb = reformatter.reformat(
         _unsited(frame),
         format="rgb24",
-        src_colorspace=matrix,
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        src_colorspace=matrix_of(colour, (frame.height, frame.width)),
+        src_color_range=_range_of(colour),
         interpolation=_EXACT,
     )
     return rgb.to_ndarray()
@@ -157,11 +148,14 @@ def _unsited(frame: av.VideoFrame) -> av.VideoFrame:
 
 def from_rgb(frame: av.VideoFrame, layout: str, colour: Colour, reformatter: VideoReformatter) -> av.VideoFrame:
     """Turn an RGB(A) frame into the pixel layout `layout`, inverse to `to_rgb`."""
-    full = colour.range == ColorRange.JPEG
     return reformatter.reformat(
         frame,
         format=layout,
         dst_colorspace=matrix_of(colour, (frame.height, frame.width)),
-        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=_range_of(colour),
         interpolation=_AVERAGE,
     )
+
+
+def _range_of(colour: Colour) -> ColorRange:
+    return ColorRange.JPEG if colour.range == ColorRange.JPEG else ColorRange.MPEG

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.audio.stream import AudioStream
@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.video_info import FFMPEG_ERRORS, VideoInfo
+from voin.io.video_read import readable_packets
 from voin.io.video_write import ALPHA, container_options, set_time
 
 # Sound that a container takes as it is, and what the rest becomes.
@@ -31,7 +32,6 @@ _SOUND = {
 }
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-_MOST_ERRORS = 64  # read errors after which the sound is taken to have ended
 
 
 def join(
@@ -57,8 +57,8 @@ def join(
         audio: Take the source's sound along, if it has any.
 
     Raises:
-        OSError: a segment cannot be read, the segments hold too few or too many frames or do not fit together, or `out`
-            cannot be written.
+        OSError: a segment cannot be read, the segments do not hold these frames or do not fit together, or `out` cannot
+            be written.
     """
     out = Path(out)
     end = info.count if end is None else end
@@ -69,7 +69,8 @@ def join(
             "write some first",
         )
     draft = out.with_name(f".{out.stem}.part{out.suffix}")
-    times = _times(info, start, end)
+    zero = _zero(info, start)
+    times = tuple(time - zero for time in info.times[start:end])
     try:
         with ExitStack() as stack:
             first = stack.enter_context(_opened(segments[0]))
@@ -86,7 +87,7 @@ def join(
                 tracks = {s.index: _Track(container, s, out) for s in source.streams.audio if s.codec_context}
                 if tracks:  # with no stream named, FFmpeg would read them all
                     flows.append(_sound(source, tracks, info, start, end))
-            for packet in heapq.merge(*flows, key=_moment):
+            for packet in heapq.merge(*flows, key=lambda packet: (packet.dts or 0) * packet.time_base):
                 container.mux(packet)
         draft.replace(out)
     except FFmpegError as error:
@@ -99,16 +100,6 @@ def join(
         draft.unlink(missing_ok=True)
 
 
-def _moment(packet: Packet) -> Fraction:
-    return (packet.dts or 0) * packet.time_base
-
-
-def _times(info: VideoInfo, start: int, end: int) -> tuple[int, ...]:
-    """Return the times of frames start..end-1 in the joined file."""
-    zero = _zero(info, start)
-    return tuple(time - zero for time in info.times[start:end])
-
-
 def _zero(info: VideoInfo, start: int) -> int:
     """Return the time in the source that becomes 0: a whole video keeps its times, a cut one starts at 0."""
     return info.times[start] if start > 0 or info.times[0] < 0 else 0
@@ -116,11 +107,10 @@ def _zero(info: VideoInfo, start: int) -> int:
 
 def _opened(path: Path) -> InputContainer:
     try:
-        return av.open(str(Path(path).resolve()), metadata_errors="replace")
+        return av.open(str(path.resolve()), metadata_errors="replace")
     except FFMPEG_ERRORS as error:
-        raise FileRefusal(
-            f"{path} cannot be read ({error})", "it must be a whole video", "remove it and run again"
-        ) from error
+        what = f"{path} cannot be read ({error})"
+        raise FileRefusal(what, "it must be a whole video", "remove it and run again") from error
 
 
 def _pictures(
@@ -178,10 +168,7 @@ class _Track:
 
     def add(self, packet: Packet | None, zero: Fraction) -> list[Packet]:
         """Turn a packet of the source (None: there are no more) into packets of the track, `zero` seconds earlier."""
-        if self._copied:
-            ready = [] if packet is None else [self._moved(packet, zero)]
-        else:
-            ready = self._encoded(packet, zero)
+        ready = self._moved(packet, zero) if self._copied else self._encoded(packet, zero)
         kept = []
         for packet in ready:
             moment = packet.dts if packet.dts is not None else packet.pts
@@ -195,25 +182,23 @@ class _Track:
             kept.append(packet)
         return kept
 
-    def _moved(self, packet: Packet, zero: Fraction) -> Packet:
+    def _moved(self, packet: Packet | None, zero: Fraction) -> list[Packet]:
+        if packet is None:
+            return []
         offset = round(zero / packet.time_base)
         packet.dts = None if packet.dts is None else packet.dts - offset
         packet.pts = None if packet.pts is None else packet.pts - offset
-        return packet
+        return [packet]
 
     def _encoded(self, packet: Packet | None, zero: Fraction) -> list[Packet]:
         try:
-            frames = [] if packet is None else packet.decode()
+            frames: list[Any] = [None] if packet is None else packet.decode()
         except FFMPEG_ERRORS:
             return []
         for frame in frames:
-            if frame.pts is not None and frame.time_base:
+            if frame is not None and frame.pts is not None and frame.time_base:
                 frame.pts -= round(zero / frame.time_base)
-        blocks = [
-            block
-            for frame in [*frames, *([None] if packet is None else [])]
-            for block in self._resampler.resample(frame)
-        ]
+        blocks = [block for frame in frames for block in self._resampler.resample(frame)]
         packets = [out for block in blocks for out in self._stream.encode(block)]
         return packets + (self._stream.encode(None) if packet is None else [])
 
@@ -230,17 +215,7 @@ def _sound(
             source.seek(max(0, int((zero - 5) * av.time_base)))
         except FFMPEG_ERRORS:
             source.seek(0)
-    packets = source.demux([source.streams[index] for index in tracks])
-    errors = 0
-    while errors < _MOST_ERRORS:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            break
-        except FFMPEG_ERRORS:
-            errors += 1
-            packets = source.demux([source.streams[index] for index in tracks])
-            continue
+    for packet in readable_packets(source, *(source.streams[index] for index in tracks)):
         if packet.size == 0 or packet.pts is None:
             continue
         begin = packet.pts * packet.time_base

@@ -6,18 +6,17 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain, dropwhile, islice, pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
@@ -34,8 +33,7 @@ _LOOK_BACK = 300  # frames to go back where seeking went too far
 _COMMON_RATE = 1001 * 1000  # denominators up to here hold every usual frame rate
 
 
-@dataclass
-class _Found:
+class _Found(NamedTuple):
     """What a file's video packets say."""
 
     times: list[int]
@@ -45,11 +43,7 @@ class _Found:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video file, set up to decode in threads.
-
-    Raises:
-        OSError: it cannot be read, or it holds no video.
-    """
+    """Open a video file, set up to decode in threads. Raises OSError where it cannot be read, or holds no video."""
     if not path.exists():
         raise FileRefusal(f"{path} does not exist", "it must be a video or a folder of pictures", "check the spelling")
     if path.stat().st_size == 0:
@@ -75,10 +69,9 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def probe_video(path: Path) -> VideoInfo:
-    """Find out what a video file holds: its packets are counted, and one frame is decoded.
+    """Find out what a video file holds: its packets are counted, and some frames are decoded.
 
-    Raises:
-        OSError: it cannot be read, holds no video, or none of its frames can be decoded.
+    Raises OSError where it cannot be read, holds no video, or none of its first frames can be decoded.
     """
     with open_video(path) as (container, stream):
         gif = "gif" in container.format.name
@@ -92,13 +85,12 @@ def probe_video(path: Path) -> VideoInfo:
         found = _count_frames(path, base, given_rate)
     h, w = first.height, first.width
     rotation, mirrored = _orientation(first)
-    rate = _rate(found, base, given_rate)
     return VideoInfo(
         path=path,
         kind="gif" if gif else "video",
         size=(w, h) if rotation in (90, 270) else (h, w),
         count=len(found.times),
-        rate=rate,
+        rate=_rate(found, base, given_rate),
         time_base=base,
         times=tuple(found.times),
         duration=max(found.duration, found.times[-1] - found.times[0] + 1),
@@ -137,25 +129,22 @@ def read_video(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.
 def _frames_from(info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFrame | None]]:
     """Decode from the key frame before `start` to the file's end; yields (index, frame or None where it is damaged)."""
     # Seeking may land behind the wanted frame (open groups of pictures, files without an index): then go back further.
-    places = sorted({start, max(0, start - _LOOK_BACK), 0} if info.timed else {0}, reverse=True)
-    for place in places:
+    for place in [start, max(0, start - _LOOK_BACK), 0] if info.timed else [0]:
         with open_video(info.path) as (container, stream):
-            if place > 0:
-                try:
+            try:
+                if place > 0:
                     container.seek(info.times[place], stream=stream)
-                except FFMPEG_ERRORS:
-                    continue
-            arrived = place == 0
-            for index, frame in _numbered(info, container, stream):
-                if not arrived:
-                    if frame is None:
-                        continue
-                    if index > start:
-                        break
-                    arrived = True
-                yield index, frame
-            if arrived:
-                return
+            except FFMPEG_ERRORS:
+                continue
+            frames = _numbered(info, container, stream)
+            if place > 0:
+                frames = dropwhile(lambda found: found[1] is None, frames)
+            first = next(frames, None)
+            if place > 0 and (first is None or first[0] > start):
+                continue
+            if first is not None:
+                yield from chain([first], frames)
+            return
 
 
 def _numbered(
@@ -172,18 +161,15 @@ def _numbered(
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     """Decode all that can be decoded, in display order; what cannot is left out."""
-    for packet in _packets(container, stream):
-        try:
-            frames = stream.decode(packet)
-        except FFMPEG_ERRORS:
-            continue
-        yield from frames
+    for packet in readable_packets(container, stream):
+        with suppress(*FFMPEG_ERRORS):
+            yield from stream.decode(packet)
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    """Return all packets that can be read, the last one empty (it flushes the decoder)."""
+def readable_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """Return all packets that can be read, the last one of each stream empty (it flushes the decoder)."""
     errors = 0
-    packets = container.demux(stream)
+    packets = container.demux(streams)
     while errors < _MOST_ERRORS:
         try:
             yield next(packets)
@@ -191,14 +177,14 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]
             return
         except FFMPEG_ERRORS:
             errors += 1
-            packets = container.demux(stream)
+            packets = container.demux(streams)
 
 
 def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
     """Time the frames by their packets."""
     shown: list[tuple[int | None, int]] = []  # (time, duration)
     start, read = None, 0
-    for packet in _packets(container, stream):
+    for packet in readable_packets(container, stream):
         if packet.size == 0:
             continue
         read += 1
@@ -207,11 +193,10 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
         shown.append((packet.pts, packet.duration or 0))
         if packet.is_keyframe and start is None:
             start = packet.pts
-    timed = [(time, duration) for time, duration in shown if time is not None]
     # What comes before the first key frame cannot be decoded, and no viewer shows it.
-    spans = sorted((time, duration) for time, duration in timed if start is None or time >= start)
+    spans = sorted((time, length) for time, length in shown if time is not None and (start is None or time >= start))
     times = [time for time, _ in spans]
-    if not spans or len(timed) < len(shown) or len(set(times)) < len(times):
+    if not spans or any(time is None for time, _ in shown) or len(set(times)) < len(times):
         return _Found([], 0, timed=False)
     step = (times[-1] - times[0]) // (len(times) - 1) if len(times) > 1 else spans[-1][1]
     last = spans[-1][1] or step
@@ -267,9 +252,8 @@ def _first_frames(path: Path) -> tuple[av.VideoFrame, Colour, bool]:
     with open_video(path) as (container, stream):
         frames = [frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt]
         if not frames:
-            raise FileRefusal(
-                f"{path} has no frame that decodes", "it must be a whole video", "copy it again from its source"
-            )
+            what = f"{path} has no frame that decodes"
+            raise FileRefusal(what, "it must be a whole video", "copy it again from its source")
         first = frames[0]
         if first.height * first.width > _MOST_PIXELS:
             raise FileRefusal(
