@@ -22,11 +22,7 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
 
 def parse_frames(text: str) -> list[int]:
-    """Turn "0,5,10" or "0-70:5" (70 included) into a list of frame numbers.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """Turn "0,5,10" or "0-70:5" (70 included) into a list of frame numbers. Raises ValueError where it is neither."""
     frames: list[int] = []
     for part in text.replace(" ", "").split(","):
         match = _RANGE.fullmatch(part)
@@ -46,16 +42,13 @@ def parse_frames(text: str) -> list[int]:
 def frames_of(
     where: Path, names: Sequence[str] | int, info: VideoInfo, asked: str | Sequence[int] | None
 ) -> MatchedFrames:
-    """Find the frame of each mask.
+    """Find the frame of each mask, or raise ValueError.
 
     Args:
         where: The masks' path, for messages.
         names: The masks' file stems in natural order, or only their number where they have no names.
         info: The video.
         asked: The frames as the user gave them; None to find them out.
-
-    Raises:
-        ValueError: they do not fit.
     """
     count = names if isinstance(names, int) else len(names)
     have = f"{where} has {count} mask{'s' if count != 1 else ''} for a video of {info.count} frames"

@@ -36,17 +36,15 @@ class ArrayMasks:
                 with _open(archive, name) as stream:
                     headers[name] = _header(stream)
         advice = "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id"
-        if not arrays:
-            raise ValueRefusal(f"{path} has no arrays", remedy=advice)
         shapes = {shape for shape, _, _ in headers.values()}
-        (shape, *others) = shapes
-        if others or len(shape) != 3 or 0 in shape or any(dtype.kind not in "biuf" for _, dtype, _ in headers.values()):
+        shape = next(iter(shapes), ())
+        kinds = {dtype.kind for _, dtype, _ in headers.values()}
+        if len(shapes) != 1 or len(shape) != 3 or min(shape) < 1 or not kinds <= set("biuf"):
             said = ", ".join(f"{name}: {shape} {dtype}" for name, (shape, dtype, _) in headers.items())
-            raise ValueRefusal(f"{path} has {said}", remedy=advice)
+            raise ValueRefusal(f"{path} has {said or 'no arrays'}", remedy=advice)
         if any(by_columns for _, _, by_columns in headers.values()):
-            raise ValueRefusal(
-                f"{path} is stored column by column", "it must be row by row", "use numpy.ascontiguousarray"
-            )
+            what = f"{path} is stored column by column"
+            raise ValueRefusal(what, "it must be row by row", "use numpy.ascontiguousarray")
         self.path = path
         self.names, self.size = shape[0], (shape[1], shape[2])
         # Name in the file -> object id; 0 where the values themselves say it.
@@ -75,11 +73,8 @@ class ArrayMasks:
     def _next(self, streams: dict[str, BufferedIOBase]) -> tuple[np.ndarray, Kind]:
         planes = {name: self._plane(name, stream) for name, stream in streams.items()}
         if len(planes) == 1 and 0 in self._objects.values():
-            (name,) = planes
-            dtype = self.dtypes[name]
-            if dtype.kind in "bf":
-                return planes[name].astype(np.uint8) * 255, "grey"
-            return planes[name], "grey"
+            ((name, plane),) = planes.items()
+            return (plane * np.uint8(255) if self.dtypes[name].kind in "bf" else plane), "grey"
         label = np.zeros(self.size, np.uint8)
         for name, number in sorted(self._objects.items(), key=lambda item: item[1]):
             label[planes[name] > 0] = number
@@ -87,18 +82,17 @@ class ArrayMasks:
 
     def _plane(self, name: str, stream: BufferedIOBase) -> np.ndarray:
         dtype = self.dtypes[name]
+        length = math.prod(self.size) * dtype.itemsize
         with _readable(self.path):
-            data = stream.read(math.prod(self.size) * dtype.itemsize)
-        if len(data) < math.prod(self.size) * dtype.itemsize:
-            raise FileRefusal(
-                f"{self.path} ends within {name}", "it must be a whole .npz", "copy it again from its source"
-            )
+            data = stream.read(length)
+        if len(data) < length:
+            what = f"{self.path} ends within {name}"
+            raise FileRefusal(what, "it must be a whole .npz", "copy it again from its source")
         plane = np.frombuffer(data, dtype).reshape(self.size)
         if dtype.kind == "f":
             if not np.isfinite(plane).all():
-                raise ValueRefusal(
-                    f"{self.path}: {name} has values that are NaN or infinite", remedy="give bool or object ids"
-                )
+                what = f"{self.path}: {name} has values that are NaN or infinite"
+                raise ValueRefusal(what, remedy="give bool or object ids")
             return (plane >= 0.5).astype(np.uint8)
         if dtype.kind != "b" and (plane.min() < 0 or plane.max() > _MOST_IDS):
             raise ValueRefusal(

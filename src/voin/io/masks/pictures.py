@@ -26,9 +26,8 @@ class PictureMasks:
     def __init__(self, path: Path) -> None:
         self._paths = list_pictures(path) if path.is_dir() else [path]
         if not self._paths:
-            raise FileRefusal(
-                f"{path} has no masks", "it must be a folder of .png files", "give the folder that holds them"
-            )
+            must = "it must be a folder of .png files"
+            raise FileRefusal(f"{path} has no masks", must, "give the folder that holds them")
         self.names = [picture.stem for picture in self._paths]
 
     @staticmethod
@@ -47,8 +46,7 @@ class PictureMasks:
 class MaskReader:
     """Turns one mask picture after the other into values in 0..255 and what kind they are.
 
-    Args:
-        colours: Colours met in colour masks, in order of appearance: the first one is value 1.
+    `colours` are those met in colour masks, in order of appearance: the first one is value 1.
     """
 
     colours: dict[int, int] = field(default_factory=dict)
@@ -56,9 +54,7 @@ class MaskReader:
     def picture(self, path: Path) -> tuple[np.ndarray, Kind]:
         """Read a mask from a PNG or JPEG: (uint8 (h, w), kind).
 
-        Raises:
-            OSError: it cannot be decoded.
-            ValueError: it is no mask (16 bits, too many colours).
+        Raises OSError where it cannot be decoded, ValueError where it is no mask (16 bits, too many colours).
         """
         with opened(path) as picture:
             mode = picture.mode

@@ -36,19 +36,12 @@ VOID = 255  # the index of pixels that belong to no one in label pictures of Pas
 FORMATS: list[MaskFormat] = [PictureMasks, ArrayMasks, VideoMasks]
 
 
+@cache
 def davis_palette() -> np.ndarray:
     """Return the colours of object ids in the DAVIS and Pascal VOC data sets: uint8 (256, 3) RGB, 0 is black."""
-    palette = np.zeros((256, 3), np.uint8)
-    for number in range(256):
-        for bit in range(8):
-            for channel in range(3):
-                palette[number, channel] |= ((number >> (3 * bit + channel)) & 1) << (7 - bit)
-    return palette
-
-
-@cache
-def _palette_bytes() -> bytes:
-    return davis_palette().tobytes()
+    numbers, bits = np.arange(256), range(8)
+    channels = [sum((numbers >> (3 * bit + channel) & 1) << (7 - bit) for bit in bits) for channel in range(3)]
+    return np.stack(channels, axis=1).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -108,12 +101,7 @@ class MaskSource:
         found = self._measure()
         self.found = tuple(sorted(found))
         # Arrays name their objects, so that in them 255 is one like any other.
-        void = (
-            unit == "file"
-            and any(plane.kind == "ids" for plane in planes.values())
-            and ids is None
-            and {VOID} < found.keys()
-        )
+        void = unit == "file" and "ids" in tables and ids is None and {VOID} < found.keys()
         self.ids = tuple(sorted(set(found if ids is None else ids) - ({VOID} if void else set())))
         for table in tables.values():
             table[~np.isin(table, self.ids)] = 0
@@ -200,25 +188,24 @@ def open_masks(
     """
     path = Path(path)
     if not path.exists():
-        raise FileRefusal(
-            f"{path} does not exist", "it must be a folder of PNGs, a mask video or an .npz", "check the spelling"
-        )
+        must = "it must be a folder of PNGs, a mask video or an .npz"
+        raise FileRefusal(f"{path} does not exist", must, "check the spelling")
     stored = next(form for form in FORMATS if form.takes(path))(path)
     matched = frames_of(path, stored.names, info, frames)
-    numbers = matched.frames
     if stored.size is not None and stored.size != info.size and not resize:
         raise _size_refusal(str(path), stored.size, info)
-    if absent == "error" and len(numbers) < info.count:
-        missing = next(frame for frame in range(info.count) if frame not in set(numbers))
+    if absent == "error" and len(matched.frames) < info.count:
+        missing = min(set(range(info.count)) - set(matched.frames))
         raise ValueRefusal(
-            f"{path} has {len(numbers)} masks for a video of {info.count} frames, and none for frame {missing}",
+            f"{path} has {len(matched.frames)} masks for a video of {info.count} frames, and none for frame {missing}",
             "every frame must have one",
             "add it, empty if the object is not visible there",
         )
     colours: dict[int, int] = {}
     counts: dict[Kind, np.ndarray] = {}
     planes: dict[int, _Plane] = {}
-    for done, (frame, (where, values, kind)) in enumerate(zip(numbers, stored.masks(colours), strict=True), start=1):
+    pairs = zip(matched.frames, stored.masks(colours), strict=True)
+    for done, (frame, (where, values, kind)) in enumerate(pairs, start=1):
         if values.shape != info.size:
             h, w = info.size
             if not resize:
@@ -228,7 +215,7 @@ def open_masks(
         counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
         planes[frame] = plane
         if progress is not None:
-            progress(done, len(numbers))
+            progress(done, len(matched.frames))
     tables = ids_of_values(path, counts, colours, davis_palette())
     if invert:
         if set(counts) != {"grey"} or tables["grey"].max() > 1:
@@ -240,19 +227,15 @@ def open_masks(
         planes = {frame: plane.inverted(tables["grey"], info.size) for frame, plane in planes.items()}
         tables["grey"] = np.arange(256, dtype=np.uint8)
     unit = "mask frame" if isinstance(stored.names, int) else "file"
-    return _checked(path, MaskSource(info, planes, tables, ids, matched, unit), ids)
-
-
-def _checked(path: Path, source: MaskSource, ids: Sequence[int] | None) -> MaskSource:
-    seen = [number for number, areas in zip(source.ids, source.areas, strict=True) if areas.any()]
-    lost = sorted(set(source.ids) - set(seen))
-    if ids is not None and lost:
+    source = MaskSource(info, planes, tables, ids, matched, unit)
+    lost = sorted(set(ids or ()) - set(source.found))
+    if lost:
         raise ValueRefusal(
             f"{path} has no object {', '.join(map(str, lost))} in any frame, of those asked for",
             "each must occur",
             f"ask for some of {', '.join(map(str, source.found))}",
         )
-    if not seen:
+    if not source.ids:
         raise ValueRefusal(
             f"{path} has no object in any frame: all masks are empty",
             "at least one must show the object",
@@ -277,7 +260,7 @@ def write_label(path: str | Path, label: np.ndarray) -> None:
             f"a label map has shape {label.shape} and dtype {label.dtype}", "it must be uint8 (h, w)", "convert it"
         )
     picture = Image.fromarray(label)
-    picture.putpalette(_palette_bytes())  # makes it an indexed picture
+    picture.putpalette(davis_palette().tobytes())  # makes it an indexed picture
     data = io.BytesIO()
     picture.save(data, "PNG", compress_level=1)
     write_whole(Path(path), data.getvalue())

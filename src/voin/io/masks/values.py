@@ -33,16 +33,13 @@ class MaskFile(Protocol):
     @property
     def names(self) -> Sequence[str] | int:
         """The masks' file stems in natural order, or only their number where they have no names."""
-        ...
 
     @property
     def size(self) -> tuple[int, int] | None:
         """(h, w) of all masks; None where each mask has its own."""
-        ...
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Read one mask after the other; colours are added to `colours`, which numbers them from 1 on."""
-        ...
 
 
 @runtime_checkable
@@ -51,16 +48,12 @@ class MaskFormat(Protocol):
 
     def takes(self, path: Path) -> bool:
         """Return whether a path looks like this way of storing masks."""
-        ...
 
     def __call__(self, path: Path) -> MaskFile:
         """Look at the masks without decoding them.
 
-        Raises:
-            OSError: they cannot be read.
-            ValueError: what is there are no masks.
+        Raises OSError where they cannot be read, ValueError where what is there are no masks.
         """
-        ...
 
 
 def ids_of_values(
@@ -79,10 +72,7 @@ def ids_of_values(
         palette: The DAVIS palette, (256, 3).
 
     Returns:
-        For each kind an array (256,): the id of each raw value.
-
-    Raises:
-        ValueError: the masks are ambiguous.
+        For each kind an array (256,): the id of each raw value. Raises ValueError where the masks are ambiguous.
     """
     kinds = [kind for kind in counts if counts[kind][1:].any()]
     if "grey" in kinds and "colour" in kinds:
@@ -101,11 +91,9 @@ def ids_of_values(
     if "ids" in kinds:
         tables["ids"] = np.arange(256, dtype=np.uint8)
     if "colour" in kinds:
-        table = _ids_of_colours(colours, palette)
-        tables["colour"] = table
-        for value in range(256):
-            if "grey" in tables:
-                tables["grey"][value] = table[colours.get(value * 0x010101, 0)]
+        tables["colour"] = _ids_of_colours(colours, palette)
+        if "grey" in tables:
+            tables["grey"] = tables["colour"][[colours.get(value * 0x010101, 0) for value in range(256)]]
     elif "grey" in kinds:
         tables["grey"] = _ids_of_greys(where, counts["grey"])
     return tables

@@ -35,12 +35,7 @@ class VideoMasks:
         return True
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
-        """Read one frame after the other.
-
-        Raises:
-            OSError: a frame does not decode.
-            ValueError: it has colours.
-        """
+        """Read one frame after the other. Raises OSError where one does not decode, ValueError where it has colours."""
         info = self._info
         alphas = _alphas(info)
         for index, frame in enumerate(read(info)):
@@ -48,9 +43,9 @@ class VideoMasks:
             if alpha is not None and alpha.min() < 128:  # a cut-out object, as in pictures
                 yield RawMask(str(info.path), cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1], "grey")
                 continue
-            strongest = cv2.max(cv2.max(frame[..., 0], frame[..., 1]), frame[..., 2])
+            red, green, blue = cv2.split(frame)
+            strongest, weakest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
             mask = cv2.threshold(strongest, 127, 255, cv2.THRESH_BINARY)[1]
-            weakest = cv2.min(cv2.min(frame[..., 0], frame[..., 1]), frame[..., 2])
             saturated = cv2.threshold(cv2.subtract(strongest, weakest), _SATURATED, 255, cv2.THRESH_BINARY)[1]
             if cv2.countNonZero(saturated) > 0.5 * max(1, cv2.countNonZero(mask)):
                 raise ValueRefusal(
@@ -79,8 +74,5 @@ def _alphas(info: VideoInfo) -> Iterator[np.ndarray]:
                     rgba = frame.reformat(format="rgba").to_ndarray()
                     yield turn_upright(np.ascontiguousarray(rgba[..., 3]), info)
         except FFMPEG_ERRORS as error:
-            raise FileRefusal(
-                f"{info.path} has alpha that does not decode",
-                "it must be a whole video",
-                "copy it again from its source",
-            ) from error
+            what = f"{info.path} has alpha that does not decode"
+            raise FileRefusal(what, "it must be a whole video", "copy it again from its source") from error
