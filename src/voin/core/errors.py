@@ -18,12 +18,8 @@ ADVICE = {
 class Refusal(Exception):
     """What was given cannot be used, and nothing is wrong with voin; raise one of the kinds below.
 
-    Each kind is also the built-in error of its family, so that callers may catch either.
-
-    Args:
-        what: what it is.
-        must: what it must be; may be empty where `what` says so.
-        remedy: what to do.
+    Each kind is also the built-in error of its family, so that callers may catch either. `what` says what it is, `must`
+    what it must be (empty where `what` says so), `remedy` what to do.
     """
 
     def __init__(self, what: str, must: str = "", remedy: str = "") -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -76,13 +77,9 @@ def value_of(ending: Ending, content: Any) -> Any:
 
 
 class Apart:
-    """A process apart, in which `work` runs.
+    """A process apart, in which `work` is called with an end of a pipe and `arguments`; all must pickle.
 
-    Args:
-        work: called there with an end of a pipe and `arguments`; all must pickle.
-        arguments: of the work.
-        name: of the process.
-        memory: bytes of address space that it may take; None for no limit.
+    `memory` is the bytes of address space that it may take; None for no limit.
     """
 
     def __init__(self, work: Callable[..., object], *arguments: Any, name: str, memory: int | None = None) -> None:
@@ -102,7 +99,7 @@ class Apart:
     def send(self, content: Any) -> None:
         """Send something to it. Raises DiedError where it is gone."""
         try:
-            _send(self._pipe, content)
+            self._pipe.send_bytes(_packed(content))
         except OSError as error:
             raise DiedError(self._how()) from error
 
@@ -224,19 +221,16 @@ def _die_with_parent() -> None:
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def _send(pipe: Connection, content: Any) -> None:
+def _packed(content: Any) -> bytes:
     # The latest protocol copies arrays once less; and torch's own way for pipes would keep tensors in shared memory.
-    pipe.send_bytes(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+    return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _send_answer(pipe: Connection, function: Callable[..., Any], *arguments: Any) -> bool:
     """Send how a call ended; return whether it was with a value."""
-    ending = answer(lambda: pickle.dumps(("value", function(*arguments)), protocol=pickle.HIGHEST_PROTOCOL))
-    if ending[0] == "value":
-        pipe.send_bytes(ending[1])
-        return True
-    _send(pipe, ending)
-    return False
+    ending, content = answer(lambda: _packed(("value", function(*arguments))))
+    pipe.send_bytes(content if ending == "value" else _packed((ending, content)))
+    return ending == "value"
 
 
 def _answer_calls(pipe: Connection) -> None:
@@ -270,26 +264,25 @@ class _Sender:
     """Progress that is sent through a pipe, not too often."""
 
     def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._lock = pipe, threading.Lock()
-        self._waiting: dict[str, int] = {}
+        self._pipe, self._lock = pipe, threading.RLock()
+        self._waiting: Counter[str] = Counter()
         self._sent = 0.0
 
     def stage(self, name: str, total: int) -> None:
-        self.flush()
         with self._lock:
-            _send(self._pipe, ("stage", name, total))
+            self.flush()
+            self._pipe.send_bytes(_packed(("stage", name, total)))
 
     def advance(self, name: str, count: int = 1) -> None:
         with self._lock:
-            self._waiting[name] = self._waiting.get(name, 0) + count
-            due = time.monotonic() - self._sent > _TELL_SECONDS
-        if due:
-            self.flush()
+            self._waiting[name] += count
+            if time.monotonic() - self._sent > _TELL_SECONDS:
+                self.flush()
 
     def flush(self) -> None:
         with self._lock:
             for name, count in self._waiting.items():
-                _send(self._pipe, ("advance", name, count))
+                self._pipe.send_bytes(_packed(("advance", name, count)))
             self._waiting.clear()
             self._sent = time.monotonic()
 

@@ -52,41 +52,23 @@ class Colour:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What `probe` found out about a video, a folder of pictures or a GIF.
-
-    Args:
-        path: The file or folder.
-        kind: What it is.
-        size: (h, w), upright, as a viewer shows it.
-        count: Frames, exactly.
-        rate: Frames a second, on average.
-        time_base: Seconds of one unit of `times`.
-        times: Presentation time of each frame, in display order; the first may differ from 0.
-        rotation: Degrees clockwise by which a viewer turns the stored picture: 0, 90, 180 or 270.
-        duration: From the first frame's start to the last one's end, in units of `time_base`; 0 where it is unknown.
-        mirrored: The viewer also flips it left to right, after turning.
-        aspect: Width of a pixel over its height, as stored (before turning).
-        colour: The file's colour tags.
-        audio: Whether there is sound.
-        names: Names of the frames: file stems for folders, "00000" and so on for videos.
-        timed: False where the file's times are unusable: its frames are counted, and reading starts at the first one.
-    """
+    """What `probe` found out about a video, a folder of pictures or a GIF."""
 
     path: Path
     kind: Literal["video", "folder", "gif"]
-    size: tuple[int, int]
-    count: int
-    rate: Fraction
-    time_base: Fraction
-    times: tuple[int, ...]
-    rotation: int
+    size: tuple[int, int]  # (h, w), upright, as a viewer shows it
+    count: int  # frames, exactly
+    rate: Fraction  # frames a second, on average
+    time_base: Fraction  # seconds of one unit of `times`
+    times: tuple[int, ...]  # presentation time of each frame, in display order; the first may differ from 0
+    rotation: int  # degrees clockwise by which a viewer turns the stored picture: 0, 90, 180 or 270
     colour: Colour
-    audio: bool
-    names: tuple[str, ...]
-    duration: int = 0
-    mirrored: bool = False
-    aspect: Fraction = Fraction(1)
-    timed: bool = True
+    audio: bool  # whether there is sound
+    names: tuple[str, ...]  # of the frames: file stems for folders, "00000" and so on for videos
+    duration: int = 0  # from the first frame's start to the last one's end, in units of `time_base`; 0: unknown
+    mirrored: bool = False  # the viewer also flips it left to right, after turning
+    aspect: Fraction = Fraction(1)  # width of a pixel over its height, as stored (before turning)
+    timed: bool = True  # False where the times are unusable: frames are counted, and reading starts at the first one
 
     @property
     def stored_size(self) -> tuple[int, int]:

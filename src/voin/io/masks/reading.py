@@ -14,29 +14,17 @@ _LISTED = 8  # objects that it lists
 
 @dataclass(frozen=True)
 class MaskReading:
-    """What a set of masks was taken for.
+    """What a set of masks was taken for."""
 
-    Args:
-        count: Masks that were read.
-        unit: What one is: "file" or "mask frame".
-        matched: How they were matched to frames, in words.
-        frames: Frames of the video.
-        missing: Frames without a mask.
-        shares: Every id that occurs, and its mean share of the frame where it is seen, 0 to 1.
-        taken: Ids that are taken.
-        void: Whether index 255 was taken for pixels that belong to no object.
-        inverted: Whether the only object looks like what surrounds one.
-    """
-
-    count: int
-    unit: str
-    matched: str
-    frames: int
-    missing: tuple[int, ...]
-    shares: Mapping[int, float]
-    taken: tuple[int, ...]
-    void: bool = False
-    inverted: bool = False
+    count: int  # of masks
+    unit: str  # what one is: "file" or "mask frame"
+    matched: str  # how they were matched to frames, in words
+    frames: int  # of the video
+    missing: tuple[int, ...]  # frames without a mask
+    shares: Mapping[int, float]  # every id that occurs, and its mean share of the frame where it is seen, 0 to 1
+    taken: tuple[int, ...]  # ids
+    void: bool = False  # whether index 255 was taken for pixels that belong to no object
+    inverted: bool = False  # whether the only object looks like what surrounds one
 
     @property
     def line(self) -> str:
@@ -44,10 +32,8 @@ class MaskReading:
         parts = [f"{count_of(self.count, self.unit)}, matched {self.matched}"]
         if self.missing:
             named = ", ".join(map(str, self.missing[:_NAMED])) + (", ..." if len(self.missing) > _NAMED else "")
-            parts.append(
-                f"{len(self.missing)} of {count_of(self.frames, 'frame')} have none ({named}): objects count as hidden "
-                "there"
-            )
+            without = f"{len(self.missing)} of {count_of(self.frames, 'frame')} have none ({named})"
+            parts.append(f"{without}: objects count as hidden there")
         listed = [f"{number} ({share:.1%} of the frame)" for number, share in self.shares.items()]
         more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         parts.append(f"{'object' if len(listed) == 1 else 'objects'} {', '.join(listed[:_LISTED])}{more}")

@@ -70,20 +70,12 @@ class _Plane:
 
 
 class MaskSource:
-    """The masks of a video's objects, from `open_masks`.
+    """The masks of a video's objects, from `open_masks`."""
 
-    Args:
-        ids: Object ids, rising: all that occur but void, or those asked for.
-        found: All ids that occur.
-        boxes: (objects, frames, 4) of x0, y0, x1, y1, the latter exclusive; zeros where the object is not seen.
-        areas: (objects, frames), pixels.
-        reading: How the masks were understood.
-    """
-
-    ids: tuple[int, ...]
-    found: tuple[int, ...]
-    boxes: np.ndarray
-    areas: np.ndarray
+    ids: tuple[int, ...]  # of objects, rising: all that occur but void, or those asked for
+    found: tuple[int, ...]  # all ids that occur
+    boxes: np.ndarray  # (objects, frames, 4) of x0, y0, x1, y1, the latter exclusive; zeros where it is not seen
+    areas: np.ndarray  # (objects, frames), pixels
     reading: MaskReading
 
     def __init__(
@@ -246,11 +238,8 @@ def open_masks(
 
 def _size_refusal(where: str, size: tuple[int, ...], info: VideoInfo) -> ValueRefusal:
     turned = f" (a viewer turns it by {info.rotation} degrees)" if info.rotation and size == info.stored_size else ""
-    return ValueRefusal(
-        f"{where} is {shown((size[0], size[1]))} for a video of {shown(info.size)}{turned}",
-        "masks must have the video's size",
-        "scale them, or use --resize-masks",
-    )
+    what = f"{where} is {shown((size[0], size[1]))} for a video of {shown(info.size)}{turned}"
+    return ValueRefusal(what, "masks must have the video's size", "scale them, or use --resize-masks")
 
 
 def write_label(path: str | Path, label: np.ndarray) -> None:
