@@ -69,6 +69,11 @@ def test_what_no_job_has_written_stays(tmp_path: Path) -> None:
         Notes(tmp_path / "note.txt", {}).check(overwrite=True)
 
 
+def test_a_job_must_say_what_would_be_lost(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="stranger"):
+        JobFolder(tmp_path, {})  # type: ignore[abstract]
+
+
 def test_a_folder_that_a_refused_job_has_made_is_removed_again(tmp_path: Path) -> None:
     folder = Notes(tmp_path / "deep" / "out", {})
     with suppress(ValueError), folder.held():

@@ -110,14 +110,9 @@ def remove_files(files: Iterable[Path]) -> None:
 class JobFolder(ABC):
     """The output folder of a job that may be stopped at any moment; the same call goes on with it.
 
-    An unfinished job keeps the folder `STATE` there, whose `state.json` says which job it is; a finished one leaves the
-    file `RECORD`. Subclasses name these, and say which files a job writes.
-
-    Attributes:
-        path: the folder, which need not exist.
-        request: what the job is made from; two jobs with the same request give the same files.
-        record: what a finished job has noted there, if any.
-        state: what an unfinished job has noted there, if any.
+    An unfinished job keeps the folder `STATE` there, whose `state.json` (`state`) says which job it is; a finished one
+    leaves the file `RECORD` (`record`). Subclasses name these, and say which files a job writes. Two jobs with the same
+    `request`, what they are made from, give the same files.
     """
 
     RECORD: ClassVar[str]

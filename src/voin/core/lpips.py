@@ -29,11 +29,8 @@ _LEAST_HIDDEN = 16
 class LPIPS:
     """The learned distance between pictures, version 0.1: 0 for equal ones, about 0.7 for unlike ones.
 
-    Args:
-        weights: a state-dict file of AlexNet's trunk (`features.0.weight` and so on, as torchvision names them), for
-            machines without a network; None takes torchvision's own weights (downloaded at first use). The linear
-            layers come with the package `lpips`.
-        device: where the network runs.
+    `weights` is a state-dict file of AlexNet's trunk, as torchvision names its parts, for machines without a network;
+    None takes torchvision's own (downloaded at first use). The linear layers come with the package `lpips`.
 
     Raises:
         ImportError: `lpips`, or torchvision, which it needs, is missing.
@@ -142,10 +139,8 @@ def _read_trunk(path: Path) -> dict[str, Tensor]:
 
 def _load_trunk(trunk: torch.nn.Module, weights: dict[str, Tensor]) -> None:
     """Put `weights`, by number of the layer, where `lpips` has them: `slice2.3.weight` is the layer's `3.weight`."""
-    keys = {name: name.split(".", 1)[1] for name in trunk.state_dict()}
     try:
-        trunk.load_state_dict({name: weights[key] for name, key in keys.items()})
+        trunk.load_state_dict({name: weights[name.split(".", 1)[1]] for name in trunk.state_dict()})
     except RuntimeError as error:
-        raise ValueRefusal(
-            f"the weights do not fit AlexNet ({error})", "they must be torchvision's", "give another file"
-        ) from error
+        what = f"the weights do not fit AlexNet ({error})"
+        raise ValueRefusal(what, "they must be torchvision's", "give another file") from error

@@ -111,12 +111,9 @@ def pixel_flow_errors(
 ) -> list[float]:
     """End-point error inside the hidden region of each frame (pixels), over both directions; NaN where there is none.
 
-    Args:
-        flow: forward and backward, each (t-1, 2, h, w), or (1, 2, h, w) that stands for all pairs. Entries that are
-            not finite count as no motion.
-        truth: the same, of the frames without occluder.
-        hidden: forward flow is compared where frame i is hidden, backward flow where frame i+1 is. So the first
-            frame has forward flow alone, and the last backward flow alone.
+    Flow is forward and backward, each (t-1, 2, h, w), or (1, 2, h, w) that stands for all pairs; entries that are not
+    finite count as no motion. Forward flow is compared where frame i is hidden, backward flow where frame i+1 is: the
+    first frame has forward flow alone, and the last backward flow alone.
     """
     errors = []
     for i in range(len(hidden)):
@@ -156,10 +153,7 @@ def pair_error(
 
 
 def steady(forward: Shaped[np.ndarray, "2 h w"], backward: Shaped[np.ndarray, "2 h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return where flow leads back to where it came from and is no motion boundary.
-
-    The rules and numbers of Ruder et al. (GCPR 2016), which Lai et al. take over.
-    """
+    """Return where flow leads back and is no motion boundary, by the rules of Ruder et al. (GCPR 2016)."""
     onward, back = (torch.from_numpy(flow.astype(np.float32))[None] for flow in (forward, backward))
     length = onward.square().sum(dim=1, keepdim=True)
     returned = warp(back, onward).square().sum(dim=1, keepdim=True)

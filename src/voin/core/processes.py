@@ -177,12 +177,9 @@ class JobApart(Apart):
         """Hand its progress on until it ends; return how it ended. Raises DiedError where its process died."""
         while True:
             kind, *content = self.receive()
-            if kind == "stage":
-                progress.stage(*content)
-            elif kind == "advance":
-                progress.advance(*content)
-            else:
+            if kind not in ("stage", "advance"):
                 return kind, content[0]
+            getattr(progress, kind)(*content)
 
 
 class Ahead(Apart, Generic[T]):
@@ -315,8 +312,8 @@ def run_all(work: Callable[[T], R], tasks: Iterable[T], workers: int = 1, ray: s
     """Return the results of `work` for all tasks, in the order in which they are ready.
 
     Args:
-        work: sent to each process once, so it must pickle, as the tasks must; what it needs to load it should load when
-            it is first called.
+        work: sent to each process once, so it must pickle, as the tasks must; what it needs it should load when it is
+            first called.
         tasks: read lazily.
         workers: processes; 1 works in this one. With `ray="local"` the CPUs that Ray may use.
         ray: None, "local" for a cluster on this machine, or the address of one.

@@ -79,11 +79,9 @@ def _check_tensor(name: str, tensor: Tensor, channels: int) -> None:
     if not tensor.is_floating_point():
         raise ValueRefusal(f"{name} has dtype {tensor.dtype}", "it must be float in [0, 1]", "use tensor.float() / 255")
     if not torch.isfinite(tensor).all():
-        raise ValueRefusal(
-            f"{name} has values that are NaN or infinite", "all must be finite", "look at where it comes from"
-        )
+        what = f"{name} has values that are NaN or infinite"
+        raise ValueRefusal(what, "all must be finite", "look at where it comes from")
     low, high = tensor.min().item(), tensor.max().item()
     if low < 0 or high > 1:
-        raise ValueRefusal(
-            f"{name} lies in [{low:.3g}, {high:.3g}]", "it must lie in [0, 1]", "divide 8-bit values by 255"
-        )
+        what = f"{name} lies in [{low:.3g}, {high:.3g}]"
+        raise ValueRefusal(what, "it must lie in [0, 1]", "divide 8-bit values by 255")

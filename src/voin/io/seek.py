@@ -12,13 +12,8 @@ _MOST_FRAMES = 64
 class FrameBlocks:
     """Frames of a video by their number, also backwards, which video files cannot do by themselves.
 
-    Two blocks of frames are kept. Reading backwards decodes each block from the key frame before it.
-
-    Args:
-        info: the video.
-        start: first frame.
-        end: frame after the last one.
-        skip_broken: show the frame before in place of one that does not decode.
+    Two blocks of frames are kept. Reading backwards decodes each block from the key frame before it. `skip_broken`
+    shows the frame before in place of one that does not decode.
     """
 
     def __init__(self, info: VideoInfo, start: int, end: int, skip_broken: bool = False) -> None:

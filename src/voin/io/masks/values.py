@@ -33,13 +33,16 @@ class MaskFile(Protocol):
     @property
     def names(self) -> Sequence[str] | int:
         """The masks' file stems in natural order, or only their number where they have no names."""
+        ...
 
     @property
     def size(self) -> tuple[int, int] | None:
         """(h, w) of all masks; None where each mask has its own."""
+        ...
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Read one mask after the other; colours are added to `colours`, which numbers them from 1 on."""
+        ...
 
 
 @runtime_checkable
@@ -48,12 +51,14 @@ class MaskFormat(Protocol):
 
     def takes(self, path: Path) -> bool:
         """Return whether a path looks like this way of storing masks."""
+        ...
 
     def __call__(self, path: Path) -> MaskFile:
         """Look at the masks without decoding them.
 
         Raises OSError where they cannot be read, ValueError where what is there are no masks.
         """
+        ...
 
 
 def ids_of_values(
