@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voin.data.pack import Pack, PackClip, lay_out, write_pack
+from voin.data.pack import Pack, PackClip, PackIndex, lay_out, write_pack
 
 
 def pack_of(
@@ -35,7 +35,7 @@ def pack_of(
         clips.append(PackClip(f"{video}-{number}", video, category, count, start))
         parts += [frames.reshape(-1), masks.reshape(-1)]
         start += frames.size + masks.size
-    return Pack(Path("memory.pack"), size, "train", 1.5, "", tuple(clips), np.concatenate(parts))
+    return _pack("memory.pack", size, 1.5, clips, parts)
 
 
 def cutouts_of(count: int, size: int = 40) -> Pack:
@@ -50,7 +50,7 @@ def cutouts_of(count: int, size: int = 40) -> Pack:
         )
         clips.append(PackClip(f"c{number}", f"c{number}", "cat", 1, 4 * number * size * size))
         parts += [frame.reshape(-1), mask.reshape(-1)]
-    return Pack(Path("cutouts.pack"), size, "train", 1.125, "", tuple(clips), np.concatenate(parts))
+    return _pack("cutouts.pack", size, 1.125, clips, parts)
 
 
 def sprites_of(count: int, frames: int = 9, size: int = 40) -> Pack:
@@ -63,12 +63,18 @@ def sprites_of(count: int, frames: int = 9, size: int = 40) -> Pack:
         colours = np.where((covers > 0)[..., None], np.array([0, 255, 255], np.uint8), np.uint8(255))
         clips.append(PackClip(f"s{number}", f"s{number}", None, frames, 4 * number * frames * size * size))
         parts += [colours.reshape(-1), covers.reshape(-1)]
-    return Pack(Path("sprites.pack"), size, "train", 1.2, "", tuple(clips), np.concatenate(parts), soft=True)
+    return _pack("sprites.pack", size, 1.2, clips, parts, soft=True)
+
+
+def _pack(
+    path: str, size: int, enlarge: float, clips: list[PackClip], parts: list[np.ndarray], soft: bool = False
+) -> Pack:
+    given = {"size": size, "split": "train", "enlarge": enlarge, "source": "", "clips": tuple(clips), "soft": soft}
+    return Pack(path=Path(path), data=np.concatenate(parts), **given)
 
 
 def save_pack(pack: Pack, path: Path) -> Path:
     """Write a pack to a file."""
-    about = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
     area = pack.size**2
     windows = []
     for clip in pack.clips:
@@ -76,5 +82,6 @@ def save_pack(pack: Pack, path: Path) -> Path:
         frames = part[: clip.count * area * 3].reshape(-1, pack.size, pack.size, 3)
         windows.append((frames, part[clip.count * area * 3 :].reshape(-1, pack.size, pack.size)))
     places = lay_out([(clip.name, clip.video, clip.category, clip.count) for clip in pack.clips], pack.size)
-    write_pack(path, about, places, windows)
+    given = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
+    write_pack(path, PackIndex(**given, clips=places), windows)
     return path

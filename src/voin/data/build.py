@@ -1,7 +1,6 @@
 """Build a VOI set: split a source by video, give each object an occluder from another video, write clips and manifest.
 
 The paper builds YouTube-VOI from YouTube-VOS: 5,305 videos, 4,774 for training and 531 for evaluation (4.1).
-
 An unfinished build keeps `SET/.build/`: `state.json` says what is being built, and `clips/NAME.json` stands there once
 a clip is whole. The same call goes on where it stopped. The manifest is written last.
 """
@@ -12,8 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,17 @@ from voin.core.processes import check_workers, run_all
 from voin.core.progress import Progress, Silent
 from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of
 from voin.data.layouts import Split
-from voin.data.manifest import MANIFEST, SPLITS, VERSION, ClipRecord, Manifest, Skipped, read_manifest, write_manifest
+from voin.data.manifest import (
+    MANIFEST,
+    SPLITS,
+    VERSION,
+    ClipRecord,
+    Manifest,
+    Skipped,
+    ranked,
+    read_manifest,
+    write_manifest,
+)
 from voin.data.sources import SourceClip, open_source
 
 DONORS = 8  # tried for a clip, one after the other
@@ -72,41 +80,38 @@ def build(
     if folder.is_finished() and folder.state is None:
         return read_manifest(out)
     _check_room(out, folder.left(chosen), config)
+    pool = [clip for clip in clips if splits[clip.video] == "train"]
     with folder.held(overwrite):
         if not folder.is_finished():
-            _build(folder, clips, chosen, splits, source, config, workers, ray, progress)
+            left = folder.left(chosen)
+            folder.begin(folder.request)
+            lengths = {clip.name: len(clip.first(config.most_frames)) for clip in left}
+            progress.stage("build", sum(lengths.values()))
+            tasks = (
+                ClipTask(clip, splits[clip.video], find_donors(clip, pool, config.seed), source, out, config)
+                for clip in left
+            )
+            for result in run_all(build_clip, tasks, workers, ray):
+                progress.advance("build", lengths[result.name])
+            _finish(folder, chosen, source)
         folder.forget()
     return read_manifest(out)
 
 
-def _build(
-    folder: SetFolder,
-    clips: Sequence[SourceClip],
-    chosen: Sequence[SourceClip],
-    splits: dict[str, Split],
-    source: Path,
-    config: BuildConfig,
-    workers: int,
-    ray: str | None,
-    progress: Progress,
-) -> None:
-    """Build the clips that are left, and write the manifest."""
-    out = folder.path
-    left = folder.left(chosen)
-    folder.begin(folder.request)
-    lengths = {clip.name: len(clip.first(config.most_frames)) for clip in left}
-    progress.stage("build", sum(lengths.values()))
-    for result in run_all(build_clip, _tasks(left, clips, splits, source, out, config), workers, ray):
-        progress.advance("build", lengths[result.name])
-    manifest = _assemble(out, chosen, folder.request)
-    if not manifest.clips:
+def _finish(folder: SetFolder, chosen: Sequence[SourceClip], source: Path) -> None:
+    """Write the manifest of a set whose clips are all built."""
+    results = [read_record(folder.path, clip.name) for clip in chosen]
+    clips = tuple(result for result in results if isinstance(result, ClipRecord))
+    skipped = tuple(result for result in results if isinstance(result, Skipped))
+    manifest = Manifest(**folder.request, clips=clips, skipped=skipped)
+    if not clips:
         raise ValueRefusal(
             f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)})",
             "a set needs one at least",
             "give another source, or keep more with --least-frames, --least-area, --most-border, --most-jumps and "
             "--most-pieces",
         )
-    write_manifest(out, manifest)
+    write_manifest(folder.path, manifest)
 
 
 def split_videos(clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Split]:
@@ -124,13 +129,7 @@ def split_videos(clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, 
 
 
 def find_donors(clip: SourceClip, pool: Sequence[SourceClip], seed: int) -> tuple[SourceClip, ...]:
-    """Draw the clips that may serve as a clip's occluder, in order of preference, at most `DONORS`.
-
-    Args:
-        clip: to be hidden.
-        pool: clips of the training split.
-        seed: of the build.
-    """
+    """Draw the clips of a pool that may serve as a clip's occluder, in order of preference, at most `DONORS`."""
     found: dict[str, SourceClip] = {}
     for draw in range(_DRAWS if pool else 0):
         donor = pool[seed_of(seed, clip.name, "donor", draw) % len(pool)]
@@ -143,21 +142,8 @@ def find_donors(clip: SourceClip, pool: Sequence[SourceClip], seed: int) -> tupl
 
 def reasons(manifest: Manifest) -> str:
     """Return how many clips were left out for which reason, the most frequent first."""
-    counts = Counter(clip.reason.partition(":")[0] for clip in manifest.skipped)
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item)))
-
-
-def _tasks(
-    left: Sequence[SourceClip],
-    clips: Sequence[SourceClip],
-    splits: dict[str, Split],
-    source: Path,
-    out: Path,
-    config: BuildConfig,
-) -> Iterator[ClipTask]:
-    pool = [clip for clip in clips if splits[clip.video] == "train"]
-    for clip in left:
-        yield ClipTask(clip, splits[clip.video], find_donors(clip, pool, config.seed), source, out, config)
+    counts = ranked(clip.reason.partition(":")[0] for clip in manifest.skipped)
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items())
 
 
 def _request(source: Path, clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Any]:
@@ -228,28 +214,9 @@ class SetFolder(JobFolder):
                 path.unlink(missing_ok=True)
 
 
-def _assemble(out: Path, chosen: Sequence[SourceClip], request: dict[str, Any]) -> Manifest:
-    results = [read_record(out, clip.name) for clip in chosen]
-    return Manifest(
-        version=request["version"],
-        voin=request["voin"],
-        seed=request["seed"],
-        settings=request["settings"],
-        source=request["source"],
-        clips=tuple(result for result in results if isinstance(result, ClipRecord)),
-        skipped=tuple(result for result in results if isinstance(result, Skipped)),
-    )
-
-
 def _check_room(out: Path, left: Sequence[SourceClip], config: BuildConfig) -> None:
-    """Refuse a folder without room for what is still to be written.
-
-    Raises:
-        OSError: too little room, or it cannot be written there.
-    """
-    place = out
-    while not place.exists():
-        place = place.parent
+    """Refuse a folder without room for what is still to be written."""
+    place = next(place for place in (out, *out.parents) if place.exists())
     if not os.access(place, os.W_OK | os.X_OK):
         raise FileRefusal(f"{place} cannot be written to", "a set needs a folder that can", "choose another one")
     pixels = config.size[0] * config.size[1] * sum(len(clip.first(config.most_frames)) for clip in left)

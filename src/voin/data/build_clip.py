@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from voin.core.config import setting
+from voin.core.config import setting, to_json
 from voin.core.files import write_whole
 from voin.core.processes import one_thread
 from voin.data.manifest import (
@@ -58,7 +58,7 @@ class BuildConfig(BuildOptions):
 
     def settings(self) -> dict[str, Any]:
         """Return all but the seed, as JSON has it."""
-        return json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "seed"}))
+        return {name: value for name, value in to_json(self).items() if name != "seed"}
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,7 @@ class ClipTask:
 
     clip: SourceClip
     split: Split
-    donors: tuple[
-        SourceClip, ...
-    ]  # of other videos, all of the training split; the first that passes the filter serves
+    donors: tuple[SourceClip, ...]  # of other training videos; the first that passes the filter serves
     source: Path  # left out of messages
     out: Path
     config: BuildConfig
@@ -80,15 +78,14 @@ def seed_of(*words: object) -> int:
     return int.from_bytes(hashlib.sha256("/".join(map(str, words)).encode()).digest()[:6], "big")
 
 
-def record_path(out: Path, name: str) -> Path:
-    """Return the file that says that a clip is finished, and what it is."""
+def _record_path(out: Path, name: str) -> Path:
     return out / STATE / "clips" / f"{name}.json"
 
 
 def read_record(out: Path, name: str) -> ClipRecord | Skipped | None:
     """Read what became of a clip; None if it is not finished."""
     try:
-        entry = json.loads(record_path(out, name).read_text(encoding="utf-8"))
+        entry = json.loads(_record_path(out, name).read_text(encoding="utf-8"))
         return Skipped(**entry) if "reason" in entry else record_of(entry)
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -102,15 +99,15 @@ def build_clip(task: ClipTask) -> ClipRecord | Skipped:
     """
     with one_thread():
         result = _built(task)
-    path = record_path(task.out, task.clip.name)
+    path = _record_path(task.out, task.clip.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(asdict(result)).encode())
     return result
 
 
 def _built(task: ClipTask) -> ClipRecord | Skipped:
-    clip, config = task.clip, task.config
-    clip = clip.first(config.most_frames)
+    config = task.config
+    clip = task.clip.first(config.most_frames)
     try:
         check_sizes(clip)
         amodal = load_masks(clip, config.size)
@@ -143,14 +140,14 @@ def _find_donor(task: ClipTask, count: int) -> tuple[SourceClip | None, Material
             check_sizes(part)
             masks = load_masks(part, working_size(part, task.config.size))
             if reason_to_skip(resize_masks(masks, task.config.size), filters, donor.stride_frames) is None:
-                return donor, _material(part, masks, task.config.donor)
+                return donor, material_of(part, masks, task.config.donor)
         except OSError as error:
             if error.errno in _OURS:
                 raise
     return None, None
 
 
-def _material(donor: SourceClip, masks: np.ndarray, config: WindowConfig) -> Material:
+def material_of(donor: SourceClip, masks: np.ndarray, config: WindowConfig) -> Material:
     """Cut an object's windows out of its video at the resolution of the masks, frame by frame."""
     size = (masks.shape[1], masks.shape[2])
     windows = fit_windows(np.array([box_of(mask) for mask in masks]), config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
-from voin.data.pack import Pack, Progress, lay_out, open_pack, write_pack
+from voin.data.pack import Pack, PackIndex, Progress, lay_out, write_pack
 
 ENLARGE = 1.125  # side of a cutout's picture over the object's longer side
 # What is shown in folders of one kind of thing; others are unknown.
@@ -40,15 +40,8 @@ def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: 
     categories = [known_category(_CATEGORIES.get(name.split("/")[0])) for name in names]
     places = lay_out([(name, name, category, 1) for name, category in zip(names, categories, strict=True)], size)
     source = sha256("\n".join(names).encode()).hexdigest()
-
-    def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for done, photo in enumerate(photos, 1):
-            yield _read_cutout(photo, size)
-            if progress is not None:
-                progress(done, len(photos))
-
-    write_pack(out, {"size": size, "split": "train", "enlarge": ENLARGE, "source": source}, places, windows())
-    return open_pack(out)
+    index = PackIndex(size=size, split="train", enlarge=ENLARGE, source=source, clips=places)
+    return write_pack(out, index, (_read_cutout(photo, size) for photo in photos), progress)
 
 
 def _read_cutout(photo: Path, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,9 +37,9 @@ class SourceVideo:
         name: of the video.
         frames: folder of the frames.
         masks: folder of the masks.
-        split: as the source says, or None if it does not.
+        split: None where the source has none.
         merged: all that is marked in a mask is one object.
-        objects: category of each object, and the stems of frames that show it; None if the source does not say it.
+        objects: category of each object, and the stems of frames that show it; None where the source is silent.
     """
 
     name: str
@@ -71,26 +71,24 @@ def list_videos(root: Path, layout: Layout) -> list[SourceVideo]:
 
 
 def _youtube_vos(root: Path) -> Iterator[SourceVideo]:
-    parts = {"train": root / "train", "valid": root / "valid"}
+    parts = {part: root / part for part in ("train", "valid") if (root / part).is_dir()}
     if (root / "JPEGImages").is_dir() or (root / "Annotations").is_dir():
         parts = {"valid" if root.name == "valid" else "train": root}
-    parts = {name: folder for name, folder in parts.items() if folder.is_dir()}
     if not parts:
         raise _wrong_layout(root, "youtube-vos", "neither train/ nor valid/ nor JPEGImages/")
-    names = {part: _videos(folder / "JPEGImages", folder / "Annotations", root) for part, folder in parts.items()}
+    for place in (folder / kind for folder in parts.values() for kind in ("JPEGImages", "Annotations")):
+        if not place.is_dir():
+            raise _wrong_layout(root, "youtube-vos", f"no {place.relative_to(root)}/")
+    masks = {part: _folders(folder / "Annotations") for part, folder in parts.items()}
     # The source has a split only where both parts show objects over time.
-    is_split = len(parts) == 2 and _is_annotated(parts["valid"] / "Annotations", names["valid"])
+    counts = [len(list_pictures(folder)) for folder in masks.get("valid", ())]
+    is_split = len(parts) == 2 and bool(counts) and statistics.median(counts) >= _FEWEST_MASKS
     for part, folder in parts.items():
         objects = _youtube_objects(folder / "meta.json")
         split: Split | None = "validation" if part == "valid" else "train" if is_split else None
-        for name in names[part]:
-            frames, masks = folder / "JPEGImages" / name, folder / "Annotations" / name
-            yield SourceVideo(name, frames, masks, split, objects=objects.get(name))
-
-
-def _is_annotated(annotations: Path, videos: list[str]) -> bool:
-    counts = [len(list_pictures(annotations / name)) for name in videos if (annotations / name).is_dir()]
-    return bool(counts) and statistics.median(counts) >= _FEWEST_MASKS
+        for video in masks[part]:
+            name = video.name
+            yield SourceVideo(name, folder / "JPEGImages" / name, video, split, objects=objects.get(name))
 
 
 def _youtube_objects(path: Path) -> dict[str, dict[int, tuple[str | None, tuple[str, ...]]]]:
@@ -119,20 +117,20 @@ def _davis(root: Path) -> Iterator[SourceVideo]:
     if frames.name != masks.name:
         masks = root / "Annotations" / frames.name if (root / "Annotations" / frames.name).is_dir() else masks
     seen: set[str] = set()
-    files: dict[str, Split] = {"train.txt": "train", "val.txt": "validation"}
+    files: dict[Path, Split] = {lists / "train.txt": "train", lists / "val.txt": "validation"}
     for file, split in files.items():
-        for name in _listed(lists / file) if (lists / file).is_file() else ():
+        for name in _listed(file) if file.is_file() else ():
             if name in seen:
                 raise ValueRefusal(
-                    f"{lists / file} lists {name}, which is listed before", "a video is in one split, once", "remove it"
+                    f"{file} lists {name}, which is listed before", "a video is in one split, once", "remove it"
                 )
             seen.add(name)
             yield SourceVideo(name, frames / name, masks / name, split, merged=lists.name != "2017")
 
 
 def _davis_lists(root: Path) -> Path:
-    folders = [root / "ImageSets" / name for name in ("2017", "2016", "480p", "1080p", "Full-Resolution")]
-    for folder in folders:
+    for name in ("2017", "2016", "480p", "1080p", "Full-Resolution"):
+        folder = root / "ImageSets" / name
         if (folder / "train.txt").is_file() or (folder / "val.txt").is_file():
             return folder
     raise _wrong_layout(root, "davis", "no ImageSets/2017/ or ImageSets/2016/ with train.txt or val.txt")
@@ -156,26 +154,15 @@ def _resolution(root: Path, kind: str) -> Path:
 
 
 def _folder(root: Path) -> Iterator[SourceVideo]:
-    if (root / "frames").is_dir() or (root / "masks").is_dir():
-        yield _plain(root, root.resolve().name)
-        return
-    for folder in _folders(root):
-        if (folder / "frames").is_dir() or (folder / "masks").is_dir():
-            yield _plain(folder, folder.name)
-
-
-def _plain(folder: Path, name: str) -> SourceVideo:
-    for kind in ("frames", "masks"):
-        if not (folder / kind).is_dir():
-            raise _wrong_layout(folder, "folder", f"no {kind}/")
-    return SourceVideo(name, folder / "frames", folder / "masks")
-
-
-def _videos(frames: Path, masks: Path, root: Path) -> list[str]:
-    for folder in (frames, masks):
-        if not folder.is_dir():
-            raise _wrong_layout(root, "youtube-vos", f"no {folder.relative_to(root)}/")
-    return [folder.name for folder in _folders(masks)]
+    kinds = ("frames", "masks")
+    is_video = any((root / kind).is_dir() for kind in kinds)
+    for folder in [root] if is_video else _folders(root):
+        lacks = [kind for kind in kinds if not (folder / kind).is_dir()]
+        if len(lacks) == 1:
+            raise _wrong_layout(folder, "folder", f"no {lacks[0]}/")
+        if not lacks:
+            name = root.resolve().name if is_video else folder.name
+            yield SourceVideo(name, folder / "frames", folder / "masks")
 
 
 def _folders(root: Path) -> list[Path]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,14 +43,13 @@ class ClipRecord:
         video: that it was cut from; splits go by it.
         object_id: the object's value in the source's masks; 0 for all that is marked.
         category: one of `categories.CATEGORIES`, or None.
-        split: "train" or "validation".
+        split: that it belongs to.
         count: number of frames.
         size: (h, w) of the frames.
         kind: of the occluder: "object", "strokes" or "blob".
-        donor: the clip that the occluder's pixels come from, or None.
-        donor_video: the video of that clip, or None.
-        rates: share of the object that is hidden, for each frame, to 4 decimals; None where there is no object.
-        rate: their mean over the frames that have an object, to 4 decimals.
+        donor: the clip that the occluder's pixels come from, or None; likewise its video.
+        rates: as `rates_of` gives them.
+        rate: as `mean_rate` gives it.
         sums: for each folder of files `sum_of` it.
     """
 
@@ -78,16 +78,9 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known about a set.
+    """All that is known about a set: versions of its layout and of voin, what it was made with, what it was made from.
 
-    Attributes:
-        version: of the set's layout.
-        voin: version of the program that made it.
-        seed: that it was made with.
-        settings: what else it was made with, as JSON has it.
-        source: what it was made from, as JSON has it.
-        clips: sorted by name.
-        skipped: sorted by name.
+    Settings and source are as JSON has them; clips and skipped ones are sorted by name.
     """
 
     version: int
@@ -131,6 +124,11 @@ def mean_rate(rates: Sequence[float | None]) -> float:
     return round(sum(known) / len(known), 4) if known else 0.0
 
 
+def ranked(names: Iterable[str]) -> dict[str, int]:
+    """Count names: the most frequent first, and what is as frequent in the order of the alphabet."""
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+
+
 def record_of(entry: Mapping[str, Any]) -> ClipRecord:
     """Make a record out of what JSON holds of one."""
     record = ClipRecord(**{**entry, "size": tuple(entry["size"]), "rates": tuple(entry["rates"])})
@@ -160,27 +158,20 @@ def read_manifest(root: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["version"]
+        if version == VERSION:
+            clips = tuple(record_of(entry) for entry in content["clips"])
+            skipped = tuple(Skipped(**entry) for entry in content["skipped"])
+            return Manifest(**{key: content[key] for key in _HEAD}, clips=clips, skipped=skipped)
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
-    if version != VERSION:
         raise ValueRefusal(
-            f"{path} is of version {version}",
-            f"this voin reads version {VERSION}",
-            "build the set again, or install the voin that made it",
-        )
-    try:
-        clips = tuple(record_of(entry) for entry in content["clips"])
-        skipped = tuple(Skipped(**entry) for entry in content["skipped"])
-        return Manifest(**{key: content[key] for key in _HEAD}, clips=clips, skipped=skipped)
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueRefusal(
-        f"{path} is damaged ({type(error).__name__}: {error})",
-        "it must be as voin wrote it",
-        "restore it, or build the set again",
+            f"{path} is damaged ({type(error).__name__}: {error})",
+            "it must be as voin wrote it",
+            "restore it, or build the set again",
+        ) from error
+    raise ValueRefusal(
+        f"{path} is of version {version}",
+        f"this voin reads version {VERSION}",
+        "build the set again, or install the voin that made it",
     )
 
 

@@ -22,8 +22,7 @@ class FilterConfig(Checked):
     """Which objects are kept; made for clips of about 384x216, and chosen by eye on the sequences of DAVIS.
 
     Args:
-        border: pixels of the object on the border, over the width and height of its box, from which on the border cuts
-            it off.
+        border: pixels on the border, over the width and height of the object's box, from which on it is cut off.
         jump: the area jumps where its logarithm lies so far from the mean of those before and after, for each frame
             that these are apart. Steady growth is no jump, going and coming is.
         piece: share of its area that the largest piece of the object must have.

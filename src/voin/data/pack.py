@@ -13,12 +13,12 @@ from __future__ import annotations
 import json
 import mmap
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -42,14 +42,9 @@ _Masks = UInt8[np.ndarray, "t s s"]
 
 @dataclass(frozen=True)
 class PackClip:
-    """What a pack says about a clip.
+    """What a pack says about a clip of `count` frames, of one of `categories.CATEGORIES` or None.
 
-    Attributes:
-        name: of the clip in the set.
-        video: that it was cut from.
-        category: one of `categories.CATEGORIES`, or None.
-        count: number of frames.
-        start: where its frames begin, in bytes from the end of the header; its masks follow them.
+    Its frames begin `start` bytes behind the header; its masks follow them.
     """
 
     name: str
@@ -59,28 +54,24 @@ class PackClip:
     start: int
 
 
-@dataclass(frozen=True)
-class Pack:
-    """A pack, opened for reading; pixels are read from the disk when they are looked at.
+@dataclass(frozen=True, kw_only=True)
+class PackIndex:
+    """What a pack says about itself.
 
     Attributes:
-        path: of the file.
         size: side of the windows.
         split: of the set.
         enlarge: side of the windows over the object's longer side.
-        source: SHA-256 of the manifest of the set that it was made from.
-        clips: sorted by name.
+        source: SHA-256 of what it was made from; of a set that of its manifest.
+        clips: one behind the other, as `lay_out` gives them.
         soft: whether masks say how much of each pixel is covered, 0 to 255; else they are 0 or 1.
-        data: what follows the header, (bytes,) uint8, read-only.
     """
 
-    path: Path
     size: int
     split: str
     enlarge: float
     source: str
     clips: tuple[PackClip, ...]
-    data: np.ndarray
     soft: bool = False
 
     def __len__(self) -> int:
@@ -90,6 +81,27 @@ class Pack:
     def categories(self) -> tuple[str | None, ...]:
         """The clips' categories."""
         return tuple(clip.category for clip in self.clips)
+
+    def encode(self) -> bytes:
+        """Return it as JSON."""
+        header = {"size": self.size, "split": self.split, "enlarge": self.enlarge, "source": self.source}
+        if self.soft:
+            header["soft"] = True
+        about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in self.clips]}
+        return json.dumps(about, sort_keys=True).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack(PackIndex):
+    """A pack, opened for reading; pixels are read from the disk when they are looked at.
+
+    Attributes:
+        path: of the file.
+        data: what follows the header, (bytes,) uint8, read-only.
+    """
+
+    path: Path
+    data: np.ndarray
 
     def clip(self, index: int) -> tuple[_Frames, _Masks]:
         """Give views of a clip's frames (t, s, s, 3), RGB, and amodal masks (t, s, s)."""
@@ -107,7 +119,7 @@ def make_pack(
     enlarge: float = ENLARGE,
     progress: Progress | None = None,
 ) -> Pack:
-    """Cut the object windows of a set into a pack.
+    """Cut the object windows of one split of a set into a pack.
 
     Args:
         voi_set: that they are cut from.
@@ -118,7 +130,7 @@ def make_pack(
         progress: told after each clip.
 
     Raises:
-        ValueError: the set has no clip in that split, or the window is none.
+        ValueError: the set has no such clip, or the window is none.
         OSError: a file of the set cannot be read, or the pack cannot be written.
     """
     config = WindowConfig(size=size, enlarge=enlarge)
@@ -128,27 +140,20 @@ def make_pack(
             f"{voi_set.root} has no clips in {split!r}", "a pack needs at least one", "give another split"
         )
     places = lay_out([(record.name, record.video, record.category, record.count) for record in records], size)
-    header = {
-        "size": size,
-        "split": split,
-        "enlarge": enlarge,
-        "source": sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest(),
-    }
+    source = sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest()
 
     def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for done, record in enumerate(records, 1):
+        for record in records:
             clip = voi_set.load(record)
             frames, shares = cut_windows(clip.truth, clip.amodal, config)
             yield frames, (shares > 0.5).astype(np.uint8)
-            if progress is not None:
-                progress(done, len(records))
 
-    write_pack(out, header, places, windows())
-    return open_pack(out)
+    index = PackIndex(size=size, split=split, enlarge=enlarge, source=source, clips=places)
+    return write_pack(out, index, windows(), progress)
 
 
 def cut_windows(frames: Iterable[np.ndarray], masks: np.ndarray, config: WindowConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Cut one clip's windows with the same windows as the pipeline.
+    """Cut one clip's windows as the pipeline does.
 
     Args:
         frames: (h, w, 3) uint8.
@@ -176,25 +181,20 @@ def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tup
 
 
 def write_pack(
-    out: Path, header: dict[str, Any], clips: Sequence[PackClip], windows: Iterable[tuple[np.ndarray, np.ndarray]]
-) -> None:
-    """Write a pack; it stands there only when it is whole.
-
-    Args:
-        out: the file.
-        header: what `Pack` says besides the clips: size, split, enlarge, source.
-        clips: as `lay_out` gives them.
-        windows: frames (t, s, s, 3) and masks (t, s, s) of each clip, uint8.
-    """
-    about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in clips]}
-    text = json.dumps(about, sort_keys=True).encode()
+    out: Path, index: PackIndex, windows: Iterable[tuple[np.ndarray, np.ndarray]], progress: Progress | None = None
+) -> Pack:
+    """Write a pack of frames (t, s, s, 3) and masks (t, s, s) of each clip, uint8; it stands there only when whole."""
+    text = index.encode()
     # Spaces, which JSON allows, up to the next page.
     text += b" " * (-(len(_MARK) + 8 + len(text)) % _ALIGN)
     with _drafted(out) as file:
         file.write(_MARK + len(text).to_bytes(8, "little") + text)
-        for frames, masks in windows:
+        for done, (frames, masks) in enumerate(windows, 1):
             written = file.write(frames.tobytes()) + file.write(masks.tobytes())
             file.write(bytes(-written % _ALIGN))
+            if progress is not None:
+                progress(done, len(index))
+    return open_pack(out)
 
 
 @contextmanager
@@ -225,20 +225,19 @@ def open_pack(path: Path) -> Pack:
         if file.read(len(_MARK)) != _MARK:
             raise ValueRefusal(f"{path} is no pack", "packs are made by `voin data pack`", "give such a file")
         length = int.from_bytes(file.read(8), "little")
-        about = _parse(path, file.read(min(length, 2**30)))
+        index = _decode_index(path, file.read(min(length, 2**30)))
         whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     data = np.frombuffer(whole, np.uint8)[len(_MARK) + 8 + length :]
-    clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
-    needed = clips[-1].start + clips[-1].count * about["size"] ** 2 * 4 if clips else 0
+    last = index.clips[-1] if index.clips else None
+    needed = last.start + last.count * index.size**2 * 4 if last else 0
     if len(data) < needed:
         raise FileRefusal(
             f"{path} ends {needed - len(data)} bytes too early", "it must be whole", "copy or make it again"
         )
-    return Pack(path=path, clips=clips, data=data, **about)
+    return Pack(path=path, data=data, **vars(index))
 
 
-def _parse(path: Path, text: bytes) -> dict[str, Any]:
-    """Read a header; its version is checked and taken out."""
+def _decode_index(path: Path, text: bytes) -> PackIndex:
     try:
         about = json.loads(text)
         version = about.pop("version")
@@ -248,17 +247,12 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
         raise ValueRefusal(
             f"{path} is a pack of version {version}", f"this voin reads {PACK_VERSION}", "make the pack again"
         )
-    return about
+    clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
+    return PackIndex(**about, clips=clips)
 
 
 def write_transport(pack: Pack, out: Path, quality: int = 95, progress: Progress | None = None) -> None:
-    """Write a pack in its small form: a zip file of JPEG frames and PNG masks.
-
-    Args:
-        pack: to be sent.
-        out: the file to write; it stands there only when it is whole.
-        quality: of the JPEG files, 1 to 100.
-        progress: told after each clip.
+    """Write a pack in its small form: a zip file of JPEG frames, of a quality of 1 to 100, and PNG masks.
 
     Raises:
         ValueError: the quality is none.
@@ -266,33 +260,19 @@ def write_transport(pack: Pack, out: Path, quality: int = 95, progress: Progress
     """
     if not 1 <= quality <= 100:
         raise ValueRefusal(f"quality is {quality}", "JPEG knows 1 to 100", "use 95")
-    header = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
-    about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in pack.clips]}
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    png = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9]
     with _drafted(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        _store(archive, _INDEX, json.dumps(about, sort_keys=True).encode())
-        for number, clip in enumerate(pack.clips):
-            frames, masks = pack.clip(number)
-            for i in range(clip.count):
-                bgr = cv2.cvtColor(frames[i], cv2.COLOR_RGB2BGR)
-                _store(archive, f"{number:05d}/{i:05d}.jpg", _encode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]))
-                png = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9]
-                _store(archive, f"{number:05d}/{i:05d}.png", _encode(".png", masks[i] * 255, png))
+        # With a fixed date, so that the same pack gives the same file.
+        archive.writestr(zipfile.ZipInfo(_INDEX), pack.encode())
+        for number in range(len(pack)):
+            for i, (frame, mask) in enumerate(zip(*pack.clip(number), strict=True)):
+                name = f"{number:05d}/{i:05d}"
+                bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+                archive.writestr(zipfile.ZipInfo(f"{name}.jpg"), cv2.imencode(".jpg", bgr, jpeg)[1].tobytes())
+                archive.writestr(zipfile.ZipInfo(f"{name}.png"), cv2.imencode(".png", mask * 255, png)[1].tobytes())
             if progress is not None:
                 progress(number + 1, len(pack))
-
-
-def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    # With a fixed date, so that the same pack gives the same file.
-    archive.writestr(zipfile.ZipInfo(name), data)
-
-
-def _encode(kind: str, picture: np.ndarray, settings: list[int]) -> bytes:
-    good, data = cv2.imencode(kind, picture, settings)
-    if not good:
-        raise FileRefusal(
-            f"a picture of shape {picture.shape} cannot be encoded", f"OpenCV must write {kind}", "reinstall it"
-        )
-    return data.tobytes()
 
 
 def read_transport(file: Path, out: Path, progress: Progress | None = None) -> Pack:
@@ -310,10 +290,8 @@ def read_transport(file: Path, out: Path, progress: Progress | None = None) -> P
             raise ValueRefusal(
                 f"{file} is a zip file of something else", f"it must hold {_INDEX}", "give a packed pack"
             )
-        about = _parse(file, _read(archive, file, _INDEX))
-        clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
-        write_pack(out, about, clips, _decoded(archive, file, clips, progress))
-    return open_pack(out)
+        index = _decode_index(file, _read(archive, file, _INDEX))
+        return write_pack(out, index, (_decode(archive, file, i, clip) for i, clip in enumerate(index.clips)), progress)
 
 
 def _read(archive: zipfile.ZipFile, file: Path, name: str) -> bytes:
@@ -323,21 +301,16 @@ def _read(archive: zipfile.ZipFile, file: Path, name: str) -> bytes:
         raise FileRefusal(f"{name} in {file} is broken or absent", "the file must be whole", "copy it again") from error
 
 
-def _decoded(
-    archive: zipfile.ZipFile, file: Path, clips: Sequence[PackClip], progress: Progress | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for number, clip in enumerate(clips):
-        names = [f"{number:05d}/{i:05d}" for i in range(clip.count)]
-        frames = [_decode(_read(archive, file, f"{name}.jpg"), cv2.IMREAD_COLOR, file, name) for name in names]
-        masks = [_decode(_read(archive, file, f"{name}.png"), cv2.IMREAD_GRAYSCALE, file, name) for name in names]
-        pictures = np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames])
-        yield pictures, (np.stack(masks) > 127).astype(np.uint8)
-        if progress is not None:
-            progress(number + 1, len(clips))
+def _decode(archive: zipfile.ZipFile, file: Path, number: int, clip: PackClip) -> tuple[np.ndarray, np.ndarray]:
+    """Read a clip's frames and masks."""
 
+    def picture(name: str, flags: int) -> np.ndarray:
+        decoded = cv2.imdecode(np.frombuffer(_read(archive, file, name), np.uint8), flags)
+        if decoded is None:
+            raise FileRefusal(f"{name} in {file} cannot be decoded", "the file must be whole", "copy it again")
+        return decoded
 
-def _decode(data: bytes, flags: int, file: Path, name: str) -> np.ndarray:
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if picture is None:
-        raise FileRefusal(f"{name} in {file} cannot be decoded", "the file must be whole", "copy it again")
-    return picture
+    names = [f"{number:05d}/{i:05d}" for i in range(clip.count)]
+    frames = np.stack([cv2.cvtColor(picture(f"{name}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for name in names])
+    masks = np.stack([picture(f"{name}.png", cv2.IMREAD_GRAYSCALE) for name in names])
+    return frames, (masks > 127).astype(np.uint8)

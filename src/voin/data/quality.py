@@ -1,9 +1,7 @@
 """Which objects of a source can serve as whole objects: long enough, large enough, not cut off, not already hidden.
 
-A mask marks what is seen. Where that is cut off by the border, changes by jumps because something passes before the
-object, or falls to pieces because something narrow stands before it, it is not the whole object, and what would be
-called true of it would be wrong. What is hidden steadily, such as the legs of a rhino in grass, is not found out by
-the mask alone.
+A mask marks what is seen: jumps tell of something that passes before the object, pieces of something narrow. What is
+hidden steadily, such as the legs of a rhino in grass, is not found out by the mask alone.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ def reason_to_skip(
         stride_frames: frames of the video from a mask to the next: 5 where every fifth has one.
     """
     h, w = masks.shape[1:]
-    areas = masks.sum(axis=(1, 2)).astype(float)
+    areas = masks.sum(axis=(1, 2), dtype=float)
     shown = areas > 0
     if not shown.any():
         return "empty"

@@ -33,16 +33,7 @@ _Masks = Bool[np.ndarray, "t h w"]
 
 @dataclass(frozen=True)
 class VoiClip:
-    """A clip of a set: the truth, and what stands before it.
-
-    Attributes:
-        record: what the manifest says about it.
-        truth: the frames without the occluder, RGB.
-        amodal: the whole object.
-        visible: the part of it that the occluder leaves free.
-        occluder: where the occluder is.
-        pixels: the occluder's colours, 0 where it is not.
-    """
+    """A clip of a set: the true frames, and what stands before them; `pixels` are the occluder's, 0 where it is not."""
 
     record: ClipRecord
     truth: _Pictures
@@ -83,19 +74,19 @@ class VoiSet:
         Raises:
             OSError: a file is missing, broken, or of another size.
         """
-
-        def every(kind: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-            folder = self.folder(record, kind)
-            return np.stack([_sized(folder / file_name(kind, i), read, record) for i in range(record.count)])
-
-        coloured = every(OCCLUDER, read_occluder)
+        readers = {OCCLUDER: read_occluder, TRUTH: read_picture, AMODAL: _read_indexed, VISIBLE: _read_indexed}
+        pictures = {}
+        for kind, read in readers.items():
+            paths = [self.folder(record, kind) / file_name(kind, i) for i in range(record.count)]
+            pictures[kind] = np.stack([_sized(path, read, record) for path in paths])
+        pixels, alpha = np.split(pictures[OCCLUDER], [3], axis=-1)
         return VoiClip(
             record,
-            every(TRUTH, read_picture),
-            every(AMODAL, _read_indexed) > 0,
-            every(VISIBLE, _read_indexed) > 0,
-            coloured[..., 3] > 127,
-            np.ascontiguousarray(coloured[..., :3]),
+            pictures[TRUTH],
+            pictures[AMODAL] > 0,
+            pictures[VISIBLE] > 0,
+            alpha[..., 0] > 127,
+            np.ascontiguousarray(pixels),
         )
 
 
@@ -146,26 +137,19 @@ def read_occluder(path: Path) -> np.ndarray:
 
 
 def write_truth(folder: Path, frames: np.ndarray, originals: tuple[Path, ...]) -> None:
-    """Write true frames into a folder: as hard links where the source's file has them as they are, else as JPEG.
+    """Write true frames, uint8 (t, h, w, 3), into a folder that exists.
 
-    Args:
-        folder: must exist.
-        frames: uint8 (t, h, w, 3).
-        originals: the source's files, one a frame.
+    Where the source's file, of `originals`, is a JPEG of the same size, it is linked or copied; else JPEGs are made.
     """
     for index, (frame, original) in enumerate(zip(frames, originals, strict=True)):
         path = folder / file_name(TRUTH, index)
-        jpeg = original.suffix.lower() in (".jpg", ".jpeg")
-        if not (jpeg and header_size(original) == frame.shape[:2] and _linked(original, path)):
+        if original.suffix.lower() not in (".jpg", ".jpeg") or header_size(original) != frame.shape[:2]:
             write_image(path, frame)
-
-
-def _linked(original: Path, path: Path) -> bool:
-    try:
-        os.link(original.resolve(), path)
-    except OSError:  # another disk, or a file system without links
-        path.write_bytes(original.read_bytes())
-    return True
+            continue
+        try:
+            os.link(original.resolve(), path)
+        except OSError:  # another disk, or a file system without links
+            path.write_bytes(original.read_bytes())
 
 
 def write_masks(folder: Path, kind: str, masks: np.ndarray) -> None:
@@ -175,13 +159,7 @@ def write_masks(folder: Path, kind: str, masks: np.ndarray) -> None:
 
 
 def write_occluder(folder: Path, occluder: np.ndarray, pixels: np.ndarray) -> None:
-    """Write an occluder as RGBA PNGs into a folder that exists.
-
-    Args:
-        folder: must exist.
-        occluder: bool (t, h, w).
-        pixels: uint8 (t, h, w, 3); what is not the occluder's is left out.
-    """
+    """Write an occluder, bool (t, h, w), with its colours, uint8 (t, h, w, 3), as RGBA PNGs into an existing folder."""
     for index, (mask, colours) in enumerate(zip(occluder, pixels, strict=True)):
         alpha = mask.astype(np.uint8) * 255
         write_image(folder / file_name(OCCLUDER, index), np.dstack([np.where(mask[..., None], colours, 0), alpha]))

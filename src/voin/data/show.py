@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +11,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from voin.core.draw import AMODAL as AMODAL_COLOUR
-from voin.core.draw import (
-    PAPER,
-    VISIBLE,
-    contact_sheet,
-    encode_jpeg,
-    need_matplotlib,
-    outline,
-    overlay,
-    save_chart,
-    spread,
-)
+from voin.core import draw as drawing
 from voin.core.errors import ValueRefusal
 from voin.core.files import write_page
 from voin.core.progress import Progress, Silent
 from voin.core.types import Mask, Picture
-from voin.data.manifest import AMODAL, ClipRecord, Manifest, file_name
+from voin.data.manifest import AMODAL, ClipRecord, Manifest, file_name, ranked
 from voin.data.sets import VoiClip, VoiSet
 from voin.io.images import opened, write_image
 
@@ -54,8 +42,7 @@ class Statistics:
 
     Attributes:
         counts: of clips, videos, frames and so on, in the words of the page.
-        categories: clips of each category; "unknown" where there is none.
-        kinds: clips of each kind of occluder.
+        categories: clips of each category, "unknown" where there is none; likewise of each kind of occluder.
         skipped: clips of the source that were left out, by reason.
         clip_rates: share of the object that is hidden, one number a clip.
         frame_rates: the same, one number a frame that has the object.
@@ -63,9 +50,9 @@ class Statistics:
     """
 
     counts: dict[str, int]
-    categories: Counter[str]
-    kinds: Counter[str]
-    skipped: Counter[str]
+    categories: dict[str, int]
+    kinds: dict[str, int]
+    skipped: dict[str, int]
     clip_rates: tuple[float, ...]
     frame_rates: tuple[float, ...]
     sizes: tuple[float, ...]
@@ -73,13 +60,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture on the page: `<name>.png` lies beside it.
-
-    Args:
-        name: of the file.
-        text: what it shows.
-        data: PNG of a chart, JPEG of a contact sheet.
-    """
+    """A picture on the page, PNG of a chart or JPEG of a sheet; `<name>.png` lies beside it."""
 
     name: str
     text: str
@@ -87,23 +68,20 @@ class Figure:
 
 
 def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Progress | None = None) -> Path:
-    """Write `index.html`, which needs nothing but itself, and the pictures in it as PNGs, into the folder `out`.
+    """Write `index.html`, which needs nothing but itself, and the pictures in it as PNGs; return the page's path.
 
     Args:
         voi_set: from `voin.data.sets.open_set`.
-        out: is made if need be; pictures of the same names are replaced.
+        out: the folder; it is made if need be, and pictures of the same names are replaced.
         split: "train" or "validation"; None for both.
         progress: the stages are "sizes" and "sheets", in clips.
-
-    Returns:
-        The path of the page.
 
     Raises:
         ValueError: the set has no clips, or none in this split.
         OSError: a file of the set is missing or broken, or one cannot be written.
         ImportError: matplotlib is missing.
     """
-    need_matplotlib("histograms")
+    drawing.need_matplotlib("histograms")
     progress = progress or Silent()
     records = voi_set.records(split)
     if not records:
@@ -116,20 +94,26 @@ def show_set(voi_set: VoiSet, out: Path, split: str | None = None, progress: Pro
     for record in records:
         sizes.append(_object_size(voi_set, record))
         progress.advance("sizes")
-    statistics = count(voi_set.manifest, records, sizes)
-    out.mkdir(parents=True, exist_ok=True)
     manifest = voi_set.manifest
-    charts = _charts(statistics)
+    statistics = count(manifest, records, sizes)
+    charts = (
+        ("rates", "How much of the object is hidden", _draw_rates(statistics)),
+        ("sizes", "How large the objects are", _draw_sizes(statistics)),
+        ("categories", "What the objects are", _draw_categories(statistics)),
+    )
+    made = {"voin": manifest.voin, "seed": manifest.seed, "source": manifest.source, **manifest.settings}
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = [Figure(name, text, drawing.save_chart(out / f"{name}.png", canvas)) for name, text, canvas in charts]
     write_page(
         out / PAGE,
         TEMPLATE,
         title=f"{voi_set.root.resolve().name}{'' if split is None else f', {split}'}",
         counts=[(name, f"{number:,}") for name, number in statistics.counts.items()],
-        charts=[Figure(name, text, save_chart(out / f"{name}.png", canvas)) for name, text, canvas in charts],
+        charts=drawn,
         sheets=_write_sheets(voi_set, choose(records), out, progress),
-        kinds=_rows(_ranked(statistics.kinds)),
-        skipped=_rows(_ranked(statistics.skipped)),
-        made=_rows(_made(manifest)),
+        kinds=_rows(statistics.kinds),
+        skipped=_rows(statistics.skipped),
+        made=_rows(_flat(made)),
     )
     return out / PAGE
 
@@ -152,9 +136,9 @@ def count(manifest: Manifest, records: Sequence[ClipRecord], sizes: Sequence[flo
     }
     return Statistics(
         counts=counts,
-        categories=Counter(record.category or "unknown" for record in records),
-        kinds=Counter(record.kind for record in records),
-        skipped=Counter(skipped.reason for skipped in manifest.skipped),
+        categories=ranked(record.category or "unknown" for record in records),
+        kinds=ranked(record.kind for record in records),
+        skipped=ranked(skipped.reason for skipped in manifest.skipped),
         clip_rates=tuple(record.rate for record in records),
         frame_rates=tuple(rates),
         sizes=tuple(sizes),
@@ -164,19 +148,19 @@ def count(manifest: Manifest, records: Sequence[ClipRecord], sizes: Sequence[flo
 def choose(records: Sequence[ClipRecord], most: int = CLIPS) -> list[ClipRecord]:
     """Choose up to `most` clips, evenly from the one that is hidden least to the one that is hidden most."""
     ordered = sorted(records, key=lambda record: (record.rate, record.name))
-    return [ordered[i] for i in spread(len(ordered), most)]
+    return [ordered[i] for i in drawing.spread(len(ordered), most)]
 
 
 def draw(frame: Picture, visible: Mask, occluded: Mask) -> Picture:
-    """Outline the visible part in `VISIBLE` and the hidden part, tinted, in `AMODAL_COLOUR`."""
-    tinted = overlay(frame, occluded, AMODAL_COLOUR, alpha=0.3)
-    return outline(outline(tinted, visible, VISIBLE), occluded, AMODAL_COLOUR)
+    """Outline the visible part in `VISIBLE` and the hidden part, tinted, in `AMODAL`, of `voin.core.draw`."""
+    tinted = drawing.overlay(frame, occluded, alpha=0.3)
+    return drawing.outline(drawing.outline(tinted, visible, drawing.VISIBLE), occluded)
 
 
 def _object_size(voi_set: VoiSet, record: ClipRecord) -> float:
     """Return the object's share of the frame; frames without it do not count."""
     shares = []
-    for index in spread(record.count, SAMPLED_FRAMES):
+    for index in drawing.spread(record.count, SAMPLED_FRAMES):
         with opened(voi_set.folder(record, AMODAL) / file_name(AMODAL, index)) as picture:
             shares.append(float((np.asarray(picture) > 0).mean()))
     positive = [share for share in shares if share > 0]
@@ -185,20 +169,19 @@ def _object_size(voi_set: VoiSet, record: ClipRecord) -> float:
 
 def _write_sheets(voi_set: VoiSet, records: Sequence[ClipRecord], out: Path, progress: Progress) -> list[Figure]:
     progress.stage("sheets", len(records))
-    size = records[0].size
+    columns = [f"at {i / (COLUMNS - 1):.0%} of the clip" for i in range(COLUMNS)]
     sheets = []
     for first in range(0, len(records), CLIPS_A_SHEET):
         shown = records[first : first + CLIPS_A_SHEET]
         rows = []
         for record in shown:
-            rows.append((f"{record.name} {record.rate:.0%}", _row(voi_set.load(record), size)))
+            rows.append((f"{record.name} {record.rate:.0%}", _row(voi_set.load(record), records[0].size)))
             progress.advance("sheets")
-        columns = [f"at {i / (COLUMNS - 1):.0%} of the clip" for i in range(COLUMNS)]
-        sheet = contact_sheet(rows, columns)
+        sheet = drawing.contact_sheet(rows, columns)
         name = f"clips-{first // CLIPS_A_SHEET + 1}"
         write_image(out / f"{name}.png", sheet)
         text = f"Clips of which {shown[0].rate:.0%} to {shown[-1].rate:.0%} is hidden"
-        sheets.append(Figure(name, text, encode_jpeg(sheet)))
+        sheets.append(Figure(name, text, drawing.encode_jpeg(sheet)))
     return sheets
 
 
@@ -216,18 +199,11 @@ def _fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return picture
     scale = min(h / old_h, w / old_w)
     inner_h, inner_w = max(1, round(old_h * scale)), max(1, round(old_w * scale))
-    result = np.full((h, w, 3), PAPER, np.uint8)
+    result = np.full((h, w, 3), drawing.PAPER, np.uint8)
     top, left = (h - inner_h) // 2, (w - inner_w) // 2
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     result[top : top + inner_h, left : left + inner_w] = cv2.resize(picture, (inner_w, inner_h), interpolation=way)
     return result
-
-
-def _charts(statistics: Statistics) -> Iterator[tuple[str, str, Canvas]]:
-    """Yield name, text and drawing of each picture of histograms."""
-    yield "rates", "How much of the object is hidden", _draw_rates(statistics)
-    yield "sizes", "How large the objects are", _draw_sizes(statistics)
-    yield "categories", "What the objects are", _draw_categories(statistics)
 
 
 def _figure(panels: int, height: float) -> tuple[Canvas, list[Axes]]:
@@ -249,26 +225,26 @@ def _draw_rates(statistics: Statistics) -> Canvas:
 
 
 def _draw_sizes(statistics: Statistics) -> Canvas:
-    canvas, axes = _figure(1, 3.0)
+    canvas, (axes,) = _figure(1, 3.0)
     shares = 100 * np.asarray([size for size in statistics.sizes if size > 0])
     low, high = (math.floor(math.log2(shares.min())), math.ceil(math.log2(shares.max()))) if shares.size else (0, 6)
     bins = 2.0 ** np.arange(low, max(high, low + 1) + 0.1, 0.5)  # two an octave
-    axes[0].set_xscale("log", base=2)
-    _histogram(axes[0], shares, bins, "the object's share of the frame, % (log scale)", "clips")
-    axes[0].set_xlim(bins[0], min(bins[-1], 100))
-    axes[0].xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set_xscale("log", base=2)
+    _histogram(axes, shares, bins, "the object's share of the frame, % (log scale)", "clips")
+    axes.set_xlim(bins[0], min(bins[-1], 100))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     return canvas
 
 
 def _draw_categories(statistics: Statistics) -> Canvas:
     ordered = sorted(statistics.categories.items(), key=lambda item: (item[1], item[0]))
-    canvas, axes = _figure(1, 0.9 + 0.21 * len(ordered))
+    canvas, (axes,) = _figure(1, 0.9 + 0.21 * len(ordered))
     names = [name.replace("_", " ") for name, _ in ordered]
-    bars = axes[0].barh(names, [number for _, number in ordered], color=_COLOUR)
-    axes[0].bar_label(bars, padding=3, fontsize=8)
-    axes[0].set_xlabel("clips")
-    axes[0].margins(y=0.01)
-    _count_in_whole(axes[0].xaxis)
+    bars = axes.barh(names, [number for _, number in ordered], color=_COLOUR)
+    axes.bar_label(bars, padding=3, fontsize=8)
+    axes.set_xlabel("clips")
+    axes.margins(y=0.01)
+    _count_in_whole(axes.xaxis)
     return canvas
 
 
@@ -285,11 +261,6 @@ def _count_in_whole(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _made(manifest: Manifest) -> dict[str, Any]:
-    about = {"voin": manifest.voin, "seed": manifest.seed, "source": manifest.source}
-    return _flat(about) | _flat(manifest.settings)
-
-
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Write a table in a table as `occluder.rate`."""
     rows: dict[str, Any] = {}
@@ -303,8 +274,3 @@ def _rows(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
     rows = list(table.items())
     rest = len(rows) - _ROWS
     return [*rows[:_ROWS], *([(f"and {rest} more, which stand in manifest.json", "")] if rest > 0 else [])]
-
-
-def _ranked(counts: Counter[str]) -> dict[str, int]:
-    """Put what is frequent first, and what is as frequent in the order of the alphabet."""
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

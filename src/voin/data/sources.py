@@ -1,15 +1,14 @@
-"""Videos with masks of whole objects, as other data sets lay them out: YouTube-VOS, DAVIS, plain folders.
+"""Videos with masks of whole objects, as other data sets lay them out; one clip is one object of one video.
 
-One clip is one object of one video, over the frames from its first to its last appearance that have a mask. Looking at
-a source reads folders, `meta.json` and, where nothing else says it, which ids the masks hold; pictures are read clip
-by clip.
+Looking at a source reads folders, `meta.json` and, where nothing else says it, which ids the masks hold; pictures are
+read clip by clip.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +30,7 @@ _HALVED = 3  # frames this many times as large are decoded at half size
 
 @dataclass(frozen=True)
 class SourceClip:
-    """One object of one video, in the frames that have a mask.
+    """One object of one video, from its first to its last appearance, in the frames that have a mask.
 
     Attributes:
         name: unique and safe as a file name: the video's, with `_ID` behind it if the video has several objects.
@@ -39,10 +38,8 @@ class SourceClip:
         object_id: the value in the masks; 0 for all that is marked.
         category: one of `categories.CATEGORIES`, or None.
         split: as the source says, or None if it does not.
-        frame_folder: holds the frames.
-        mask_folder: holds the masks.
-        frame_names: file names of the frames, in natural order.
-        mask_names: file names of the masks, one a frame.
+        frame_names: file names in `frame_folder`, in natural order; one may be missing, which loading tells.
+        mask_names: file names in `mask_folder`, one a frame.
     """
 
     name: str
@@ -58,12 +55,12 @@ class SourceClip:
 
     @property
     def frames(self) -> tuple[Path, ...]:
-        """The files of the frames; one may be missing, which loading tells."""
+        """The files of the frames."""
         return tuple(self.frame_folder / name for name in self.frame_names)
 
     @property
     def masks(self) -> tuple[Path, ...]:
-        """The files of the masks, one a frame."""
+        """The files of the masks."""
         return tuple(self.mask_folder / name for name in self.mask_names)
 
     @property
@@ -125,32 +122,30 @@ def load_frames(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] 
     Raises:
         OSError: a file is missing or broken.
     """
-    frames = []
-    for index in range(len(clip)) if indices is None else indices:
-        path = _existing(clip, clip.frame_folder / clip.frame_names[index])
-        frames.append(_resized(_read_frame(path, size), size))
+    paths = [clip.frame_folder / clip.frame_names[i] for i in (range(len(clip)) if indices is None else indices)]
+    frames = [_resized(_read_frame(_existing(clip, path), size), size) for path in paths]
     return np.stack(frames) if frames else np.zeros((0, *size, 3), np.uint8)
 
 
-def load_masks(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] | None = None) -> np.ndarray:
+def load_masks(clip: SourceClip, size: tuple[int, int]) -> np.ndarray:
     """Read masks alone: bool (t, h, w), True where more than half of a pixel's area is the object's.
 
     Raises:
         OSError: a file is missing or broken.
     """
-    masks = []
-    for index in range(len(clip)) if indices is None else indices:
-        path = _existing(clip, clip.mask_folder / clip.mask_names[index])
-        values, ids = _read_mask(path)
-        marked = values > 0 if ids else values > 127
-        mask = marked if clip.object_id == 0 else values == clip.object_id
-        masks.append(_resized_mask(mask, size))
-    return np.stack(masks) if masks else np.zeros((0, *size), bool)
+    return resize_masks((_object_mask(clip, path) for path in clip.masks), size)
 
 
-def resize_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scale masks, bool (t, h, w), as `load_masks` does."""
-    return np.stack([_resized_mask(mask, size) for mask in masks])
+def _object_mask(clip: SourceClip, path: Path) -> np.ndarray:
+    values, ids = _read_mask(_existing(clip, path))
+    marked = values > 0 if ids else values > 127
+    return marked if clip.object_id == 0 else values == clip.object_id
+
+
+def resize_masks(masks: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Scale masks, bool (h, w) each, as `load_masks` does."""
+    scaled = [_resized(mask.astype(np.float32), size) > 0.5 for mask in masks]
+    return np.stack(scaled) if scaled else np.zeros((0, *size), bool)
 
 
 def check_sizes(clip: SourceClip) -> None:
@@ -169,17 +164,17 @@ def check_sizes(clip: SourceClip) -> None:
             )
 
 
+def working_size(clip: SourceClip, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (h, w) at which a clip is best read where it will be shown at about `size`: its own, or half of it."""
+    stored = header_size(_existing(clip, clip.frames[0]))
+    return _half(stored) if _is_much_larger(stored, size) else stored
+
+
 def _existing(clip: SourceClip, path: Path) -> Path:
     if not path.is_file():
         kind = "mask" if path.parent == clip.mask_folder else "frame"
         raise FileRefusal(f"{path} is missing", "each mask needs its frame", f"restore the {kind}")
     return path
-
-
-def working_size(clip: SourceClip, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the (h, w) at which a clip is best read where it will be shown at about `size`: its own, or half of it."""
-    h, w = header_size(_existing(clip, clip.frames[0]))
-    return _half((h, w)) if _is_much_larger((h, w), size) else (h, w)
 
 
 def _half(size: tuple[int, int]) -> tuple[int, int]:
@@ -212,10 +207,6 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else grown)
 
 
-def _resized_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return _resized(mask.astype(np.float32), size) > 0.5
-
-
 def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
     """Read a mask: uint8 (h, w), and whether the values are object ids (else it is white on black)."""
     try:
@@ -227,42 +218,37 @@ def _read_mask(path: Path) -> tuple[np.ndarray, bool]:
 
 def _clips(video: SourceVideo, layout: Layout) -> list[SourceClip]:
     """Cut a video into clips: an object each, from its first to its last appearance."""
-    masks = [path.name for path in list_pictures(video.masks)] if video.masks.is_dir() else []
+    masks = list_pictures(video.masks) if video.masks.is_dir() else []
     pictures = {path.stem: path.name for path in list_pictures(video.frames)} if video.frames.is_dir() else {}
-    stems = [Path(name).stem for name in masks]
     # A frame that is missing keeps its place, so that loading the clip names it.
-    frames = [pictures.get(stem, f"{stem}.jpg") for stem in stems]
-    spans = _spans(video, stems, [video.masks / name for name in masks])
-    found = []
-    for number, (category, first, last) in spans.items():
-        if layout == "davis":
-            category = davis_category(video.name, number)
-        found.append(
-            SourceClip(
-                name=video.name if len(spans) == 1 else f"{video.name}_{number}",
-                video=video.name,
-                object_id=number,
-                category=category,
-                split=video.split,
-                frame_folder=video.frames,
-                mask_folder=video.masks,
-                # The names repeat from video to video; one copy of each is kept.
-                frame_names=tuple(sys.intern(name) for name in frames[first:last]),
-                mask_names=tuple(sys.intern(name) for name in masks[first:last]),
-            )
+    frames = [pictures.get(path.stem, f"{path.stem}.jpg") for path in masks]
+    spans = _spans(video, masks)
+    return [
+        SourceClip(
+            name=video.name if len(spans) == 1 else f"{video.name}_{number}",
+            video=video.name,
+            object_id=number,
+            category=davis_category(video.name, number) if layout == "davis" else category,
+            split=video.split,
+            frame_folder=video.frames,
+            mask_folder=video.masks,
+            # The names repeat from video to video; one copy of each is kept.
+            frame_names=tuple(sys.intern(name) for name in frames[first:last]),
+            mask_names=tuple(sys.intern(path.name) for path in masks[first:last]),
         )
-    return found
+        for number, (category, first, last) in spans.items()
+    ]
 
 
-def _spans(video: SourceVideo, stems: list[str], masks: list[Path]) -> dict[int, tuple[str | None, int, int]]:
+def _spans(video: SourceVideo, masks: list[Path]) -> dict[int, tuple[str | None, int, int]]:
     """Find each object's category, first frame and frame after the last."""
     spans: dict[int, tuple[str | None, int, int]] = {}
     if video.objects:
-        index = {stem: i for i, stem in enumerate(stems)}
+        index = {path.stem: i for i, path in enumerate(masks)}
         for number, (category, named) in video.objects.items():
             seen = [index[stem] for stem in named if stem in index]
             # Where meta.json names no frame, the object may be in all.
-            spans[number] = (category, min(seen), max(seen) + 1) if seen else (category, 0, len(stems))
+            spans[number] = (category, min(seen), max(seen) + 1) if seen else (category, 0, len(masks))
         return spans
     if video.merged:
         # From both ends, since all that is asked for is where anything is marked.

@@ -4,8 +4,7 @@
     FOLDER/NAME.mov                   colours and alpha in one video, such as ProRes 4444
     FOLDER/NAME/00000.png             frames with alpha, PNG or WebP
 
-Not in the paper: a film shows its object before one background only, and seldom whole; such objects are whole, and
-stand before any film, behind any other object, and before it.
+Not in the paper, because a film shows its object before one background only, and seldom whole.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.data.pack import Pack, Progress, cut_windows, lay_out, open_pack, write_pack
+from voin.data.pack import Pack, PackIndex, Progress, cut_windows, lay_out, write_pack
 from voin.io.video_read import open_video
 from voin.method.window import WindowConfig
 
@@ -59,9 +58,10 @@ def pack_sprites(
     whole, left_out = [], []
     for file in files:
         name = f"{file.parent.name}/{file.name.split('.')[0]}"
-        _, covers = read_sprite(file)
-        if _is_whole(covers):
-            whole.append((file, name, len(covers)))
+        inside = read_sprite(file)[1] > 127
+        border = inside[:, [0, -1]].any(axis=(1, 2)) | inside[:, :, [0, -1]].any(axis=(1, 2))
+        if inside.any() and border.mean() <= _MOST_CUT:
+            whole.append((file, name, len(inside)))
         else:
             left_out.append(name)
     if not whole:
@@ -73,25 +73,20 @@ def pack_sprites(
     source = sha256("\n".join(name for _, name, _ in whole).encode()).hexdigest()
 
     def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for done, (file, _, _) in enumerate(whole, 1):
-            colours, covers = read_sprite(file)
-            pictures, shares = cut_windows(colours, covers, config)
+        for file, _, _ in whole:
+            pictures, shares = cut_windows(*read_sprite(file), config)
             yield pictures, (shares * 255 + 0.5).astype(np.uint8)
-            if progress is not None:
-                progress(done, len(whole))
 
-    header = {"size": size, "split": "train", "enlarge": ENLARGE, "source": source, "soft": True}
-    write_pack(out, header, places, windows())
-    return open_pack(out), left_out
+    index = PackIndex(size=size, split="train", enlarge=ENLARGE, source=source, clips=places, soft=True)
+    return write_pack(out, index, windows(), progress), left_out
 
 
 def find_sprites(folder: Path) -> list[Path]:
     """List a folder's sprites: mask videos with colours beside them, videos with alpha, and folders of frames."""
     masks = set(folder.glob(f"*{MASK}"))
-    colours = {_colours_of(file) for file in masks}
-    videos = {file for file in folder.iterdir() if file.suffix.lower() in _WITH_ALPHA} - masks - colours
-    folders = {each for each in folder.iterdir() if each.is_dir() and _pictures(each)}
-    return sorted(masks | videos | folders)
+    videos = {file for file in folder.iterdir() if file.suffix.lower() in _WITH_ALPHA}
+    folders = {inner for inner in folder.iterdir() if inner.is_dir() and _pictures(inner)}
+    return sorted(masks | videos - {_colours_of(file) for file in masks} | folders)
 
 
 def read_sprite(file: Path) -> tuple[_Colours, _Covers]:
@@ -152,9 +147,3 @@ def _read_video(file: Path, layout: str) -> np.ndarray:
     if not frames:
         raise FileRefusal(f"{file} has no frames", "it must show an object that moves", "export it again")
     return np.stack(frames)
-
-
-def _is_whole(covers: _Covers) -> bool:
-    inside = covers > 127
-    border = inside[:, [0, -1]].any(axis=(1, 2)) | inside[:, :, [0, -1]].any(axis=(1, 2))
-    return bool(inside.any()) and float(border.mean()) <= _MOST_CUT

@@ -1,10 +1,7 @@
 """Check a VOI set: its files are those that were built, and the laws of a benchmark hold.
 
-visible = amodal & ~occluder        (so visible <= amodal)
-occluder pixels are 0 where alpha is 0, and alpha is 0 or 255
-rates are those of the masks
-no video is in both splits
-no occluder comes from the video it hides, nor from a validation video
+Visible is amodal without the occluder; the occluder has colours only where its alpha, 0 or 255, is set; rates are those
+of the masks; no video is in both splits; no occluder comes from the video it hides, nor from a validation video.
 """
 
 from __future__ import annotations
@@ -54,12 +51,13 @@ def _split_faults(voi: VoiSet) -> Iterator[str]:
     by_name = {record.name: record for record in records}
     for record in records:
         donor = by_name.get(record.donor or "")
+        occluder = f"{record.split}/{record.name}: its occluder comes from"
         if record.donor is not None and record.donor_video is None:
-            yield f"{record.split}/{record.name}: its occluder comes from {record.donor} of an unknown video"
+            yield f"{occluder} {record.donor} of an unknown video"
         if record.donor_video == record.video or (donor is not None and donor.video == record.video):
-            yield f"{record.split}/{record.name}: its occluder comes from its own video"
+            yield f"{occluder} its own video"
         if record.donor_video in videos["validation"] or (donor is not None and donor.split == "validation"):
-            yield f"{record.split}/{record.name}: its occluder comes from the validation video {record.donor_video}"
+            yield f"{occluder} the validation video {record.donor_video}"
     for skipped in voi.manifest.skipped:
         if skipped.name in by_name:
             yield f"the clip {skipped.name} is listed and skipped"
@@ -70,10 +68,12 @@ def _stray_folders(voi: VoiSet) -> Iterator[str]:
     for split in SPLITS:
         known = {record.name for record in voi.records(split)}
         for kind in (*KINDS, COMPOSITE):
-            folder = voi.root / split / kind
-            names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-            for name in sorted(names - known):
+            for name in sorted(_names(voi.root / split / kind) - known):
                 yield f"{split}/{kind}/{name} is not in the manifest"
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def _clip_faults(voi: VoiSet, record: ClipRecord) -> Iterator[str]:
@@ -87,8 +87,7 @@ def _clip_faults(voi: VoiSet, record: ClipRecord) -> Iterator[str]:
     whole = True
     for kind, known in record.sums.items():
         folder = voi.folder(record, kind)
-        wanted = {file_name(kind, index) for index in range(record.count)}
-        found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        wanted, found = {file_name(kind, index) for index in range(record.count)}, _names(folder)
         for name in sorted(wanted ^ found)[:3]:
             yield f"{kind}/{name} {'is missing' if name in wanted else 'does not belong there'}"
             whole = False
@@ -116,18 +115,15 @@ def _law_faults(voi: VoiSet, clip: VoiClip) -> Iterator[str]:
         frames = np.flatnonzero(pixels.any(axis=(1, 2)))
         if len(frames):
             yield f"{law} in {len(frames)} frames, first in {file_name(OCCLUDER, int(frames[0]))}"
-    for index in range(record.count):
-        path = voi.folder(record, OCCLUDER) / file_name(OCCLUDER, index)
+    for path in sorted(voi.folder(record, OCCLUDER).iterdir()):
         if not np.isin(read_occluder(path)[..., 3], (0, 255)).all():
             yield f"the alpha of {OCCLUDER}/{path.name} is not only 0 and 255"
             break
     rates = rates_of(clip.amodal, clip.occluder)
     if rates != record.rates or mean_rate(rates) != record.rate:
         yield "its rates are not those of its masks"
-    if COMPOSITE in record.sums:
-        frames = clip.frames
-        for index in range(record.count):
-            path = voi.folder(record, COMPOSITE) / file_name(COMPOSITE, index)
-            if not np.array_equal(read_picture(path), frames[index]):
-                yield f"{COMPOSITE}/{path.name} is not the occluder before the true frame"
-                break
+    composites = sorted(voi.folder(record, COMPOSITE).iterdir()) if COMPOSITE in record.sums else []
+    for path, frame in zip(composites, clip.frames, strict=False):
+        if not np.array_equal(read_picture(path), frame):
+            yield f"{COMPOSITE}/{path.name} is not the occluder before the true frame"
+            break
