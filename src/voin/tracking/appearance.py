@@ -1,6 +1,6 @@
 """What an object and its surroundings look like: remembered pixels, with their neighbours and their place.
 
-A pixel is more likely the object, the nearer it comes to a remembered pixel of the object and the farther it stays from
+A pixel is more likely the object, the nearer it comes to a remembered one of the object, and the farther it stays from
 those of the surroundings. Nothing is learned; a few hundred pixels of a few frames are enough.
 """
 
@@ -27,14 +27,14 @@ _LEAST_KEPT = 30  # pixels
 
 
 def describe(picture: Picture, centre: tuple[float, float], size: float, place: float, aside: bool = True) -> Features:
-    """Describe each pixel by its colour, the colours around it, and where it is.
+    """Describe each pixel by its colour, the colours around it (if `aside`), and where it is.
 
     Args:
         picture: uint8 RGB.
         centre: (x, y) of the object.
         size: of the object, in pixels.
         place: what a distance of one object's size counts.
-        aside: describe what is around a pixel, too.
+        aside: whether what is around a pixel counts.
     """
     colours = cv2.GaussianBlur(lab(picture) * _COLOUR, (0, 0), 1.0)
     h, w = colours.shape[:2]
@@ -65,17 +65,11 @@ def distances(
 
 @dataclass
 class Memory:
-    """Pixels of the object and of its surroundings, of the first frame and of the last few.
+    """Pixels of the object and of its surroundings, of the first frame and of the last few."""
 
-    Args:
-        first: pixels of either kind that are kept of the first frame.
-        later: pixels of either kind that are kept of each later frame.
-        frames: later frames that are kept.
-    """
-
-    first: int = 800
-    later: int = 300
-    frames: int = 3
+    first: int = 800  # pixels of either kind that are kept of the first frame, and ...
+    later: int = 300  # ... of each later one
+    frames: int = 3  # later frames that are kept
     _kept: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def add(self, features: Features, sure: Mask, surely_not: Mask) -> None:
@@ -86,16 +80,11 @@ class Memory:
         count = self.later if self._kept else self.first
         random = np.random.default_rng(len(self._kept))
         near, far = (flat[_some(np.flatnonzero(mask), count, random)] for mask in (sure, surely_not))
-        near = _edited(near, far)
-        later = [*self._kept[1:], (near, far)] if self._kept else []
-        self._kept = [self._kept[0] if self._kept else (near, far), *later[-self.frames :]]
+        self._kept.append((_edited(near, far), far))
+        del self._kept[1 : -self.frames]
 
     def compare(self, queries: Float[np.ndarray, "n c"], soft: float = 0.08) -> Float[np.ndarray, " n"]:
-        """Return the log odds of each query being the object; `soft` is a distance that tells nothing.
-
-        Raises:
-            ValueError: nothing is remembered yet.
-        """
+        """Return the log odds of each query being the object; `soft` is a distance that tells nothing."""
         if not self._kept:
             raise ValueRefusal(
                 "nothing is remembered", "a frame must be added before pixels are compared", "call add first"

@@ -34,20 +34,13 @@ _MOVING = (-3.81, 1.84, 0.69, -0.06, -2.19, -0.29, 0.95, 0.30, 2.42, 1.12, 3.15,
 
 @dataclass(frozen=True)
 class BoxView:
-    """The surroundings of a box at working size.
-
-    Attributes:
-        picture: the cut-out, resampled.
-        inside: pixels in the box.
-        u, v: place of each pixel in the box, 0 to 1 across it.
-        crop: x0, y0, x1, y1 of the cut-out in the frame.
-    """
+    """The surroundings of a box at working size; `u` and `v` say where in the box a pixel is, 0 to 1 across it."""
 
     picture: Picture
     inside: Mask
     u: Float[np.ndarray, "h w"]
     v: Float[np.ndarray, "h w"]
-    crop: tuple[int, int, int, int]
+    crop: tuple[int, int, int, int]  # x0, y0, x1, y1 in the frame
 
 
 def view_box(frame: Picture, box: Box) -> BoxView:
@@ -68,13 +61,9 @@ def view_box(frame: Picture, box: Box) -> BoxView:
 def box_evidence(
     frame: Picture, box: Box, view: BoxView, near: Sequence[Picture] = ()
 ) -> Float[np.ndarray, "rows columns"]:
-    """Return the log odds of each pixel of a view being the object in the box.
+    """Return the log odds of each pixel of a view being the object, which fits tightly into the box.
 
-    Args:
-        frame: uint8 RGB.
-        box: the object fits tightly into it.
-        view: of both.
-        near: frames shortly before or after, for motion; may be empty.
+    `near` are frames shortly before or after, for motion; it may be empty.
     """
     clues = _clues(view)
     if near:
@@ -129,10 +118,8 @@ def _way_out(view: BoxView) -> Float[np.ndarray, "h w"]:
     way = np.where(view.inside, np.float32(1e3), np.float32(0))
     if view.inside.all():
         way[0] = 0
-    for _ in range(3):
-        for axis in (0, 1):
-            for order in (1, -1):
-                _sweep(np.moveaxis(way, axis, 0)[::order], np.moveaxis(cost, axis, 0)[::order])
+    for axis, order in ((0, 1), (0, -1), (1, 1), (1, -1)) * 3:
+        _sweep(np.moveaxis(way, axis, 0)[::order], np.moveaxis(cost, axis, 0)[::order])
     return way / max(float(np.percentile(way[view.inside], 90)), 1e-3)
 
 

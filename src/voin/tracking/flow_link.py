@@ -18,17 +18,11 @@ _FAR = 8.0  # pixels; a larger forward-backward error says nothing more
 
 @dataclass(frozen=True)
 class Link:
-    """Two frames at working size and the flow between them.
-
-    Attributes:
-        forward: (h, w, 2), from the first frame to the second.
-        backward: (h, w, 2), from the second to the first.
-        error: (h, w), forward-backward error on the second frame's grid, pixels.
-    """
+    """Two frames at working size and the flow between them."""
 
     forward: PixelFlow
     backward: PixelFlow
-    error: Field
+    error: Field  # forward-backward, on the second frame's grid, pixels
 
     @staticmethod
     def between(first: Picture, second: Picture) -> Link:
@@ -63,33 +57,25 @@ class Link:
         x, y = columns + self.forward[..., 0], rows + self.forward[..., 1]
         left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
         object_weight, weight = np.zeros(h * w), np.zeros(h * w)
-        for down in (0, 1):
-            for right in (0, 1):
-                column, row = left + right, top + down
-                share = (1 - np.abs(x - column)) * (1 - np.abs(y - row))
-                inside = (column >= 0) & (row >= 0) & (column < w) & (row < h)
-                place = (row * w + column)[inside]
-                object_weight += np.bincount(place, (share * mask)[inside], h * w)
-                weight += np.bincount(place, share[inside], h * w)
+        for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            column, row = left + right, top + down
+            share = (1 - np.abs(x - column)) * (1 - np.abs(y - row))
+            inside = (column >= 0) & (row >= 0) & (column < w) & (row < h)
+            place = (row * w + column)[inside]
+            object_weight += np.bincount(place, (share * mask)[inside], h * w)
+            weight += np.bincount(place, share[inside], h * w)
         arrived = [cv2.GaussianBlur(plane.reshape(h, w), (0, 0), 1.0) for plane in (object_weight, weight)]
         return np.where(arrived[1] > 0.2, arrived[0] / np.maximum(arrived[1], 1e-3), 0).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class LinkConfig:
-    """How far the flow is believed.
+    """How far the flow is believed."""
 
-    Args:
-        soft: pixels from the carried outline at which the odds are e to 1, where the flow is right.
-        most: log odds at most.
-        uncovered: what a pixel of forward-backward error says against the object.
-        share: error that is taken for granted, over the length of the flow.
-    """
-
-    soft: float = 4.0
-    most: float = 2.5
-    uncovered: float = 0.6
-    share: float = 0.15
+    soft: float = 4.0  # pixels from the carried outline at which the odds are e to 1, where the flow is right
+    most: float = 2.5  # log odds at most
+    uncovered: float = 0.6  # what a pixel of forward-backward error says against the object
+    share: float = 0.15  # error that is taken for granted, over the length of the flow
 
 
 def signed_distance(mask: Mask) -> Field:

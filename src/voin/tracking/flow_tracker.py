@@ -1,9 +1,8 @@
 """The embedded tracker, without weights: a mask is carried from frame to frame.
 
-Each step brings the last mask here along optical flow (`mask_link`), asks of each pixel near the outline whether it
-looks like the object or like its surroundings (`appearance`), and lets neighbours of like colour vote (`mask_smooth`).
-What is hidden goes out of the mask by itself. For what comes back, the last clear view of the object is kept (`Clear`)
-and looked for where the object must be.
+Each step brings the last mask here along optical flow (`flow_link`), asks of each pixel near the outline whether it
+looks like the object (`appearance`), and lets neighbours of like colour vote (`smooth`). What is hidden goes out of the
+mask by itself; for what comes back, the last clear view of the object is looked for where it must be (`reappearance`).
 """
 
 from __future__ import annotations
@@ -28,27 +27,15 @@ _FITS = 0.8  # of a clear view: good enough to be kept
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """Numbers of the tracker, chosen on DAVIS training clips.
+    """Numbers of the tracker, chosen on DAVIS training clips."""
 
-    Args:
-        side: working pixels of the object's longer side.
-        margin: surroundings that are looked at, over that side.
-        most_scale: small objects are enlarged so many times at most.
-        band: pixels farther from the carried outline stay what they are, over the object's side.
-        place: what a distance of one object's size counts, where pixels are compared.
-        looks: weight of the looks against the flow.
-        every: frames between those that are remembered.
-        link: how far the flow is believed.
-        back: how the object is found again.
-    """
-
-    side: int = 112
-    margin: float = 0.45
-    most_scale: float = 1.5
-    band: float = 0.25
-    place: float = 0.7
-    looks: float = 6.0
-    every: int = 2
+    side: int = 112  # working pixels of the object's longer side
+    margin: float = 0.45  # surroundings that are looked at, over that side
+    most_scale: float = 1.5  # small objects are enlarged so many times at most
+    band: float = 0.25  # pixels farther from the carried outline stay what they are, over the object's side
+    place: float = 0.7  # what a distance of one object's size counts, where pixels are compared
+    looks: float = 6.0  # weight of the looks against the flow
+    every: int = 2  # frames between those that are remembered
     link: LinkConfig = field(default_factory=LinkConfig)
     back: ReturnConfig = field(default_factory=ReturnConfig)
 
@@ -188,9 +175,8 @@ def _clean(mask: Mask, evidence: Field) -> Mask:
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA]
+    inside = np.bincount(parts.ravel(), (evidence > 0).ravel(), count) / areas
     largest = areas[1:].max()
-    kept = np.zeros(count, bool)
-    for part in range(1, count):
-        inside = float((evidence[parts == part] > 0).mean())
-        kept[part] = areas[part] >= 0.05 * largest and (areas[part] >= 0.3 * largest or inside > 0.3)
+    kept = (areas >= 0.05 * largest) & ((areas >= 0.3 * largest) | (inside > 0.3))
+    kept[0] = False
     return kept[np.asarray(parts, np.int64)]

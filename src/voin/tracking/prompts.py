@@ -42,11 +42,11 @@ class Prompt:
     mask: Mask | None = None
 
     def __post_init__(self) -> None:
+        where = f"the prompt on frame {self.frame}"
         if self.frame < 0:
             raise ValueRefusal(
                 f"the prompt is for frame {self.frame}", "frames are numbered from 0", "name one of these"
             )
-        where = f"the prompt on frame {self.frame}"
         if self.box is None and not self.points and self.mask is None:
             raise ValueRefusal(
                 f"{where} marks nothing of the object",
@@ -54,11 +54,9 @@ class Prompt:
                 "add one of them",
             )
         if self.box is not None and min(self.box[2:]) < _LEAST_SIDE:
-            raise ValueRefusal(
-                f"{where} has a box of {self.box[2]}x{self.box[3]} pixels",
-                f"it must be at least {_LEAST_SIDE}x{_LEAST_SIDE}",
-                "draw it around the whole object",
-            )
+            must = f"it must be at least {_LEAST_SIDE}x{_LEAST_SIDE}"
+            what = f"{where} has a box of {self.box[2]}x{self.box[3]} pixels"
+            raise ValueRefusal(what, must, "draw it around the whole object")
         if self.mask is not None and not self.mask.any():
             raise ValueRefusal(f"{where} has an empty mask", "some of the object must be painted", "paint it")
         both = sorted(set(self.points) & set(self.negative))
@@ -79,11 +77,8 @@ class Prompt:
         where = f"the prompt on frame {self.frame}"
         for x, y in (*self.points, *self.negative):
             if not (0 <= x < w and 0 <= y < h):
-                raise ValueRefusal(
-                    f"{where} has the point {x},{y}, outside the frame",
-                    f"it must lie in 0,0 to {w - 1},{h - 1}",
-                    "correct it",
-                )
+                must = f"it must lie in 0,0 to {w - 1},{h - 1}"
+                raise ValueRefusal(f"{where} has the point {x},{y}, outside the frame", must, "correct it")
         if self.box is not None:
             left, top, box_w, box_h = self.box
             if left < 0 or top < 0 or left + box_w > w or top + box_h > h:
@@ -93,25 +88,18 @@ class Prompt:
                     "make it smaller",
                 )
         if self.mask is not None and self.mask.shape != size:
-            found = (self.mask.shape[0], self.mask.shape[1])
-            raise ValueRefusal(
-                f"{where} has a mask of {shown(found)} for frames of {shown(size)}",
-                "both must have one size",
-                "scale it",
-            )
+            what = f"{where} has a mask of {shown(self.mask.shape[:2])} for frames of {shown(size)}"
+            raise ValueRefusal(what, "both must have one size", "scale it")
 
 
 def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int], start: int, end: int) -> tuple[Prompt, ...]:
-    """Refuse prompts that do not fit a video.
+    """Return the prompts of a video, at most one a frame, in the order of their frames.
 
     Args:
-        prompts: at most one a frame.
+        prompts: of the video.
         size: (h, w) of its frames.
         start: first frame that is to be tracked.
         end: frame after the last one.
-
-    Returns:
-        The prompts, by frame.
 
     Raises:
         ValueError: there is none, two are on one frame, or one lies outside.
@@ -140,21 +128,13 @@ def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int], start: int, 
 
 
 def parse_box(text: str) -> Box:
-    """Read "x,y,w,h".
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Read "x,y,w,h"; all else is refused."""
     x, y, w, h = _numbers(text, 4, "box", "x,y,width,height, such as 120,40,80,160")
     return x, y, w, h
 
 
 def parse_point(text: str) -> Point:
-    """Read "x,y".
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Read "x,y"; all else is refused."""
     x, y = _numbers(text, 2, "point", "x,y, such as 160,90")
     return x, y
 
@@ -214,11 +194,7 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
 
 def read_mask(path: Path) -> Mask:
-    """Read a painted mask: what is brighter than mid grey in any colour is the object.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Read a painted mask: what is brighter than mid grey in any colour is the object."""
     return read_picture(path).max(axis=2) > 127
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from voin.core.types import Mask, Picture
 from voin.method.window import box_of
 from voin.tracking.smooth import lab
-from voin.tracking.view import MaskView, Place
+from voin.tracking.view import MaskView, Place, place_of
 
 _NEXT = np.ones((5, 5), np.uint8)
 _ALL = 0.95  # of an object's pixels: the rest is noise
@@ -24,61 +24,35 @@ _ALL = 0.95  # of an object's pixels: the rest is noise
 
 @dataclass(frozen=True)
 class ReturnConfig:
-    """When an object counts as hidden, and as seen again.
+    """When an object counts as hidden, and as seen again."""
 
-    Args:
-        hidden: below this share of its clear area it is hidden in part.
-        clear: from this share on it is clear again.
-        forget: frames after which a smaller object is taken for what it is, not for a hidden one.
-        reach: it is searched for so far from where it must be, over its size ...
-        reach_growth: ... and so much farther for each frame that it is hidden wholly ...
-        most_reach: ... up to this.
-        alike: pixels of less colour difference show the same, in levels.
-        least_seen: share of the clear view that must be seen again.
-        agreement: least correlation of the detail of what is seen again.
-        loose, rigid: up to the first correlation the clear view says nothing else, from the second on it says it all.
-        explained: with less than this share of it in its clear view, an object has changed.
-        fade: what is left, each frame, of a view's proof that it had explained its object.
-        settled: age of a view, in frames, at which it has its full say: a new one fits whatever it is.
-        shows: log odds of pixels that show the object again.
-        hides: log odds against pixels that hide it.
-        beside: log odds against pixels beside it.
-    """
-
-    hidden: float = 0.7
-    clear: float = 0.9
-    forget: int = 60
-    reach: float = 0.08
-    reach_growth: float = 0.02
-    most_reach: float = 0.35
-    alike: float = 14.0
-    least_seen: float = 0.1
-    agreement: float = 0.4
-    loose: float = 0.6
-    rigid: float = 0.9
-    explained: float = 0.75
-    fade: float = 0.97
-    settled: int = 8
-    shows: float = 3.0
-    hides: float = 3.0
-    beside: float = 1.5
+    hidden: float = 0.7  # below this share of its clear area it is hidden in part, and ...
+    clear: float = 0.9  # ... from this share on it is clear again
+    forget: int = 60  # frames after which a smaller object is taken for what it is, not for a hidden one
+    reach: float = 0.08  # it is searched for so far from where it must be, over its size, ...
+    reach_growth: float = 0.02  # ... and so much farther for each frame that it is hidden wholly, ...
+    most_reach: float = 0.35  # ... up to this
+    alike: float = 14.0  # pixels of less colour difference show the same, in levels
+    least_seen: float = 0.1  # share of the clear view that must be seen again
+    agreement: float = 0.4  # least correlation of the detail of what is seen again
+    loose: float = 0.6  # up to this correlation the clear view says nothing else, ...
+    rigid: float = 0.9  # ... from this one on it says it all
+    explained: float = 0.75  # with less than this share of it in its clear view, an object has changed
+    fade: float = 0.97  # what is left, each frame, of a view's proof that it had explained its object
+    settled: int = 8  # age of a view, in frames, at which it has its full say: a new one fits whatever it is
+    shows: float = 3.0  # log odds of pixels that show the object again, ...
+    hides: float = 3.0  # ... against pixels that hide it, ...
+    beside: float = 1.5  # ... and against pixels beside it
 
 
 @dataclass(frozen=True, eq=False)
 class Again:
-    """The clear view laid over a frame.
+    """The clear view laid over a frame."""
 
-    Attributes:
-        shift: (dx, dy) by which it has moved, pixels of the frame.
-        laid: (h, w), the whole object at working size, hidden or not.
-        seen: (h, w), its pixels that the frame shows.
-        agreement: correlation of the detail of what is seen.
-    """
-
-    shift: Float[np.ndarray, "2"]
-    laid: Mask
-    seen: Mask
-    agreement: float
+    shift: Float[np.ndarray, "2"]  # (dx, dy) by which it has moved, pixels of the frame
+    laid: Mask  # the whole object at working size, hidden or not
+    seen: Mask  # its pixels that the frame shows
+    agreement: float  # correlation of the detail of what is seen
 
     def explained(self, mask: Mask, config: ReturnConfig) -> float:
         """Return from 0 to 1 how much of a mask the clear view explains: all that is seen of a rigid object."""
@@ -104,28 +78,19 @@ class Again:
 
 @dataclass(frozen=True, eq=False)
 class Clear:
-    """The last clear view of an object, and where it must be now.
+    """The last clear view of an object, and where it must be now."""
 
-    Attributes:
-        picture: its box, cut out of the frame.
-        mask: the object in it.
-        place: where that box is now, in pixels of the frame.
-        age: frames since then.
-        lost: frames in a row in which nothing of it was seen.
-    """
-
-    picture: Picture
-    mask: Mask
-    place: Place
-    age: int = 0
-    lost: int = 0
+    picture: Picture  # its box, cut out of the frame
+    mask: Mask  # the object in it
+    place: Place  # where that box is now
+    age: int = 0  # frames since then
+    lost: int = 0  # frames in a row in which nothing of it was seen
 
     @staticmethod
     def of(frame: Picture, mask: Mask) -> Clear:
         """Keep an object as it is seen now."""
         x0, y0, x1, y1 = box_of(mask)
-        place = float(x0), float(y0), float(x1), float(y1)
-        return Clear(frame[y0:y1, x0:x1].copy(), mask[y0:y1, x0:x1].copy(), place)
+        return Clear(frame[y0:y1, x0:x1].copy(), mask[y0:y1, x0:x1].copy(), place_of(mask))
 
     @property
     def area(self) -> int:
@@ -145,16 +110,9 @@ class Clear:
     def look(
         self, now: Picture, view: MaskView, shifts: Sequence[Float[np.ndarray, "2"]], config: ReturnConfig
     ) -> Again | None:
-        """Look for it in the next frame.
+        """Look for it in the next frame, of which `now` is the part `view`; None if it is not seen.
 
-        Args:
-            now: the part `view` of the frame, at working size.
-            view: of the frame.
-            shifts: (dx, dy) by which it may have moved, pixels of the frame; it is searched for around each.
-            config: how the object is found again.
-
-        Returns:
-            Where it is; None if it is not seen.
+        It is searched for around each of `shifts`, (dx, dy) by which it may have moved, pixels of the frame.
         """
         x0, y0, x1, y1 = self.place
         size = max(round((x1 - x0) * view.scale), 8), max(round((y1 - y0) * view.scale), 8)

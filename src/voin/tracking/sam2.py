@@ -71,12 +71,7 @@ def load_sam2(model: str | None = None, device: torch.device | str = "cpu") -> S
 
 
 class Sam2Tracker:
-    """Follows an object with a network of the class `Sam2VideoModel`.
-
-    Args:
-        network: the network.
-        device: where it runs.
-    """
+    """Follows an object with a network of the class `Sam2VideoModel`."""
 
     name = "sam2"
 

@@ -26,15 +26,12 @@ _LEAST_FILL, _MOST_FILL = 0.15, 0.8  # of the box
 
 
 def segment(frame: Picture, prompt: Prompt, near: Sequence[Picture] = ()) -> Mask:
-    """Cut the object that `prompt` marks out of `frame`.
+    """Cut the object that `prompt` marks out of `frame`; the mask is never empty.
 
     Args:
-        frame: uint8 RGB, (h, w, 3).
+        frame: uint8 RGB.
         prompt: what is marked on it.
         near: frames shortly before or after, if any: what moves by itself in a box is the object.
-
-    Returns:
-        (h, w); never empty.
 
     Raises:
         ValueError: the prompt does not lie in the frame.
@@ -54,8 +51,7 @@ def segment(frame: Picture, prompt: Prompt, near: Sequence[Picture] = ()) -> Mas
 def with_clicks(mask: Mask, prompt: Prompt) -> Mask:
     """Bring a prompt's clicks into a mask: around them it is as they say.
 
-    Returns:
-        (h, w); never empty: where clicks beside the object leave nothing, what else is marked stays.
+    It is never empty: where clicks beside the object leave nothing, what else is marked stays.
     """
     size = (mask.shape[0], mask.shape[1])
     on, off = _clicked(size, prompt)

@@ -79,9 +79,6 @@ def track_shot(
         start: first frame.
         end: frame after the last one.
         advance: told of frames that are done, of `steps_of` in all.
-
-    Returns:
-        The mask of each frame.
     """
     marked = {prompt.frame: mark(tracker, frame_of, prompt, start, end) for prompt in prompts}
 
@@ -105,15 +102,7 @@ def track_shot(
 
 
 def mark(tracker: Tracker, frame_of: Callable[[int], Picture], prompt: Prompt, start: int, end: int) -> Mask:
-    """Return the object's mask on the frame of its prompt.
-
-    Args:
-        tracker: what will follow it.
-        frame_of: gives a frame by its number.
-        prompt: what is marked.
-        start: first frame that may be looked at, besides the prompt's own.
-        end: frame after the last one.
-    """
+    """Return the object's mask on the frame of its prompt; frames start..end-1 may be looked at, too."""
     after = _near(frame_of, prompt.frame, 1, start, end)
     before = _near(frame_of, prompt.frame, -1, start, end) if len(after) < len(_NEAR) else []
     return tracker.mark(frame_of(prompt.frame), prompt, before if len(before) > len(after) else after)

@@ -23,16 +23,13 @@ def lab(picture: Picture) -> Float[np.ndarray, "h w 3"]:
 def smooth_evidence(
     evidence: Float[np.ndarray, "h w"], picture: Picture, strength: float = 0.4, rounds: int = 8
 ) -> Float[np.ndarray, "h w"]:
-    """Let neighbours of like colour vote about each other.
+    """Let neighbours of like colour vote about each other, and return the log odds after the vote.
 
     Args:
         evidence: log odds of each pixel being the object.
         picture: the frame, for its edges.
         strength: weight of one neighbour of the same colour.
         rounds: of the vote; the number is fixed, so that the same input gives the same mask.
-
-    Returns:
-        Log odds after the vote.
     """
     colours = lab(picture)
     pairs = []

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
-from voin.core.types import Mask, Picture
+from voin.core.types import Mask
 from voin.method.window import box_of
 
 Place = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the frame
@@ -16,27 +16,21 @@ Place = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the fra
 
 @dataclass(frozen=True)
 class MaskView:
-    """A rectangle of the frame and the size at which it is looked at.
+    """A rectangle of the frame and the size at which it is looked at."""
 
-    Attributes:
-        crop: x0, y0, x1, y1 in the frame, end exclusive.
-        size: (w, h) at working size, as OpenCV wants it.
-        frame: (h, w) of the frame.
-    """
-
-    crop: tuple[int, int, int, int]
-    size: tuple[int, int]
-    frame: tuple[int, int]
+    crop: tuple[int, int, int, int]  # x0, y0, x1, y1 in the frame, end exclusive
+    size: tuple[int, int]  # (w, h), as OpenCV wants it
+    frame: tuple[int, int]  # (h, w)
 
     @staticmethod
     def around(place: Place, frame: tuple[int, int], side: int, margin: float, most_scale: float) -> MaskView:
-        """Choose a view of an object.
+        """Choose a view of the object in the box `place`.
 
         Args:
             place: box around the object.
             frame: (h, w).
             side: working pixels of the box's longer side.
-            margin: what is seen around it, over the box's longer side.
+            margin: what is seen around it, over that side.
             most_scale: small objects are enlarged so many times at most.
         """
         (x0, y0, x1, y1), (h, w) = place, frame
@@ -53,13 +47,16 @@ class MaskView:
         """Working pixels in one of the frame."""
         return self.size[0] / (self.crop[2] - self.crop[0])
 
-    def cut(self, picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
-        """Cut this part out of a frame, at working size."""
-        return self._resample(picture)
+    def cut(self, values: np.ndarray) -> np.ndarray:
+        """Cut this part out of a frame (h, w, ...), at working size."""
+        x0, y0, x1, y1 = self.crop
+        part = np.ascontiguousarray(values[y0:y1, x0:x1])
+        smaller = self.size[0] < part.shape[1]
+        return cv2.resize(part, self.size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
     def cut_mask(self, mask: Mask) -> Bool[np.ndarray, "rows columns"]:
         """Cut this part out of a mask, at working size."""
-        return self._resample(mask.astype(np.float32)) > 0.5
+        return self.cut(mask.astype(np.float32)) > 0.5
 
     def paste(self, mask: Mask) -> Bool[np.ndarray, "frame_h frame_w"]:
         """Return the mask of the whole frame; its outline is smooth where the working size is smaller."""
@@ -68,12 +65,6 @@ class MaskView:
         whole = np.zeros(self.frame, bool)
         whole[y0:y1, x0:x1] = cv2.resize(soft, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR) > 0.5
         return whole
-
-    def _resample(self, values: np.ndarray) -> np.ndarray:
-        x0, y0, x1, y1 = self.crop
-        part = np.ascontiguousarray(values[y0:y1, x0:x1])
-        smaller = self.size[0] < part.shape[1]
-        return cv2.resize(part, self.size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
 def place_of(mask: Mask) -> Place:
@@ -84,9 +75,5 @@ def place_of(mask: Mask) -> Place:
 
 def joined(*places: Place) -> Place:
     """Return the box around boxes."""
-    return (
-        min(place[0] for place in places),
-        min(place[1] for place in places),
-        max(place[2] for place in places),
-        max(place[3] for place in places),
-    )
+    left, top, right, bottom = zip(*places, strict=True)
+    return min(left), min(top), max(right), max(bottom)

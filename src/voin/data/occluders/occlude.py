@@ -10,7 +10,7 @@ data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ from voin.data.occluders.shapes import (
     Kind,
     Material,
     ShapeConfig,
+    between,
     draw_shapes,
     shapes_of_objects,
     usable,
@@ -73,16 +74,16 @@ class OccluderConfig(Checked):
 
 @dataclass(frozen=True)
 class Occlusion:
-    """A clip with its occluder, on the clip's device.
+    """Clips with their occluders, on the clips' device.
 
     Attributes:
-        frames: (b, t, 3, h, w), the input: `pixels` where `occluder`, else the true frames.
-        visible: (b, t, 1, h, w), 0 or 1; the amodal mask without the occluder.
-        occluder: (b, t, 1, h, w), 0 or 1.
-        pixels: (b, t, 3, h, w), the occluder's colours; 0 where there is none.
-        rates: (b, t), share of the object that is hidden; nan where there is no object.
+        frames: the input: `pixels` where `occluder`, else the true frames.
+        visible: 0 or 1; the amodal mask without the occluder.
+        occluder: 0 or 1.
+        pixels: the occluder's colours; 0 where there is none.
+        rates: share of the object that is hidden; nan where there is no object.
         kinds: for each clip what hides it.
-        aims: (b,), the rates that were aimed at.
+        aims: the rates that were aimed at.
     """
 
     frames: Frames
@@ -121,32 +122,32 @@ def occlude(
         raise ValueRefusal(f"material has {len(material.frames)} donors for {b} clips", remedy="give one for each clip")
     if frames.shape[:2] != amodal.shape[:2] or frames.shape[-2:] != amodal.shape[-2:] or 0 in frames.shape:
         check_clip(frames, amodal, "amodal")  # says what is wrong
-    for values in (frames, amodal):
-        low, high = torch.aminmax(values)
-        if not (low >= 0 and high <= 1):  # also where they are NaN; one pass, where `check_clip` takes several
-            check_clip(frames, amodal, "amodal")
+    # One pass, where `check_clip` takes several; NaN lies in no range.
+    if not all(low >= 0 and high <= 1 for low, high in map(torch.aminmax, (frames, amodal))):
+        check_clip(frames, amodal, "amodal")
     drawn = _draw_numbers(seed, b)
-    plan = _make_plan(drawn[:, :4], material, config)
+    kinds, others = _draw_kinds(drawn[:, 0], usable(material, b), config)
+    wishes = _draw_wishes(drawn[:, 1:4], config)
     object_ = amodal[:, :, 0] > 0.5
     alpha = torch.empty_like(amodal, dtype=torch.bool)
     pixels = torch.empty_like(frames)
     # Two groups: shapes that move by themselves, and such as do not.
     for objects in (True, False):
-        group = [i for i, kind in enumerate(plan.kinds) if (kind == "object") == objects]
+        group = [i for i, kind in enumerate(kinds) if (kind == "object") == objects]
         if not group:
             continue
         # No copies where the group is the whole batch.
         index = torch.tensor(group) if len(group) < b else slice(None)
         donors = material if material is None else Material(material.frames[index], material.masks[index])
-        found = _occlude_group(object_[index], donors, drawn[index], plan.at(group), objects, config)
-        missed = found[2]
+        sort = [kinds[i] for i in group]
+        found = _occlude_group(object_[index], donors, drawn[index, 4:], sort, wishes.at(index), config)
         if len(group) == b:
             alpha, pixels = found[:2]
         else:
             alpha[index], pixels[index] = found[:2]
-        if objects and missed.any():
-            # Too ragged an object for its rate: a stroke or a blob instead.
-            plan = plan.without_objects([i for i, miss in zip(group, missed.tolist(), strict=True) if miss])
+        for i, missed in zip(group, found[2].tolist(), strict=True):
+            if objects and missed:  # too ragged an object for its rate: a stroke or a blob instead
+                kinds[i] = others[i]
     occluder = alpha.to(frames.dtype)
     visible = object_[:, :, None].to(frames.dtype) * (1 - occluder)
     whole = object_.flatten(2).view(torch.uint8).sum(dim=2, dtype=torch.float32)
@@ -158,8 +159,8 @@ def occlude(
         occluder=occluder,
         pixels=pixels,
         rates=torch.where(whole > 0, hidden / whole.clamp(min=1), torch.nan).to(frames.dtype),
-        kinds=plan.kinds,
-        aims=plan.wishes.rates.to(frames),
+        kinds=tuple(kinds),
+        aims=wishes.rates.to(frames),
     )
 
 
@@ -179,69 +180,50 @@ def _draw_numbers(seed: int | Sequence[int], count: int) -> Float[Tensor, "b num
     return torch.stack([torch.rand(total, generator=generator, dtype=torch.float64) for generator in generators])
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What each clip is to get."""
-
-    kinds: tuple[Kind, ...]
-    others: tuple[Kind, ...]  # what takes the place of an object
-    wishes: Wishes
-
-    def at(self, group: list[int]) -> _Plan:
-        kinds: tuple[Kind, ...] = tuple(self.kinds[i] for i in group)
-        others: tuple[Kind, ...] = tuple(self.others[i] for i in group)
-        wishes = self.wishes
-        return _Plan(kinds, others, Wishes(wishes.rates[group], wishes.free[group], wishes.hidden[group]))
-
-    def without_objects(self, clips: list[int]) -> _Plan:
-        kinds = tuple(self.others[i] if i in clips else kind for i, kind in enumerate(self.kinds))
-        return replace(self, kinds=kinds)
-
-
-def _make_plan(numbers: Float[Tensor, "b 4"], material: Material | None, config: OccluderConfig) -> _Plan:
-    ready = usable(material, len(numbers)).tolist()
+def _draw_kinds(
+    numbers: Float[Tensor, " b"], can: Bool[Tensor, " b"], config: OccluderConfig
+) -> tuple[list[Kind], list[Kind]]:
+    """Return what hides each clip, and what takes the place of an object; `can` says which have a donor."""
     kinds: list[Kind] = []
     others: list[Kind] = []
-    for number, can in zip(numbers[:, 0].tolist(), ready, strict=True):
-        left = (number - config.objects) / max(1 - config.objects, 1e-9)
-        if number < config.objects:
-            # The same number says what a clip gets whose donor does not serve.
-            left = number / max(config.objects, 1e-9)
-        other: Kind = "strokes" if left < config.strokes else "blob"
-        others.append(other)
-        kinds.append("object" if can and number < config.objects else other)
-    low, high = config.rates
-    rates = low + (high - low) * numbers[:, 1]
-    free = torch.where(numbers[:, 2] < config.free_clips, config.free_frames, 0.0).double()
-    hidden = torch.where(numbers[:, 3] < config.hidden_clips, config.hidden_frames, 0.0).double()
-    return _Plan(tuple(kinds), tuple(others), Wishes(rates, free, hidden))
+    for number, has_donor in zip(numbers.tolist(), can.tolist(), strict=True):
+        object_ = number < config.objects
+        # The same number says what a clip gets whose donor does not serve.
+        first, share = (0.0, config.objects) if object_ else (config.objects, 1 - config.objects)
+        others.append("strokes" if (number - first) / max(share, 1e-9) < config.strokes else "blob")
+        kinds.append("object" if object_ and has_donor else others[-1])
+    return kinds, others
+
+
+def _draw_wishes(numbers: Float[Tensor, "b 3"], config: OccluderConfig) -> Wishes:
+    free = torch.where(numbers[:, 1] < config.free_clips, config.free_frames, 0.0).double()
+    hidden = torch.where(numbers[:, 2] < config.hidden_clips, config.hidden_frames, 0.0).double()
+    return Wishes(between(numbers[:, 0], *config.rates), free, hidden)
 
 
 def _occlude_group(
     object_: Bool[Tensor, "b t h w"],
     material: Material | None,
     numbers: Float[Tensor, "b numbers"],
-    plan: _Plan,
-    objects: bool,
+    kinds: Sequence[Kind],
+    wishes: Wishes,
     config: OccluderConfig,
 ) -> tuple[Bool[Tensor, "b t 1 h w"], Frames, Bool[Tensor, " b"]]:
-    """Return occluders and pixels of clips of one sort, and which missed their rate."""
-    device = object_.device
-    shape_numbers = numbers[:, 4 : 4 + SHAPE_NUMBERS]
-    path_numbers = numbers[:, 4 + SHAPE_NUMBERS :].unflatten(1, (-1, PATH_NUMBERS))[:, : config.tries]
-    if objects:
-        assert material is not None
-        shapes = shapes_of_objects(material, object_.shape[1], shape_numbers)
+    """Return occluders and pixels of clips that are all of objects or all of others, and which missed their rate."""
+    device, (b, t, h, w) = object_.device, object_.shape
+    path_numbers = numbers[:, SHAPE_NUMBERS:].unflatten(1, (-1, PATH_NUMBERS))[:, : config.tries]
+    objects = kinds[0] == "object"
+    if material is not None and objects:
+        shapes = shapes_of_objects(material, t, numbers[:, :SHAPE_NUMBERS])
     else:
-        shapes = draw_shapes(plan.kinds, material, shape_numbers, config.shape, device)
+        shapes = draw_shapes(kinds, material, numbers[:, :SHAPE_NUMBERS], config.shape, device)
     track = find_track(object_, config.path)
-    paths = draw_paths(path_numbers, track, plan.wishes.free, plan.wishes.hidden, objects, config.path)
+    paths = draw_paths(path_numbers, track, wishes.free, wishes.hidden, objects, config.path)
     motion = Motion(track, paths, shapes, objects, device)
-    choice = search(motion, points_of(object_, config.points), plan.wishes, config.tolerance)
+    choice = search(motion, points_of(object_, config.points), wishes, config.tolerance)
     if objects and choice.missed.all():  # none of them will be shown
-        b, t, h, w = object_.shape
         return object_.new_zeros(b, t, 1, h, w), torch.zeros(b, t, 3, h, w, device=device), choice.missed
-    return *_render(motion, choice, (object_.shape[2], object_.shape[3])), choice.missed
+    return *_render(motion, choice, (h, w)), choice.missed
 
 
 def _render(motion: Motion, choice: Choice, shape: tuple[int, int]) -> tuple[Bool[Tensor, "b t 1 h w"], Frames]:

@@ -60,7 +60,7 @@ class PathConfig(Checked):
 
 @dataclass(frozen=True)
 class Track:
-    """Where the object is: centre and half size (x, y) of its box, smoothed; pixels, float64, CPU.
+    """Centre and half size (x, y) of the object's box, smoothed, and whether it is there; pixels, float64, CPU.
 
     Where there is no object the last (at first: the next) is held; a clip without any has a third of the frame.
     """
@@ -99,7 +99,7 @@ def _rounded(values: Tensor) -> Tensor:
 class Paths:
     """Drawn paths: `k` tries for each clip; float64, CPU.
 
-    Where the occluder's middle is, at size factor f and distance factor d:
+    The occluder's middle lies, at size factor f and distance factor d, `least` to `most`, at
 
         base + clearance(f) * (d * away + leave),  clearance(f) = track.half + f * half
 
@@ -109,17 +109,14 @@ class Paths:
 
     Attributes:
         kinds: index into PATH_KINDS.
-        base: (b, k, t, 2) pixels, the object's centre or, for what does not follow it wholly, between it and a
-            resting place.
-        away: (b, k, t, 2) clearances; 0 while the object is to be hidden wholly.
-        leave: (b, k, t, 2) clearances; what takes the occluder off the object for the free frames.
-        most: (b, k) largest distance factor: what `speed` allows.
-        least: (b, k) smallest distance factor.
-        half: (b, k, t) half size of the occluder in pixels, at f = 1.
-        turned: (b, k, t, 2, 2) rotation and stretching.
-        bend: (b, k) amplitude of the deformation.
-        waves: (b, k, 2, 2) radians a half size; one row for each of dx and dy.
-        phases: (b, k, t, 2) radians.
+        base: pixels, the object's centre or, for what does not follow it wholly, between it and a resting place.
+        away: clearances; 0 while the object is to be hidden wholly.
+        leave: clearances; what takes the occluder off the object for the free frames.
+        most: what `speed` allows.
+        half: half size of the occluder in pixels, at f = 1.
+        turned: rotation and stretching.
+        waves: radians a half size; one row for each of dx and dy.
+        phases: radians.
     """
 
     kinds: Tensor
@@ -143,13 +140,13 @@ def draw_paths(
     objects: bool,
     config: PathConfig,
 ) -> Paths:
-    """Draw paths from uniform numbers.
+    """Draw paths from uniform numbers in [0, 1), PATH_NUMBERS for each of k tries.
 
     The last path of each clip follows the object, since that meets every rate; the last two tries ask neither for free
     nor for hidden frames, because the rate comes first.
 
     Args:
-        numbers: uniform in [0, 1), PATH_NUMBERS for each of k tries.
+        numbers: the paths are made of.
         track: the object's.
         free: share of the frames in which the occluder is to be away; 0 for none.
         hidden: share of the frames in which it is to stand right before the object; 0 for none.
@@ -168,18 +165,15 @@ def draw_paths(
     away = _away(u, kinds, times, config)
     slowest = (away.diff(dim=2).norm(dim=-1).amax(dim=-1) if count > 1 else torch.zeros_like(u[0])).clamp(min=1e-4)
     most = torch.minimum(config.speed / slowest, torch.tensor(1.6).double())
-    crossing = kinds == PATH_KINDS.index("crossing")
+    crossing, following, resting, oscillating = (kinds == i for i in range(len(PATH_KINDS)))
     # What must come right before the object may not be far from it.
     farthest = torch.where(hidden > 0, 2.0, 4.0).double()
     most = torch.where(crossing, torch.minimum(config.speed / slowest, farthest), most)
-    moving = crossing | (kinds == PATH_KINDS.index("oscillating"))
-    least = torch.where(moving, 0.3 * most.clamp(max=1), torch.zeros_like(most))
+    least = torch.where(crossing | oscillating, 0.3 * most.clamp(max=1), torch.zeros_like(most))
 
     gone, leave_direction = _gone(u, times, free, away, config)
     cover = _cover(u, times, hidden, gone, away, config)
     # What rests stays where the object passes at one time; with part of the camera's motion, which pans along.
-    resting = kinds == PATH_KINDS.index("resting")
-    following = kinds == PATH_KINDS.index("following")
     loose = torch.where(resting, 0.5 + 0.5 * u[12], torch.where(following, 0 * u[12], 0.4 * u[12]))
     loose = loose[..., None] * (1 - cover)
     place = track.centre.gather(1, (u[13] * count).long()[..., None].expand(-1, -1, 2))  # (b, k, 2)
@@ -223,6 +217,11 @@ def _step(x: Tensor) -> Tensor:
     return x * x * (3 - 2 * x)
 
 
+def _ramp(times: Tensor, config: PathConfig) -> float:
+    """Return the frames that coming or going takes."""
+    return min(max(0.4 * len(times), config.ramp_frames[0]), config.ramp_frames[1])
+
+
 def _away(u: list[Tensor], kinds: Tensor, times: Tensor, config: PathConfig) -> Float[Tensor, "b k t 2"]:
     """Return the way relative to the object, at distance factor 1."""
     # Mostly sideways, as most things move; a third at any angle.
@@ -240,18 +239,17 @@ def _away(u: list[Tensor], kinds: Tensor, times: Tensor, config: PathConfig) -> 
     # An oscillation is never quicker than the shortest period: in short clips a part of it is seen.
     swing = torch.sin(_turns(u[7], 0.5 * u[8], times, config))[..., None]
     oscillating = swing * along + (aside * 0.8)[..., None] * across
-    index = kinds[..., None, None]
-    result = torch.where(index == 0, crossing, beside + wander)
-    result = torch.where(index == 2, beside + 0.1 * wander, result)
-    return torch.where(index == 3, oscillating, result)
+    result = crossing
+    for kind, way in ((1, beside + wander), (2, beside + 0.1 * wander), (3, oscillating)):  # as in PATH_KINDS
+        result = torch.where(kinds[..., None, None] == kind, way, result)
+    return result
 
 
 def _gone(
     u: list[Tensor], times: Tensor, free: Tensor, away: Tensor, config: PathConfig
 ) -> tuple[Float[Tensor, "b k t"], Float[Tensor, "b k 1 2"]]:
     """Return when the occluder is away, 0 to 1 and more, and in which direction it leaves."""
-    count = len(times)
-    ramp = min(max(0.4 * count, config.ramp_frames[0]), config.ramp_frames[1])
+    count, ramp = len(times), _ramp(times, config)
     length = (free * count * between(u[33], 1.1, 2.0))[..., None]
     # At the start (it comes), at the end (it goes), or half at each.
     where = (3 * u[31]).floor()[..., None]
@@ -272,8 +270,7 @@ def _cover(
     u: list[Tensor], times: Tensor, hidden: Tensor, gone: Tensor, away: Tensor, config: PathConfig
 ) -> Float[Tensor, "b k t"]:
     """Return when the occluder stands right before the object, 0 to 1."""
-    count = len(times)
-    ramp = min(max(0.4 * count, config.ramp_frames[0]), config.ramp_frames[1])
+    count, ramp = len(times), _ramp(times, config)
     length = (hidden * count * between(u[37], 1.2, 2.0)).clamp(min=1)[..., None]
     # Somewhere in the frames in which it is not away, and where the path comes near the object anyway.
     present = (gone <= 0.05).double() + 1e-9

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from voin.data.occluders.paths import Paths, Track
@@ -29,28 +29,28 @@ class Wishes:
     """What a batch of clips is to get; float64, CPU.
 
     Attributes:
-        rates: (b,) the mean rate.
-        free: (b,) least share of frames in which nothing is hidden; 0: not asked for.
-        hidden: (b,) least share of frames in which all is hidden; 0: not asked for.
+        rates: the mean rate.
+        free: least share of frames in which nothing is hidden; 0: not asked for.
+        hidden: least share of frames in which all is hidden; 0: not asked for.
     """
 
     rates: Float[Tensor, " b"]
     free: Float[Tensor, " b"]
     hidden: Float[Tensor, " b"]
 
+    def at(self, clips: Int[Tensor, " n"] | slice) -> Wishes:
+        """Return those of some clips."""
+        return Wishes(self.rates[clips], self.free[clips], self.hidden[clips])
+
 
 @dataclass(frozen=True)
 class Choice:
-    """What the search found, on the device.
+    """Which try the search found, with which size and distance factor, on the device.
 
-    Attributes:
-        k: (b,) which try.
-        size: (b, 1) size factor.
-        distance: (b, 1) distance factor.
-        missed: (b,) whether the rate is further off than the tolerance; CPU.
+    `missed` says whether the rate is further off than the tolerance; on the CPU.
     """
 
-    k: Tensor
+    k: Int[Tensor, " b"]
     size: Float[Tensor, "b 1"]
     distance: Float[Tensor, "b 1"]
     missed: Bool[Tensor, " b"]
@@ -79,14 +79,9 @@ class Motion:
         self.pictures = shapes.pictures
 
     def locate(self, at: Tensor, k: Tensor, size: Tensor, distance: Tensor, part: slice) -> Float[Tensor, "b t c n 2"]:
-        """Return the place in the shape, in [-1, 1], of pixels.
+        """Return the place in the shape, in [-1, 1], of pixels `at`, (b or 1, t or 1, n, 2) x y, in the frames `part`.
 
-        Args:
-            at: (b, t, n, 2) or (1, 1, n, 2) pixels, x y.
-            k: (b,) which try.
-            size: (b, c) size factor of each of c variants.
-            distance: (b, c) distance factor.
-            part: the frames that are meant.
+        `k` (b,) says which try it is, `size` and `distance` (b, c) are the factors of each of c variants.
         """
         clip = torch.arange(len(k), device=k.device)
         half = self.half[clip, k, part, None] * size[:, None]  # (b, t, c)

@@ -1,7 +1,7 @@
 """What passes in front of an object: silhouettes of other objects, free-form strokes, and blobs, with their pixels.
 
-A shape lives in a square of its own, x and y in [-1, 1], as colours and alpha. The paper says "object-like occlusion
-patterns" (4.1) and free-form masks (its refs [25, 1], random thick polylines that move); it gives no numbers.
+A shape lives in a square of its own, x and y in [-1, 1]. The paper says "object-like occlusion patterns" (4.1) and
+free-form masks (its refs [25, 1], random thick polylines that move); it gives no numbers.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ SHAPE_NUMBERS = DRAWN_NUMBERS + 3 * COARSE**2 + 4 * FINE**2 + 16
 
 @dataclass(frozen=True)
 class Material:
-    """What object-like occluders are made of: windows of other objects, moving as those move; one donor per clip.
+    """What object-like occluders are made of, in [0, 1]: windows of other objects as those move; one donor per clip.
 
-    Attributes:
-        frames: (b, t, 3, s, s) in [0, 1]; t may differ from the clip's: the donor is then played to and fro.
-        masks: (b, t, 1, s, s) in [0, 1]; a donor without any object makes its clip a stroke or a blob.
+    A donor of another number of frames than the clip is played to and fro; one without any object makes its clip a
+    stroke or a blob.
     """
 
     frames: Float[Tensor, "b t 3 s s"]
@@ -72,14 +71,13 @@ class ShapeConfig(Checked):
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of a batch, in their own squares.
+    """Shapes of a batch, in their own squares; all but the pictures on the CPU, float64.
 
     Attributes:
-        pictures: (b, n, 4, s, s), colours times alpha, and alpha, in [0, 1]; n is 1 for shapes that have no motion of
-            their own, else the clip's frames.
-        centre: (b, 2) x y of the middle of the shape's box, in [-1, 1]; float64, CPU.
-        half: (b, 2) half the width and height of its box, in [0, 1]; float64, CPU.
-        mirrored: (b,) whether the shape is shown with left and right exchanged; CPU.
+        pictures: colours times alpha, and alpha, in [0, 1]; n is 1 for shapes without a motion of their own, else t.
+        centre: x y of the middle of the shape's box, in [-1, 1].
+        half: half the width and height of its box, in [0, 1].
+        mirrored: whether the shape is shown with left and right exchanged.
     """
 
     pictures: Float[Tensor, "b n 4 s s"]
