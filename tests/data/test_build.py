@@ -18,6 +18,7 @@ from sets import voi_sources
 from sets.voi_sources import SIZE, small, tree
 from voin.data import build as building
 from voin.data import build_clip as clip_build
+from voin.data import sets
 from voin.data.build import build, find_donors, reasons, split_videos
 from voin.data.manifest import Manifest, Skipped
 from voin.data.quality import FilterConfig
@@ -235,7 +236,7 @@ def test_long_clips_end_and_short_ones_do_not(davis_small: Path, tmp_path: Path)
 
 def stopped_after(count: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Callable[[], None]:
     """Let a build stop with `error` in the middle of writing its clip number `count`."""
-    write, left = clip_build.write_occluder, [count]
+    write, left = sets.write_occluder, [count]
 
     def stop(*given) -> None:
         if left[0] == 0:
@@ -243,8 +244,8 @@ def stopped_after(count: int, monkeypatch: pytest.MonkeyPatch, error: BaseExcept
         left[0] -= 1
         write(*given)
 
-    monkeypatch.setattr(clip_build, "write_occluder", stop)
-    return lambda: monkeypatch.setattr(clip_build, "write_occluder", write)
+    monkeypatch.setattr(sets, "write_occluder", stop)
+    return lambda: monkeypatch.setattr(sets, "write_occluder", write)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device", "00001.png")])

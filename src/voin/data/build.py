@@ -51,7 +51,7 @@ def build(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Build a set, or go on with it.
+    """Build a set, or go on with it; return its manifest.
 
     Args:
         source: folder of the data set.
@@ -61,9 +61,6 @@ def build(
         ray: "local" or the address of a Ray cluster whose machines all see `source` and `out` under these paths.
         overwrite: replace another set in `out`.
         progress: gets a stage "build", counted in frames.
-
-    Returns:
-        The manifest, which is also written to `out`.
 
     Raises:
         OSError: `source` is not laid out so, `out` holds something else, has no room, or cannot be written.
@@ -215,7 +212,6 @@ class SetFolder(JobFolder):
 
 
 def _check_room(out: Path, left: Sequence[SourceClip], config: BuildConfig) -> None:
-    """Refuse a folder without room for what is still to be written."""
     place = next(place for place in (out, *out.parents) if place.exists())
     if not os.access(place, os.W_OK | os.X_OK):
         raise FileRefusal(f"{place} cannot be written to", "a set needs a folder that can", "choose another one")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,11 @@ import torch
 from voin.core.config import setting, to_json
 from voin.core.files import write_whole
 from voin.core.processes import one_thread
-from voin.data.manifest import (
-    AMODAL,
-    COMPOSITE,
-    KINDS,
-    OCCLUDER,
-    TRUTH,
-    VISIBLE,
-    ClipRecord,
-    Skipped,
-    clip_folder,
-    mean_rate,
-    rates_of,
-    record_of,
-    sum_of,
-)
+from voin.data.manifest import ClipRecord, Skipped, mean_rate, rates_of, record_of
 from voin.data.occluders.occlude import Material, OccluderConfig, Occlusion, occlude
 from voin.data.options import BuildOptions, Split
 from voin.data.quality import reason_to_skip
-from voin.data.sets import write_composites, write_masks, write_occluder, write_truth
+from voin.data.sets import write_clip
 from voin.data.sources import SourceClip, check_sizes, load_frames, load_masks, resize_masks, working_size
 from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
 
@@ -159,29 +144,11 @@ def material_of(donor: SourceClip, masks: np.ndarray, config: WindowConfig) -> M
 def _write(
     task: ClipTask, clip: SourceClip, truth: np.ndarray, amodal: np.ndarray, hidden: Occlusion, donor: SourceClip | None
 ) -> ClipRecord:
-    """Write a clip's files to one side, and move them into their places when all are there."""
     occluder = hidden.occluder[0, :, 0].numpy() > 0.5
     pixels = (hidden.pixels[0].permute(0, 2, 3, 1) * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy()
     draft = task.out / STATE / "draft" / clip.name
-    kinds = (*KINDS, COMPOSITE) if task.config.composites else KINDS
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        for kind in kinds:
-            (draft / kind).mkdir(parents=True)
-        write_truth(draft / TRUTH, truth, clip.frames)
-        write_masks(draft / AMODAL, AMODAL, amodal)
-        write_masks(draft / VISIBLE, VISIBLE, amodal & ~occluder)
-        write_occluder(draft / OCCLUDER, occluder, pixels)
-        if task.config.composites:
-            write_composites(draft / COMPOSITE, draft / TRUTH, occluder, pixels)
-        sums = {kind: sum_of(draft / kind) for kind in kinds}
-        for kind in kinds:
-            place = clip_folder(task.out, task.split, kind, clip.name)
-            shutil.rmtree(place, ignore_errors=True)  # of a build that was stopped just here
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (draft / kind).rename(place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    place = task.out / task.split
+    sums = write_clip(place, clip.name, draft, truth, amodal, occluder, pixels, clip.frames, task.config.composites)
     rates = rates_of(amodal, occluder)
     return ClipRecord(
         name=clip.name,

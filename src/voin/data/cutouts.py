@@ -23,7 +23,7 @@ def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: 
 
     Args:
         folders: each with `img` and `mask`; its name may tell the category.
-        out: the file to write; it stands there only when it is whole.
+        out: the file to write.
         size: side of the pictures, pixels.
         progress: told after each photo.
 

@@ -1,10 +1,7 @@
-"""Where data sets keep their videos: the folders of YouTube-VOS and DAVIS, and plain folders.
+"""Where data sets keep their videos: the folders of YouTube-VOS and DAVIS, and plain folders, as `EXPECTED` has them.
 
-| layout | folders | objects |
-|---|---|---|
-| `youtube-vos` | `[train,valid]/JPEGImages/VIDEO`, `Annotations/VIDEO`, `meta.json` | ids, as in `meta.json` |
-| `davis` | `JPEGImages/480p/VIDEO`, `Annotations/480p/VIDEO`, `ImageSets/2017/train.txt` | ids; 2016: one |
-| `folder` | `VIDEO/frames`, `VIDEO/masks` for many videos, or one such folder | ids, or white on black |
+Masks of YouTube-VOS hold the ids of `meta.json`, those of DAVIS 2017 ids, those of 2016 one object; those of plain
+folders hold ids, or are white on black.
 """
 
 from __future__ import annotations
@@ -51,12 +48,7 @@ class SourceVideo:
 
 
 def list_videos(root: Path, layout: Layout) -> list[SourceVideo]:
-    """List the videos of a source, in no order.
-
-    Raises:
-        OSError: it does not exist, or it is laid out otherwise.
-        ValueError: the layout is unknown, or a video is in two splits.
-    """
+    """List the videos of a source, in no order; refusals are those of `sources.open_source`."""
     readers = {"youtube-vos": _youtube_vos, "davis": _davis, "folder": _folder}
     if layout not in readers:
         raise ValueRefusal(

@@ -20,10 +20,7 @@ def reason_to_skip(
 ) -> str | None:
     """Return why a clip is not used, one of `REASONS`; None if it is.
 
-    Args:
-        masks: of the object in each frame; a frame may have none.
-        config: what is kept.
-        stride_frames: frames of the video from a mask to the next: 5 where every fifth has one.
+    `stride_frames` counts frames of the video from a mask to the next: 5 where every fifth has one.
     """
     h, w = masks.shape[1:]
     areas = masks.sum(axis=(1, 2), dtype=float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from voin.core.errors import FileRefusal
 from voin.data.manifest import (
     AMODAL,
     COMPOSITE,
+    KINDS,
     OCCLUDER,
     TRUTH,
     VISIBLE,
@@ -23,6 +25,7 @@ from voin.data.manifest import (
     clip_folder,
     file_name,
     read_manifest,
+    sum_of,
 )
 from voin.io.images import check_whole, header_size, opened, read_picture, shown, write_image
 from voin.io.masks.source import write_label
@@ -69,11 +72,7 @@ class VoiSet:
         return clip_folder(self.root, record.split, kind, record.name)
 
     def load(self, record: ClipRecord) -> VoiClip:
-        """Read a clip.
-
-        Raises:
-            OSError: a file is missing, broken, or of another size.
-        """
+        """Read a clip; files that are missing, broken or of another size are refused (OSError)."""
         readers = {OCCLUDER: read_occluder, TRUTH: read_picture, AMODAL: _read_indexed, VISIBLE: _read_indexed}
         pictures = {}
         for kind, read in readers.items():
@@ -91,12 +90,7 @@ class VoiSet:
 
 
 def open_set(root: Path) -> VoiSet:
-    """Open a set that `voin data build` has made.
-
-    Raises:
-        OSError: there is none.
-        ValueError: it is of another version, or its manifest is damaged.
-    """
+    """Open a set that `voin data build` has made; refusals are those of `read_manifest`."""
     return VoiSet(root, read_manifest(root))
 
 
@@ -123,17 +117,59 @@ def _read_indexed(path: Path) -> np.ndarray:
 
 
 def read_occluder(path: Path) -> np.ndarray:
-    """Read an occluder, uint8 (h, w, 4) RGBA.
-
-    Raises:
-        OSError: it is broken or of another kind.
-    """
+    """Read an occluder, uint8 (h, w, 4) RGBA."""
     data = np.fromfile(path, np.uint8)
     check_whole(path, data)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
         raise FileRefusal(f"{path} is not an RGBA picture", "occluders have alpha", "build the set again")
     return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+
+
+def write_clip(
+    place: Path,
+    name: str,
+    draft: Path,
+    truth: np.ndarray,
+    amodal: np.ndarray,
+    occluder: np.ndarray,
+    pixels: np.ndarray,
+    originals: tuple[Path, ...],
+    composites: bool = False,
+) -> dict[str, str]:
+    """Write a clip's files, whole or not at all; return `sum_of` each kind's folder.
+
+    Args:
+        place: the folder of a split, in which the clip comes to stand.
+        name: of the clip.
+        draft: a folder in which the files are first written to one side; it is removed in the end.
+        truth: uint8 (t, h, w, 3).
+        amodal: bool (t, h, w).
+        occluder: bool (t, h, w).
+        pixels: the occluder's, uint8 (t, h, w, 3).
+        originals: as `write_truth` takes them.
+        composites: write the input frames, too.
+    """
+    kinds = (*KINDS, COMPOSITE) if composites else KINDS
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        for kind in kinds:
+            (draft / kind).mkdir(parents=True)
+        write_truth(draft / TRUTH, truth, originals)
+        write_masks(draft / AMODAL, AMODAL, amodal)
+        write_masks(draft / VISIBLE, VISIBLE, amodal & ~occluder)
+        write_occluder(draft / OCCLUDER, occluder, pixels)
+        if composites:
+            write_composites(draft / COMPOSITE, draft / TRUTH, occluder, pixels)
+        sums = {kind: sum_of(draft / kind) for kind in kinds}
+        for kind in kinds:
+            folder = place / kind / name
+            shutil.rmtree(folder, ignore_errors=True)  # of a build that was stopped just here
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            (draft / kind).rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return sums
 
 
 def write_truth(folder: Path, frames: np.ndarray, originals: tuple[Path, ...]) -> None:

@@ -81,9 +81,7 @@ class SourceClip:
 def open_source(root: Path, layout: Layout) -> tuple[SourceClip, ...]:
     """List the clips of a source, sorted by name.
 
-    Args:
-        root: the folder of the data set; for YouTube-VOS also its `train` folder alone, for `folder` also one video.
-        layout: how the folder is laid out.
+    `root` is the folder of the data set; for YouTube-VOS also its `train` folder alone, for `folder` also one video.
 
     Raises:
         OSError: it does not exist, or it is laid out otherwise.
@@ -104,7 +102,7 @@ def open_source(root: Path, layout: Layout) -> tuple[SourceClip, ...]:
 def load_clip(
     clip: SourceClip, size: tuple[int, int]
 ) -> tuple[UInt8[np.ndarray, "t h w 3"], Bool[np.ndarray, "t h w"]]:
-    """Read a clip's frames and masks and scale them to `size` (h, w), whatever their shape was.
+    """Read a clip's frames and masks, scaled to `size` (h, w) whatever their shape was.
 
     Raises:
         OSError: a file is missing or broken, or a mask is not of its frame's size.
@@ -118,9 +116,6 @@ def load_frames(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] 
 
     Frames are shrunk by the mean over each pixel's area (INTER_AREA) and enlarged by cubic curves (INTER_CUBIC). JPEGs
     of at least three times the size, or exactly twice, are decoded at half size first: faster, and nearly the same.
-
-    Raises:
-        OSError: a file is missing or broken.
     """
     paths = [clip.frame_folder / clip.frame_names[i] for i in (range(len(clip)) if indices is None else indices)]
     frames = [_resized(_read_frame(_existing(clip, path), size), size) for path in paths]
@@ -128,11 +123,7 @@ def load_frames(clip: SourceClip, size: tuple[int, int], indices: Sequence[int] 
 
 
 def load_masks(clip: SourceClip, size: tuple[int, int]) -> np.ndarray:
-    """Read masks alone: bool (t, h, w), True where more than half of a pixel's area is the object's.
-
-    Raises:
-        OSError: a file is missing or broken.
-    """
+    """Read masks alone: bool (t, h, w), True where more than half of a pixel's area is the object's."""
     return resize_masks((_object_mask(clip, path) for path in clip.masks), size)
 
 
@@ -149,11 +140,7 @@ def resize_masks(masks: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarr
 
 
 def check_sizes(clip: SourceClip) -> None:
-    """Refuse a clip whose first mask is not of its frame's size.
-
-    Raises:
-        OSError: it is not; or one of them is missing or broken.
-    """
+    """Refuse a clip whose first mask is not of its frame's size."""
     for frame_path, mask_path in zip(clip.frames[:1], clip.masks[:1], strict=True):
         frame, mask = header_size(_existing(clip, frame_path)), header_size(_existing(clip, mask_path))
         if frame != mask:
@@ -186,7 +173,6 @@ def _is_much_larger(size: tuple[int, int], wanted: tuple[int, int]) -> bool:
 
 
 def _read_frame(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a frame, at half size where it is a JPEG that is to become much smaller still."""
     stored = header_size(path)
     if path.suffix.lower() == ".png" or not (_is_much_larger(stored, size) or size == _half(stored)):
         return read_picture(path)

@@ -23,13 +23,7 @@ from voin.io.images import read_picture
 def verify(root: Path, progress: Progress | None = None) -> tuple[str, ...]:
     """Check a set, and return what is wrong with it: a sentence a fault.
 
-    Args:
-        root: of the set.
-        progress: gets a stage "verify", counted in frames.
-
-    Raises:
-        OSError: there is no set.
-        ValueError: it is of another version, or its manifest is damaged.
+    The stage of `progress` is "verify", in frames; refusals are those of `read_manifest`.
     """
     voi, progress = open_set(root), progress or Silent()
     progress.stage("verify", sum(record.count for record in voi.records()))
@@ -64,7 +58,6 @@ def _split_faults(voi: VoiSet) -> Iterator[str]:
 
 
 def _stray_folders(voi: VoiSet) -> Iterator[str]:
-    """Find folders of clips that the manifest does not list."""
     for split in SPLITS:
         known = {record.name for record in voi.records(split)}
         for kind in (*KINDS, COMPOSITE):
@@ -104,7 +97,6 @@ def _clip_faults(voi: VoiSet, record: ClipRecord) -> Iterator[str]:
 
 
 def _law_faults(voi: VoiSet, clip: VoiClip) -> Iterator[str]:
-    """Check what the pictures of a clip must fulfil, frame by frame."""
     record = clip.record
     broken = {
         "visible reaches beyond amodal": clip.visible & ~clip.amodal,

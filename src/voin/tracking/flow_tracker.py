@@ -54,12 +54,11 @@ class FlowTracker:
 
     def follow(self, frames: Iterable[Picture], mask: Mask) -> Iterator[Mask]:
         """Follow the object through `frames`, as every `Tracker` does."""
-        track: _Track | None = None
-        for frame in frames:
-            if track is None:
-                track = _Track(frame, mask, self.config)
-            else:
-                track.step(frame)
+        rest = iter(frames)
+        track = _Track(next(rest), mask, self.config)
+        yield track.mask
+        for frame in rest:
+            track.step(frame)
             yield track.mask
 
 
@@ -80,7 +79,9 @@ class _Track:
         view = self._look_at(self._ahead())
         before, now, mask = view.cut(self.frame), view.cut(frame), view.cut_mask(self.mask)
         link = Link.between(before, now)
-        distance, odds = link.carry(mask, c.link) if mask.any() else _nowhere(mask)
+        distance, odds = np.full(mask.shape, -1e3, np.float32), np.full(mask.shape, -6, np.float32)  # nowhere near
+        if mask.any():
+            distance, odds = link.carry(mask, c.link)
         evidence = self._weigh(now, distance, odds)
         shift = self._motion(link, distance > 0, view.scale)
         again = clear.look(now, view, [shift, self.speed], c.back)
@@ -155,11 +156,6 @@ class _Track:
         distance = signed_distance(small)
         features = describe(view.cut(frame), _centre(small), float(self.config.side), self.config.place)
         self.memory.add(features, distance > 1.5, distance < -1.5)
-
-
-def _nowhere(mask: Mask) -> tuple[Field, Field]:
-    """Return that all pixels are far from the object."""
-    return np.full(mask.shape, -1e3, np.float32), np.full(mask.shape, -6, np.float32)
 
 
 def _centre(mask: Mask) -> tuple[float, float]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+from voin.core.config import from_older
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import Mask
 from voin.io.images import read_picture, shown
@@ -20,7 +20,6 @@ Box = tuple[int, int, int, int]
 _LEAST_SIDE = 4  # pixels; in a smaller box object and surroundings cannot be told apart
 _FORM = "FRAME: box X,Y,W,H point X,Y not X,Y mask FILE"
 _WORD = re.compile(r"(box|point|not|mask)\s+", re.ASCII)
-_KEYS = ("frame", "box", "points", "negative", "mask")
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +183,13 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
         ) from error
     except ValueError as error:
         raise ValueRefusal(f"{path} is not JSON ({error})", "it must be a list of prompts", "correct it") from error
-    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+    if not isinstance(content, list):
         raise ValueRefusal(
             f"{path} holds something else",
             'it must be a list such as [{"frame": 0, "box": [120, 40, 80, 160]}]',
             "correct it",
         )
-    return tuple(_prompt(path, entry) for entry in content)
+    return tuple(_prompt(path, number, entry) for number, entry in enumerate(content))
 
 
 def read_mask(path: Path) -> Mask:
@@ -198,32 +197,24 @@ def read_mask(path: Path) -> Mask:
     return read_picture(path).max(axis=2) > 127
 
 
-def _prompt(path: Path, entry: dict[str, Any]) -> Prompt:
-    unknown = next((key for key in entry if key not in _KEYS), None)
-    if unknown is not None:
-        raise ValueRefusal(f"{path} has a prompt with {unknown!r}", f"it may have {', '.join(_KEYS)}", "correct it")
-    frame, box, mask = entry.get("frame"), entry.get("box"), entry.get("mask")
-    points, negative = entry.get("points", []), entry.get("negative", [])
-    fits = _is_numbers([frame], 1) and (box is None or _is_numbers(box, 4)) and (mask is None or isinstance(mask, str))
-    if not fits or not all(
-        isinstance(clicks, list) and all(_is_numbers(at, 2) for at in clicks) for clicks in (points, negative)
-    ):
-        raise ValueRefusal(
-            f"{path} has the prompt {json.dumps(entry)[:100]}",
-            "frame must be a whole number, box [x, y, w, h], points and negative lists of [x, y], mask a path",
-            "correct it",
-        )
-    return Prompt(
-        int(entry["frame"]),
-        tuple(box) if box else None,
-        tuple((x, y) for x, y in points),
-        tuple((x, y) for x, y in negative),
-        read_mask(path.parent / mask) if mask else None,
-    )
+@dataclass(frozen=True)
+class _Entry:
+    """A prompt as a file holds it."""
+
+    frame: int
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+    negative: tuple[Point, ...] = ()
+    mask: str | None = None
 
 
-def _is_numbers(value: object, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(type(number) is int for number in value)
+def _prompt(path: Path, number: int, entry: object) -> Prompt:
+    try:
+        marked = from_older(_Entry, entry, f"{path}[{number}]")
+    except ValueRefusal as error:
+        raise ValueRefusal(error.what, error.must, "correct it") from None
+    mask = read_mask(path.parent / marked.mask) if marked.mask else None
+    return Prompt(marked.frame, marked.box, marked.points, marked.negative, mask)
 
 
 def _numbers(text: str, count: int, what: str, form: str) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import cv2
 import numpy as np
@@ -162,22 +163,21 @@ def _best_place(
     h, w = frame.shape[:2]
     left, top = (round(float(edge)) for edge in start)
     grid = max(round(reach / 12), 1)
-    best: tuple[float, tuple[int, int]] | None = None
+    best = -np.inf, (left, top)
     steps = np.arange(-int(reach // grid), int(reach // grid) + 1) * grid
     fine = np.arange(-grid + 1, grid)
     for offsets in (steps, fine):
-        middle = best[1] if best is not None else (left, top)
-        for down in offsets:
-            for right in offsets:
-                y, x = rows + middle[1] + down, columns + middle[0] + right
-                inside = (y >= 0) & (x >= 0) & (y < h) & (x < w)
-                difference = np.abs(frame[y.clip(0, h - 1), x.clip(0, w - 1)] - colours).sum(axis=-1)
-                score = float(np.maximum(1 - difference / (2 * alike), 0)[inside].sum()) / len(rows)
-                # Of equals the nearest.
-                score -= 1e-3 * float(np.hypot(middle[0] + right - left, middle[1] + down - top)) / max(reach, 1)
-                if best is None or score > best[0]:
-                    best = score, (int(middle[0] + right), int(middle[1] + down))
-    return best if best is not None else (0.0, (left, top))
+        middle = best[1]
+        for down, right in product(offsets, offsets):
+            y, x = rows + middle[1] + down, columns + middle[0] + right
+            inside = (y >= 0) & (x >= 0) & (y < h) & (x < w)
+            difference = np.abs(frame[y.clip(0, h - 1), x.clip(0, w - 1)] - colours).sum(axis=-1)
+            score = float(np.maximum(1 - difference / (2 * alike), 0)[inside].sum()) / len(rows)
+            # Of equals the nearest.
+            score -= 1e-3 * float(np.hypot(middle[0] + right - left, middle[1] + down - top)) / max(reach, 1)
+            if score > best[0]:
+                best = score, (int(middle[0] + right), int(middle[1] + down))
+    return best
 
 
 def _lay(
@@ -185,7 +185,7 @@ def _lay(
 ) -> tuple[Bool[np.ndarray, "frame_h frame_w"], Float[np.ndarray, "frame_h frame_w 4"]]:
     """Lay the clear view into an empty picture of `size` (h, w), with its left and top at `at`."""
     (left, top), (h, w) = at, size
-    laid, moved = np.zeros(size, bool), np.zeros((h, w, 4), np.float32)
+    laid, moved = np.zeros(size, bool), np.zeros((*size, 4), np.float32)
     y0, y1, x0, x1 = max(top, 0), min(top + mask.shape[0], h), max(left, 0), min(left + mask.shape[1], w)
     if y0 < y1 and x0 < x1:
         part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)

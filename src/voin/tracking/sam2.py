@@ -46,11 +46,7 @@ def has_sam2(model: str | None = None) -> bool:
 
 
 def load_sam2(model: str | None = None, device: torch.device | str = "cpu") -> Sam2Tracker:
-    """Load SAM 2.
-
-    Args:
-        model: a folder, or owner/name on the Hugging Face hub, which is downloaded once; None for `MODEL`.
-        device: where it runs.
+    """Load SAM 2 from a folder, or as OWNER/NAME from the Hugging Face hub, once; None is `MODEL`.
 
     Raises:
         ImportError: transformers is missing or too old.
@@ -90,7 +86,11 @@ class Sam2Tracker:
         if prompt.mask is not None:
             return with_clicks(prompt.mask, prompt)
         session = self._session(h, w)
-        points, labels = _points(prompt)
+        points = [*prompt.points, *prompt.negative]
+        labels = [_ON] * len(prompt.points) + [_OFF] * len(prompt.negative)
+        if prompt.box is not None:
+            x, y, across, down = prompt.box
+            points, labels = [(x, y), (x + across, y + down), *points], [*_CORNERS, *labels]
         at = torch.tensor(points, dtype=torch.float32) * torch.tensor([self.size[1] / w, self.size[0] / h])
         clicks = {"point_coords": at[None, None], "point_labels": torch.tensor(labels, dtype=torch.int32)[None, None]}
         session.add_point_inputs(0, 0, {name: values.to(self.device) for name, values in clicks.items()})
@@ -139,16 +139,6 @@ class Sam2Tracker:
         small = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         colours = (small.astype(np.float32) / 255 - _MEAN) / _SPREAD
         return torch.from_numpy(np.ascontiguousarray(colours.transpose(2, 0, 1), np.float32)).to(self.device)
-
-
-def _points(prompt: Prompt) -> tuple[list[tuple[int, int]], list[int]]:
-    """Return a prompt's points as SAM wants them; a box is two corners."""
-    points: list[tuple[int, int]] = [*prompt.points, *prompt.negative]
-    labels = [_ON] * len(prompt.points) + [_OFF] * len(prompt.negative)
-    if prompt.box is not None:
-        x, y, w, h = prompt.box
-        points, labels = [(x, y), (x + w, y + h), *points], [*_CORNERS, *labels]
-    return points, labels
 
 
 def _transformers() -> Any:

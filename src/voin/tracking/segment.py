@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from voin.core.types import Mask, Picture
 from voin.tracking.appearance import describe, distances
@@ -123,12 +123,10 @@ def _likeness(picture: Picture, evidence: Float[np.ndarray, "h w"], inside: Mask
     """Compare each pixel with those that surely are the object, and with those that surely are not; log odds."""
     h, w = evidence.shape
     positive, negative = evidence[inside & (evidence > 0)], evidence[inside & (evidence <= 0)]
-    if positive.size == 0:
+    ground = ~inside | (evidence < (np.quantile(negative, 0.6) if negative.size else 0))
+    if positive.size == 0 or not ground.any():  # or the box is the frame, and all in it is alike
         return np.zeros_like(evidence)
     core = inside & (evidence >= np.quantile(positive, 0.3))
-    ground = ~inside | (evidence < (np.quantile(negative, 0.6) if negative.size else 0))
-    if not ground.any():  # the box is the frame, and all in it is alike
-        return np.zeros_like(evidence)
     features = describe(picture, (0.0, 0.0), float(_SIDE), 2.0, aside=False).reshape(h * w, -1)
     random = np.random.default_rng(0)
     far, near = (
@@ -146,7 +144,6 @@ def _within(evidence: Float[np.ndarray, "h w"], inside: Mask, least: float) -> F
 
 
 def _forced(evidence: Float[np.ndarray, "h w"], sure: Mask, never: Mask) -> Float[np.ndarray, "h w"]:
-    """Believe what the user says."""
     return np.where(never, np.float32(-9), np.where(sure, np.float32(9), evidence))
 
 
@@ -181,7 +178,7 @@ def _large_parts(mask: Mask, clicked: Mask) -> Mask:
 
 
 def _discs(size: tuple[int, int], points: Sequence[Point], radius: int) -> Mask:
-    picture: UInt8[np.ndarray, "h w"] = np.zeros(size, np.uint8)
+    picture = np.zeros(size, np.uint8)
     for point in points:
         cv2.circle(picture, point, radius, 1, -1)
     return picture > 0

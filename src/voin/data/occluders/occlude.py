@@ -2,9 +2,7 @@
 
     shapes (an object, strokes, a blob)  ->  paths (several tries)  ->  search for the rate  ->  compose
 
-The paper gives the range of rates (10 % to 70 %), "various object-like occlusion patterns, occluder movements and
-shape deformations", and free-form masks [25, 1]; the numbers are ours. The same code makes benchmarks and training
-data.
+The paper gives the range of rates (10 % to 70 %); the other numbers are ours. Benchmarks and training data are made so.
 """
 
 from __future__ import annotations
@@ -165,7 +163,6 @@ def occlude(
 
 
 def _draw_numbers(seed: int | Sequence[int], count: int) -> Float[Tensor, "b numbers"]:
-    """Draw each clip's uniform numbers from its own seed."""
     if isinstance(seed, int):
         spread = torch.Generator().manual_seed(seed % 2**63)
         seeds = torch.randint(2**62, (count,), generator=spread).tolist()
@@ -227,7 +224,6 @@ def _occlude_group(
 
 
 def _render(motion: Motion, choice: Choice, shape: tuple[int, int]) -> tuple[Bool[Tensor, "b t 1 h w"], Frames]:
-    """Draw the occluders on the clip's grid."""
     h, w = shape
     b, t = motion.half.shape[0], motion.half.shape[2]
     rows, columns = -(-(h - 1) // _CELL) + 1, -(-(w - 1) // _CELL) + 1

@@ -1,8 +1,7 @@
 """How occluders move: along which path, how they scale, turn and deform while they do.
 
-A path is given relative to the object's smoothed track, in *clearances*: at distance 1 along an axis, the occluder's
-box just touches the object's. The paper says "occluder movements and shape deformations" (4.1) and gives no numbers.
-All of it is computed on the CPU in float64, so that every device gets the same.
+A path is relative to the object's smoothed track, in *clearances*: at distance 1 along an axis, the occluder's box just
+touches the object's. All of it is computed on the CPU in float64, so that every device gets the same.
 """
 
 from __future__ import annotations
@@ -143,14 +142,14 @@ def draw_paths(
     """Draw paths from uniform numbers in [0, 1), PATH_NUMBERS for each of k tries.
 
     The last path of each clip follows the object, since that meets every rate; the last two tries ask neither for free
-    nor for hidden frames, because the rate comes first.
+    nor for hidden frames, because the rate comes first. Occluders that are `objects` stay upright.
 
     Args:
         numbers: the paths are made of.
         track: the object's.
         free: share of the frames in which the occluder is to be away; 0 for none.
         hidden: share of the frames in which it is to stand right before the object; 0 for none.
-        objects: whether the occluders are objects, which stay upright.
+        objects: whether the occluders are objects.
         config: how occluders move.
     """
     u = [numbers[..., i].contiguous() for i in range(PATH_NUMBERS)]
@@ -218,7 +217,6 @@ def _step(x: Tensor) -> Tensor:
 
 
 def _ramp(times: Tensor, config: PathConfig) -> float:
-    """Return the frames that coming or going takes."""
     return min(max(0.4 * len(times), config.ramp_frames[0]), config.ramp_frames[1])
 
 
@@ -282,7 +280,6 @@ def _cover(
 
 
 def _turned(u: list[Tensor], times: Tensor, objects: bool, config: PathConfig) -> Float[Tensor, "b k t 2 2"]:
-    """Return the matrices that turn and stretch."""
     sway = torch.sin(_turns(u[17], u[19], times, config))
     if objects:
         angle = config.turn * (between(u[20], -0.5, 0.5)[..., None] + 0.5 * sway)

@@ -1,7 +1,7 @@
 """What passes in front of an object: silhouettes of other objects, free-form strokes, and blobs, with their pixels.
 
-A shape lives in a square of its own, x and y in [-1, 1]. The paper says "object-like occlusion patterns" (4.1) and
-free-form masks (its refs [25, 1], random thick polylines that move); it gives no numbers.
+A shape lives in a square of its own, x and y in [-1, 1]. The paper says "object-like occlusion patterns", "occluder
+movements and shape deformations" (4.1), and free-form masks (its refs [25, 1], random thick polylines that move).
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _segment_distance(x: Tensor, y: Tensor, start: Tensor, end: Tensor) -> Float
 
 
 def _blob_distance(x: Tensor, y: Tensor, numbers: Tensor, config: ShapeConfig) -> Float[Tensor, "b s s"]:
-    """Return (roughly) the distance to a smooth closed outline, negative inside it."""
+    """Return roughly what `_stroke_distance` does, for a smooth closed outline."""
     numbers = numbers[:, -(2 * WAVES + 7) :]
     wide = between(numbers[:, 0], 0.45, 1.0)[:, None, None]
     x, y = x / wide, y.expand(len(numbers), -1, -1)
