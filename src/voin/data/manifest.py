@@ -134,11 +134,8 @@ def record_of(entry: Mapping[str, Any]) -> ClipRecord:
     record = ClipRecord(**{**entry, "size": tuple(entry["size"]), "rates": tuple(entry["rates"])})
     names_a_folder = Path(record.name).name == record.name and record.name not in ("", ".", "..")
     if not names_a_folder or record.split not in SPLITS:
-        raise ValueRefusal(
-            f"{record.name!r} in {record.split!r} is no clip",
-            f"names are those of folders, and splits are {' and '.join(SPLITS)}",
-            "build the set again",
-        )
+        must = f"names are those of folders, and splits are {' and '.join(SPLITS)}"
+        raise ValueRefusal(f"{record.name!r} in {record.split!r} is no clip", must, "build the set again")
     return record
 
 
@@ -163,16 +160,10 @@ def read_manifest(root: Path) -> Manifest:
             skipped = tuple(Skipped(**entry) for entry in content["skipped"])
             return Manifest(**{key: content[key] for key in _HEAD}, clips=clips, skipped=skipped)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueRefusal(
-            f"{path} is damaged ({type(error).__name__}: {error})",
-            "it must be as voin wrote it",
-            "restore it, or build the set again",
-        ) from error
-    raise ValueRefusal(
-        f"{path} is of version {version}",
-        f"this voin reads version {VERSION}",
-        "build the set again, or install the voin that made it",
-    )
+        what = f"{path} is damaged ({type(error).__name__}: {error})"
+        raise ValueRefusal(what, "it must be as voin wrote it", "restore it, or build the set again") from error
+    must = f"this voin reads version {VERSION}"
+    raise ValueRefusal(f"{path} is of version {version}", must, "build the set again, or install the voin that made it")
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:

@@ -77,8 +77,5 @@ class BuildOptions(Checked):
         if min(self.size) < 32:
             raise ValueRefusal(f"size is {shown(self.size)}", "it must be at least 32x32", "use 384x216")
         if self.most_frames < self.filters.least_frames:
-            raise ValueRefusal(
-                f"most_frames is {self.most_frames}",
-                f"it must be at least least_frames, {self.filters.least_frames}",
-                "leave it out for 200",
-            )
+            must = f"it must be at least least_frames, {self.filters.least_frames}"
+            raise ValueRefusal(f"most_frames is {self.most_frames}", must, "leave it out for 200")

@@ -144,11 +144,8 @@ def check_sizes(clip: SourceClip) -> None:
     for frame_path, mask_path in zip(clip.frames[:1], clip.masks[:1], strict=True):
         frame, mask = header_size(_existing(clip, frame_path)), header_size(_existing(clip, mask_path))
         if frame != mask:
-            raise FileRefusal(
-                f"{mask_path} is {shown(mask)} for a frame of {shown(frame)}",
-                "masks must have the size of their frames",
-                "scale the masks",
-            )
+            what = f"{mask_path} is {shown(mask)} for a frame of {shown(frame)}"
+            raise FileRefusal(what, "masks must have the size of their frames", "scale the masks")
 
 
 def working_size(clip: SourceClip, size: tuple[int, int]) -> tuple[int, int]:

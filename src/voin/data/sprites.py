@@ -50,11 +50,8 @@ def pack_sprites(
     """
     files = [file for folder in folders for file in find_sprites(folder)]
     if not files:
-        raise ValueRefusal(
-            f"{', '.join(map(str, folders))} hold no sprites",
-            f"they must be NAME.mp4 with NAME{MASK}, videos with alpha, or folders of PNG or WebP frames with alpha",
-            "give such a folder",
-        )
+        must = f"they must be NAME.mp4 with NAME{MASK}, videos with alpha, or folders of PNG or WebP frames with alpha"
+        raise ValueRefusal(f"{', '.join(map(str, folders))} hold no sprites", must, "give such a folder")
     whole, left_out = [], []
     for file in files:
         name = f"{file.parent.name}/{file.name.split('.')[0]}"
@@ -104,11 +101,8 @@ def read_sprite(file: Path) -> tuple[_Colours, _Covers]:
     beside = _colours_of(file)
     colours, covers = _read_video(beside, "rgb24"), _read_video(file, "gray")
     if colours.shape[:3] != covers.shape:
-        raise FileRefusal(
-            f"{beside} has frames {colours.shape[:3]}, and {file} has {covers.shape}",
-            "number and size must be the same",
-            "make them again",
-        )
+        what = f"{beside} has frames {colours.shape[:3]}, and {file} has {covers.shape}"
+        raise FileRefusal(what, "number and size must be the same", "make them again")
     return colours, covers
 
 
@@ -138,11 +132,8 @@ def _read_video(file: Path, layout: str) -> np.ndarray:
         frames = []
         for frame in container.decode(stream):
             if layout == "rgba" and not any(part.is_alpha for part in frame.format.components):
-                raise FileRefusal(
-                    f"{file} has no alpha",
-                    f"a sprite needs it, or a mask beside it: NAME{MASK}",
-                    "export it with alpha",
-                )
+                what = f"{file} has no alpha"
+                raise FileRefusal(what, f"a sprite needs it, or a mask beside it: NAME{MASK}", "export it with alpha")
             frames.append(frame.to_ndarray(format=layout))
     if not frames:
         raise FileRefusal(f"{file} has no frames", "it must show an object that moves", "export it again")

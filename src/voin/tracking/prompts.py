@@ -47,11 +47,8 @@ class Prompt:
                 f"the prompt is for frame {self.frame}", "frames are numbered from 0", "name one of these"
             )
         if self.box is None and not self.points and self.mask is None:
-            raise ValueRefusal(
-                f"{where} marks nothing of the object",
-                "it must have a box, a point on the object or a painted mask",
-                "add one of them",
-            )
+            what = f"{where} marks nothing of the object"
+            raise ValueRefusal(what, "it must have a box, a point on the object or a painted mask", "add one of them")
         if self.box is not None and min(self.box[2:]) < _LEAST_SIDE:
             must = f"it must be at least {_LEAST_SIDE}x{_LEAST_SIDE}"
             what = f"{where} has a box of {self.box[2]}x{self.box[3]} pixels"
@@ -60,11 +57,8 @@ class Prompt:
             raise ValueRefusal(f"{where} has an empty mask", "some of the object must be painted", "paint it")
         both = sorted(set(self.points) & set(self.negative))
         if both:
-            raise ValueRefusal(
-                f"{where} says that {both[0][0]},{both[0][1]} is on the object, and that it is not",
-                "a pixel must be one of both",
-                "leave one of them out",
-            )
+            what = f"{where} says that {both[0][0]},{both[0][1]} is on the object, and that it is not"
+            raise ValueRefusal(what, "a pixel must be one of both", "leave one of them out")
 
     def check(self, size: tuple[int, int]) -> None:
         """Refuse a prompt that does not lie in a frame of `size` (h, w).
@@ -81,11 +75,8 @@ class Prompt:
         if self.box is not None:
             left, top, box_w, box_h = self.box
             if left < 0 or top < 0 or left + box_w > w or top + box_h > h:
-                raise ValueRefusal(
-                    f"{where} has the box {left},{top},{box_w},{box_h} (x, y, width, height), which leaves the frame",
-                    f"it must lie within {shown(size)}",
-                    "make it smaller",
-                )
+                what = f"{where} has the box {left},{top},{box_w},{box_h} (x, y, width, height), which leaves the frame"
+                raise ValueRefusal(what, f"it must lie within {shown(size)}", "make it smaller")
         if self.mask is not None and self.mask.shape != size:
             what = f"{where} has a mask of {shown(self.mask.shape[:2])} for frames of {shown(size)}"
             raise ValueRefusal(what, "both must have one size", "scale it")
@@ -104,19 +95,13 @@ def check_prompts(prompts: Sequence[Prompt], size: tuple[int, int], start: int, 
         ValueError: there is none, two are on one frame, or one lies outside.
     """
     if not prompts:
-        raise ValueRefusal(
-            "nothing says what the object is",
-            "one frame at least must have a prompt",
-            "give --box, --point, --prompt or --prompts",
-        )
+        what = "nothing says what the object is"
+        raise ValueRefusal(what, "one frame at least must have a prompt", "give --box, --point, --prompt or --prompts")
     by_frame = sorted(prompts, key=lambda prompt: prompt.frame)
     for first, second in pairwise(by_frame):
         if first.frame == second.frame:
-            raise ValueRefusal(
-                f"frame {first.frame} has two prompts",
-                "each frame must have one",
-                "write all that is marked on a frame into one prompt",
-            )
+            what = f"frame {first.frame} has two prompts"
+            raise ValueRefusal(what, "each frame must have one", "write all that is marked on a frame into one prompt")
     for prompt in by_frame:
         if not start <= prompt.frame < end:
             raise ValueRefusal(
@@ -184,11 +169,8 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
     except ValueError as error:
         raise ValueRefusal(f"{path} is not JSON ({error})", "it must be a list of prompts", "correct it") from error
     if not isinstance(content, list):
-        raise ValueRefusal(
-            f"{path} holds something else",
-            'it must be a list such as [{"frame": 0, "box": [120, 40, 80, 160]}]',
-            "correct it",
-        )
+        what = f"{path} holds something else"
+        raise ValueRefusal(what, 'it must be a list such as [{"frame": 0, "box": [120, 40, 80, 160]}]', "correct it")
     return tuple(_prompt(path, number, entry) for number, entry in enumerate(content))
 
 

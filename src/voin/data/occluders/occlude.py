@@ -137,7 +137,7 @@ def occlude(
         # No copies where the group is the whole batch.
         index = torch.tensor(group) if len(group) < b else slice(None)
         donors = material if material is None else Material(material.frames[index], material.masks[index])
-        sort = [kinds[i] for i in group]
+        sort: list[Kind] = [kinds[i] for i in group]
         found = _occlude_group(object_[index], donors, drawn[index, 4:], sort, wishes.at(index), config)
         if len(group) == b:
             alpha, pixels = found[:2]

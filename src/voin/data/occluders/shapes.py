@@ -40,11 +40,8 @@ class Material:
 
     def __post_init__(self) -> None:
         if self.frames.shape[:2] != self.masks.shape[:2] or self.frames.shape[-2:] != self.masks.shape[-2:]:
-            raise ValueRefusal(
-                f"material has frames {tuple(self.frames.shape)} and masks {tuple(self.masks.shape)}",
-                "b, t and s must be the same",
-                "cut both with the same windows",
-            )
+            what = f"material has frames {tuple(self.frames.shape)} and masks {tuple(self.masks.shape)}"
+            raise ValueRefusal(what, "b, t and s must be the same", "cut both with the same windows")
 
 
 @dataclass(frozen=True)
