@@ -27,30 +27,30 @@ ROWS, COLUMNS = np.array([20, 30, 31]), np.array([10, 40, 21])
 
 
 def test_a_pixel_takes_the_colour_of_its_source() -> None:
-    fetched = fetch(clip_of([0.2, 0.9, 0.6]), [tracks_to(2, 1.0)], 1, ROWS, COLUMNS)
-    assert fetched.found.all()
-    np.testing.assert_allclose(fetched.colours, 0.6, atol=1e-6)
+    colours, found = fetch(clip_of([0.2, 0.9, 0.6]), [tracks_to(2, 1.0)], 1, ROWS, COLUMNS)
+    assert found.all()
+    np.testing.assert_allclose(colours, 0.6, atol=1e-6)
 
 
 def test_pixels_without_a_source_are_not_found() -> None:
-    fetched = fetch(clip_of([0.2, 0.9]), [tracks_to(-1, 0.0)], 1, ROWS, COLUMNS)
-    assert not fetched.found.any()
-    assert not fetched.colours.any()
+    colours, found = fetch(clip_of([0.2, 0.9]), [tracks_to(-1, 0.0)], 1, ROWS, COLUMNS)
+    assert not found.any()
+    assert not colours.any()
 
 
 def test_of_two_directions_the_surer_one_counts_more() -> None:
     clip = clip_of([0.0, 0.5, 1.0])
-    even = fetch(clip, [tracks_to(0, 0.8), tracks_to(2, 0.8)], 1, ROWS, COLUMNS)
-    odd = fetch(clip, [tracks_to(0, 0.2), tracks_to(2, 0.8)], 1, ROWS, COLUMNS)
-    np.testing.assert_allclose(even.colours, 0.5, atol=1e-5)
-    np.testing.assert_allclose(odd.colours, 16 / 17, atol=1e-5)
+    even, _ = fetch(clip, [tracks_to(0, 0.8), tracks_to(2, 0.8)], 1, ROWS, COLUMNS)
+    odd, _ = fetch(clip, [tracks_to(0, 0.2), tracks_to(2, 0.8)], 1, ROWS, COLUMNS)
+    np.testing.assert_allclose(even, 0.5, atol=1e-5)
+    np.testing.assert_allclose(odd, 16 / 17, atol=1e-5)
 
 
 def test_a_working_displacement_is_scaled_to_native_pixels() -> None:
     clip = clip_of([0.0, 0.0])
     clip.frames[0][:] = (np.arange(64, dtype=np.float32) / 100)[None, :, None]
-    fetched = fetch(clip, [tracks_to(0, 1.0, dx=3.0)], 1, ROWS, COLUMNS)  # two native pixels in a working one
-    np.testing.assert_allclose(fetched.colours[:, 0], (COLUMNS + 6) / 100, atol=1e-4)
+    colours, _ = fetch(clip, [tracks_to(0, 1.0, dx=3.0)], 1, ROWS, COLUMNS)  # two native pixels in a working one
+    np.testing.assert_allclose(colours[:, 0], (COLUMNS + 6) / 100, atol=1e-4)
 
 
 def test_whole_pixels_are_sampled_exactly_and_the_border_repeats() -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from scenes.hidden_clips import texture
+from voin.method import gaps
 from voin.method.gaps import close_gaps, find_again, find_gaps
 
 SIZE = 96
@@ -54,10 +55,11 @@ def test_the_object_is_found_again_to_a_third_of_a_pixel(shift: tuple[float, flo
     assert (found - torch.tensor(shift)).abs().max() < 0.34
 
 
-def test_the_search_begins_where_it_is_told_to() -> None:
+def test_the_search_begins_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "SEARCH", 0.06)
     shift = (21.0, -14.0)
-    assert find_again(*pair(shift), torch.zeros(2), 0.06) is None
-    found = find_again(*pair(shift), torch.tensor([19.0, -11.0]), 0.06)
+    assert find_again(*pair(shift), torch.zeros(2)) is None
+    found = find_again(*pair(shift), torch.tensor([19.0, -11.0]))
     assert found is not None
     assert (found - torch.tensor(shift)).abs().max() < 0.34
 

@@ -5,9 +5,8 @@ A chain of flows gets lost at the first occlusion; a chain of motions that were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -25,6 +24,10 @@ Flow = Float[Tensor, "s 2 h w"]
 Region = Float[Tensor, "t 1 h w"]
 Chain = Float[Tensor, "t 3 3"]
 
+Motions = Float[Tensor, "n 3 2"]  # what 1, x and y, from -1 to 1 across the picture, contribute to (dx, dy) in pixels
+# What else a better motion near one should do: matrix, right-hand side and evidence of the fit's normal equations.
+Evidence = Callable[[Motions], tuple[Float[Tensor, "n 6 6"], Float[Tensor, "n 6 1"], Float[Tensor, "n 1 1"]]]
+
 # Frames ahead and back that are compared with each frame: the farther away, the fewer.
 OFFSETS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 26, 32)
 
@@ -38,14 +41,21 @@ def flow_consistency(forward: Flow, backward: Flow) -> tuple[Float[Tensor, "s 1 
 
 def fit_motions(
     forward: Flow, backward: Flow, trust: Region, consistency: tuple[Tensor, Tensor]
-) -> tuple[Float[Tensor, "s 3 2"], Float[Tensor, "s 3 2"]]:
+) -> tuple[Motions, Motions]:
     """Fit one affine motion to each flow where `trust` is high and the flow is consistent."""
     return fit_motion(forward, trust[:-1] * consistency[0], 1), fit_motion(backward, trust[1:] * consistency[1], 1)
 
 
-def chain_motions(ahead: Float[Tensor, "s 3 2"], back: Float[Tensor, "s 3 2"], width: int) -> Chain:
+def chain_motions(ahead: Motions, back: Motions, width: int) -> Chain:
     """Chain motions: maps from the first frame to each, in coordinates from -1 to 1 across a square window."""
-    links = (_matrices(ahead, width) + torch.linalg.inv(_matrices(back, width))) / 2
+
+    def matrices(motions: Motions) -> Float[Tensor, "n 3 3"]:
+        shift = motions.transpose(1, 2)[:, :, [1, 2, 0]] * 2 / (width - 1)  # columns x, y, 1
+        matrix = torch.eye(3).to(shift).repeat(len(shift), 1, 1)
+        matrix[:, :2] += shift
+        return matrix
+
+    links = (matrices(ahead) + torch.linalg.inv(matrices(back))) / 2
     chain = [torch.eye(3).to(links)]
     for link in links:
         chain.append(link @ chain[-1])
@@ -68,23 +78,12 @@ def pair_frames(count: int, device: torch.device) -> Iterator[tuple[int, Int[Ten
 def align(
     maps: Float[Tensor, "t c h w"], chain: Chain
 ) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, "n c h w"]]]:
-    """Align the maps of frames with those of their partners, as `pair_frames` pairs them.
-
-    Yields:
-        Offset, frames, partners, and the partners' maps laid upon the frames, 0 where they come from outside.
-    """
+    """Yield what `pair_frames` does, and the partners' maps laid upon the frames, 0 where they come from outside."""
     back = torch.linalg.inv(chain)
     for offset, frames, partners in pair_frames(len(maps), maps.device):
         matrix = (chain[partners] @ back[frames])[:, :2]
         grid = F.affine_grid(matrix, [len(frames), *maps.shape[1:]], align_corners=True)
         yield offset, frames, partners, F.grid_sample(maps[partners], grid, align_corners=True)
-
-
-def _matrices(coefficients: Float[Tensor, "n 3 2"], width: int) -> Float[Tensor, "n 3 3"]:
-    shift = coefficients.transpose(1, 2)[:, :, [1, 2, 0]] * 2 / (width - 1)  # columns x, y, 1
-    matrix = torch.eye(3).to(shift).repeat(len(shift), 1, 1)
-    matrix[:, :2] += shift
-    return matrix
 
 
 def rim_trust(visible: Float[Tensor, "n 1 h w"], rim: float) -> Float[Tensor, "n 1 h w"]:
@@ -104,35 +103,17 @@ class MotionFitConfig(Checked):
     still_points: float = setting(0.3, "Weight of standing still in the window.", unit="pixels of the fit", least=0)
 
 
-@runtime_checkable
-class OutlineEvidence(Protocol):
-    """Outlines of the object in both frames of each pair, which are to fall on each other."""
-
-    def compare(
-        self, motion: Float[Tensor, "n 3 2"]
-    ) -> tuple[Float[Tensor, "n 6 6"], Float[Tensor, "n 6 1"], Float[Tensor, "n 1 1"]]:
-        """Return what the outlines add to the normal equations of the fit: matrix, right-hand side, evidence."""
-        ...
-
-
 def fit_motion(
     flow: Float[Tensor, "n 2 h w"],
     weight: Float[Tensor, "n 1 h w"],
     clips: int,
     config: MotionFitConfig = MotionFitConfig(),
-    outlines: OutlineEvidence | None = None,
-) -> Float[Tensor, "n 3 2"]:
+    outlines: Evidence | None = None,
+) -> Motions:
     """Fit an affine motion to each flow robustly (Cauchy weights, reweighted least squares).
 
-    Args:
-        flow: of pairs of frames, those of a clip in their order.
-        weight: how far it is trusted.
-        clips: how many clips these are.
-        config: weights of the evidence.
-        outlines: of the object, where they are to fall on each other, too.
-
-    Returns:
-        (n, 3, 2): what 1, x and y contribute to (dx, dy), with x and y from -1 to 1 across the picture.
+    The flows are those of all pairs of so many `clips`, in their order; outlines of the object are to fall on each
+    other, too.
     """
     step = max(flow.shape[-1] // 64, 1)
     points = rearrange(_basis(flow)[::step, ::step], "h w k -> (h w) k")
@@ -148,7 +129,7 @@ def fit_motion(
         count = gram[:, :1, :1]
         # The visible flow alone says first where about to look for the outline.
         if outlines is not None and i >= 2:
-            more = [config.outline * evidence for evidence in outlines.compare(coefficients)]
+            more = [config.outline * evidence for evidence in outlines(coefficients)]
             # A point of an outline holds one of the two directions.
             gram, moment, count = gram + more[0], moment + more[1], count + more[2] / 2
         gram, moment, count = (_share(evidence, clips, config.neighbours) for evidence in (gram, moment, count))
@@ -163,7 +144,7 @@ def fit_motion(
     return coefficients
 
 
-def draw_motion(coefficients: Float[Tensor, "n 3 2"], like: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2 h w"]:
+def draw_motion(coefficients: Motions, like: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 2 h w"]:
     """Draw fitted motions as flows on the grid of `like`."""
     return torch.einsum("hwk,nkc->nchw", _basis(like), coefficients)
 

@@ -17,10 +17,8 @@ def over_frames(function: Callable[[Tensor], Tensor], clip: Float[Tensor, "b t c
 
 def shift_frames(volume: Float[Tensor, "b t x y z"], frames: int) -> Float[Tensor, "b t x y z"]:
     """Move all by `frames` to later frames, below 0 to earlier ones; the ends are filled with 0."""
-    distance = min(abs(frames), volume.shape[1])
-    front, back = (distance, 0) if frames > 0 else (0, distance)
-    kept = volume[:, : volume.shape[1] - distance] if frames > 0 else volume[:, distance:]
-    return F.pad(kept, (0, 0, 0, 0, 0, 0, front, back))
+    distance = max(min(frames, volume.shape[1]), -volume.shape[1])
+    return F.pad(volume, (0, 0, 0, 0, 0, 0, distance, -distance))
 
 
 def cut_groups(run: range, length: int, overlap: int) -> list[range]:

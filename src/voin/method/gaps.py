@@ -1,9 +1,7 @@
 """Close gaps: how an object moved while it was hidden wholly, measured from how it looked before and after.
 
-While nothing of the object is seen, its motion can only be guessed from its neighbours in time, and the guesses' errors
-add up: what is carried across from both sides would show the object twice. But both sides show the same object. Its
-picture before the gap is found again after it, and what the guessed motion lacks is shared out over the links of the
-gap. Not in the paper: its clips hide objects in part.
+Not in the paper, whose clips hide objects in part: while nothing of the object is seen, errors of its guessed motion
+add up, and it would be shown twice. But its picture before the gap is found again after it.
 """
 
 from __future__ import annotations
@@ -36,17 +34,10 @@ def find_gaps(visible: Float[Tensor, "t 1 h w"]) -> list[tuple[int, int]]:
 def close_gaps(
     frames: Float[Tensor, "t 3 h w"], visible: Float[Tensor, "t 1 h w"], motion: Float[Tensor, "pairs 3 2"]
 ) -> Float[Tensor, "pairs 2"]:
-    """Measure what the object's motion lacks across gaps.
+    """Measure what the object's motion, as `fit_motion` returns it, lacks across gaps: pixels (dx, dy); 0 outside gaps.
 
-    Args:
-        frames: colours in [0, 1].
-        visible: in [0, 1].
-        motion: the object's motion from each frame to the next as `fit_motion` returns it: what 1, x and y, from -1 to
-            1 across the picture, contribute to (dx, dy) in pixels.
-
-    Returns:
-        (pairs, 2): pixels (dx, dy) to add to the motion of each pair; 0 outside gaps. Where the object looks too
-        different to be found again, motion stays as it is, unless it leads far from where the object's mask is.
+    Where the object looks too different to be found again, motion stays as it is, unless it leads far from where the
+    object's mask is.
     """
     lack = motion.new_zeros(len(motion), 2)
     area = visible.flatten(1).sum(dim=1)
@@ -66,27 +57,20 @@ def close_gaps(
 
 
 def find_again(
-    frames: Float[Tensor, "2 3 h w"],
-    visible: Float[Tensor, "2 1 h w"],
-    near: Float[Tensor, "2"],
-    search: float = SEARCH,
+    frames: Float[Tensor, "2 3 h w"], visible: Float[Tensor, "2 1 h w"], near: Float[Tensor, "2"]
 ) -> Float[Tensor, "2"] | None:
     """Find the first frame's object in the second frame: its shift (dx, dy) in pixels, or None where it is absent.
 
-    Args:
-        frames: before and after the gap.
-        visible: of both.
-        near: the shift around which to search; what leads out of the window is not looked for.
-        search: how far around it, as a share of the window.
+    It is searched for around the shift `near`; what leads out of the window is not looked for.
     """
     h, w = frames.shape[-2:]
     inner = shrink(visible[:1, 0] > 0.95, 1)[0].cpu().numpy()
     if inner.sum() < 64 or not near.abs().max() <= max(h, w):
         return None
-    rows, columns = (np.nonzero(inner.any(axis=axis))[0] for axis in (1, 0))
-    y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    x0, y0, width, height = cv2.boundingRect(inner.astype(np.uint8))
+    x1, y1 = x0 + width, y0 + height
     first, second = rearrange(frames, "n c h w -> n h w c").float().cpu().numpy()
-    reach = max(round(search * w), 2)
+    reach = max(round(SEARCH * w), 2)
     left, top = x0 + round(float(near[0])) - reach, y0 + round(float(near[1])) - reach
     # Where the search leaves the window, its border repeats.
     pad = max(0, -left, -top, left + x1 - x0 + 2 * reach - w, top + y1 - y0 + 2 * reach - h)

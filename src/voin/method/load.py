@@ -77,10 +77,22 @@ def load(
         ImportError: RAFT without torchvision, or a model on the hub without huggingface-hub.
         OSError: weights that are not there or cannot be read.
     """
-    _check(preset, classical)
+    if preset not in PRESETS:
+        raise ValueRefusal(f"preset is {preset!r}", "it must be small or paper", "choose it with --preset")
+    unknown = [stage for stage in classical if stage not in STAGES]
+    if unknown:
+        raise ValueRefusal(f"classical has {unknown[0]!r}", "it must name stages, shape, flow or fill", "correct it")
     place = choose_device(device)
     # Before RAFT's weights: what is refused is refused at once.
-    folder, model = (None, _no_model(model)) if method == "classical" else _find(method, model, preset)
+    folder = None
+    if method != "classical":
+        folder, model = _find(method, model, preset)
+    elif model is not None:
+        raise ValueRefusal(
+            f"the model is {str(model)!r} and the method classical",
+            "that one has no networks, so it must be alone",
+            "leave one of them out",
+        )
     # Measured on two DAVIS training clips: at twice the size RAFT's flow is worth 0.5 and 1.0 dB more.
     motion = load_motion(flow, raft_weights, place, enlarge=2)
     # Measured on DAVIS training clips: RAFT's flow is good up to the occluder's rim, and needs no painting over.
@@ -91,31 +103,21 @@ def load(
     if folder is not None:
         exchanged = [stage for stage in STAGES if stage in classical]
         name = "-".join(["voin", *(["classical", *exchanged] if exchanged else [])])
-        stages |= _load_stages(folder, [stage for stage in STAGES if stage not in exchanged], smooth, preset, place)
+        trained = [stage for stage in STAGES if stage not in exchanged]
+        found = networks_of(folder)
+        lacking = [stage for stage in trained if STAGES[stage] not in found]
+        if lacking:
+            raise FileRefusal(
+                f"{folder} lacks {' and '.join(STAGES[stage] + TENSORS for stage in lacking)}",
+                "a model must have a network for each stage that is not exchanged",
+                f"train it, or load with classical={tuple(lacking)!r}",
+            )
+        stages |= {stage: _load_stage(found[STAGES[stage]], smooth, preset, place) for stage in trained}
     paper = preset == "paper"
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
     config = PipelineConfig(window=window, paint=not raft, whole_frame=paper)
-    coarse_motion = DIS(finest=2)
-    return Inpainter(
-        **stages, motion=motion, coarse_motion=coarse_motion, config=config, device=place, name=name, model=model
-    )
-
-
-def _check(preset: str, classical: Collection[str]) -> None:
-    if preset not in PRESETS:
-        raise ValueRefusal(f"preset is {preset!r}", "it must be small or paper", "choose it with --preset")
-    unknown = [stage for stage in classical if stage not in STAGES]
-    if unknown:
-        raise ValueRefusal(f"classical has {unknown[0]!r}", "it must name stages, shape, flow or fill", "correct it")
-
-
-def _no_model(model: str | Path | None) -> None:
-    if model is not None:
-        raise ValueRefusal(
-            f"the model is {str(model)!r} and the method classical",
-            "that one has no networks, so it must be alone",
-            "leave one of them out",
-        )
+    stages |= {"motion": motion, "coarse_motion": DIS(finest=2)}
+    return Inpainter(**stages, config=config, device=place, name=name, model=model)
 
 
 def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Path, str]:
@@ -134,14 +136,13 @@ def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Pa
             "networks for whole frames must come from a model",
             "train them and give --model FOLDER, or use --preset small",
         )
-    if model is None or (model == SMALL and model not in list_models()):
-        if SMALL not in list_models():
-            raise FileRefusal(
-                "no weights ship with this voin",
-                "the method voin must have those of its networks",
-                "use --method classical, or give a model: --model FOLDER",
-            )
-        model = SMALL
+    model = SMALL if model is None else model
+    if model == SMALL and SMALL not in list_models():
+        raise FileRefusal(
+            "no weights ship with this voin",
+            "the method voin must have those of its networks",
+            "use --method classical, or give a model: --model FOLDER",
+        )
     try:
         return find_model(model), str(model)
     except ValueError as error:
@@ -154,24 +155,7 @@ def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Pa
         ) from error
 
 
-def _load_stages(
-    folder: Path, stages: list[str], prior: SmoothFlow, preset: str, place: torch.device
-) -> dict[str, NetworkShape | NetworkFlow | NetworkFill]:
-    """Make the stages that have a network."""
-    found = networks_of(folder)
-    lacking = [stage for stage in stages if STAGES[stage] not in found]
-    if lacking:
-        raise FileRefusal(
-            f"{folder} lacks {' and '.join(STAGES[stage] + TENSORS for stage in lacking)}",
-            "a model must have a network for each stage that is not exchanged",
-            f"train it, or load with classical={tuple(lacking)!r}",
-        )
-    return {stage: _load_stage(found[STAGES[stage]], prior, preset, place) for stage in stages}
-
-
-def _load_stage(
-    path: Path, prior: SmoothFlow, preset: str, place: torch.device
-) -> NetworkShape | NetworkFlow | NetworkFill:
+def _load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device) -> Any:
     kind, record = path.stem, read_record(path)
     network: Any = load_checkpoint(path, {kind: NETWORKS[kind]}, place).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     use = {"half": has_bfloat16(place), **vars(read_use(path, USES[kind]))}
@@ -179,11 +163,7 @@ def _load_stage(
         use["size"] = None  # whole frames as they are
     # A network that is told no class knows none, whatever it was trained on.
     classes = record.about.classes if getattr(network.config, "classes", 0) else ()
-    if kind == "shape":
-        stage = NetworkShape(network, classes, **use)
-    elif kind == "flow":
-        stage = NetworkFlow(network, prior, **use)
-    else:
-        stage = NetworkFill(network, classes, **use)
+    made = {"shape": NetworkShape, "flow": NetworkFlow, "generator": NetworkFill}[kind]
+    stage = made(network, prior if kind == "flow" else classes, **use)
     stage.sha256 = record.sha256[:12]
     return stage

@@ -27,8 +27,7 @@ _BATCH = 4  # pairs that a GPU works on at once
 class DIS:
     """Dense inverse search (Kroeger et al. 2016) of OpenCV: no weights, fast on a CPU.
 
-    Args:
-        finest: finest scale; 0 goes down to single pixels, 1 stops at half the size and is three times as fast.
+    The finest scale 0 is single pixels; 1 stops at half the size and is three times as fast.
     """
 
     def __init__(self, finest: int = 1) -> None:
@@ -45,7 +44,8 @@ class DIS:
             both = list(pool.map(self._pair, pairs))
         h, w = luma.shape[-2:]
         flows = torch.from_numpy(np.array(both, np.float32).reshape(b, t - 1, 2, h, w, 2)).to(frames)
-        return rearrange(flows[:, :, 0], "b t h w c -> b t c h w"), rearrange(flows[:, :, 1], "b t h w c -> b t c h w")
+        forward, backward = rearrange(flows, "b t direction h w c -> direction b t c h w")
+        return forward, backward
 
     def _pair(self, pair: tuple[Grey, Grey]) -> tuple[PixelFlow, PixelFlow]:
         estimate = dis_estimator(self.finest)
@@ -61,14 +61,10 @@ def dis_estimator(finest: int = 1) -> Callable[[Grey, Grey], PixelFlow]:
 
 
 class RAFT:
-    """RAFT (Teed and Deng 2020) of torchvision.
+    """RAFT (Teed and Deng 2020) of torchvision, `small` or `large`.
 
-    Args:
-        size: `small` or `large`.
-        weights: a state-dict file; None takes torchvision's own weights (downloaded at first use).
-        device: where the network runs.
-        enlarge: frames are enlarged so many times before they are looked at. RAFT works at an eighth of their size:
-            finer flow has to be paid for, with the square of it.
+    The weights are a state-dict file; None takes torchvision's own (downloaded at first use). RAFT works at an eighth
+    of the frames' size: finer flow has to be paid for, by enlarging them so many times, with the square of it.
 
     Raises:
         ImportError: torchvision is missing.
@@ -84,22 +80,18 @@ class RAFT:
         try:
             from torchvision.models import optical_flow
         except (ImportError, RuntimeError) as error:
-            raise PackageRefusal(
-                f"RAFT needs torchvision, which does not import ({error})",
-                remedy=("install it with: pip install 'voin[raft]', or use --flow dis"),
-            ) from error
+            remedy = "install it with: pip install 'voin[raft]', or use --flow dis"
+            raise PackageRefusal(f"RAFT needs torchvision, which does not import ({error})", remedy=remedy) from error
         build = optical_flow.raft_small if size == "small" else optical_flow.raft_large
-        if weights is None:
-            try:
-                network = build(weights="DEFAULT")
-            except OSError as error:
-                raise FileRefusal(
-                    f"the weights of RAFT {size} could not be downloaded ({error})",
-                    "they come from torchvision's server",
-                    "go online once, or give a file with --raft-weights FILE",
-                ) from error
-        else:
-            network = build()
+        try:
+            network = build(weights="DEFAULT" if weights is None else None)
+        except OSError as error:
+            raise FileRefusal(
+                f"the weights of RAFT {size} could not be downloaded ({error})",
+                "they come from torchvision's server",
+                "go online once, or give a file with --raft-weights FILE",
+            ) from error
+        if weights is not None:
             network.load_state_dict(_read_state(weights, size, network.state_dict()))
         self.size, self.weights, self.enlarge = size, str(weights or "torchvision"), enlarge
         self.network = network.eval().requires_grad_(False).to(device)
@@ -113,37 +105,33 @@ class RAFT:
             raise ValueRefusal(
                 f"RAFT was given {w}x{h}", "it must be at least 128x128", "use --flow dis or a larger window"
             )
-        b = frames.shape[0]
         first, second = (rearrange(x, "b t c h w -> (b t) c h w") for x in (frames[:, :-1], frames[:, 1:]))
-        forward, backward = torch.empty_like(first[:, :2]), torch.empty_like(first[:, :2])
+        flows = first.new_empty(2, len(first), 2, *frames.shape[-2:])
         # A pair's correlations alone take 180 MB at 512x512.
         step = 1 if self.device.type == "cpu" else _BATCH
         for start in range(0, len(first), step):
             part = slice(start, start + step)
-            forward[part], backward[part] = self._pairs(first[part].to(self.device), second[part].to(self.device))
-        return rearrange(forward, "(b t) c h w -> b t c h w", b=b), rearrange(backward, "(b t) c h w -> b t c h w", b=b)
+            flows[:, part] = self._pairs(torch.cat([first[part], second[part]]).to(self.device)).to(flows)
+        forward, backward = rearrange(flows, "direction (b t) c h w -> direction b t c h w", b=len(frames))
+        return forward, backward
 
-    def _pairs(
-        self, first: Float[Tensor, "n 3 h w"], second: Float[Tensor, "n 3 h w"]
-    ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 2 h w"]]:
-        """Estimate the flow of some pairs of frames, forward and backward."""
-        pictures = torch.cat([first, second])
+    def _pairs(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "2 pairs 2 h w"]:
+        """Estimate the flow of some pairs of frames, forward and backward; all first frames, then all second ones."""
+        pairs = len(pictures) // 2
         if self.enlarge > 1:
             pictures = F.interpolate(pictures, scale_factor=self.enlarge, mode="bicubic").clamp(0, 1)
         h, w = pictures.shape[-2:]
         pictures = F.pad(pictures, (0, -w % 8, 0, -h % 8), mode="replicate") * 2 - 1
-        flow = self.network(pictures, pictures.roll(len(first), dims=0))[-1][..., :h, :w]
+        flow = self.network(pictures, pictures.roll(pairs, dims=0))[-1][..., :h, :w]
         if self.enlarge > 1:
             flow = F.avg_pool2d(flow, self.enlarge) / self.enlarge
-        forward, backward = flow.chunk(2)
-        return forward, backward
+        return flow.unflatten(0, (2, pairs))
 
 
 def _read_state(path: Path, size: str, expected: dict) -> dict:
+    must = f"it must hold the state dict of torchvision's raft_{size}"
     if not path.is_file():
-        raise FileRefusal(
-            f"{path} is no file", f"it must hold the state dict of torchvision's raft_{size}", "check --raft-weights"
-        )
+        raise FileRefusal(f"{path} is no file", must, "check --raft-weights")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -6,7 +6,7 @@ Tracked pixels are fetched from their source frames: one sample each, at native 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from voin.core.morphology import grow
 from voin.core.types import Flows, Frame, Frames, Mask, Masks, to_kind, to_unit
 from voin.core.warp import sample_points
 from voin.method.propagation.tracks import Tracks
-from voin.method.window import CompletedBox, ObjectClip, box_of
+from voin.method.window import CompletedBox, ObjectClip, box_of, cut
 
 
 def native_masks(
@@ -39,18 +39,10 @@ def native_masks(
         near = grow(hidden[0, frame] > 0.5, 2).to(amodal)
         maps = torch.stack([near, amodal[0, frame].maximum(hidden[0, frame])], dim=1)
         drawn = F.interpolate(maps, size=visible.shape, mode="bilinear", align_corners=False)[0].cpu().numpy()
-        occluded = (drawn[0] > 0.5) & (drawn[1] > 0.5) & ~visible
-        occluded &= _inside_frame(clip, frame)
+        occluded = (drawn > 0.5).all(axis=0) & ~visible & cut(np.ones(clip.size, bool), clip.windows, frame)
     if clip.occluder is not None:
         occluded = occluded & clip.occluder[frame]
     return visible | occluded, occluded
-
-
-def _inside_frame(clip: ObjectClip, frame: int) -> Mask:
-    side = int(clip.windows.side[frame])
-    y = np.arange(side) + int(clip.windows.top[frame])
-    x = np.arange(side) + int(clip.windows.left[frame])
-    return ((y >= 0) & (y < clip.size[0]))[:, None] & ((x >= 0) & (x < clip.size[1]))[None]
 
 
 def make_box(
@@ -63,13 +55,7 @@ def make_box(
 ) -> CompletedBox:
     """Complete one frame: fetched pixels with their correction, invented pixels where nothing was found.
 
-    Args:
-        clip: the object's native pixels.
-        frame: of the clip.
-        amodal: (side, side).
-        occluded: (side, side).
-        tracks: in all directions; not needed where nothing is occluded.
-        maps: `correction_maps` of the frame; likewise.
+    `tracks` in all directions and `correction_maps` of the frame are not needed where nothing is occluded.
     """
     x0, y0, x1, y1 = box_of(amodal)
     box = np.s_[y0:y1, x0:x1]
@@ -79,18 +65,20 @@ def make_box(
     rows, columns = np.nonzero(occluded)
     if len(rows):
         assert maps is not None
-        fetched = fetch(clip, tracks, frame, rows, columns)
+        fetched, found = fetch(clip, tracks, frame, rows, columns)
         scale = clip.windows.scale[frame]
         x, y = (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
-        values = sample_maps(maps.numpy(), x, y)
+        # OpenCV takes pictures of up to four channels.
+        threes = [np.ascontiguousarray(maps[i : i + 3].permute(1, 2, 0).numpy()) for i in (0, 3, 6)]
+        values = np.concatenate([_sample(three, x, y, cv2.INTER_LINEAR) for three in threes], axis=1)
         change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
-        mended = fetched.colours + change / np.maximum(found_share, 1e-6)
-        result = np.where(fetched.found[:, None], mended, invented / np.maximum(share, 1e-6))
+        mended = fetched + change / np.maximum(found_share, 1e-6)
+        result = np.where(found[:, None], mended, invented / np.maximum(share, 1e-6))
         place = (rows - y0, columns - x0)
         colours[place] = to_kind(result, colours.dtype)
-        missing[place] = ~fetched.found
+        missing[place] = ~found
         sure = np.clip(np.rint(trust[:, 0] / np.maximum(found_share[:, 0], 1e-6) * 255), 1, 255)
-        confidence[place] = np.where(fetched.found, sure, 0)
+        confidence[place] = np.where(found, sure, 0)
     left, top = int(clip.windows.left[frame]), int(clip.windows.top[frame])
     return CompletedBox(left + x0, top + y0, amodal[box], occluded[box], missing, colours, confidence)
 
@@ -127,34 +115,20 @@ def add_flow(box: CompletedBox, clip: ObjectClip, frame: int, forward: Flows, ba
     return replace(box, forward=native(forward, frame, frame + 1), backward=native(backward, frame - 1, frame - 1))
 
 
-# OpenCV maps pictures, not lists, and none wider than 32767.
-_WIDTH = 4096
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """Colours of one frame's wanted native pixels, in the order they were asked for.
-
-    Attributes:
-        colours: (n, 3) in [0, 1]; 0 where not found.
-        found: (n,).
-    """
-
-    colours: Float[np.ndarray, "n 3"]
-    found: Bool[np.ndarray, " n"]
-
-
 def fetch(
     clip: ObjectClip, tracks: Sequence[Tracks], frame: int, rows: Int[np.ndarray, " n"], columns: Int[np.ndarray, " n"]
-) -> Fetched:
+) -> tuple[Float[np.ndarray, "n 3"], Bool[np.ndarray, " n"]]:
     """Fetch native pixels of one frame along their tracks and merge the directions by confidence.
 
     Args:
         clip: the object's native pixels.
-        tracks: of the clip, in all directions; their maps hold the wanted frames only, `frame` among them.
-        frame: the frame whose pixels are wanted.
-        rows: (n,) rows in the frame's window, native.
-        columns: (n,) columns in the frame's window, native.
+        tracks: in all directions; their maps hold the wanted frames only, `frame` among them.
+        frame: in whose window the pixels lie.
+        rows: of the pixels.
+        columns: likewise.
+
+    Returns:
+        Colours in [0, 1], 0 where nothing was found, and which were found.
     """
     scale = clip.windows.scale
     x, y = (columns + 0.5) / scale[frame] - 0.5, (rows + 0.5) / scale[frame] - 0.5
@@ -170,7 +144,7 @@ def fetch(
             share = confidence[at] ** 2 + 1e-9
             total[at] += share[:, None] * sample_picture(clip.frames[other], native_x, native_y)
             weight[at] += share
-    return Fetched(total / np.maximum(weight, 1e-12)[:, None], weight > 0)
+    return total / np.maximum(weight, 1e-12)[:, None], weight > 0
 
 
 def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
@@ -197,19 +171,11 @@ def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
 
 def sample_picture(frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
     """Sample single points of a picture bicubically; result in [0, 1]; outside, the border repeats."""
-    return to_unit(_remap(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)
+    return to_unit(_sample(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)
 
 
-def sample_maps(
-    maps: Float[np.ndarray, "9 h w"], x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "n 9"]:
-    """Sample single points of nine maps bilinearly; outside, the border repeats."""
-    # OpenCV takes pictures of up to four channels.
-    threes = [np.ascontiguousarray(maps[i : i + 3].transpose(1, 2, 0)) for i in (0, 3, 6)]
-    return np.concatenate([_remap(three, x, y, cv2.INTER_LINEAR) for three in threes], axis=1)
-
-
-def _remap(picture: np.ndarray, x: np.ndarray, y: np.ndarray, method: int) -> np.ndarray:
-    fill = -len(x) % _WIDTH
-    map_x, map_y = (np.pad(places.astype(np.float32), (0, fill)).reshape(-1, _WIDTH) for places in (x, y))
+def _sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray, method: int) -> np.ndarray:
+    width = 4096  # OpenCV maps pictures, not lists, and none wider than 32767
+    fill = -len(x) % width
+    map_x, map_y = (np.pad(places.astype(np.float32), (0, fill)).reshape(-1, width) for places in (x, y))
     return cv2.remap(picture, map_x, map_y, method, borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)[: len(x)]

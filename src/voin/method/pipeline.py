@@ -21,63 +21,41 @@ from voin.core.morphology import grow, shrink
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
 from voin.method.paste import add_flow, correction_maps, make_box, native_masks
-from voin.method.propagation.propagate import Propagated, propagate
+from voin.method.propagation.propagate import propagate
 from voin.method.stages import ClipView, Fill, Flow, Motion, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
 
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """The numbers of the pipeline itself; the stages hold their own.
-
-    Args:
-        window: how windows follow the object.
-        paint: paint the hidden part over smoothly before motion is estimated, so that the occluder's stays out. DIS
-            gains by it; RAFT, which keeps motions apart by itself, is put off.
-        whole_frame: work on whole frames, as the paper does; of `window` only the size counts then.
-    """
+    """The numbers of the pipeline itself; the stages hold their own."""
 
     window: WindowConfig = field(default_factory=WindowConfig)
+    # Paint the hidden part over smoothly before motion is estimated, so that the occluder's stays out. DIS gains by it;
+    # RAFT, which keeps motions apart by itself, is put off.
     paint: bool = True
+    # Work on whole frames, as the paper does; of `window` only the size counts then.
     whole_frame: bool = False
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What comes back for a clip of tensors, on the clip's own grid and device.
+    """What comes back for a clip of tensors, on the clip's own grid and device; masks are 0 or 1."""
 
-    Attributes:
-        frames: (b, t, 3, h, w); equal to the input but where `occluded`.
-        amodal: (b, t, 1, h, w), 0 or 1; holds `visible`.
-        occluded: (b, t, 1, h, w), 0 or 1; `amodal` without `visible`.
-        missing: (b, t, 1, h, w), 0 or 1; the part of `occluded` that was invented.
-        confidence: (b, t, 1, h, w) in [0, 1]; 1 where visible, 0 where missing or not the object.
-        forward: (b, t-1, 2, h, w), the completed motion around the object, 0 elsewhere; None where a method has none.
-        backward: (b, t-1, 2, h, w), likewise.
-    """
-
-    frames: Frames
-    amodal: Masks
-    occluded: Masks
-    missing: Masks
-    confidence: Masks
-    forward: Flows | None = None
-    backward: Flows | None = None
+    frames: Frames  # equal to the input but where `occluded`
+    amodal: Masks  # holds `visible`
+    occluded: Masks  # `amodal` without `visible`
+    missing: Masks  # the part of `occluded` that was invented
+    confidence: Masks  # in [0, 1]; 1 where visible, 0 where missing or not the object
+    forward: Flows | None = None  # the completed motion around the object, 0 elsewhere; None where a method has none
+    backward: Flows | None = None  # likewise
 
 
 class Inpainter:
     """Shows the hidden part of objects: the stages of the method, put together.
 
-    Args:
-        shape: completes the mask.
-        flow: completes the motion.
-        fill: invents what no frame shows.
-        motion: estimates the flow that pixels follow.
-        coarse_motion: estimates flow that need not be fine: what shapes are completed by, and where nothing is hidden.
-        config: numbers of the pipeline.
-        device: where the stages run.
-        name: what to call this method in tables and in run.json.
-        model: where its networks come from, if it has some; for run.json.
+    Pixels follow the flow of `motion`; that of `coarse_motion` need not be fine: shapes are completed by it, and it
+    stays where nothing is hidden. Tables and run.json call the method `name`, and say which `model` its networks are.
     """
 
     def __init__(
@@ -105,14 +83,9 @@ class Inpainter:
         with_flow: bool = False,
         clock: dict[str, float] | None = None,
     ) -> list[CompletedBox]:
-        """Complete one object in the `wanted` frames of a clip; the other frames help.
+        """Complete one object in the `wanted` frames, which follow each other, of a clip; the other frames help.
 
-        Args:
-            clip: the object's native windows.
-            wanted: frames to complete; consecutive.
-            category: of the object, where it is known.
-            with_flow: put the completed flow into the boxes.
-            clock: seconds per stage are added here.
+        With flow, the completed motion is in the boxes, too. Seconds per stage are added to the `clock`.
         """
         clock = {} if clock is None else clock
 
@@ -150,11 +123,12 @@ class Inpainter:
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with _timed(clock, "fill"):
-            filled = self._fill(view, found, wanted, category)
+            frames, visible, amodal = (x[:, wanted.start : wanted.stop] for x in (frames, view.visible, view.amodal))
+            filled = self.fill(found.place(frames), visible, amodal, found.confidence, category)
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
         with _timed(clock, "propagation"):
-            maps = correction_maps(found.picture, filled, found.confidence, _frames_of(view.amodal, wanted))
+            maps = correction_maps(found.picture, filled, found.confidence, amodal)
             boxes = [make_box(clip, i, *masks[i], found.tracks, maps[i - wanted.start]) for i in wanted]
         if with_flow:
             boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]
@@ -176,11 +150,6 @@ class Inpainter:
         forward[0, pairs], backward[0, pairs] = (flow[:, 0] for flow in estimated)
         return replace(view, forward=forward, backward=backward)
 
-    def _fill(self, view: ClipView, found: Propagated, wanted: range, category: str | None) -> Frames:
-        """Fill the wanted frames, what was propagated in place."""
-        frames, visible, amodal = (_frames_of(x, wanted) for x in (view.frames, view.visible, view.amodal))
-        return self.fill(found.place(frames), visible, amodal, found.confidence, category)
-
     def __call__(
         self,
         frames: Frames,
@@ -193,10 +162,10 @@ class Inpainter:
         """Complete the object in clips of tensors.
 
         Args:
-            frames: (b, t, 3, h, w) in [0, 1].
-            visible: (b, t, 1, h, w); above 0.5 the object is visible.
-            amodal: (b, t, 1, h, w), where the whole object is known.
-            occluder: (b, t, 1, h, w): only there can the object be hidden.
+            frames: in [0, 1].
+            visible: above 0.5 the object is visible.
+            amodal: where the whole object is known.
+            occluder: only there can the object be hidden.
             category: of the object, where it is known.
 
         Raises:
@@ -210,34 +179,26 @@ class Inpainter:
         masks = [torch.zeros_like(visible) for _ in range(4)]
         b, t, _, h, w = frames.shape
         flows = [frames.new_zeros(b, t - 1, 2, h, w) for _ in range(2)]
-        for i, j, box in self._boxes(frames, visible, amodal, occluder, category):
-            place = (slice(None), box.rows, box.columns)
-            colours = torch.from_numpy(box.colours).permute(2, 0, 1).to(frames)
-            occluded = torch.from_numpy(box.occluded).to(frames.device)
-            result[i, j][place] = torch.where(occluded, colours, result[i, j][place])
-            values = (box.amodal, box.occluded, box.missing, box.confidence / 255.0)
-            for mask, value in zip(masks, values, strict=True):
-                mask[i, j][place] = torch.from_numpy(value).to(mask)
-            for flow, value, link in zip(flows, (box.forward, box.backward), (j, j - 1), strict=True):
-                if value is not None:
-                    flow[i, link][place] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
-        return Completion(result, *masks, *flows)
-
-    def _boxes(
-        self, frames: Frames, visible: Masks, amodal: Masks | None, occluder: Masks | None, category: str | None
-    ) -> Iterator[tuple[int, int, CompletedBox]]:
-        """Complete every clip of a batch; yields (clip, frame, box)."""
-        window = self.window_of((frames.shape[-2], frames.shape[-1]))
-        for i in range(len(frames)):
+        for i in range(b):
             pictures = [np.ascontiguousarray(x) for x in frames[i].float().permute(0, 2, 3, 1).cpu().numpy()]
             seen, whole, front = (
                 None if x is None else [mask > 0.5 for mask in x[i, :, 0].cpu().numpy()]
                 for x in (visible, amodal, occluder)
             )
             assert seen is not None
-            clip = cut_clip(pictures, seen, whole, front, window)
-            boxes = self.complete_object(clip, range(len(clip)), category=category, with_flow=True)
-            yield from ((i, j, box) for j, box in enumerate(boxes))
+            clip = cut_clip(pictures, seen, whole, front, self.window_of((h, w)))
+            for j, box in enumerate(self.complete_object(clip, range(t), category=category, with_flow=True)):
+                place = (slice(None), box.rows, box.columns)
+                colours = torch.from_numpy(box.colours).permute(2, 0, 1).to(frames)
+                occluded = torch.from_numpy(box.occluded).to(frames.device)
+                result[i, j][place] = torch.where(occluded, colours, result[i, j][place])
+                values = (box.amodal, box.occluded, box.missing, box.confidence / 255.0)
+                for mask, value in zip(masks, values, strict=True):
+                    mask[i, j][place] = torch.from_numpy(value).to(mask)
+                for flow, value, link in zip(flows, (box.forward, box.backward), (j, j - 1), strict=True):
+                    if value is not None:
+                        flow[i, link][place] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
+        return Completion(result, *masks, *flows)
 
     def window_of(self, frame: tuple[int, int]) -> WindowConfig:
         """Return how windows lie in frames of size (h, w)."""
@@ -266,10 +227,6 @@ def _part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, Masks]
     if completed:
         hidden = grow(shrink(hidden, 1), 2) & hidden
     return (hidden | seen).to(visible)[None, :, None], hidden.to(visible)[None, :, None]
-
-
-def _frames_of(clip: Tensor, wanted: range) -> Tensor:
-    return clip[:, wanted.start : wanted.stop]
 
 
 def _describe(stage: object) -> dict[str, Any]:

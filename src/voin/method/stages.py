@@ -13,13 +13,15 @@ from torch import Tensor
 
 from voin.core.types import Flows, Frames, Masks
 
+Given = Bool[Tensor, " b"] | None  # whose amodal masks are known, not completed; None: nobody's
+
 
 @runtime_checkable
 class Motion(Protocol):
     """A flow estimator."""
 
     def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
-        """Estimate `forward` and `backward` flow, each (b, t-1, 2, h, w), of frames (b, t, 3, h, w)."""
+        """Estimate `forward` and `backward` flow."""
         ...
 
 
@@ -32,13 +34,7 @@ class Shape(Protocol):
     ) -> Masks:
         """Return the amodal mask: at least `visible`, and beyond it only where `allowed` is 1.
 
-        Args:
-            frames: (b, t, 3, h, w).
-            visible: (b, t, 1, h, w).
-            allowed: (b, t, 1, h, w); where the object can be hidden.
-            forward: (b, t-1, 2, h, w), as estimated.
-            backward: likewise.
-            category: of the object; None, or one that the stage was not taught, is taken for "an object".
+        Flows are as estimated. A category of None, or one that the stage was not taught, is taken for "an object".
         """
         ...
 
@@ -48,23 +44,11 @@ class Flow(Protocol):
     """Flow completion (paper 3.2)."""
 
     def __call__(
-        self,
-        frames: Frames,
-        forward: Flows,
-        backward: Flows,
-        visible: Masks,
-        amodal: Masks,
-        given: Bool[Tensor, " b"] | None = None,
+        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks, given: Given = None
     ) -> tuple[Flows, Flows]:
         """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
 
-        Args:
-            frames: (b, t, 3, h, w).
-            forward: (b, t-1, 2, h, w), as estimated.
-            backward: likewise.
-            visible: (b, t, 1, h, w).
-            amodal: (b, t, 1, h, w).
-            given: whose amodal masks are known, not completed: their outlines tell of motion, too. None: nobody's.
+        The outlines of given masks tell of motion, too.
         """
         ...
 
@@ -78,33 +62,19 @@ class Fill(Protocol):
     ) -> Frames:
         """Return the frames with the object's hidden part filled; all other pixels come back as they are.
 
-        Args:
-            frames: (b, t, 3, h, w), propagated pixels already in place.
-            visible: (b, t, 1, h, w).
-            amodal: (b, t, 1, h, w).
-            confidence: (b, t, 1, h, w); a hidden pixel of 0 is missing and must be invented, one of 1 stays as it was
-                propagated, and what lies between is mixed as the stage thinks best.
-            category: of the object, where it is known.
+        Propagated pixels are already in place. A hidden pixel whose `confidence` is 0 is missing and must be invented,
+        one of 1 stays as it was propagated, and what lies between is mixed as the stage thinks best.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ClipView:
-    """One object's clip on the working grid: what walks down the pipeline.
-
-    Attributes:
-        frames: (1, t, 3, h, w).
-        visible: (1, t, 1, h, w).
-        amodal: (1, t, 1, h, w), 0 or 1.
-        hidden: (1, t, 1, h, w), 0 or 1; the part of `amodal` that is looked for.
-        forward: (1, t-1, 2, h, w); estimated, then completed.
-        backward: likewise.
-    """
+    """One object's clip (b = 1) on the working grid: what walks down the pipeline."""
 
     frames: Frames
     visible: Masks
-    amodal: Masks
-    hidden: Masks
-    forward: Flows
-    backward: Flows
+    amodal: Masks  # 0 or 1
+    hidden: Masks  # 0 or 1; the part of `amodal` that is looked for
+    forward: Flows  # estimated, then completed
+    backward: Flows  # likewise

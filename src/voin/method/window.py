@@ -2,8 +2,6 @@
 
 Not in the paper: it works on whole 320x180 frames; we follow the object, because then the cost does not depend on the
 video's resolution, the object is roughly stabilised, and small objects get all the pixels they have.
-
-`ObjectClip` is what the pipeline takes: an object's windows cut out of a run of frames.
 """
 
 from __future__ import annotations
@@ -41,15 +39,12 @@ class WindowConfig(Checked):
 
 @dataclass(frozen=True)
 class WholeFrame(WindowConfig):
-    """Windows that do not follow boxes: one square over the whole frame, as the paper has it.
+    """Windows that do not follow boxes: one centred square over the whole frame, as the paper has it.
 
     A class of its own, because sets and packs say in their manifests what a `WindowConfig` holds.
-
-    Args:
-        frame: (h, w) of the frames; the square is as long as the longer side, and centred.
     """
 
-    frame: tuple[int, int] = (0, 0)
+    frame: tuple[int, int] = (0, 0)  # (h, w) of the frames
 
     def check(self) -> None:
         """Refuse frames without pixels."""
@@ -80,14 +75,10 @@ class Windows:
 
 
 def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
-    """Fit smooth squares around the boxes of an object's visible part.
+    """Fit smooth squares around the boxes of an object's visible part; with `WholeFrame` they follow nothing.
 
     The object's size is the largest seen nearby in time, since occlusion only shrinks boxes; frames in which little
     of it is seen count little for the centre; each window holds its own box whatever the smoothing says.
-
-    Args:
-        boxes: (t, 4) x0 y0 x1 y1, end exclusive; all 0 where nothing is visible.
-        config: with `WholeFrame` the windows follow nothing.
 
     Raises:
         ValueError: no frame has a box.
@@ -124,7 +115,6 @@ def _running_max(values: Spans, reach: int) -> Spans:
 
 def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
     """Smooth by straight lines fitted around each frame (Gaussian weights), so that steady motion is kept as it is."""
-    # Where nothing is seen nearby, the span widens until something is.
     result = np.empty(len(values))
     for i in range(len(values)):
         spread = width
@@ -133,6 +123,7 @@ def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
             first, last = max(i - int(6 * spread), 0), i + int(6 * spread) + 1
             t = np.arange(first, min(last, len(values)))
             local = weight[first:last] * np.exp(-0.5 * ((t - i) / spread) ** 2)
+            # Where nothing is seen nearby, the span widens until something is.
             if local.sum() > 0.5 or spread > 4 * len(values):
                 break
             spread *= 2
@@ -188,10 +179,8 @@ def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     """Return the box x0 y0 x1 y1 (end exclusive) around a mask; all 0 for an empty one."""
-    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    x0, y0, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return x0, y0, x0 + width, y0 + height
 
 
 # Windows have sizes of their own, so their sides bind no axis.
@@ -201,23 +190,14 @@ _CutMask = Bool[np.ndarray, "_ _"]
 
 @dataclass(frozen=True)
 class ObjectClip:
-    """One object, in a run of frames without a cut: the native pixels of its windows.
+    """One object, in a run of t frames without a cut: the native pixels of its windows, (side, side)."""
 
-    Attributes:
-        windows: t squares; they may reach outside the frame.
-        size: (h, w) of the whole frames.
-        frames: t pictures (side, side, 3), uint8 or float32 in [0, 1]; outside the frame the border repeats.
-        visible: t masks (side, side); outside the frame False, as all masks.
-        amodal: t masks of the whole object where the user gives them, else None.
-        occluder: t masks of what is in front where the user gives them, else None.
-    """
-
-    windows: Windows
-    size: tuple[int, int]
-    frames: Sequence[_Cut]
-    visible: Sequence[_CutMask]
-    amodal: Sequence[_CutMask] | None = None
-    occluder: Sequence[_CutMask] | None = None
+    windows: Windows  # they may reach outside the frame
+    size: tuple[int, int]  # (h, w) of the whole frames
+    frames: Sequence[_Cut]  # uint8 or float32 in [0, 1]; outside the frame the border repeats
+    visible: Sequence[_CutMask]  # outside the frame False, as all masks
+    amodal: Sequence[_CutMask] | None = None  # of the whole object where the user gives them
+    occluder: Sequence[_CutMask] | None = None  # of what is in front where the user gives them
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -228,26 +208,16 @@ class CompletedBox:
     """The completed object in one frame: a box of native pixels that lies wholly inside the frame.
 
     The box holds all of the amodal mask; it has no pixels (shape (0, 0)) where the object is not there.
-
-    Attributes:
-        left: column of the box in the frame.
-        top: row of the box in the frame.
-        amodal: (h, w); the whole object.
-        occluded: (h, w); `amodal` without `visible`: the only pixels that a paste may change.
-        missing: (h, w); the part of `occluded` that was invented.
-        colours: (h, w, 3), of the frames' dtype: the input with the occluded pixels replaced.
-        confidence: (h, w), 0..255: 255 where visible, 0 where missing, between where propagated.
-        forward: (h, w, 2) completed flow to the next frame, native pixels, where it was asked for and there is a next.
-        backward: (h, w, 2) completed flow to the frame before, likewise.
     """
 
-    left: int
-    top: int
-    amodal: Mask
-    occluded: Mask
-    missing: Mask
-    colours: Frame
-    confidence: UInt8[np.ndarray, "h w"]
+    left: int  # column of the box in the frame
+    top: int  # row of the box in the frame
+    amodal: Mask  # the whole object
+    occluded: Mask  # `amodal` without `visible`: the only pixels that a paste may change
+    missing: Mask  # the part of `occluded` that was invented
+    colours: Frame  # the input, of its dtype, with the occluded pixels replaced
+    confidence: UInt8[np.ndarray, "h w"]  # 255 where visible, 0 where missing, between where propagated
+    # Completed flow to the next frame and to the one before, native pixels, where it was asked for and there is one.
     forward: Float[np.ndarray, "h w 2"] | None = None
     backward: Float[np.ndarray, "h w 2"] | None = None
 
@@ -265,10 +235,8 @@ class CompletedBox:
 def paste(frame: Frame, boxes: Sequence[CompletedBox]) -> Frame:
     """Compose completed objects into a copy of a frame; only pixels occluded in some box can change.
 
-    Args:
-        frame: (h, w, 3).
-        boxes: of this frame, in depth order, the front-most first. A hidden pixel is shown unless a box before it in
-            the order covers it: what lies in front stays in front.
+    The boxes are in depth order, the front-most first. A hidden pixel is shown unless a box before it in the order
+    covers it: what lies in front stays in front.
     """
     result = frame.copy()
     covered = np.zeros(frame.shape[:2], bool)
@@ -287,14 +255,7 @@ def cut_clip(
     occluder: Sequence[Mask] | None = None,
     config: WindowConfig = WindowConfig(),
 ) -> ObjectClip:
-    """Fit windows to an object and cut them out of whole frames.
-
-    Args:
-        frames: t frames (h, w, 3).
-        visible: t masks (h, w).
-        amodal: t masks of the whole object; windows are fitted to them where they are given.
-        occluder: t masks of what is in front.
-        config: how windows follow the object.
+    """Fit windows to an object, the whole of it where `amodal` is given, and cut them out of whole frames.
 
     Raises:
         ValueError: nothing is visible in any frame, or the frames are smaller than 32 pixels.
@@ -309,10 +270,8 @@ def cut_clip(
         )
     windows = fit_windows(np.array([box_of(mask) for mask in whole]), config)
 
-    def every(pictures: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
-        return None if pictures is None else [cut(picture, windows, i) for i, picture in enumerate(pictures)]
+    def every(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [cut(picture, windows, i) for i, picture in enumerate(pictures)]
 
-    pictures, seen = every(frames), every(visible)
-    assert pictures is not None
-    assert seen is not None
-    return ObjectClip(windows, (h, w), pictures, seen, every(amodal), every(occluder))
+    extra = [None if masks is None else every(masks) for masks in (amodal, occluder)]
+    return ObjectClip(windows, (h, w), every(frames), every(visible), *extra)

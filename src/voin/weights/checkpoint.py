@@ -3,9 +3,7 @@
     FOLDER/NAME.safetensors   the tensors, fp16 or fp32
     FOLDER/NAME.json          kind, config, use, classes, recipe, data, scores, version, sum of the tensors' file
 
-Tensors are taken strictly: what is not exactly as it was saved is refused. The JSON file may be older: what it lacks
-takes its default, and what has another name now, or has become a constant, is known by it (`from_older`). No pickle is
-ever read: a file cannot run code.
+Tensors are taken strictly, the JSON file may be older (`from_older`), and no pickle is ever read.
 """
 
 from __future__ import annotations
@@ -15,7 +13,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,22 +48,14 @@ class Recipe(Checked):
 
 @dataclass(frozen=True)
 class About:
-    """What the trainer says about a network.
+    """What the trainer says about a network."""
 
-    Args:
-        kind: such as "shape"; letters, digits and `_`.
-        classes: names of the object classes that the network knows, in the order of its indices.
-        recipe: how it was trained.
-        data: what it was trained on, a line each.
-        scores: name to value; the name says of which data and in which unit.
-        use: how the pipeline is to use it, as `to_json` gives it; what is left out is as the pipeline does by default.
-    """
-
-    kind: str
-    classes: tuple[str, ...]
+    kind: str  # such as "shape"; letters, digits and `_`
+    classes: tuple[str, ...]  # names of the object classes that the network knows, in the order of its indices
     recipe: Recipe
-    data: tuple[str, ...]
-    scores: Mapping[str, float]
+    data: tuple[str, ...]  # what it was trained on, a line each
+    scores: Mapping[str, float]  # the name says of which data and in which unit
+    # How the pipeline is to use it, as `to_json` gives it; what is left out is as the pipeline does by default.
     use: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,23 +68,14 @@ class About:
 
 @dataclass(frozen=True)
 class Record:
-    """All that the JSON file of a checkpoint says.
-
-    Args:
-        about: what the trainer said.
-        config: of the network, as `voin.core.config.to_json` gives it.
-        precision: of the floating-point tensors in the file.
-        voin: version of the package that saved it.
-        size_bytes: of the tensors' file.
-        sha256: of the tensors' file.
-    """
+    """All that the JSON file of a checkpoint says."""
 
     about: About
-    config: Mapping[str, Any]
-    precision: Precision
-    voin: str
-    size_bytes: int
-    sha256: str
+    config: Mapping[str, Any]  # of the network, as `to_json` gives it
+    precision: Precision  # of the floating-point tensors in the file
+    voin: str  # version of the package that saved it
+    size_bytes: int  # of the tensors' file
+    sha256: str  # likewise
 
 
 @dataclass(frozen=True)
@@ -112,18 +94,10 @@ class Entries:
 
 
 def save_checkpoint(path: str | Path, network: nn.Module, about: About, precision: Precision = "fp32") -> Record:
-    """Write a network and what it is; the same network gives the same bytes.
+    """Write a network, whose attribute `config` made it, and what it is; the same network gives the same bytes.
 
-    A kill at any moment leaves the checkpoint that was there before, or the new one, whole.
-
-    Args:
-        path: the tensors' file, FOLDER/NAME.safetensors; FOLDER/NAME.json is written beside it.
-        network: its attribute `config` is the frozen dataclass that it was made of.
-        about: what to say about it.
-        precision: of the floating-point tensors; integers stay as they are.
-
-    Returns:
-        What the JSON file says.
+    `path` is the tensors' file. A kill at any moment leaves the checkpoint that was there before, or the new one,
+    whole.
 
     Raises:
         ValueError: the path has another suffix, the network has no config, or a tensor is not finite (in fp16).
@@ -132,12 +106,12 @@ def save_checkpoint(path: str | Path, network: nn.Module, about: About, precisio
     path, record_path = _files(path)
     config = getattr(network, "config", None)
     if not is_dataclass(config):
-        name = type(network).__name__
-        raise ValueRefusal(f"{name}.config is {config!r}", "it must be the dataclass that made the network", "set it")
+        what = f"{type(network).__name__}.config is {config!r}"
+        raise ValueRefusal(what, "it must be the dataclass that made the network", "set it")
     data = safetensors.torch.save(_tensors_of(network, precision))
     record = Record(about, to_json(config), precision, __version__, len(data), hashlib.sha256(data).hexdigest())
     path.parent.mkdir(parents=True, exist_ok=True)
-    _finish(path, record_path)
+    _finish(path)
     # Two files cannot change at once, so the JSON file decides: until it is there the old tensors hold, and from then
     # on those under the pending name, wherever the tensors' file has not got its name yet.
     write_whole(_pending(path), data)
@@ -149,10 +123,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, about: About, precisio
 def load_checkpoint(path: str | Path, build: Build, device: str | torch.device = "cpu") -> nn.Module:
     """Make the network that was saved, in fp32, ready for use (`eval`); random numbers go on as if it had not been.
 
-    Args:
-        path: the tensors' file, FOLDER/NAME.safetensors.
-        build: the kinds that may be in it; with one kind all others are refused.
-        device: where the network goes.
+    Kinds that `build` does not have are refused.
 
     Raises:
         OSError: a file is absent, truncated or garbled.
@@ -179,16 +150,7 @@ def load_checkpoint(path: str | Path, build: Build, device: str | torch.device =
 
 
 def read_use(path: str | Path, kind: type[Config]) -> Config:
-    """Read how the network in a checkpoint is to be used.
-
-    Args:
-        path: the tensors' file, FOLDER/NAME.safetensors.
-        kind: dataclass of all that can be said of it, with defaults for what is not.
-
-    Raises:
-        OSError: a file is absent or garbled.
-        ValueError: something is said that this voin does not know, or has a wrong value.
-    """
+    """Read how the network in a checkpoint is to be used: a `kind`, which has defaults for what is not said."""
     return _read_entry(Path(path), kind, read_record(path).about.use, "use")
 
 
@@ -201,9 +163,6 @@ def _read_entry(path: Path, kind: type[Config], values: Any, name: str) -> Confi
 
 def read_record(path: str | Path) -> Record:
     """Read what the JSON file of a checkpoint says; the tensors are not looked at.
-
-    Args:
-        path: the tensors' file, FOLDER/NAME.safetensors.
 
     Raises:
         OSError: there is no such file, or it is garbled.
@@ -269,31 +228,17 @@ def _pending(path: Path) -> Path:
     return path.with_name(f".{path.name}.next")
 
 
-def _finish(path: Path, record_path: Path) -> None:
+def _finish(path: Path) -> None:
     """Name the tensors of a save that was killed after its JSON file was written."""
-    pending = _pending(path)
-    if pending.is_file() and record_path.is_file():
-        try:
-            wanted = read_record(path).sha256
-        except (OSError, ValueError):
-            return  # nothing there that could be kept
-        if hashlib.sha256(pending.read_bytes()).hexdigest() == wanted:
-            pending.replace(path)
+    with suppress(OSError, ValueError):  # nothing there that could be kept
+        if hashlib.sha256(_pending(path).read_bytes()).hexdigest() == read_record(path).sha256:
+            _pending(path).replace(path)
 
 
 def _text_of(record: Record) -> str:
     about = record.about
-    entries = Entries(
-        version=VERSION,
-        kind=about.kind,
-        voin=record.voin,
-        precision=record.precision,
-        size_bytes=record.size_bytes,
-        sha256=record.sha256,
-        recipe=about.recipe,
-        data=about.data,
-        classes=about.classes,
-    )
+    said = {**vars(record), **vars(about), "version": VERSION}
+    entries = Entries(**{entry.name: said[entry.name] for entry in fields(Entries)})
     values = {**to_json(entries), "scores": dict(about.scores), "use": dict(about.use), "config": record.config}
     lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
     return "{\n  " + ",\n  ".join(lines) + "\n}\n"
@@ -346,15 +291,14 @@ def _check_fit(path: Path, record: Record, found: Mapping[str, Tensor], expected
         raise ValueRefusal(f"{path} {' and '.join(faults)}", must, advice)
     for name, tensor in expected.items():
         dtype = _DTYPES[record.precision] if tensor.is_floating_point() else tensor.dtype
-        if found[name].shape != tensor.shape or found[name].dtype != dtype:
-            form, wanted = _form(found[name].shape, found[name].dtype), _form(tensor.shape, dtype)
+        form, wanted = (
+            f"{tuple(shape)} {str(kind).removeprefix('torch.')}"
+            for shape, kind in ((found[name].shape, found[name].dtype), (tensor.shape, dtype))
+        )
+        if form != wanted:
             raise ValueRefusal(
                 f"{path} has {name} as {form}", f"a {record.about.kind} of its config has {wanted}", advice
             )
-
-
-def _form(shape: torch.Size, dtype: torch.dtype) -> str:
-    return f"{tuple(shape)} {str(dtype).removeprefix('torch.')}"
 
 
 def _few(names: Iterable[str]) -> str:

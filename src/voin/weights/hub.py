@@ -21,11 +21,10 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
 def find_model(name: str | Path) -> Path:
-    """Find the folder of a model.
+    """Find the folder of a model: one of `list_models()`, a folder, or "owner/name" on the Hugging Face hub.
 
-    Args:
-        name: one of `list_models()`, a folder, or "owner/name" on the Hugging Face hub, of which the files named above
-            are downloaded, once. A shipped name wins over a folder (write ./small for that), a folder over the hub.
+    From the hub the files named above are downloaded, once. A shipped name wins over a folder (write ./small for that),
+    a folder over the hub.
 
     Raises:
         ValueError: the name is none of these.

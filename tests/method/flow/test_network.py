@@ -62,7 +62,7 @@ def test_sizes_that_do_not_fit_are_refused_in_each_axis(name: str, axis: int) ->
     with pytest.raises(Exception, match=name):
         FlowNetwork(TINY)(**given)
     with pytest.raises(ValueError, match=f"{name} has shape .* it must be .*; give one flow a pair"):
-        FlowNetwork(TINY)._check(*given.values())
+        FlowNetwork(TINY)._check(given.pop("frames"), given)
 
 
 def test_an_untrained_network_gives_the_prior_inside_and_the_initial_flow_outside() -> None:

@@ -25,7 +25,7 @@ def fit(first: Tensor, second: Tensor) -> Tensor:
     """Fit a motion to the outlines alone; the flow it draws, (2, h, w)."""
     blank = torch.zeros(1, 2, SIZE, SIZE)
     outlines = trace_outlines(first[None], second[None])
-    return draw_motion(fit_motion(blank, torch.zeros(1, 1, SIZE, SIZE), 1, LOOSE, outlines), blank)[0]
+    return draw_motion(fit_motion(blank, torch.zeros(1, 1, SIZE, SIZE), 1, LOOSE, outlines.compare), blank)[0]
 
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (3.0, -2.0), (-5.0, 4.0)])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from scenes.hidden_clips import inpainter, scene
-from voin.method.propagation import propagate
+from voin.method.propagation import blend
 from voin.method.propagation.blend import Band, calibrate, compare_band, correct_shade, draw, rate, split_detail
 from voin.method.propagation.tracks import Tracks
 
@@ -178,7 +178,7 @@ def test_flicker_leaves_no_seam_in_the_whole_pipeline(monkeypatch: pytest.Monkey
     frames, clean = (x * 0.8 + 0.1 + dark for x in (clip.frames, clip.clean))
     method = inpainter()
     ours = method(frames, clip.visible, amodal=clip.amodal)
-    monkeypatch.setattr(propagate, "SHADE_LIMIT", 0.0)
+    monkeypatch.setattr(blend, "SHADE_LIMIT", 0.0)
     raw = method(frames, clip.visible, amodal=clip.amodal)
     good, bad = (
         ((x.frames - clean) * clip.hidden).sum((0, 2, 3, 4)).abs().sum() / clip.hidden.sum() / 3 for x in (ours, raw)

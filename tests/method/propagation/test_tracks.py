@@ -51,9 +51,9 @@ def restored(sliding: Sliding, tracks: tuple[Tracks, ...]) -> tuple[np.ndarray, 
     given, wanted = [], []
     for i in range(len(clip)):
         rows, columns = np.nonzero(clip.amodal[i] & ~clip.visible[i])
-        fetched = fetch(clip, tracks, i, rows, columns)
-        given.append(fetched.colours[fetched.found])
-        wanted.append(truth.frames[i][rows, columns][fetched.found])
+        colours, found = fetch(clip, tracks, i, rows, columns)
+        given.append(colours[found])
+        wanted.append(truth.frames[i][rows, columns][found])
     return np.concatenate(given), np.concatenate(wanted)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -14,11 +13,10 @@ from voin.core.types import Frames, Masks
 Maps = Float[Tensor, "n c h w"]
 Weight = Float[Tensor, "n 1 h w"]
 Region = Bool[Tensor, "n 1 h w"]
+Regions = Bool[Tensor, "b t 1 h w"]
 
 
-def part_hidden(
-    visible: Masks, amodal: Masks, confidence: Masks
-) -> tuple[Bool[Tensor, "b t 1 h w"], Bool[Tensor, "b t 1 h w"]]:
+def part_hidden(visible: Masks, amodal: Masks, confidence: Masks) -> tuple[Regions, Regions]:
     """Find the hidden pixels of the object, and which of these are missing: nothing was propagated to them."""
     hidden = (amodal > 0.5) & (visible <= 0.5)
     return hidden, hidden & (confidence <= 0)
@@ -42,28 +40,18 @@ def spread_smoothly(pictures: Maps, weight: Weight, inside: Region, mean: Tensor
 
 
 @torch.no_grad()
-def spread_colours(known: Frames, hidden: Bool[Tensor, "b t 1 h w"], amodal: Masks, confidence: Masks) -> Frames:
+def spread_colours(known: Frames, hidden: Regions, amodal: Masks, confidence: Masks) -> Frames:
     """Spread the object's colours smoothly over its hidden part, as far as they are believed; no gradient flows.
 
-    Args:
-        known: (b, t, 3, h, w) in [0, 1]; missing pixels do not count.
-        hidden: (b, t, 1, h, w), the hidden part of the object.
-        amodal: (b, t, 1, h, w) in [0, 1]; above 0.5 is the object.
-        confidence: (b, t, 1, h, w) in [0, 1], how far hidden pixels are believed.
-
-    Returns:
-        (b, t, 3, h, w) in [0, 1]; outside the object its mean colour over the clip.
+    Outside the object comes its mean colour over the clip.
     """
     with torch.autocast(known.device.type, enabled=False):
-        b, t = known.shape[:2]
-        known, amodal, hidden, confidence = (
-            rearrange(x, "b t c h w -> (b t) c h w") for x in (known.float(), amodal, hidden, confidence.float())
+        clips = known.shape[:2]
+        known, inside, hidden, confidence = (
+            x.flatten(0, 1) for x in (known.float(), amodal > 0.5, hidden, confidence.float())
         )
-        inside = amodal > 0.5
         weight = weigh_known(hidden, inside, confidence)
-        clips = [rearrange(x, "(b t) c h w -> b t c h w", b=b) for x in (known * weight, weight)]
+        total, count = (x.unflatten(0, clips).sum((1, 3, 4)) for x in (known * weight, weight))
         # Where nothing at all is known, the mean is grey.
-        mean = (clips[0].sum((1, 3, 4)) + 0.5e-3) / (clips[1].sum((1, 3, 4)) + 1e-3)  # (b, 3)
-        mean = mean.repeat_interleave(t, dim=0)[..., None, None]
-        smooth = spread_smoothly(known, weight, inside, mean).clamp(0, 1)
-        return rearrange(smooth, "(b t) c h w -> b t c h w", b=b)
+        mean = ((total + 0.5e-3) / (count + 1e-3)).repeat_interleave(clips[1], dim=0)[..., None, None]
+        return spread_smoothly(known, weight, inside, mean).clamp(0, 1).unflatten(0, clips)

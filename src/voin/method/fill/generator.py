@@ -21,6 +21,8 @@ from voin.method.fill.colours import part_hidden, spread_colours
 from voin.method.fill.layers import GatedShift
 from voin.method.frames import over_frames
 
+Categories = Int[Tensor, " b"]
+
 
 @dataclass(frozen=True)
 class GeneratorConfig(Checked):
@@ -68,8 +70,6 @@ class GeneratorConfig(Checked):
         return 2 ** (len(self.channels) - 1)
 
 
-# Tracks' confidence is taken for at least so far from 0 and 1 where it is judged anew.
-_LEAST_DOUBT = 0.02
 SMALL = GeneratorConfig()
 # As the generator of LGTSM (Chang et al., BMVC 2019), from which the paper adapts its own: a grid of a quarter of the
 # frame's size in the middle, dilations up to 16, ReLU.
@@ -118,25 +118,12 @@ class Generator(nn.Module):
         return GatedShift(inputs, outputs, **moved, stride=stride, dilation=dilation)
 
     def forward(
-        self,
-        frames: Frames,
-        visible: Masks,
-        amodal: Masks,
-        confidence: Masks,
-        category: Int[Tensor, " b"] | None = None,
+        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: Categories | None = None
     ) -> tuple[Frames, Masks]:
-        """Generate colours for every pixel, and how far `frames` count against them.
+        """Generate colours for every pixel, and how far `frames` count against them: 0 where missing, 1 where sure.
 
-        Args:
-            frames: (b, t, 3, h, w) in [0, 1], propagated pixels in place; colours of missing pixels are not looked at.
-            visible: (b, t, 1, h, w) in [0, 1]; above 0.5 the object is visible.
-            amodal: (b, t, 1, h, w) in [0, 1]; above 0.5 is the object.
-            confidence: (b, t, 1, h, w) in [0, 1]; counts inside `amodal`, outside `visible`, where 0 is missing.
-            category: (b,) in 0..classes, 0 is "an object"; None is 0; not looked at where `config.classes` is 0.
-
-        Returns:
-            Colours (b, t, 3, h, w) in [0, 1], and the weight of `frames` (b, t, 1, h, w) in [0, 1]: 0 where missing, 1
-            where nothing is hidden or `confidence` is 1.
+        Frames have propagated pixels in place; those are missing whose confidence is 0, and are not looked at. Category
+        0 is "an object".
 
         Raises:
             ValueError: height or width is not divisible by `config.factor`.
@@ -188,7 +175,8 @@ class Generator(nn.Module):
         # Not in the paper, which takes propagated pixels as they are: a track may hold and lead astray all the same,
         # and then what it brought does not go with what is around it.
         change = over_frames(self.balance, features).float()
-        weight = torch.sigmoid(torch.logit(trust.float(), eps=_LEAST_DOUBT) + change).to(trust)
+        # Where it is judged anew, trust is at least a little away from 0 and 1.
+        weight = torch.sigmoid(torch.logit(trust.float(), eps=0.02) + change).to(trust)
         weight = self.config.keep + (1 - self.config.keep) * weight
         return torch.where(missing, 0.0, torch.where(trust < 1, weight, trust))
 
@@ -201,9 +189,7 @@ class Generator(nn.Module):
                     f"it must be a multiple of {factor} for this generator",
                     "pad the frames, or use NetworkFill, which does",
                 )
-        if self.category is None or category is None:
-            return
-        if not 0 <= int(category.min()) <= int(category.max()) <= self.config.classes:
+        if self.category and category is not None and not ((category >= 0) & (category <= self.config.classes)).all():
             raise ValueRefusal(
                 f"category is {category.tolist()}",
                 f"it must lie in 0..{self.config.classes}, where 0 is 'an object'",

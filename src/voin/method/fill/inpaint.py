@@ -1,8 +1,7 @@
 """Fill without weights: what no frame has seen is painted in from the object's own pixels.
 
 Next to known pixels their texture is carried on a little way (cv2.inpaint, Telea 2004); further in, colours spread
-smoothly from everything known of the object and settle at its mean colour. Propagated pixels keep as much of their
-detail as is believed.
+smoothly from everything known of the object and settle at its mean colour.
 """
 
 from __future__ import annotations
@@ -23,24 +22,18 @@ RADIUS = 3  # neighbourhood, in working pixels, that cv2.inpaint makes a pixel f
 
 @dataclass(frozen=True)
 class InpaintFill:
-    """Fill what is missing, and fade propagated pixels that are not believed into smooth colour: a `Fill`.
+    """Fill what is missing, and fade propagated pixels that are not believed into smooth colour: a `Fill`."""
 
-    Args:
-        rim: distance from known pixels, in working pixels, at which inpainting gives way to smooth colour; 0 leaves
-            inpainting out.
-    """
-
+    # Distance from known pixels, in working pixels, at which inpainting gives way to smooth colour; 0 leaves it out.
     rim: float = 3.0
 
     def __call__(
         self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None = None
     ) -> Frames:
         """Fill the hidden part, as every `Fill` does; the category is not needed."""
-        del category
-        b = frames.shape[0]
         hidden, missing = part_hidden(visible, amodal, confidence)
         picture, hidden, missing, inside, trust = (
-            rearrange(x, "b t c h w -> (b t) c h w") for x in (frames, hidden, missing, amodal > 0.5, confidence)
+            x.flatten(0, 1) for x in (frames, hidden, missing, amodal > 0.5, confidence)
         )
         weight = weigh_known(hidden, inside, trust)
         mean = (picture * weight).sum((0, 2, 3)) / weight.sum().clamp(min=1e-6)
@@ -52,7 +45,7 @@ class InpaintFill:
         if self.rim > 0:
             smooth = torch.where(missing, self._rim(picture, smooth, missing, inside), smooth)
         filled[touched] = torch.where(hidden, mix(picture, smooth, trust), picture).clamp(0, 1)
-        return rearrange(filled, "(b t) c h w -> b t c h w", b=b)
+        return filled.unflatten(0, frames.shape[:2])
 
     def _rim(self, picture: torch.Tensor, smooth: torch.Tensor, missing: torch.Tensor, inside: torch.Tensor):
         """Carry texture into the rim of what is missing."""

@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from voin.method.frames import shift_frames
+from voin.method.frames import over_frames, shift_frames
 
 Features = Float[Tensor, "b t c h w"]
 
@@ -20,22 +20,15 @@ Features = Float[Tensor, "b t c h w"]
 def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) -> Features:
     """Move some channels to later frames, as many to earlier ones, and leave the others where they are.
 
-    Each distance d of `shifts` has two groups of channels: the first comes from frame t - d, the second from t + d.
-    What would come from outside the clip is 0. The groups follow each other in the order of `shifts`.
-
-    Args:
-        features: (b, t, c, h, w).
-        shifts: distances in frames, each at least 1.
-        share: part of all channels that moves, in [0, 1]; all groups have the same size, rounded down.
-
-    Returns:
-        (b, t, c, h, w), in memory as channels_last has it.
+    Each distance d of `shifts`, in frames, has two groups of channels: the first comes from frame t - d, the second
+    from t + d. What would come from outside the clip is 0. The groups follow each other in the order of `shifts`.
+    `share` of all channels moves; all groups have the same size, rounded down.
     """
-    # Channels last: the groups are put together without a change of layout.
-    volume = rearrange(features, "b t c h w -> b t h w c")
     size = group_size(features.shape[2], shifts, share)
     if size == 0:
-        return rearrange(volume, "b t h w c -> b t c h w")
+        return features
+    # Channels last: the groups are put together without a change of layout.
+    volume = rearrange(features, "b t c h w -> b t h w c")
     # Parted by channels first: the gradient of a slice is as large as what it is cut from.
     moves = [move for frames in shifts for move in (frames, -frames)]
     *moving, still = volume.split([size] * len(moves) + [volume.shape[-1] - len(moves) * size], dim=-1)
@@ -52,17 +45,8 @@ class GatedShift(nn.Module):
     """Occlusion-aware gated temporal-shift convolution (paper 3.3.1, eq. 3-5).
 
     Where size and channels stay as they are, the result is added to the input: a frame keeps what it knew, whatever the
-    shift took away (the residual shift of Lin et al., TSM, ICCV 2019).
-
-    Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
-        shifts: how far channels move in time, frames.
-        share: part of the channels that moves, in [0, 1].
-        slope: of the activation below zero; 0 is the paper's ReLU.
-        gating: True tells the gate what is occluded and what is the object; False is plain gating (Table 4, BI).
-        stride: 2 halves height and width.
-        dilation: distance of the kernel's 3x3 points, pixels.
+    shift took away (the residual shift of Lin et al., TSM, ICCV 2019). For the numbers see `GeneratorConfig`; a stride
+    of 2 halves height and width.
     """
 
     def __init__(
@@ -92,24 +76,13 @@ class GatedShift(nn.Module):
     def forward(
         self, features: Float[Tensor, "b t c h w"], masks: Float[Tensor, "b t 2 h w"]
     ) -> Float[Tensor, "b t c2 h2 w2"]:
-        """Convolve over space and, by shifts, over time.
-
-        Args:
-            features: (b, t, inputs, h, w).
-            masks: (b, t, 2, h, w) in [0, 1]: what is occluded, and the whole object.
-
-        Returns:
-            (b, t, outputs, h, w), or half of h and w (rounded up) at stride 2.
-        """
-        b = features.shape[0]
-        shifted = temporal_shift(features, self.shifts, self.share)
+        """Convolve over space and, by shifts, over time; `masks` are what is occluded, and the whole object."""
         # Paper 3.3.1, eq. 4: features of several frames.
-        content = self.content(rearrange(shifted, "b t c h w -> (b t) c h w"))
+        content = over_frames(self.content, temporal_shift(features, self.shifts, self.share))
         # Paper 3.3.1, eq. 3: the gate sees this frame's features and the masks.
-        gate = self.gate(rearrange(features, "b t c h w -> (b t) c h w"))
+        gate = over_frames(self.gate, features)
         if self.guide is not None:
-            gate = gate.add_(self.guide(rearrange(masks, "b t c h w -> (b t) c h w")))
+            gate = gate.add_(over_frames(self.guide, masks))
         # Paper 3.3.1, eq. 5.
         result = torch.sigmoid(gate) * F.leaky_relu(content, self.slope)
-        result = rearrange(result, "(b t) c h w -> b t c h w", b=b)
         return result.add_(features) if self.residual else result

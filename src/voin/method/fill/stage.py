@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -48,33 +49,24 @@ class FillGroups(Checked):
     def cut(self, touched: list[bool]) -> list[tuple[range, list[float]]]:
         """Cut groups of consecutive frames, and weigh each frame in them; over all groups its weights sum to 1.
 
-        Args:
-            touched: which frames are needed; their neighbours are added here.
+        `touched` says which frames are needed; their neighbours are added here.
         """
         near = [any(touched[max(i - self.neighbours, 0) : i + self.neighbours + 1]) for i in range(len(touched))]
         runs = [[*run] for needed, run in groupby(range(len(near)), near.__getitem__) if needed]
         groups = [group for run in runs for group in cut_groups(range(run[0], run[-1] + 1), self.frames, self.overlap)]
         # A group counts less towards its ends, where it sees less of what lies around.
-        raw = [[min(i + 1, len(group) - i, self.overlap + 1) for i in range(len(group))] for group in groups]
-        total = [0] * len(near)
-        for group, weights in zip(groups, raw, strict=True):
-            for i, weight in zip(group, weights, strict=True):
-                total[i] += weight
-        return [
-            (group, [weight / total[i] for i, weight in zip(group, weights, strict=True)])
-            for group, weights in zip(groups, raw, strict=True)
-        ]
+        weights = np.zeros((len(groups), len(near)))
+        for row, group in zip(weights, groups, strict=True):
+            row[group] = [min(i + 1, len(group) - i, self.overlap + 1) for i in range(len(group))]
+        weights /= np.maximum(weights.sum(axis=0), 1)
+        return [(group, row[group].tolist()) for row, group in zip(weights, groups, strict=True)]
 
 
 class NetworkFill:
-    """Fill by a generator: a `Fill`.
+    """Fill by a trained generator, on its own device: a `Fill`.
 
-    Args:
-        generator: trained; used as it is, on its own device.
-        categories: the names of its classes 1, 2, ...; all others are "an object".
-        groups: how long clips are cut.
-        half: compute in bfloat16; fast where the processor has it.
-        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
+    The `categories` are the names of its classes 1, 2, ...; all others are "an object". With `half` it computes in
+    bfloat16, which is fast where the processor has it.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -125,16 +117,13 @@ class NetworkFill:
         clip = [reduce(x, self.size, inside) for x, inside in zip(clip, shown, strict=True)]
         canvas = [torch.zeros_like(clip[0]), torch.zeros_like(clip[3])]
         hidden, missing = part_hidden(*clip[1:])
-        # What lies farther from the object tells nothing of it, and takes half of the time.
-        rows, columns = box_around(clip[2] > 0.5, _MARGIN, self.config.factor)
-        clip = [x[..., rows, columns] for x in clip]
-        h, w = clip[0].shape[-2:]
         factor = self.config.factor
+        # What lies farther from the object tells nothing of it, and takes half of the time.
+        rows, columns = box_around(clip[2] > 0.5, _MARGIN, factor)
+        pictures, *masks = (x[..., rows, columns] for x in clip)
+        h, w = pictures.shape[-2:]
         pad = (0, -w % factor, 0, -h % factor)
-        padded = [
-            over_frames(lambda x: F.pad(x, pad, mode="replicate"), clip[0]),
-            *(F.pad(mask, pad) for mask in clip[1:]),
-        ]
+        padded = [over_frames(lambda x: F.pad(x, pad, mode="replicate"), pictures), *(F.pad(x, pad) for x in masks)]
         place = self.generator.colours.weight.device
         index = torch.tensor([self.categories.index(category) + 1 if category in self.categories else 0])
         with torch.autocast(place.type, torch.bfloat16, enabled=self.half):

@@ -1,8 +1,7 @@
 """Flow completion (paper 3.2, eq. 7, 8; Table 3): the object's motion where it is hidden.
 
 A U-Net with skips looks at two neighbouring frames, their flow and the masks, and adds a residue to flow that has been
-completed smoothly. On its coarse levels pairs of frames exchange what they know with the pairs before and after them,
-since what is hidden now was seen a few frames ago.
+completed smoothly. On its coarse levels pairs of frames exchange what they know with the pairs before and after them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from voin.core.warp import warp
 from voin.method.frames import shift_frames
 
 Maps = Float[Tensor, "n c h w"]
-
 
 # Flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks alike at every
 # resolution; everywhere else flow is in pixels.
@@ -65,7 +63,7 @@ class FlowConfig(Checked):
 
     @property
     def reach_pairs(self) -> int:
-        """How many pairs away a pair can still count: beyond, nothing changes the result."""
+        """How many pairs away a pair can still count."""
         return 2 * sum(self.gaps[:-1]) + self.gaps[-1]
 
 
@@ -100,22 +98,14 @@ class FlowNetwork(nn.Module):
     ) -> Flows:
         """Complete flow inside the amodal mask; outside it comes back as it was.
 
-        Args:
-            frames: (b, t, 3, h, w) in [0, 1]; what the hidden part shows is not looked at.
-            initial: (b, t-1, 2, h, w), pixels, as estimated; where the object is hidden it is not looked at.
-            prior: (b, t-1, 2, h, w), pixels, completed by `SmoothFlow`: what the residue is added to. With `initial`
-                in its place this is the paper's own form.
-            visible: (b, t, 1, h, w) in [0, 1].
-            amodal: (b, t, 1, h, w) in [0, 1].
-            width: of the picture that the frames are cut out of, pixels; None: they are all of it.
-
-        Returns:
-            (b, t-1, 2, h, w), pixels.
+        The residue is added to the `prior`, completed by `SmoothFlow`; with `initial` in its place this is the paper's
+        own form. Where the object is hidden, neither frames nor `initial` are looked at. The frames are cut out of
+        pictures of `width` pixels, or are all of them.
 
         Raises:
             ValueError: sizes do not fit each other, or are too small.
         """
-        self._check(frames, initial, prior, visible, amodal)
+        self._check(frames, {"initial": initial, "prior": prior, "visible": visible, "amodal": amodal})
         pairs = initial.shape[1]
         unit = MOTION_UNIT * (width or frames.shape[-1])
         features = self._inputs(frames, initial, prior, visible, amodal, unit)
@@ -163,7 +153,7 @@ class FlowNetwork(nn.Module):
             residue = F.interpolate(residue, scale_factor=self.config.cell, mode="bilinear")
         return residue[..., :h, :w]
 
-    def _check(self, frames: Tensor, initial: Tensor, prior: Tensor, visible: Tensor, amodal: Tensor) -> None:
+    def _check(self, frames: Tensor, given: dict[str, Tensor]) -> None:
         b, t, _, h, w = frames.shape
         if t < 2 or min(h, w) < self.config.step:
             raise ValueRefusal(
@@ -171,7 +161,6 @@ class FlowNetwork(nn.Module):
                 f"there must be at least 2 of at least {self.config.step}x{self.config.step}",
                 "give more frames, or a larger window",
             )
-        given = {"initial": initial, "prior": prior, "visible": visible, "amodal": amodal}
         for name, x in given.items():
             shape = (b, t - 1, 2, h, w) if name in ("initial", "prior") else (b, t, 1, h, w)
             if x.shape != shape:

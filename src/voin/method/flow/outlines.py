@@ -1,10 +1,8 @@
 """What the outline of the whole object says about its motion: as the outline moved, so did the object, hidden or not.
 
-Flow is seen on the visible part alone, and what is fitted to a small part says little about the rest. But the amodal
-masks of two frames are outlines of one object, and must fall on each other. Each point of the first gives one equation:
-moved along, it lies as far from the second outline as it lay from its own. Along the outline a point may slide. What a
-motion of the whole object leaves over says how limbs deviate from it. Not in the paper, whose network sees the amodal
-masks and may learn this.
+Each point of the first outline gives one equation: moved along, it lies as far from the second outline as it lay from
+its own, and may slide along it. What is left over says how limbs deviate from the motion of the whole. Not in the
+paper, whose network sees the amodal masks and may learn this.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.core.warp import sample_points
+from voin.method.affine import Motions
 
 POINTS = 160  # of an outline, at most
 _INSIDE = -0.5  # where a pixel lies that is the mask's last: half a pixel from the outline
@@ -29,44 +28,22 @@ _FARTHEST = 1 / 8  # of the window's width: what is farther from the second outl
 
 @dataclass(frozen=True)
 class Outlines:
-    """Outlines of n masks, and how far each pixel lies from those that they move onto.
+    """Outlines of n masks, and how far each pixel lies from those that they move onto."""
 
-    Attributes:
-        points: (n, k, 2) pixels (x, y) along the inner edge of the first masks.
-        weight: (n, k) pixels of the edge that a point stands for; 0 for none.
-        distance: (n, 3, h, w) pixels to the second masks' outline, negative inside, and its slope along x and y.
-    """
-
-    points: Float[Tensor, "n k 2"]
-    weight: Float[Tensor, "n k"]
-    distance: Float[Tensor, "n 3 h w"]
-
-    def basis(self) -> Float[Tensor, "n k 3"]:
-        """Return 1, x and y of the points, x and y from -1 to 1 across the picture."""
-        h, w = self.distance.shape[-2:]
-        limit = self.points.new_tensor([max(w - 1, 1), max(h - 1, 1)])
-        return torch.cat([torch.ones_like(self.points[..., :1]), 2 * self.points / limit - 1], dim=-1)
+    points: Float[Tensor, "n k 2"]  # pixels (x, y) along the inner edge of the first masks
+    weight: Float[Tensor, "n k"]  # pixels of the edge that a point stands for; 0 for none
+    distance: Float[Tensor, "n 3 h w"]  # pixels to the second masks' outline, negative inside, and its slope along x, y
 
     def select(self, which: Bool[Tensor, " n"]) -> Outlines:
         """Take some of the n."""
         return Outlines(self.points[which], self.weight[which], self.distance[which])
 
-    def compare(
-        self, motion: Float[Tensor, "n 3 2"]
-    ) -> tuple[Float[Tensor, "n 6 6"], Float[Tensor, "n 6 1"], Float[Tensor, "n 1 1"]]:
-        """Return the least-squares evidence of the outlines for a better motion near `motion`, by Gauss and Newton.
+    def compare(self, motion: Motions) -> tuple[Float[Tensor, "n 6 6"], Float[Tensor, "n 6 1"], Float[Tensor, "n 1 1"]]:
+        """Return what the outlines say of a better motion near `motion`, by Gauss and Newton, as `Evidence`.
 
         Points that stay far off count little (Cauchy weights): limbs move by themselves.
-
-        Args:
-            motion: what 1, x and y contribute to (dx, dy).
-
-        Returns:
-            Normal matrix and right side for the six numbers of a motion, dx first, and the weight of all points.
         """
-        basis = self.basis()
-        moved = basis @ motion  # (n, k, 2), pixels
-        off, normal = self._look(moved)
+        basis, moved, off, normal = self._look(motion)
         weight = self.weight * (off.abs() < _FARTHEST * self.distance.shape[-1])
         spread = (weight * off.abs()).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1e-6)
         weight = weight / (1 + (off / spread.clamp(min=_LEAST_SPREAD)) ** 2)
@@ -75,9 +52,9 @@ class Outlines:
         weighted = (rows * weight[..., None]).transpose(1, 2)  # (n, 6, k)
         return weighted @ rows, weighted @ target[..., None], weight.sum(1)[:, None, None]
 
-    def deviations(self, motion: Float[Tensor, "n 3 2"]) -> tuple[Float[Tensor, "n 2 h w"], Bool[Tensor, "n 1 h w"]]:
+    def deviations(self, motion: Motions) -> tuple[Float[Tensor, "n 2 h w"], Bool[Tensor, "n 1 h w"]]:
         """Return what lacks at the outline after `motion`, pixels (dx, dy) across it, and where that is known."""
-        off, normal = self._look(self.basis() @ motion)
+        *_, off, normal = self._look(motion)
         near = (self.weight > 0) & (off.abs() < _FARTHEST / 2 * self.distance.shape[-1])
         frame, point = near.nonzero(as_tuple=True)
         column, row = self.points[frame, point].long().unbind(dim=1)
@@ -88,13 +65,20 @@ class Outlines:
         known[frame, 0, row, column] = True
         return lack, known
 
-    def _look(self, moved: Float[Tensor, "n k 2"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k 2"]]:
-        """Measure how far outside the second outline the moved points lie, and which way is out."""
+    def _look(self, motion: Motions) -> tuple[Tensor, Tensor, Float[Tensor, "n k"], Float[Tensor, "n k 2"]]:
+        """Move the points: their basis, way, how far they come to lie outside the second outline, and which way is out.
+
+        The basis is 1, x and y, from -1 to 1 across the picture.
+        """
+        h, w = self.distance.shape[-2:]
         n, k = self.weight.shape
+        limit = self.points.new_tensor([max(w - 1, 1), max(h - 1, 1)])
+        basis = torch.cat([torch.ones_like(self.points[..., :1]), 2 * self.points / limit - 1], dim=-1)
+        moved = basis @ motion  # (n, k, 2), pixels
         x, y = (self.points + moved).reshape(-1, 2).unbind(dim=1)
         frame = torch.arange(n, device=x.device).repeat_interleave(k)
         off, *slope = sample_points(self.distance, frame, x, y).view(n, k, 3).unbind(dim=2)
-        return off - _INSIDE, F.normalize(torch.stack(slope, dim=2), dim=2)
+        return basis, moved, off - _INSIDE, F.normalize(torch.stack(slope, dim=2), dim=2)
 
 
 def trace_outlines(
@@ -102,10 +86,7 @@ def trace_outlines(
 ) -> Outlines:
     """Trace the outlines of `masks`, to be compared with those of `onto`; the window's border is no outline.
 
-    Args:
-        masks: whose points are traced.
-        onto: the masks of the other frames, in the same order.
-        known: which of them are trusted; the others have no points. None: all.
+    `known` says which of them are trusted; the others have no points. None: all.
     """
     trusted = [True] * len(masks) if known is None else known.tolist()
     first, second = (x.cpu().numpy().astype(np.uint8) for x in (masks, onto))

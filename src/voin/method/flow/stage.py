@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.core.config import Checked, setting
@@ -14,6 +13,7 @@ from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.method.flow.network import FlowNetwork
 from voin.method.flow.smooth import SmoothFlow
+from voin.method.stages import Given
 
 # Pixels around the object that the network looks at, too.
 _MARGIN = 12
@@ -31,17 +31,10 @@ class FlowUse(Checked):
 
 
 class NetworkFlow:
-    """Complete flow by a network: a `Flow`.
+    """Complete flow by a trained network, on its own device, from a smooth `prior` on: a `Flow`.
 
-    Args:
-        network: trained; it stays on its device.
-        prior: completes flow smoothly, which the network starts from.
-        group_pairs: so many pairs are worked on at a time, besides those around them that still count: this bounds
-            the memory. It does not change the result.
-        half: compute in bfloat16; fast where the processor has it.
-        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
-        least: what the network adds to the prior is shortened by so much, pixels of a window of 256: where the prior
-            is right, the network adds no more than noise.
+    So many pairs are worked on at a time, besides those around them that still count: this bounds the memory, and does
+    not change the result. With `half` it computes in bfloat16, which is fast where the processor has it.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -64,13 +57,7 @@ class NetworkFlow:
 
     @torch.no_grad()
     def __call__(
-        self,
-        frames: Frames,
-        forward: Flows,
-        backward: Flows,
-        visible: Masks,
-        amodal: Masks,
-        given: Bool[Tensor, " b"] | None = None,
+        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks, given: Given = None
     ) -> tuple[Flows, Flows]:
         """Complete both flows, as every `Flow` does; pairs in which all of the object is seen come back untouched."""
         whole = amodal > 0.5
@@ -99,19 +86,15 @@ class NetworkFlow:
                 start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
                 part, ends = slice(start, stop), slice(start, stop + 1)
                 given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                completed = self._look(*(x[None].to(device) for x in given), box=box)
-                completed = self._hold_back(completed, given[2].to(device))
+                given = [x[None].to(device) for x in given]
+                completed, lead = self._look(*given, box=box), given[2]
+                if self.least:
+                    added = completed - lead
+                    length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
+                    completed = lead + added * (1 - self.least * lead.shape[-1] / 256 / length).clamp(min=0)
                 chosen = touched[i, group.start : group.stop].nonzero()[:, 0]
                 result[i, group.start + chosen] = completed[0, group.start - start + chosen.to(device)].to(result)
         return result
-
-    def _hold_back(self, completed: Flows, prior: Float[Tensor, "t 2 h w"]) -> Flows:
-        """Shorten what the network adds."""
-        if self.least == 0:
-            return completed
-        added = completed - prior
-        length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
-        return prior + added * (1 - self.least * prior.shape[-1] / 256 / length).clamp(min=0)
 
     def _look(
         self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
@@ -133,11 +116,10 @@ class NetworkFlow:
         self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
     ) -> Flows:
         """Run the network around the object: what lies farther from it tells nothing of it, and takes time."""
-        rows, columns = box
-        part = (x[..., rows, columns] for x in (frames, initial, prior, visible, amodal))
+        part = (x[..., *box] for x in (frames, initial, prior, visible, amodal))
         completed = initial.clone()
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
-            completed[..., rows, columns] = self.network(*part, width=frames.shape[-1])
+            completed[..., *box] = self.network(*part, width=frames.shape[-1])
         return completed
 
 

@@ -1,8 +1,7 @@
 """Fit propagated pixels into their frame: how far to believe them, and a correction that leaves no seam.
 
-Not in the paper: it hands propagated pixels on as they are; but exposure differs between frames, and flow inside a
-large hidden region may be wrong. Both can be measured: a band of visible pixels around the hidden region is predicted
-from the same sources as the hidden pixels beside it, and compared with what is really there.
+Not in the paper: exposure differs between frames, and flow inside a large hidden region may be wrong. Both are measured
+on a band of visible pixels around the hidden region, predicted from the sources of the hidden pixels beside it.
 """
 
 from __future__ import annotations
@@ -31,25 +30,15 @@ PATIENCE_FRAMES, PRIOR_PIXELS = 6.0, 1000.0
 
 @dataclass(frozen=True)
 class Band:
-    """Visible pixels beside found ones, with what their neighbours' sources say they should look like.
+    """Visible pixels beside found ones, with what their neighbours' sources say they should look like."""
 
-    Attributes:
-        frame: (n,) entry of the tracks.
-        row: (n,).
-        column: (n,).
-        length: (n,) frames between the pixel and its source.
-        shade: (n, 3) smooth part of the colour: real minus predicted.
-        real: (n, 3) detail that is there.
-        predicted: (n, 3) detail that the source shows.
-    """
-
-    frame: Int[Tensor, " n"]
+    frame: Int[Tensor, " n"]  # entry of the tracks
     row: Int[Tensor, " n"]
     column: Int[Tensor, " n"]
-    length: Int[Tensor, " n"]
-    shade: Float[Tensor, "n 3"]
-    real: Float[Tensor, "n 3"]
-    predicted: Float[Tensor, "n 3"]
+    length: Int[Tensor, " n"]  # frames between the pixel and its source
+    shade: Float[Tensor, "n 3"]  # smooth part of the colour: real minus predicted
+    real: Float[Tensor, "n 3"]  # detail that is there
+    predicted: Float[Tensor, "n 3"]  # detail that the source shows
 
 
 def split_detail(
@@ -114,16 +103,11 @@ def compare_band(
     )
 
 
-def calibrate(
-    bands: Sequence[Band | None], max_distance_frames: int = MAX_DISTANCE_FRAMES
-) -> Float[Tensor, " distances"]:
-    """Measure how much of a propagated pixel's detail is right, by the number of frames it comes from.
+def calibrate(bands: Sequence[Band | None], max_distance_frames: int = MAX_DISTANCE_FRAMES) -> Float[Tensor, " n"]:
+    """Measure how much of a propagated pixel's detail is right, by the number of frames it comes from, from 0 on.
 
     The share a that minimises |real - a predicted|^2 over the band: near 1 for a rigid object, near 0 where the flow
-    is off.
-
-    Returns:
-        (max_distance_frames + 1,) in [0, 1], falling with distance in time.
+    is off. It never grows with distance in time.
     """
     distance = torch.arange(max_distance_frames + 1)
     agree, power = torch.zeros(len(distance)), torch.zeros(len(distance))

@@ -1,9 +1,7 @@
 """Matches by outline: where no track leads, a frame in which the whole object has the same outline.
 
-Flow cannot be followed through a long occlusion, nor when an object comes near and grows. But where two amodal masks,
-laid upon each other, are alike, the object is most often seen from the same side, and what is hidden here may be seen
-there, at the same place of the object. It is less exact than a track, and looks better than what is invented. Not in
-the paper, whose generator sees a few neighbouring frames only.
+Not in the paper: where two amodal masks, laid upon each other, are alike, the object is most often seen from the same
+side. What it shows there is less exact than a track, and looks better than what is invented.
 """
 
 from __future__ import annotations
@@ -33,16 +31,7 @@ def match_by_outline(
 ) -> Tracks:
     """Look for `lost` pixels at the same place of the object in frames in which it has the same outline.
 
-    Args:
-        lost: pixels to look for, in frames `first` to `first + n - 1`.
-        first: frame of the clip that entry 0 of `lost` belongs to.
-        sources: pixels that may be taken.
-        amodal: the whole object.
-        max_distance_frames: how many frames away a source may lie.
-        least_alike: intersection over union of the masks, laid upon each other, from which a frame is taken.
-
-    Returns:
-        On the CPU; the frame most alike is asked first, then the next for what it does not show.
+    The frame most alike is asked first, then the next for what it does not show. Arguments are those of `track`.
     """
     n, h, w = lost.shape
     lost, sources, amodal = lost.cpu(), sources.cpu(), amodal.cpu()
@@ -100,5 +89,6 @@ def _moments(masks: Bool[Tensor, "t h w"]) -> tuple[Float[Tensor, "t 2"], Float[
         place, total = torch.arange(count.shape[1]).float(), count.sum(dim=1).clamp(min=1)
         mean = (count * place).sum(dim=1) / total
         variance = (count * (place - mean[:, None]) ** 2).sum(dim=1) / total
-        found.append((mean, variance.sqrt().clamp(min=0.5)))
-    return torch.stack([found[0][0], found[1][0]], dim=1), torch.stack([found[0][1], found[1][1]], dim=1)
+        found.append(torch.stack([mean, variance.sqrt().clamp(min=0.5)]))
+    centre, spread = torch.stack(found, dim=2)
+    return centre, spread

@@ -11,17 +11,7 @@ import torch
 
 from voin.core.morphology import grow
 from voin.core.types import Flows, Frames, Masks
-from voin.method.propagation.blend import (
-    BAND,
-    DETAIL,
-    SHADE_LIMIT,
-    calibrate,
-    compare_band,
-    correct_shade,
-    draw,
-    rate,
-    split_detail,
-)
+from voin.method.propagation import blend
 from voin.method.propagation.matches import match_by_outline
 from voin.method.propagation.tracks import Tracks, track
 from voin.method.stages import ClipView
@@ -31,47 +21,38 @@ SOURCE_MARGIN = 2  # working pixels that sources keep from the occluder's rim
 
 @dataclass(frozen=True)
 class Propagated:
-    """What was found for n frames of one clip.
+    """What was found for some frames of one clip."""
 
-    Attributes:
-        tracks: ahead in time, back in time, and matched by outline, rated.
-        picture: (1, n, 3, h, w) in [0, 1], all directions blended; 0 where nothing was found.
-        confidence: (1, n, 1, h, w) in [0, 1], 0 where nothing was found.
-        shade: (1, n, 3, h, w), what to add to the picture to leave no seam.
-    """
-
-    tracks: tuple[Tracks, ...]
-    picture: Frames
-    confidence: Masks
-    shade: Frames
+    tracks: tuple[Tracks, ...]  # ahead in time, back in time, and matched by outline, rated
+    picture: Frames  # all directions blended; 0 where nothing was found
+    confidence: Masks  # 0 where nothing was found
+    shade: Frames  # what to add to the picture to leave no seam
 
     def place(self, frames: Frames) -> Frames:
-        """Put what was found into frames (1, n, 3, h, w)."""
+        """Put what was found into the frames."""
         return torch.where(self.confidence > 0, self.picture + self.shade, frames)
 
 
 def propagate(view: ClipView, wanted: range) -> Propagated:
     """Look for the hidden pixels of the `wanted` frames in other frames, and rate how far to believe what was found.
 
-    Args:
-        view: of one object, its flow completed.
-        wanted: frames to look for; consecutive.
+    The flow of the view is complete; the frames follow each other.
     """
     frames, height, width = view.frames[0].cpu(), view.frames.shape[-2], view.frames.shape[-1]
     clear = ((view.visible[0, :, 0] > 0.95) & ~grow(view.hidden[0, :, 0] > 0.5, 1)).cpu()
-    shade, detail = split_detail(frames, clear, DETAIL * width / 256)
-    band_width = max(round(BAND * width / 256), 2)
+    shade, detail = blend.split_detail(frames, clear, blend.DETAIL * width / 256)
+    band_width = max(round(blend.BAND * width / 256), 2)
     ahead, back, matched = _look_for(view, wanted)
-    bands = [compare_band(shade, detail, clear, tracks, band_width) for tracks in (ahead, back, matched)]
+    bands = [blend.compare_band(shade, detail, clear, tracks, band_width) for tracks in (ahead, back, matched)]
     # What was matched by outline has no track that could be rated by its length.
-    share = calibrate(bands[:2])
-    directions = (rate(ahead, share), rate(back, share), matched)
+    share = blend.calibrate(bands[:2])
+    directions = (blend.rate(ahead, share), blend.rate(back, share), matched)
     picture = correction = total = torch.zeros(1)
     confidence = torch.zeros(len(wanted), 1, height, width)
     for tracks, band in zip(directions, bands, strict=True):
         weight = (tracks.confidence**2)[:, None]
-        picture = picture + weight * draw(tracks, frames)
-        correction = correction + weight * correct_shade(band, tracks, SHADE_LIMIT)
+        picture = picture + weight * blend.draw(tracks, frames)
+        correction = correction + weight * blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
         total = total + weight
         confidence = torch.maximum(confidence, tracks.confidence[:, None])
     total = total.clamp(min=1e-12)
@@ -96,15 +77,8 @@ def propagate_clips(
 ) -> tuple[Frames, Masks]:
     """Do what the pipeline does for whole clips, as training needs it; on the CPU, as there are many small steps.
 
-    Args:
-        frames: (b, t, 3, h, w) in [0, 1].
-        visible: (b, t, 1, h, w), 0 or 1.
-        amodal: (b, t, 1, h, w), 0 or 1.
-        forward: (b, t-1, 2, h, w), pixels, completed.
-        backward: (b, t-1, 2, h, w), pixels, completed.
-
-    Returns:
-        The frames with what was found in place, and its confidence (b, t, 1, h, w) in [0, 1], on the frames' device.
+    Masks are 0 or 1, and flow is complete. Returns the frames with what was found in place, and its confidence, on the
+    frames' device.
     """
     clips = [x.cpu().split(1) for x in (frames, visible, amodal, amodal * (1 - visible), forward, backward)]
     pictures, trusts = [], []

@@ -1,9 +1,7 @@
 """Flow-guided propagation (paper 3.3): fetch hidden pixels of the object from frames in which they are seen.
 
-Each hidden pixel is followed along the completed flow, forward and backward in time, while it stays inside the object
-and the forward-backward check holds, until it arrives at a pixel that is visible. The links are composed into one
-displacement and the source frame is sampled once, at native resolution (`paste.py`), since resampling link by link
-blurs.
+The links of a track are composed into one displacement and the source frame is sampled once, at native resolution
+(`paste.py`), since resampling link by link blurs.
 """
 
 from __future__ import annotations
@@ -27,19 +25,12 @@ MAX_DISTANCE_FRAMES = 32  # a source lies no farther away
 
 @dataclass(frozen=True)
 class Tracks:
-    """Where hidden pixels are seen, in one direction of time: maps on the working grids of the frames that need them.
+    """Where hidden pixels are seen: maps on the working grids of the frames that need them, on the CPU."""
 
-    Attributes:
-        first: frame of the clip that entry 0 belongs to.
-        source: (n, h, w); the frame that shows the pixel, -1 where none does.
-        displacement: (n, 2, h, w); working pixels (dx, dy), from here to the source frame's window.
-        confidence: (n, h, w) in [0, 1], from the forward-backward errors of the links; 0 where there is no source.
-    """
-
-    first: int
-    source: Int[Tensor, "n h w"]
-    displacement: Float[Tensor, "n 2 h w"]
-    confidence: Float[Tensor, "n h w"]
+    first: int  # frame of the clip that entry 0 belongs to
+    source: Int[Tensor, "n h w"]  # the frame that shows the pixel, -1 where none does
+    displacement: Float[Tensor, "n 2 h w"]  # working pixels (dx, dy), from here to the source frame's window
+    confidence: Float[Tensor, "n h w"]  # in [0, 1], from the links' errors; 0 where there is no source
 
 
 def track(
@@ -51,19 +42,16 @@ def track(
     amodal: Bool[Tensor, "t h w"],
     max_distance_frames: int = MAX_DISTANCE_FRAMES,
 ) -> tuple[Tracks, Tracks]:
-    """Follow every `wanted` pixel to the nearest frame on each side in which `sources` holds it.
+    """Follow every `wanted` pixel to the nearest frame on each side in which `sources` holds it: ahead, and back.
 
     Args:
-        forward: (1, t-1, 2, h, w) completed flow.
-        backward: (1, t-1, 2, h, w) completed flow.
-        wanted: (n, h, w); pixels to look for, in frames `first` to `first + n - 1`.
+        forward: completed, of one clip.
+        backward: likewise.
+        wanted: pixels to look for.
         first: frame of the clip that entry 0 of `wanted` belongs to.
-        sources: (t, h, w); pixels that may be taken.
-        amodal: (t, h, w); tracks end where they leave it.
+        sources: pixels that may be taken.
+        amodal: tracks end where they leave it.
         max_distance_frames: how many frames away a source may lie.
-
-    Returns:
-        Tracks ahead in time, and tracks back in time, on the CPU.
     """
     given = (wanted, first, sources, amodal, max_distance_frames)
     return _follow(forward[0], backward[0], *given, step=1), _follow(backward[0], forward[0], *given, step=-1)
