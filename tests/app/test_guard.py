@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from voin.app.guard import Guard, host_of, is_loopback
+pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
+
+from voin.app.guard import Guard, host_of
+from voin.app.options import is_loopback
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:

@@ -17,7 +17,6 @@ def shown_options(*kinds: type) -> dict[str, Option]:
     return {option.name: option for kind in kinds for option in describe_options(kind) if option.label}
 
 
-# By name; what both have is one control.
 TRACK_OPTIONS = shown_options(MaskOptions)
 COMPLETE_OPTIONS = shown_options(CompleteOptions, MethodOptions)
 

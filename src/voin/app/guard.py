@@ -5,23 +5,17 @@ The browser is told to load nothing from elsewhere, so that the page is the same
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _API = "/gradio_api"
 _FILE = f"{_API}/file="
-_JOIN = f"{_API}/queue/join"
-_UPLOAD = f"{_API}/upload"
 _AROUND = 100_000  # bytes of a request around a file
 # Everything else that Gradio offers (proxies, downloads of URLs, histories, recordings) is not for this page.
 _OPEN = (
@@ -30,21 +24,12 @@ _OPEN = (
     *(f"{_API}/{name}" for name in ("queue/", "heartbeat/", "info", "app_id", "user", "login_check", "token")),
     *(f"{_API}/{name}" for name in ("upload", "cancel", "reset", "startup-events", "theme.css")),
 )
-_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        # Gradio's page is made of scripts and styles in line.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
-        "font-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'self'",
-        "object-src 'none'",
-        "frame-ancestors 'none'",
-    )
+_POLICY = (
+    "default-src 'self'; "
+    # Gradio's page is made of scripts and styles in line.
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'"
 )
 _HEADERS = (
     (b"content-security-policy", _POLICY.encode()),
@@ -65,27 +50,15 @@ class Guard:
         most_bytes: of an upload.
     """
 
-    def __init__(self, app: App, folder: Path, hosts: frozenset[str] | None, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, folder: Path, hosts: frozenset[str] | None, most_bytes: int) -> None:
         self._app, self._folder, self._hosts, self._most = app, folder.resolve(), hosts, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            return
         if scope["type"] != "http":
             return  # the page has no web sockets
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await _answer(send, *refusal)
-            return
-
-        if scope["path"].startswith(_JOIN):
-            body = await _body(receive, self._most + _AROUND)
-            if body is None or not self._names_uploads(body):
-                await _answer(send, 403, "this names a file that is no upload; choose the file again")
-                return
-            receive = _again(body, receive)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -94,13 +67,24 @@ class Guard:
                 message["headers"] = [*kept, *_HEADERS]
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        refusal = self._refusal(scope)
+        if refusal is None and scope["path"].startswith(f"{_API}/queue/join"):
+            body = await _body(receive, self._most + _AROUND)
+            if body is None or not self._names_uploads(body):
+                refusal = 403, "this names a file that is no upload; choose the file again"
+            else:
+                receive = _again(body, receive)
+        if refusal is None:
+            await self._app(scope, receive, guarded)
+        else:
+            status, text = refusal
+            await PlainTextResponse(text, status)(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        path, headers = scope["path"], {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if self._hosts is not None and host_of(headers.get(b"host", "")) not in self._hosts:
             return 421, "this server answers on this machine alone; call it 127.0.0.1 or localhost"
-        length = headers.get(b"content-length", "" if scope["path"] == _UPLOAD else "0")
+        length = headers.get(b"content-length", "" if path == f"{_API}/upload" else "0")
         if not length.isdecimal():
             return 411, "this does not say how large it is; an upload must; send it with its length"
         if int(length) > self._most + _AROUND:
@@ -111,7 +95,6 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
             return 403, "another page may not use this one; open it by itself"
-        path = scope["path"]
         if path.startswith(_FILE):
             return None if self.is_served(path.removeprefix(_FILE)) else (403, "no such file; load the page again")
         if path != "/" and not path.startswith(_OPEN):
@@ -127,14 +110,14 @@ class Guard:
 
     def is_served(self, text: str) -> bool:
         """Return whether a path leads to a file of a session, links and dots followed."""
-        if "\0" in text or unquote(text) != text:
-            return False
         path = Path(text)
+        if "\0" in text or unquote(text) != text or not path.is_absolute() or ".." in path.parts:
+            return False
         try:
             found = path.resolve(strict=True)
         except (OSError, RuntimeError):
             return False
-        return path.is_absolute() and ".." not in path.parts and found.is_relative_to(self._folder) and found.is_file()
+        return found.is_relative_to(self._folder) and found.is_file()
 
 
 def _paths(content: Any) -> Iterator[Any]:
@@ -142,25 +125,22 @@ def _paths(content: Any) -> Iterator[Any]:
     if isinstance(content, dict):
         if "path" in content:
             yield content["path"]
-        for value in content.values():
-            yield from _paths(value)
-    elif isinstance(content, list):
+        content = list(content.values())
+    if isinstance(content, list):
         for value in content:
             yield from _paths(value)
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:
     """Read a request's body; None where it is too large or breaks off."""
-    data = bytearray()
-    while True:
+    data, more = bytearray(), True
+    while more:
         message = await receive()
-        if message["type"] != "http.request":
-            return None
         data += message.get("body", b"")
-        if len(data) > most:
+        if message["type"] != "http.request" or len(data) > most:
             return None
-        if not message.get("more_body", False):
-            return bytes(data)
+        more = message.get("more_body", False)
+    return bytes(data)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -178,19 +158,3 @@ def host_of(header: str) -> str:
     if header.startswith("["):
         return header[1:].partition("]")[0]
     return header.partition(":")[0].lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *_HEADERS]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": text.encode()})

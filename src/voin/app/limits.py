@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -55,31 +54,26 @@ def check_bytes(path: Path, limits: Limits) -> None:
     """Refuse a file that is larger than an upload may be."""
     size = path.stat().st_size if path.exists() else 0
     if size > limits.bytes:
-        raise ValueRefusal(
-            f"{path.name} has {size / 1e6:.0f} MB",
-            f"at most {limits.megabytes} MB are taken here",
-            "cut or convert it, or start the server with a larger --max-mb",
+        raise _too_much(
+            f"{path.name} has {size / 1e6:.0f} MB", f"at most {limits.megabytes} MB", "cut or convert it", "--max-mb"
         )
 
 
 def check_pixels(path: Path, size: tuple[int, int], limits: Limits) -> None:
     """Refuse frames of `size` (h, w) that are too large."""
     if size[0] * size[1] > limits.pixels:
-        raise ValueRefusal(
-            f"{path.name} has frames of {shown(size)}",
-            f"at most {limits.pixels:,} pixels a frame are taken here",
-            "scale it down, or start the server with a larger --max-pixels",
-        )
+        what, most = f"{path.name} has frames of {shown(size)}", f"at most {limits.pixels:,} pixels a frame"
+        raise _too_much(what, most, "scale it down", "--max-pixels")
 
 
 def check_frames(path: Path, count: int, limits: Limits) -> None:
     """Refuse a video of too many frames."""
     if count > limits.frames:
-        raise ValueRefusal(
-            f"{path.name} has more than {limits.frames} frames",
-            "no more are taken here",
-            "cut it, or start the server with a larger --max-frames",
-        )
+        raise _too_much(f"{path.name} has more than {limits.frames} frames", "no more", "cut it", "--max-frames")
+
+
+def _too_much(what: str, most: str, remedy: str, flag: str) -> ValueRefusal:
+    return ValueRefusal(what, f"{most} are taken here", f"{remedy}, or start the server with a larger {flag}")
 
 
 def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
@@ -88,11 +82,8 @@ def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: 
     They are a zip of PNGs, which is unpacked into `scratch` for a while, an .npz, a mask video or one PNG.
     """
     if path.suffix.lower() not in MASK_SUFFIXES:
-        raise ValueRefusal(
-            f"{path.name} is no form of masks",
-            "they must be a zip of PNGs, an .npz, a mask video or a PNG",
-            "convert them",
-        )
+        must = "they must be a zip of PNGs, an .npz, a mask video or a PNG"
+        raise ValueRefusal(f"{path.name} is no form of masks", must, "convert them")
     check_bytes(path, limits)
     try:
         source = open_masks(_opened(path, info, limits, scratch), info)
@@ -121,9 +112,8 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
         check_frames(path, arrays.names, limits)
         check_pixels(path, arrays.size, limits)
         if any(dtype.itemsize > np.dtype(np.int64).itemsize for dtype in arrays.dtypes.values()):
-            raise ValueRefusal(
-                f"{path.name} has values of more than 8 bytes", "masks are bool or object ids", "convert them"
-            )
+            what = f"{path.name} has values of more than 8 bytes"
+            raise ValueRefusal(what, "masks are bool or object ids", "convert them")
     else:
         check_video(path, limits)
     return path
@@ -134,68 +124,41 @@ def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> N
     out.mkdir(parents=True)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = list(_pictures(path, archive, limits))
-            left = limits.bytes
-            for member in members:
-                target = out / PurePosixPath(member.filename).name
-                left -= _copy(archive, member, target, left)
-                size = header_size(target)
+            for name, member in _pictures(path, archive, limits).items():
+                # Of a file no more is unpacked than the archive claims.
+                with archive.open(member) as source, (out / name).open("wb") as file:
+                    shutil.copyfileobj(source, file)
+                size = header_size(out / name)
                 if size != info.size:
-                    raise ValueRefusal(
-                        f"{member.filename} in {path.name} is {shown(size)} for a video of {shown(info.size)}",
-                        "masks must have the video's size",
-                        "scale them",
-                    )
+                    what = f"{member.filename} in {path.name} is {shown(size)} for a video of {shown(info.size)}"
+                    raise ValueRefusal(what, "masks must have the video's size", "scale them")
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise FileRefusal(
             f"{path.name} cannot be unpacked ({error})", "it must be a whole zip without a password", "pack it again"
         ) from error
 
 
-def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> Iterator[zipfile.ZipInfo]:
+def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> dict[str, zipfile.ZipInfo]:
+    """List the PNGs of an archive by their names; one that is too large, or names what lies elsewhere, is refused."""
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > limits.frames + _LOOSE_FILES:
         raise ValueRefusal(f"{path.name} holds {len(members)} files", "a mask a frame is enough", "pack only the masks")
-    total = sum(member.file_size for member in members)
+    total, most = sum(member.file_size for member in members), f"at most {limits.megabytes} MB are taken here"
     if total > limits.bytes:
-        raise ValueRefusal(
-            f"{path.name} unpacks to {total / 1e6:.0f} MB",
-            f"at most {limits.megabytes} MB are taken here",
-            "pack only the masks, as indexed PNGs",
-        )
-    names: set[str] = set()
+        raise ValueRefusal(f"{path.name} unpacks to {total / 1e6:.0f} MB", most, "pack only the masks, as indexed PNGs")
+    found: dict[str, zipfile.ZipInfo] = {}
     for member in members:
-        name = PurePosixPath(member.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or stat.S_ISLNK(member.external_attr >> 16):
-            raise ValueRefusal(
-                f"{path.name} names {member.filename!r}, which lies elsewhere",
-                "an archive must hold its files itself",
-                "pack the folder of masks again",
-            )
-        hidden = name.name.startswith(".") or "__MACOSX" in name.parts
-        if name.suffix.lower() != ".png" or hidden:
+        place = PurePosixPath(member.filename.replace("\\", "/"))
+        if place.is_absolute() or ".." in place.parts or stat.S_ISLNK(member.external_attr >> 16):
+            what = f"{path.name} names {member.filename!r}, which lies elsewhere"
+            raise ValueRefusal(what, "an archive must hold its files itself", "pack the folder of masks again")
+        if place.suffix.lower() != ".png" or place.name.startswith(".") or "__MACOSX" in place.parts:
             continue
-        if name.name in names:
-            raise ValueRefusal(
-                f"{path.name} has {name.name} twice", "a frame must have one mask", "pack one folder of masks"
-            )
-        names.add(name.name)
-        yield member
-    if not names:
-        raise ValueRefusal(
-            f"{path.name} holds no PNG", "it must hold a mask a frame as PNGs", "pack the folder of masks"
-        )
-
-
-def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int) -> int:
-    """Unpack one file of at most `most` bytes, whatever size the archive claims; return its size."""
-    size = 0
-    with archive.open(member) as source, target.open("wb") as file:
-        while block := source.read(1 << 20):
-            size += len(block)
-            if size > most:
-                raise ValueRefusal(
-                    f"{member.filename} unpacks to more than is taken here", remedy="pack only the masks"
-                )
-            file.write(block)
-    return size
+        if place.name in found:
+            what = f"{path.name} has {place.name} twice"
+            raise ValueRefusal(what, "a frame must have one mask", "pack one folder of masks")
+        found[place.name] = member
+    if not found:
+        what = f"{path.name} holds no PNG"
+        raise ValueRefusal(what, "it must hold a mask a frame as PNGs", "pack the folder of masks")
+    return found

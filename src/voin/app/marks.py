@@ -59,28 +59,21 @@ class MarkedFrames:
     def put(self, frame: int, marks: Marks) -> None:
         """Replace the marks of a frame; those that contradict themselves are refused."""
         if len(marks.points) + len(marks.negative) > _MOST_POINTS:
-            raise ValueRefusal(
-                f"frame {frame} has more than {_MOST_POINTS} points", "fewer say as much", "clear the frame"
-            )
+            what = f"frame {frame} has more than {_MOST_POINTS} points"
+            raise ValueRefusal(what, "fewer say as much", "clear the frame")
         marks.prompt(frame)  # refuses what cannot be
-        self._note()
-        self.frames = {number: marked for number, marked in {**self.frames, frame: marks}.items() if marked}
+        self._change({**self.frames, frame: marks})
 
     def add(self, frame: int, point: Point, on: bool) -> None:
         """Add a point on the object, or beside it; one that is marked already changes sides."""
         marks = self.on(frame)
-        points, negative = (
-            tuple(known for known in given if known != point) for given in (marks.points, marks.negative)
-        )
-        points, negative = ((*points, point), negative) if on else (points, (*negative, point))
-        self.put(frame, replace(marks, points=points, negative=negative))
+        sides = [tuple(known for known in points if known != point) for points in (marks.negative, marks.points)]
+        sides[on] = (*sides[on], point)
+        self.put(frame, replace(marks, negative=sides[False], points=sides[True]))
 
     def clear(self, frame: int | None = None) -> None:
         """Remove the marks of a frame, or all."""
-        self._note()
-        self.frames = (
-            {} if frame is None else {number: marked for number, marked in self.frames.items() if number != frame}
-        )
+        self._change({} if frame is None else {**self.frames, frame: Marks()})
 
     def undo(self) -> None:
         """Go back one step."""
@@ -92,15 +85,13 @@ class MarkedFrames:
         found = [marks.prompt(frame) for frame, marks in sorted(self.frames.items()) if start <= frame < end]
         prompts = tuple(prompt for prompt in found if prompt is not None)
         if not prompts:
-            raise ValueRefusal(
-                f"no frame from {start} to {end - 1} says what the object is",
-                "one at least must have a box, a point on it or paint",
-                "draw one",
-            )
+            what = f"no frame from {start} to {end - 1} says what the object is"
+            raise ValueRefusal(what, "one at least must have a box, a point on it or paint", "draw one")
         return prompts
 
-    def _note(self) -> None:
+    def _change(self, frames: dict[int, Marks]) -> None:
         self._past = [*self._past[1 - _MOST_STEPS :], self.frames]
+        self.frames = {number: marks for number, marks in frames.items() if marks}
 
 
 def marks_of_texts(box: str, points: str, negative: str, mask: Mask | None, size: tuple[int, int]) -> Marks:
@@ -113,9 +104,8 @@ def marks_of_texts(box: str, points: str, negative: str, mask: Mask | None, size
 
 def check_marks(marks: Marks, size: tuple[int, int]) -> None:
     """Refuse marks that do not lie in a frame of `size` (h, w)."""
-    prompt = marks.prompt(0) or Prompt(0, points=marks.negative) if marks else None
-    if prompt is not None:
-        prompt.check(size)
+    if marks:
+        (marks.prompt(0) or Prompt(0, points=marks.negative)).check(size)
 
 
 def painted_mask(text: object, size: tuple[int, int]) -> Mask | None:
@@ -123,9 +113,8 @@ def painted_mask(text: object, size: tuple[int, int]) -> Mask | None:
 
     What comes from the browser may be anything; None where nothing is opaque.
     """
-    refusal = ValueRefusal(
-        "what was painted cannot be read", f"it must be a picture of {shown(size)}", "paint it again"
-    )
+    must = f"it must be a picture of {shown(size)}"
+    refusal = ValueRefusal("what was painted cannot be read", must, "paint it again")
     if not isinstance(text, str) or not text.startswith(_PNG_HEAD):
         raise refusal
     try:
@@ -144,8 +133,7 @@ def as_data_url(mask: Mask | None) -> str:
     """Write a mask as the browser paints it; "" for none."""
     if mask is None:
         return ""
-    picture = np.zeros((*mask.shape, 4), np.uint8)
-    picture[mask] = 255
+    picture = np.repeat(mask[..., None], 4, axis=2).astype(np.uint8) * 255
     data = io.BytesIO()
     Image.fromarray(picture).save(data, "PNG", compress_level=1)
     return _PNG_HEAD + base64.b64encode(data.getvalue()).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,17 @@ def parse_auth(text: str) -> tuple[str, str]:
     """Read "user:password"; both must be given."""
     user, _, password = text.partition(":")
     if not user or not password:
-        raise ValueRefusal(
-            "the user and password are not both given", "they must be like user:password", "write --auth so"
-        )
+        what = "the user and password are not both given"
+        raise ValueRefusal(what, "they must be like user:password", "write --auth so")
     return user, password
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can be reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -60,15 +68,10 @@ class ServeConfig(Checked):
 
     def check(self) -> None:
         """Refuse what cannot be served, and what would be open to strangers."""
-        from voin.app.guard import is_loopback
-
         if not 1 <= self.port <= 65535:
             raise ValueRefusal(f"the port is {self.port}", "it must be 1 to 65535", "leave it out for 7860")
         if not is_loopback(self.host) and self.auth is None:
-            raise ValueRefusal(
-                f"the address {self.host} can be reached from other machines",
-                "the page must then ask for a password",
-                "add --auth user:password, or leave --host out",
-            )
+            what, remedy = "can be reached from other machines", "add --auth user:password, or leave --host out"
+            raise ValueRefusal(f"the address {self.host} {what}", "the page must then ask for a password", remedy)
         if self.root is not None and not self.root.is_dir():
             raise FileRefusal(f"{self.root} is no folder", "the videos to choose from must lie in one", "give its path")

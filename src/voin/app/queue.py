@@ -1,7 +1,6 @@
 """The queue of the page: jobs wait for one of a few places, and each runs in a process of its own.
 
-So a job that crashes takes nothing with it, and one that is cancelled has really stopped. What a job is stands in
-`voin.app.work`; here it is something with a `run(progress)`.
+So a job that crashes takes nothing with it, and one that is cancelled has really stopped.
 """
 
 from __future__ import annotations
@@ -23,22 +22,16 @@ JobState = Literal["waiting", "running", "done", "refused", "failed", "cancelled
 
 @runtime_checkable
 class Work(Protocol):
-    """What a job does; it must pickle."""
+    """What a job does; it must pickle, as must what it returns."""
 
     def run(self, progress: Progress) -> Any:
-        """Do it, and return what is to be known of it; that must pickle, too."""
+        """Do it, and return what is to be known of it."""
         ...
 
 
 @dataclass
 class Stage:
-    """How far a stage of a job is.
-
-    Attributes:
-        total: steps.
-        done: of these.
-        began: by `time.monotonic`.
-    """
+    """How far a stage of a job is, in steps; it began at this `time.monotonic`."""
 
     total: int
     done: int = 0
@@ -53,29 +46,16 @@ class Stage:
 
 @dataclass(eq=False)
 class Job:
-    """A job in the queue.
+    """A job in the queue; it takes the progress of its work. Times are those of `time.monotonic`."""
 
-    Attributes:
-        owner: the session that it belongs to.
-        title: for its owner.
-        work: what it does.
-        state: where it is.
-        stages: by name, in the order in which they began.
-        result: what the work gave.
-        parts: why it was refused or failed, in parts.
-        trace: the traceback of a fault of ours, for the server's log.
-        began: by `time.monotonic`.
-        ended: by `time.monotonic`.
-    """
-
-    owner: str
-    title: str
+    owner: str  # the session that it belongs to
+    title: str  # for its owner
     work: Work
     state: JobState = "waiting"
-    stages: dict[str, Stage] = field(default_factory=dict)
-    result: Any = None
-    parts: list[str] = field(default_factory=list)
-    trace: str = ""
+    stages: dict[str, Stage] = field(default_factory=dict)  # in the order in which they began
+    result: Any = None  # what the work gave
+    parts: list[str] = field(default_factory=list)  # why it was refused or failed
+    trace: str = ""  # of a fault of ours, for the server's log
     began: float | None = None
     ended: float | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -98,18 +78,12 @@ class Job:
         """Return how long the stages that have begun will take; None while that cannot be known."""
         now = time.monotonic()
         left = [stage.seconds_left(now) for stage in self.stages.values() if stage.done < stage.total]
-        estimates = [seconds for seconds in left if seconds is not None]
-        return max(estimates) if estimates and len(estimates) == len(left) else None
+        known = [seconds for seconds in left if seconds is not None]
+        return max(known) if known and len(known) == len(left) else None
 
 
 class Jobs:
-    """The queue.
-
-    Args:
-        places: jobs at a time.
-        most_waiting: jobs that one owner may have unfinished.
-        failed: told of each job that ends by a fault of ours or by a crash.
-    """
+    """The queue: so many places at a time; `failed` is told of each job that ends by a fault of ours or a crash."""
 
     def __init__(
         self, places: int = 1, most_waiting: int = 8, failed: Callable[[Job], object] = lambda job: None
@@ -126,13 +100,9 @@ class Jobs:
             thread.start()
 
     def put(self, owner: str, title: str, work: Work) -> Job:
-        """Let a job wait for its turn.
-
-        Raises:
-            ValueError: the owner has too many unfinished ones already.
-        """
+        """Let a job wait for its turn; refused where the owner has too many unfinished ones."""
         with self._change:
-            mine = sum(job.owner == owner for job in (*self._waiting, *self._running))
+            mine = len(self._unfinished(owner))
             if mine >= self._most_waiting or self._closed:
                 raise ValueRefusal(
                     f"{mine} of your jobs are unfinished", f"at most {self._most_waiting} may be", "wait, or cancel one"
@@ -153,7 +123,6 @@ class Jobs:
             if job in self._waiting:
                 self._waiting.remove(job)
                 self._finish(job, "cancelled")
-                return
             if job.state != "running":
                 return
             job.state = "cancelled"
@@ -162,29 +131,29 @@ class Jobs:
             process.stop()
         job.done.wait()
 
-    def forget(self, owner: str) -> None:
-        """Stop all jobs of an owner."""
+    def forget(self, owner: str | None = None) -> None:
+        """Stop all jobs of an owner, or of everybody."""
         with self._change:
-            mine = [job for job in (*self._waiting, *self._running) if job.owner == owner]
-        for job in mine:
+            unfinished = self._unfinished(owner)
+        for job in unfinished:
             self.cancel(job)
 
     def close(self) -> None:
         """Stop everything."""
         with self._change:
             self._closed = True
-            mine = [*self._waiting, *self._running]
             self._change.notify_all()
-        for job in mine:
-            self.cancel(job)
+        self.forget()
         for thread in self._threads:
             thread.join()
+
+    def _unfinished(self, owner: str | None) -> list[Job]:
+        return [job for job in (*self._waiting, *self._running) if owner in (None, job.owner)]
 
     def _run(self) -> None:
         while True:
             with self._change:
-                while not self._waiting and not self._closed:
-                    self._change.wait()
+                self._change.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return
                 job = self._waiting.popleft()
@@ -227,10 +196,6 @@ def _follow(job: Job, process: JobApart) -> JobState:
     if ending == "refused":
         job.parts = content.parts
         return "refused"
-    job.trace = content
-    job.parts = [
-        f"a fault in voin: {content.strip().splitlines()[-1]}",
-        "this is not your input",
-        "please report it, with what the server printed",
-    ]
+    job.trace, last = content, content.strip().splitlines()[-1]
+    job.parts = [f"a fault in voin: {last}", "this is not your input", "please report it, with what the server printed"]
     return "failed"

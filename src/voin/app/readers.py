@@ -14,12 +14,7 @@ MOST_BYTES = 8 * 2**30  # of address space; what is shown and checked here needs
 
 
 class Readers:
-    """Runs short calls in a few processes, which are started when needed and replaced when they die.
-
-    Args:
-        count: calls at a time; others wait.
-        seconds: that a call may take.
-    """
+    """Runs `count` short calls at a time, each of `seconds` at most, in processes that are replaced when they die."""
 
     def __init__(self, count: int = 2, seconds: float = 60.0) -> None:
         self.seconds = seconds
@@ -42,17 +37,13 @@ class Readers:
                 raise ValueRefusal("the server is stopping", "nothing new is begun", "start it again")
             return reader.call(function, arguments, self.seconds)
         except TimeoutError as error:
-            raise ValueRefusal(
-                f"this file takes longer than {self.seconds:.0f} s to look at",
-                "it may be damaged, or made to be a burden",
-                "convert it with ffmpeg, or give a shorter one",
-            ) from error
+            what = f"this file takes longer than {self.seconds:.0f} s to look at"
+            must, remedy = "it may be damaged, or made to be a burden", "convert it with ffmpeg, or give a shorter one"
+            raise ValueRefusal(what, must, remedy) from error
         except DiedError as error:
-            raise ValueRefusal(
-                "the process that reads this file died",
-                "the file may be damaged, or need more memory than there is",
-                "convert it with ffmpeg, or give a smaller one",
-            ) from error
+            what, remedy = "the process that reads this file died", "convert it with ffmpeg, or give a smaller one"
+            must = "the file may be damaged, or need more memory than there is"
+            raise ValueRefusal(what, must, remedy) from error
         finally:
             self._free.put(reader)
 

@@ -45,14 +45,17 @@ class Session:
             self._numbers += 1
             return self.folder / f"{self._numbers:03d}-{safe_name(name)}"
 
+    def is_over(self, now: float, keep_seconds: float) -> bool:
+        """Return whether it was left so long ago, or not used for a day."""
+        was_left = self.left is not None and now - self.left >= keep_seconds
+        return was_left or now - self.touched > _IDLE_SECONDS
+
 
 class Sessions:
     """All sessions, in one temporary folder that is removed with them.
 
-    Args:
-        make_state: makes the state of a new session.
-        ended: told of each session that ends, before its files are removed.
-        keep_seconds: how long a session outlives its last page, so that a page can be loaded again.
+    A session outlives its last page by `keep_seconds`, so that a page can be loaded again; then `ended` is told of it,
+    and its files are removed.
     """
 
     def __init__(
@@ -71,12 +74,11 @@ class Sessions:
         with self._lock:
             session = self._all.get(token)
             if session is None:
-                token = secrets.token_urlsafe(_TOKEN_BYTES)
                 # The folder's name is a secret of its own: files name it, and who reads it there gets no further.
-                session = Session(token, self.folder / secrets.token_urlsafe(_TOKEN_BYTES))
+                token, name = (secrets.token_urlsafe(_TOKEN_BYTES) for _ in range(2))
+                session = self._all[token] = Session(token, self.folder / name)
                 session.folder.mkdir(mode=0o700)
                 session.state = self._make_state(session)
-                self._all[token] = session
             session.pages.add(page)
             session.left, session.touched = None, time.monotonic()
             return session
@@ -106,22 +108,25 @@ class Sessions:
             self._all.pop(session.token, None)
             shared = {path for other in self._all.values() for path in other.uploads}
         self._ended(session)
-        for path in session.uploads - shared:
-            shutil.rmtree(path.parent, ignore_errors=True)
-        shutil.rmtree(session.folder, ignore_errors=True)
+        for folder in (session.folder, *(path.parent for path in session.uploads - shared)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def reap(self) -> None:
         """End the sessions whose time is over, and remove uploads that nobody took."""
         now = time.monotonic()
         with self._lock:
-            over = [session for session in self._all.values() if _is_over(session, now, self._keep)]
+            over = [session for session in self._all.values() if session.is_over(now, self._keep)]
             kept = {session.folder for session in self._all.values()}
             kept |= {path.parent for session in self._all.values() for path in session.uploads}
         for session in over:
             self.end(session)
         for path in self.folder.iterdir():
-            if path not in kept and time.time() - path.stat().st_mtime > _STRAY_SECONDS:
-                _remove(path)
+            if path in kept or time.time() - path.stat().st_mtime <= _STRAY_SECONDS:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End all sessions and remove the folder."""
@@ -131,18 +136,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._all)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _is_over(session: Session, now: float, keep: float) -> bool:
-    left = session.left is not None and now - session.left >= keep
-    return left or now - session.touched > _IDLE_SECONDS
 
 
 def take_upload(session: Session, given: object, folder: Path) -> Path:
@@ -162,26 +155,24 @@ def take_upload(session: Session, given: object, folder: Path) -> Path:
 
 def safe_name(name: str) -> str:
     """Turn what a stranger calls a file into a plain file name, with its suffix."""
-    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).name)
-    stem, suffix = Path(plain).stem.lstrip(".") or "file", Path(plain).suffix
-    return stem[: _LONGEST_NAME - len(suffix)] + suffix
+    plain = Path("".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).name))
+    return (plain.stem.lstrip(".") or "file")[: _LONGEST_NAME - len(plain.suffix)] + plain.suffix
 
 
 def find_inside(root: Path, text: str) -> Path:
     """Return the path that `text` names below `root`; what is absent is refused, as are links that lead outside."""
-    root = root.resolve()
+    root, path = root.resolve(), Path(text)
+    # One message for all: whoever asks must not learn what there is outside.
     refusal = ValueRefusal(
         f"{text!r} is not in the folder that this server shows", "it must be a video that the list has", "choose one"
     )
-    if not text or "\0" in text:
+    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
         raise refusal
-    path = Path(text)
     try:
         found = (root / path).resolve(strict=True)
     except (OSError, RuntimeError):
         raise refusal from None
-    # One message for all: whoever asks must not learn what there is outside.
-    if path.is_absolute() or ".." in path.parts or not found.is_relative_to(root) or found == root:
+    if not found.is_relative_to(root) or found == root:
         raise refusal
     # A folder of frames is read file by file.
     if found.is_dir() and not all(_leads_inside(path, root) for path in found.iterdir()):
@@ -198,8 +189,8 @@ def list_videos(root: Path) -> list[str]:
         here = Path(folder)
         videos = [name for name in sorted(files) if Path(name).suffix.lower() in VIDEO_SUFFIXES and name[0] != "."]
         found += [str((here / name).relative_to(root)) for name in videos if _leads_inside(here / name, root)]
-        frames = [name for name in files if Path(name).suffix.lower() in FRAME_SUFFIXES]
-        if here != root and frames and all(_leads_inside(here / name, root) for name in files):
+        has_frames = any(Path(name).suffix.lower() in FRAME_SUFFIXES for name in files)
+        if here != root and has_frames and all(_leads_inside(here / name, root) for name in files):
             found.append(f"{here.relative_to(root)}/")
         if len(found) >= _MOST_LISTED:
             break
