@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from voin.app.controls import COMPLETE_OPTIONS, TRACK_OPTIONS, read_controls
+from voin.app.text import ASSETS, form
 from voin.core.errors import ValueRefusal
 from voin.core.system import choose_device
 from voin.jobs.options import CompleteOptions, Device, Flow, Layer, MaskOptions, MethodOptions, TrackerName
@@ -71,12 +72,13 @@ def test_what_no_control_gives_is_refused(name: str, value: object, said: str) -
 
 
 def test_every_view_has_a_legend() -> None:
-    legends = [web_layout.legend(view) for view in values(web_layout.VIEWS)]
+    legends = [form("legend", kind=view) for view in values(web_layout.VIEWS)]
     assert len(set(legends)) == len(legends)
     assert all(len(text) > 40 for text in legends)
 
 
 def test_the_scripts_and_the_style_are_there() -> None:
-    assert {path.name for path in web_layout.ASSETS.iterdir()} == {"stage.js", "player.js", "page.css"}
-    texts = [path.read_text() for path in web_layout.ASSETS.iterdir()]
+    forms = {f"{name}.html" for name in ("files", "jobs", "legend", "message", "player", "refusal", "result", "stage")}
+    assert {path.name for path in ASSETS.iterdir()} == {"stage.js", "player.js", "page.css", *forms}
+    texts = [path.read_text() for path in ASSETS.iterdir()]
     assert not any("http:" in text or "https:" in text for text in texts)  # nothing comes from elsewhere

@@ -31,13 +31,13 @@ def memory(served: Served) -> float:
 def prepare(client: Client) -> None:
     client.do("click", "open-below", client.token, "clip.mp4")
     box = {"kind": "box", "frame": 0, "x": 20, "y": 12, "w": 60, "h": 56}
-    client.do("input", "stage", client.token, "box", 24, data=box)
+    client.do("input", "stage", client.token, data=box)
     client.do("click", "track", client.token, "none", "grabcut", "cpu")
     wait_until(lambda: "tracked" in str(tick(client).get("mask-state")), 120)
 
 
 def tick(client: Client) -> dict[str, object]:
-    return client.do("tick", None, client.token, "box", 24, "result")
+    return client.do("tick", None, client.token)
 
 
 def start(client: Client, count: int) -> None:

@@ -80,7 +80,7 @@ def test_clips_of_input_and_result_have_one_length(
     video = large[0] if kind == "video" else save_frames(tmp_path / "frames", pictures(size=(96, 128)))
     run(video, large[1], tmp_path / "out", start=2, end=9)
     paths = tmp_path / "before.mp4", tmp_path / "after.mp4"
-    write_clips(probe(video), tmp_path / "out", 2, 9, *paths, Silent())
+    write_clips(probe(video), tmp_path / "out", 2, 9, paths, Silent())
     before, after = (probe(path) for path in paths)
     assert before.count == after.count == 7
     assert before.times == after.times

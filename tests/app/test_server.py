@@ -121,9 +121,9 @@ def test_a_request_may_not_claim_a_file_as_its_upload(served: Served, place: Pat
             assert "choose" not in client.do("upload", "upload", client.token, as_file(path))
         # Nor where no file is expected: Gradio would copy it all the same.
         with pytest.raises(RuntimeError, match="names a file that is no upload"):
-            client.do("click", "apply", client.token, "box", 24, as_file(path), "", "")
+            client.do("click", "apply", client.token, as_file(path), "", "")
     with pytest.raises(RuntimeError, match="no video"):
-        client.do("click", "apply", client.token, "box", 24, "1,1,20,20", "", "")
+        client.do("click", "apply", client.token, "1,1,20,20", "", "")
 
 
 @pytest.mark.parametrize("name", ["../secret.mp4", "link.mp4", "/etc/passwd", "../../etc/passwd"])
@@ -157,7 +157,7 @@ def test_other_names_of_the_server_are_refused(served: Served) -> None:
 def draw_and_track(client: Client) -> None:
     client.do("click", "open-below", client.token, "clip.mp4")
     box = {"kind": "box", "frame": 0, "x": 20, "y": 12, "w": 60, "h": 56}
-    client.do("input", "stage", client.token, "box", 24, data=box)
+    client.do("input", "stage", client.token, data=box)
     client.do("click", "track", client.token, "none", "grabcut", "cpu")
 
 
@@ -168,9 +168,9 @@ def test_two_users_do_not_see_each_others_files(served: Served, place: Path) -> 
     assert "clip.mp4: 128x96" in str(taken["choose"])
     # Nothing of the first is known to the second, which has no video.
     with pytest.raises(RuntimeError, match="no video"):
-        second.do("click", "apply", second.token, "box", 24, "1,1,20,20", "", "")
+        second.do("click", "apply", second.token, "1,1,20,20", "", "")
     with pytest.raises(RuntimeError, match="session has ended"):
-        second.do("click", "apply", "guessed", "box", 24, "1,1,20,20", "", "")
+        second.do("click", "apply", "guessed", "1,1,20,20", "", "")
     # Its files lie in a folder with a name that nobody can guess, and that no page lists.
     names = {path.parent.name for path in served.own.rglob("*.mp4")}
     assert names
@@ -192,7 +192,7 @@ def test_a_session_that_is_left_is_removed_with_its_files(served: Served, tmp_pa
 
     def is_gone() -> bool:
         try:
-            client.do("click", "apply", client.token, "box", 24, "", "", "")
+            client.do("click", "apply", client.token, "", "", "")
         except RuntimeError as error:
             return "session has ended" in str(error)
         return False
@@ -208,7 +208,7 @@ def test_a_huge_video_in_a_small_file_is_refused_with_what_to_do(served: Served,
     answer = client.do("upload", "upload", client.token, client.upload(bomb))
     assert "choose" not in answer  # told by a message, and nothing chosen
     with pytest.raises(RuntimeError, match="no video"):
-        client.do("click", "apply", client.token, "box", 24, "1,1,20,20", "", "")
+        client.do("click", "apply", client.token, "1,1,20,20", "", "")
 
 
 # --- passwords, and its end

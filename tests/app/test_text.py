@@ -8,7 +8,7 @@ import pytest
 from fakes.web_desks import HereJobs
 from fakes.web_works import Steps
 from voin.app.queue import Job, Stage
-from voin.app.text import files_html, jobs_html, marked_text, message_html, result_html, span_text
+from voin.app.text import form, jobs_html, marked_text, span_text
 
 
 def job(state: str, **more: object) -> Job:
@@ -20,7 +20,10 @@ def job(state: str, **more: object) -> Job:
 
 def test_what_users_name_is_text_and_never_a_tag() -> None:
     evil = "<img src=x onerror=alert(1)>"
-    shown = [jobs_html([job("refused", title=evil, parts=[evil, "do this"])], HereJobs()), message_html([evil])]
+    shown = [
+        jobs_html([job("refused", title=evil, parts=[evil, "do this"])], HereJobs()),
+        form("refusal", parts=[evil]),
+    ]
     assert all("<img" not in text and "&lt;img" in text for text in shown)
 
 
@@ -48,7 +51,7 @@ def test_the_latest_job_comes_first() -> None:
 
 
 def test_messages_are_sentences() -> None:
-    text = message_html(["the video is blue", "it must be green", "paint it!"])
+    text = form("refusal", parts=["the video is blue", "it must be green", "paint it!"])
     assert text == '<p class="message"><b>The video is blue.</b><br>It must be green.<br>Paint it!</p>'
 
 
@@ -68,14 +71,15 @@ def test_marks_outside_the_part_are_said_not_to_count() -> None:
 def test_files_are_links_with_what_they_are(tmp_path: Path) -> None:
     path = tmp_path / "completed.mp4"
     path.write_bytes(bytes(2_500_000))
-    text = files_html([(path, 'gradio_api/file=/a"b')])
-    assert 'href="gradio_api/file=/a&quot;b" download="completed.mp4"' in text
+    text = form("files", files=[(path, 'gradio_api/file=/a"b')])
+    assert 'href="gradio_api/file=/a&#34;b" download="completed.mp4"' in text
     assert "the video with the hidden part shown" in text
     assert "2.5 MB" in text
 
 
 def test_a_result_says_what_was_seen_and_what_was_invented() -> None:
     record = {"totals": {"occluded": 200, "propagated": 150}, "start": 0, "end": 4, "seconds": {"total": 3.2}}
-    assert "4 frames, 200 hidden pixels: 75% were seen in other frames, 25% are invented" in result_html(record)
+    text = " ".join(form("result", **record).split())
+    assert "4 frames, 200 hidden pixels: 75% were seen in other frames, 25% are invented" in text
     record["totals"] = {"occluded": 0, "propagated": 0}
-    assert "Nothing of the object is hidden" in result_html(record)
+    assert "Nothing of the object is hidden" in form("result", **record)

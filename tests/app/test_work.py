@@ -186,4 +186,4 @@ def test_the_files_are_the_video_the_masks_the_layer_and_the_record(place: Path)
     }
     listed = unpack(job.folder / "files" / "object.zip", place / "object")
     assert listed == [f"object/{i:05d}.png" for i in range(2, 9)]
-    assert probe(job.before).count == probe(job.after).count == 7
+    assert probe(job.clips[0]).count == probe(job.clips[1]).count == 7

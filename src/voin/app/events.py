@@ -10,22 +10,21 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from voin.app.controls import COMPLETE_OPTIONS, TRACK_OPTIONS, read_controls
-from voin.app.layout import BRUSH, Layout, legend
+from voin.app.controls import read_controls, shown_options
+from voin.app.layout import Layout
 from voin.app.marks import as_data_url
-from voin.app.queue import Job
 from voin.app.render import ViewKind
 from voin.app.sessions import Sessions, list_videos
-from voin.app.text import files_html, jobs_html, marked_text, message_html, result_html
+from voin.app.text import form, jobs_html, marked_text
 from voin.app.work import Track
-from voin.app.workspace import Workspace
+from voin.app.workspace import BRUSH, Workspace
 from voin.core.errors import count_of, is_fault, parts_of
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
 log = logging.getLogger("voin.serve")
 Update = dict[Any, Any]
+Show = Callable[[Workspace], Update]
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-_LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
 # The secret of the session stays in the browser's tab, so that the page can be loaded again.
 _RECALL = "() => [window.sessionStorage.getItem('voin') || '']"
 _REMEMBER = "(token) => { window.sessionStorage.setItem('voin', token); }"
@@ -65,13 +64,31 @@ class Events:
         except Exception as error:
             raise page_error(error, plain) from None
 
+    def _let(self, listen: Any, verb: Callable[..., object], show: Show, *inputs: Any, **more: Any) -> None:
+        """Let an event do something, and then show what that changed."""
+
+        def do(work: Workspace, *given: Any) -> Update:
+            verb(work, *given)
+            return show(work)
+
+        self._on(listen, do, *inputs, **more)
+
+    def _take(self, field: gr.File, verb: Callable[..., object], show: Show, **more: Any) -> None:
+        """Let an upload be taken; what is refused does not stay in its box, as if it had been taken."""
+
+        def do(work: Workspace, path: object) -> Update:
+            done = self._try(work, lambda: verb(work, path))
+            return (show(work) if done else {}) | {field: None}
+
+        self._on(field.upload, do, field, show_progress_on=field, **more)
+
     def _connect_video(self) -> None:
         page = self.page
-        self._on(page.upload.upload, self._upload, page.upload, show_progress="full", show_progress_on=page.upload)
+        self._take(page.upload, Workspace.choose_upload, self._chosen, show_progress="full")
         for name, button in page.samples.items():
-            self._on(button.click, lambda work, name=name: self._sample(work, name))
-        self._on(page.open_below.click, self._open, page.below)
-        self._on(page.frame.change, self._go, page.frame, page.tool, page.brush, **_LATEST)
+            self._let(button.click, lambda work, name=name: work.choose_sample(name), self._sample)
+        self._let(page.open_below.click, Workspace.choose_below_root, self._chosen, page.below)
+        self._on(page.frame.change, self._go, page.frame, trigger_mode="always_last")
         # Each field by itself: what the other holds may be about to change.
         for field, verb in ((page.start, Workspace.trim_start), (page.end, Workspace.trim_end)):
             for event in (field.submit, field.blur):
@@ -83,46 +100,44 @@ class Events:
             self._on(button.click, lambda work, verb=verb: self._trim(work, lambda: verb(work), show=True))
 
     def _connect_object(self) -> None:
-        page, pens = self.page, (self.page.tool, self.page.brush)
+        page = self.page
 
-        def draw(token: str, tool: str, brush: float, event: gr.EventData) -> Update:
-            return self._answer(self._draw, token, tool, brush, event._data)
+        def draw(token: str, event: gr.EventData) -> Update:
+            return self._answer(self._draw, token, event._data)
 
-        page.stage.input(draw, [page.token, *pens], self._all, trigger_mode="multiple", **_QUIET)
+        page.stage.input(draw, page.token, self._all, trigger_mode="multiple", **_QUIET)
         for event in (page.tool.change, page.brush.release):
-            self._on(event, self._stage, *pens)
+            self._let(event, Workspace.take_pen, self._stage, page.tool, page.brush)
+        self._let(page.undo.click, lambda work: work.marked.undo(), self._stage)
+        self._let(page.clear.click, lambda work: work.marked.clear(work.frame), self._stage)
+        self._let(page.clear_all.click, lambda work: work.marked.clear(), self._stage)
+        self._let(page.sample_masks.click, Workspace.take_sample_masks, self._stage)
         typed = (page.box, page.points, page.negative)
-        for listen, verb, inputs in (
-            (page.undo.click, lambda work: work.marked.undo(), ()),
-            (page.clear.click, lambda work: work.marked.clear(work.frame), ()),
-            (page.clear_all.click, lambda work: work.marked.clear(), ()),
-            (page.sample_masks.click, Workspace.take_sample_masks, ()),
-            *((listen, Workspace.type, typed) for listen in (page.apply.click, *(field.submit for field in typed))),
-        ):
-            self._on(listen, lambda work, *given, verb=verb: self._change(work, verb, *given), *pens, *inputs)
-        self._on(page.masks.upload, self._take_masks, *pens, page.masks, show_progress_on=page.masks)
+        for event in (page.apply.click, *(field.submit for field in typed)):
+            self._let(event, Workspace.type, self._stage, *typed)
+        self._take(page.masks, Workspace.take_masks, self._stage)
 
     def _connect_jobs(self) -> None:
         page = self.page
-        for button, verb, options in (
-            (page.track, self._track, TRACK_OPTIONS),
-            (page.complete, self._complete, COMPLETE_OPTIONS),
-        ):
-            controls = {name: page.controls[name] for name in options}
+        self._connect_start(page.track, Workspace.track, MaskOptions)
+        self._connect_start(page.complete, Workspace.complete, MethodOptions, CompleteOptions)
+        self._on(page.timer.tick, self._tick)
+        self._let(page.cancel.click, Workspace.cancel, self._jobs, page.job)
 
-            def start(work: Workspace, *values: Any, names: Any = tuple(controls), verb: Any = verb) -> Update:
-                verb(work, dict(zip(names, values, strict=True)))
-                return self._jobs(work)
+    def _connect_start(self, button: gr.Button, verb: Callable[..., object], *kinds: type) -> None:
+        names = [*shown_options(*kinds)]
 
-            self._on(button.click, start, *controls.values())
-        self._on(page.timer.tick, self._tick, page.tool, page.brush, page.view)
-        self._on(page.cancel.click, self._cancel, page.job)
+        def start(work: Workspace, *values: Any) -> None:
+            given = dict(zip(names, values, strict=True))
+            verb(work, *(read_controls(kind, given) for kind in kinds))
+
+        self._let(button.click, start, self._jobs, *(self.page.controls[name] for name in names))
 
     def _connect_result(self) -> None:
         page = self.page
-        self._on(page.result.input, self._look, page.result, page.view)
+        self._let(page.result.input, Workspace.look, self._outcome, page.result)
         for event in (page.view.change, page.result_frame.change):
-            self._on(event, self._pair, page.result_frame, page.view, **_LATEST)
+            self._on(event, self._pair, page.result_frame, page.view, trigger_mode="always_last")
         # By keyboard, too; the picture's own divider is for pointers.
         self._on(page.divider.change, lambda work, at: {page.pair: gr.ImageSlider(slider_position=at)}, page.divider)
 
@@ -138,9 +153,10 @@ class Events:
                 shown[self.page.below] = gr.Dropdown(choices=list_videos(work.services.root))
             if work.info is None:
                 return shown
+            work.tool, work.brush, work.view = "box", BRUSH, "result"  # as the controls begin
             try:
-                shown |= self._video(work) | self._stage(work, "box", BRUSH) | self._jobs(work)
-                return shown | (self._outcome(work, "result") if work.chosen is not None else {})
+                shown |= self._video(work) | self._stage(work) | self._jobs(work)
+                return shown | (self._outcome(work) if work.chosen is not None else {})
             except Exception as error:  # a video of the server that is gone; the page goes on without it
                 warn(error, work.plain)
                 return shown
@@ -148,32 +164,23 @@ class Events:
     def _leave(self, request: gr.Request) -> None:
         self._sessions.leave(str(request.session_hash))
 
-    # --- the video
-
-    def _upload(self, work: Workspace, path: object) -> Update:
-        # What was refused does not stay in the box, as if it had been taken.
-        return self._try(work, lambda: work.choose_upload(path), self._chosen) | {self.page.upload: None}
-
-    def _try(self, work: Workspace, verb: Callable[[], object], show: Callable[[Workspace], Update]) -> Update:
-        """Do something and show what it changed, or a warning."""
+    def _try(self, work: Workspace, verb: Callable[[], object]) -> bool:
+        """Do something, or show a warning; return whether it was done."""
         try:
             verb()
         except Exception as error:
             warn(error, work.plain)
-            return {}
-        return show(work)
+            return False
+        return True
 
-    def _sample(self, work: Workspace, name: str) -> Update:
-        work.choose_sample(name)
+    # --- the video
+
+    def _sample(self, work: Workspace) -> Update:
         # As the demo does: the networks fill what is open, such as a bicycle's frame.
         return self._chosen(work) | {self.page.method: "classical"}
 
-    def _open(self, work: Workspace, name: object) -> Update:
-        work.choose_below_root(name)
-        return self._chosen(work)
-
     def _chosen(self, work: Workspace) -> Update:
-        return self._video(work) | self._stage(work, "box", BRUSH) | {self.page.tool: "box"}
+        return self._video(work) | self._stage(work) | {self.page.tool: work.tool}
 
     def _video(self, work: Workspace) -> Update:
         page, last = self.page, work.video.count - 1
@@ -187,19 +194,15 @@ class Events:
             page.jobs: _jobs_text(work),
         }
 
-    def _go(self, work: Workspace, frame: object, tool: str, brush: float) -> Update:
+    def _go(self, work: Workspace, frame: object) -> Update:
         if work.info is None or frame == work.frame:
             return {}
         work.go(frame)
-        return self._stage(work, tool, brush)
+        return self._stage(work)
 
     def _trim(self, work: Workspace, verb: Callable[[], object], show: bool = False) -> Update:
         page, before = self.page, (work.start, work.end)
-        try:
-            verb()
-        except ValueError as error:
-            warn(error, work.plain)
-            show = True
+        show = not self._try(work, verb) or show
         # A field that a user may still type into is left alone, but where both had to change.
         both = before[0] != work.start and before[1] != work.end
         fields = {page.start: work.start, page.end: work.end} if show or both else {}
@@ -207,7 +210,7 @@ class Events:
 
     # --- the object
 
-    def _stage(self, work: Workspace, tool: str, brush: float) -> Update:
+    def _stage(self, work: Workspace) -> Update:
         """Show the frame with all that is drawn on it."""
         if work.info is None:
             return {}
@@ -220,57 +223,40 @@ class Events:
             "width": w,
             "height": h,
             "frame": work.frame,
-            "tool": tool,
-            "brush": brush,
+            "tool": work.tool,
+            "brush": work.brush,
             "box": dict(zip("xywh", marks.box, strict=True)) if marks.box else None,
-            "points": [list(at) for at in marks.points],
-            "negative": [list(at) for at in marks.negative],
+            "points": marks.points,
+            "negative": marks.negative,
             "painted": as_data_url(marks.mask),
             "says": f"Frame {work.frame} of {work.name}{found}.",
         }
-        typed = dict(zip((page.box, page.points, page.negative), marks.texts(), strict=True))
-        return typed | {
+        return dict(zip((page.box, page.points, page.negative), marks.texts(), strict=True)) | {
             page.stage: value,
-            page.brush: gr.Slider(visible=tool in ("paint", "erase")),
+            page.brush: gr.Slider(visible=work.tool in ("paint", "erase")),
             page.marked: _marked_text(work),
             page.mask_state: _mask_text(work, area),
         }
 
-    def _draw(self, work: Workspace, tool: str, brush: float, event: dict[str, Any]) -> Update:
-        try:
-            work.draw(event)
-        except ValueError as error:
-            warn(error, work.plain)  # and show what is marked, without what was refused
-        return self._stage(work, tool, brush)
-
-    def _change(self, work: Workspace, verb: Callable[..., object], tool: str, brush: float, *given: Any) -> Update:
-        verb(work, *given)
-        return self._stage(work, tool, brush)
-
-    def _take_masks(self, work: Workspace, tool: str, brush: float, path: object) -> Update:
-        show = self._try(work, lambda: work.take_masks(path), lambda work: self._stage(work, tool, brush))
-        return show | {self.page.masks: None}
+    def _draw(self, work: Workspace, event: dict[str, Any]) -> Update:
+        self._try(work, lambda: work.draw(event))
+        # What is marked is shown anew, without what was refused.
+        return self._stage(work)
 
     # --- jobs
 
-    def _track(self, work: Workspace, given: dict[str, Any]) -> None:
-        work.track(read_controls(MaskOptions, given))
-
-    def _complete(self, work: Workspace, given: dict[str, Any]) -> None:
-        work.complete(read_controls(MethodOptions, given), read_controls(CompleteOptions, given))
-
     def _jobs(self, work: Workspace) -> Update:
         page = self.page
-        open_jobs = [(job.title, number) for number, job in enumerate(work.jobs, start=1) if not job.is_over]
-        latest = open_jobs[-1][1] if open_jobs else None
+        unfinished = [(job.title, number) for number, job in enumerate(work.jobs, start=1) if not job.is_over]
+        latest = unfinished[-1][1] if unfinished else None
         return {
             page.jobs: _jobs_text(work),
-            page.job: gr.Dropdown(choices=open_jobs, value=latest, visible=len(open_jobs) > 1),
-            page.cancel: gr.Button(visible=bool(open_jobs)),
-            page.timer: gr.Timer(active=bool(open_jobs)),
+            page.job: gr.Dropdown(choices=unfinished, value=latest, visible=len(unfinished) > 1),
+            page.cancel: gr.Button(visible=bool(unfinished)),
+            page.timer: gr.Timer(active=bool(unfinished)),
         }
 
-    def _tick(self, work: Workspace, tool: str, brush: float, view: ViewKind) -> Update:
+    def _tick(self, work: Workspace) -> Update:
         """Show how far the jobs are, and what those have made that ended."""
         ended = work.collect()
         if not ended:
@@ -278,55 +264,40 @@ class Events:
         shown = self._jobs(work)
         for job in ended:
             if job.state == "done":
-                is_track = isinstance(job.work, Track)
-                shown |= self._stage(work, tool, brush) if is_track else self._outcome(work, view)
+                shown |= self._stage(work) if isinstance(job.work, Track) else self._outcome(work)
         return shown
-
-    def _cancel(self, work: Workspace, number: object) -> Update:
-        work.services.jobs.cancel(work.job(number))
-        work.collect()
-        return self._jobs(work)
 
     # --- the result
 
-    def _look(self, work: Workspace, number: object, view: ViewKind) -> Update:
-        work.look(number)
-        return self._outcome(work, view)
-
-    def _outcome(self, work: Workspace, view: ViewKind) -> Update:
+    def _outcome(self, work: Workspace) -> Update:
         """Show a result: what it holds, one frame of it, the videos, the files, the command."""
         page = self.page
         done, record = work.result
-        numbers = {job: number for number, job in enumerate(work.jobs, start=1)}
-        results = [(job.title, numbers[job]) for job in work.results()]
+        results = work.results()
+        (number,) = (number for number, job in results.items() if job is work.chosen)
+        choices = [(job.title, number) for number, job in results.items()]
         frame = work.most_hidden()
         return {
             page.outcome: gr.Column(visible=True),
-            page.result: gr.Dropdown(choices=results, value=numbers[_chosen(work)], visible=len(results) > 1),
-            page.about: result_html(record),
+            page.result: gr.Dropdown(choices=choices, value=number, visible=len(results) > 1),
+            page.about: form("result", **record),
             page.result_frame: gr.Slider(minimum=record["start"], maximum=record["end"] - 1, value=frame),
             page.player: {
-                "before": _url(done.before),
-                "after": _url(done.after),
+                "before": _url(done.clips[0]),
+                "after": _url(done.clips[1]),
                 "frames": record["end"] - record["start"],
                 "first": record["start"],
                 "rate": record["input"]["frames_per_second"],
             },
-            page.files: files_html([(path, _url(path)) for path in done.files()]),
+            page.files: form("files", files=[(path, _url(path)) for path in done.files()]),
             page.command: done.command(),
-        } | self._pair(work, frame, view, again=True)
+        } | self._pair(work, frame, work.view, again=True)
 
     def _pair(self, work: Workspace, frame: object, view: ViewKind, again: bool = False) -> Update:
         # The slider that is moved by us says so, too.
         if work.chosen is None or (not again and work.shows(frame, view)):
             return {}
-        before, after = work.pair(frame, view)
-        return {self.page.pair: (str(before), str(after)), self.page.legend: legend(view)}
-
-
-def _chosen(work: Workspace) -> Job:
-    assert work.chosen is not None
-    return work.chosen
+        return {self.page.pair: tuple(map(str, work.pair(frame, view))), self.page.legend: form("legend", kind=view)}
 
 
 def _jobs_text(work: Workspace) -> str:
@@ -352,19 +323,20 @@ def _url(path: Any) -> str:
     return f"gradio_api/file={quote(str(path))}"
 
 
-def message_parts(error: Exception, plain: Callable[[str], str] = str) -> list[str]:
-    """Return in parts what went wrong; faults of ours go to the log. `plain` drops what is not for users."""
+def message(error: Exception, plain: Callable[[str], str] = str) -> str:
+    """Write what went wrong in parts; faults of ours go to the log. `plain` drops what is not for users."""
+    parts = [plain(part) for part in parts_of(error)]
     if is_fault(error):
         log.error("a fault in voin", exc_info=error)
-        return ["a fault in voin", "this is not your input", "please report it, with what the server printed"]
-    return [plain(part) for part in parts_of(error)]
+        parts = ["a fault in voin", "this is not your input", "please report it, with what the server printed"]
+    return form("refusal", parts=parts)
 
 
 def warn(error: Exception, plain: Callable[[str], str] = str) -> None:
     """Show an error and go on."""
-    gr.Warning(message_html(message_parts(error, plain)), duration=None, title="Refused")
+    gr.Warning(message(error, plain), duration=None, title="Refused")
 
 
 def page_error(error: Exception, plain: Callable[[str], str] = str) -> gr.Error:
     """Make an error that the page shows."""
-    return gr.Error(message_html(message_parts(error, plain)), duration=None, title="Refused", print_exception=False)
+    return gr.Error(message(error, plain), duration=None, title="Refused", print_exception=False)

@@ -5,7 +5,6 @@ The functions here run in processes apart (`voin.app.readers`), as they read wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -28,7 +27,7 @@ from voin.tracking.prompts import Prompt
 
 ViewKind = Literal["result", "whole", "confidence"]
 LONGEST = 1280  # pixels of the longer side of what is shown
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
+_JPEG_QUALITY = 88
 _CLIP = Quality(crf=21, preset="veryfast")
 
 
@@ -40,19 +39,19 @@ def draw_frame(info: VideoInfo, frame: int, masks: Path | None, prompt: Prompt |
     """
     picture = _frame(info, frame)
     if prompt is not None:
-        label = mask_of_prompt(info, prompt).astype(np.uint8)
+        label = mask_of_prompt(info, prompt)
     else:
         label = read_label(masks, frame) if masks else None
     if label is None:
-        return jpeg(picture), None
+        return _jpeg(picture), None
     seen = label > 0
-    return jpeg(viz.outline(viz.overlay(picture, seen, viz.VISIBLE, 0.45), seen, viz.VISIBLE)), int(seen.sum())
+    return _jpeg(viz.outline(viz.overlay(picture, seen, viz.VISIBLE, 0.45), seen, viz.VISIBLE)), int(seen.sum())
 
 
 def draw_pair(
     info: VideoInfo, masks: Path, result: Path, frame: int, start: int, kind: ViewKind
 ) -> tuple[bytes, bytes]:
-    """Draw a frame of the input, and beside it what came out.
+    """Draw a frame of the input, and beside it what came out, as JPEG.
 
     Args:
         info: the input.
@@ -60,54 +59,28 @@ def draw_pair(
         result: the output folder of `voin complete`.
         frame: number in the input.
         start: the first frame that was completed.
-        kind: "result" is the completed frame; "whole" the visible and the whole mask; "confidence" how sure each pixel
-            is, from dark (invented) to bright (seen).
+        kind: the completed frame, the visible and the whole mask, or how sure each pixel is: dark is invented.
     """
-    before = _frame(info, frame)
-    if kind not in get_args(ViewKind):
-        raise ValueRefusal(
-            f"the view is {kind!r}", f"it must be one of {', '.join(get_args(ViewKind))}", "choose one of them"
-        )
+    before, name = _frame(info, frame), f"{info.names[frame]}.png"
     if kind == "result":
-        after = completed_frame(info, result, frame, start)
+        after = _completed_frame(info, result, frame, start)
     elif kind == "whole":
-        after = _whole(before, read_label(masks, frame), _read_label(result / "amodal" / f"{info.names[frame]}.png"))
-    else:
-        path = result / "confidence" / f"{info.names[frame]}.png"
-        if not path.exists():
+        after = _whole(before, read_label(masks, frame), _read_label(result / "amodal" / name))
+    elif kind == "confidence":
+        if not (result / "confidence" / name).exists():
             raise FileRefusal("this job wrote no confidence", "it must be asked for", "start it again with it ticked")
-        whole = _read_label(result / "amodal" / f"{info.names[frame]}.png") > 0
-        after = _sure(before, read_picture(path)[..., 0], whole)
-    return jpeg(before), jpeg(after)
-
-
-def completed_frame(info: VideoInfo, result: Path, frame: int, start: int) -> Picture:
-    """Read a completed frame, from the video or from the pictures."""
-    video = result / "completed.mp4"
-    if video.exists():
-        return _frame(_probed(video, video.stat().st_mtime_ns), frame - start)
-    return read_picture(result / "completed" / f"{info.names[frame]}.png")
+        confidence = read_picture(result / "confidence" / name)[..., 0]
+        after = _sure(before, confidence, _read_label(result / "amodal" / name) > 0)
+    else:
+        must = f"it must be one of {', '.join(get_args(ViewKind))}"
+        raise ValueRefusal(f"the view is {kind!r}", must, "choose one of them")
+    return _jpeg(before), _jpeg(after)
 
 
 def read_label(masks: Path, frame: int) -> Label | None:
     """Read the object ids of a frame; None where it has no mask."""
     path = masks / f"{frame:05d}.png"
     return _read_label(path) if path.exists() else None
-
-
-def _read_label(path: Path) -> Label:
-    with Image.open(path, formats=("PNG",)) as picture:
-        return np.asarray(picture).astype(np.uint8)
-
-
-def jpeg(picture: Picture) -> bytes:
-    """Encode a picture for the page, made smaller where it is large."""
-    good, data = cv2.imencode(".jpg", fit(picture)[..., ::-1], _JPEG)
-    if not good:
-        raise FileRefusal(
-            f"a picture of shape {picture.shape} cannot be encoded", "it must be small enough", "report it"
-        )
-    return data.tobytes()
 
 
 def fit(picture: Picture, even: bool = False) -> UInt8[np.ndarray, "shown_h shown_w 3"]:
@@ -122,6 +95,35 @@ def shown_size(size: tuple[int, int], even: bool = False) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size))
     h, w = (max(2, round(side * scale)) for side in size)
     return (h // 2 * 2, w // 2 * 2) if even else (h, w)
+
+
+def write_clips(
+    info: VideoInfo, result: Path, start: int, end: int, paths: tuple[Path, Path], progress: Progress
+) -> None:
+    """Write the input, and what was completed in the folder `result`, as two videos of one length that browsers play.
+
+    Progress counts the frames of both, as stage "clips".
+    """
+    progress.stage("clips", 2 * (end - start))
+    video = result / "completed.mp4"
+    pictures = (result / "completed" / f"{name}.png" for name in info.names[start:end])
+    frames = read(probe(video)) if video.exists() else map(read_picture, pictures)
+    # Frames are upright already.
+    size = shown_size(info.size, even=True)
+    shown = replace(info, kind="video", size=size, rotation=0, mirrored=False, aspect=Fraction(1), audio=False)
+    times = [time - info.times[start] for time in info.times[start:end]]
+    for path, clip in zip(paths, (read(info, start, end), frames), strict=True):
+        with VideoWriter(path, shown, times, _CLIP) as writer:
+            for frame in clip:
+                writer.write(fit(frame, even=True))
+                progress.advance("clips")
+
+
+def _completed_frame(info: VideoInfo, result: Path, frame: int, start: int) -> Picture:
+    video = result / "completed.mp4"
+    if video.exists():
+        return _frame(_probed(video, video.stat().st_mtime_ns), frame - start)
+    return read_picture(result / "completed" / f"{info.names[frame]}.png")
 
 
 def _whole(picture: Picture, seen: Label | None, whole: Label) -> Picture:
@@ -140,35 +142,13 @@ def _sure(picture: Picture, confidence: np.ndarray, whole: Mask) -> Picture:
     return drawn
 
 
-def write_clips(
-    info: VideoInfo, result: Path, start: int, end: int, before: Path, after: Path, progress: Progress
-) -> None:
-    """Write the input, and what was completed in the folder `result`, as two videos of one length that browsers play.
-
-    Progress counts the frames of both, as stage "clips".
-    """
-    progress.stage("clips", 2 * (end - start))
-    _write_clip(before, info, read(info, start, end), start, end, progress)
-    video = result / "completed.mp4"
-    frames: Iterator[Picture]
-    if video.exists():
-        frames = read(probe(video))
-    else:
-        frames = (read_picture(result / "completed" / f"{name}.png") for name in info.names[start:end])
-    _write_clip(after, info, frames, start, end, progress)
+def _jpeg(picture: Picture) -> bytes:
+    return viz.encode_jpeg(fit(picture), _JPEG_QUALITY)
 
 
-def _write_clip(
-    path: Path, info: VideoInfo, frames: Iterator[Picture], start: int, end: int, progress: Progress
-) -> None:
-    # Frames are upright already.
-    shown = replace(info, kind="video", size=shown_size(info.size, even=True), rotation=0, mirrored=False, audio=False)
-    shown = replace(shown, aspect=Fraction(1))
-    times = [time - info.times[start] for time in info.times[start:end]]
-    with VideoWriter(path, shown, times, _CLIP) as writer:
-        for frame in frames:
-            writer.write(fit(frame, even=True))
-            progress.advance("clips")
+def _read_label(path: Path) -> Label:
+    with Image.open(path, formats=("PNG",)) as picture:
+        return np.asarray(picture).astype(np.uint8)
 
 
 def _frame(info: VideoInfo, frame: int) -> Picture:

@@ -55,20 +55,16 @@ class Server:
         from fastapi import FastAPI
         from gradio.themes import Base
 
+        from voin.app.text import ASSETS
+
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         # With a password a name that leads here is of no use to others, and a proxy may have one.
         hosts = _LOCAL_HOSTS | {self.config.host} if self.config.auth is None else None
         most = self.config.limits.bytes
         app.add_middleware(Guard, folder=self.sessions.folder, hosts=hosts, most_bytes=most)  # pyright: ignore[reportArgumentType]
         # Fonts of the system: Gradio's own come from elsewhere.
-        theme = Base(
-            primary_hue="blue",
-            neutral_hue="slate",
-            font=["system-ui", "sans-serif"],
-            font_mono=["ui-monospace", "monospace"],
-        )
-        from voin.app.layout import ASSETS
-
+        sans, mono = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
+        unused = ("show_error", "ssr_mode", "enable_monitoring", "pwa", "mcp_server", "run_history")
         return gr.mount_gradio_app(
             app,
             self._blocks(),
@@ -76,15 +72,10 @@ class Server:
             auth=self.config.auth,
             auth_message="This page is for those who have a password.",
             allowed_paths=[],
-            show_error=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            pwa=False,
-            mcp_server=False,
-            run_history=False,
             footer_links=[],
-            theme=theme,
+            theme=Base(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono),
             css_paths=ASSETS / "page.css",
+            **dict.fromkeys(unused, False),
         )
 
     def _blocks(self) -> Any:
@@ -96,8 +87,7 @@ class Server:
 
         below = None if self.services.root is None else list_videos(self.services.root)
         with gr.Blocks(title="voin", analytics_enabled=False, fill_width=True) as blocks:
-            page = Layout(self.config.limits, below, has_sample())
-            Events(page, self.sessions, blocks)
+            Events(Layout(self.config.limits, below, has_sample()), self.sessions, blocks)
         # Events are short; jobs have their own queue.
         blocks.queue(default_concurrency_limit=16, max_size=None)
         # Mounted, it would not know that it is open to others, and take any path that an event names for an upload.
@@ -108,18 +98,11 @@ class Server:
         """Serve until it is stopped; `ready` gets the address of the page once it answers."""
         import uvicorn
 
-        config = self.config
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        app = self.app()
-        app.router.add_event_handler("startup", lambda: ready(f"http://{host}:{config.port}/"))
-        uvicorn.run(
-            app,
-            host=config.host,
-            port=config.port,
-            log_level="warning",
-            timeout_graceful_shutdown=_STOP_SECONDS,
-            server_header=False,
-        )
+        app, host, port = self.app(), self.config.host, self.config.port
+        name = f"[{host}]" if ":" in host else host
+        app.router.add_event_handler("startup", lambda: ready(f"http://{name}:{port}/"))
+        more: dict[str, Any] = {"timeout_graceful_shutdown": _STOP_SECONDS, "server_header": False}
+        uvicorn.run(app, host=host, port=port, log_level="warning", **more)
 
     def close(self) -> None:
         """Stop all jobs and processes, and remove all files."""
@@ -155,14 +138,11 @@ def has_sample() -> bool:
 
 def check_free(host: str, port: int) -> None:
     """Refuse an address that is not this machine's, or is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise FileRefusal(
-                f"{host}:{port} cannot be listened at ({error.strerror})",
-                "the address must be this machine's and free",
-                "choose another --port, or stop what uses it",
-            ) from error
+            what = f"{host}:{port} cannot be listened at ({error.strerror})"
+            must = "the address must be this machine's and free"
+            raise FileRefusal(what, must, "choose another --port, or stop what uses it") from error

@@ -35,9 +35,9 @@ class Track:
         """Track, and return the record."""
         return mask(self.video, self.prompts, self.out, self.options, progress)
 
-    def command(self, video: str, masks: str = "masks") -> str:
+    def command(self, video: str) -> str:
         """Return the command line that does the same; painted masks lie in `painted/`."""
-        words = ["voin", "mask", _argument(video), "-o", masks]
+        words = ["voin", "mask", _argument(video), "-o", "masks"]
         only = self.prompts[0]
         if len(self.prompts) == 1 and only.mask is None:
             words += ["--frame", str(only.frame)]
@@ -51,10 +51,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Complete:
-    """Completes an object, as `voin complete` does, and packs the result for the page.
-
-    The output of the command lies in the folder `result` of `folder`.
-    """
+    """Completes an object, as `voin complete` does, and packs the result for the page, all in `folder`."""
 
     video: Path
     name: str  # what its owner calls the video
@@ -70,14 +67,9 @@ class Complete:
         return self.folder / "result"
 
     @property
-    def before(self) -> Path:
-        """The clip of the input."""
-        return self.folder / "play" / "input.mp4"
-
-    @property
-    def after(self) -> Path:
-        """The clip of the result."""
-        return self.folder / "play" / "completed.mp4"
+    def clips(self) -> tuple[Path, Path]:
+        """The clips of input and result, to be played."""
+        return self.folder / "play" / "input.mp4", self.folder / "play" / "completed.mp4"
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """Complete, pack, and return the record."""
@@ -85,8 +77,8 @@ class Complete:
 
         inpainter = self.method.load()
         record = complete(self.video, self.masks, self.result, self.options, inpainter=inpainter, progress=progress)
-        self.before.parent.mkdir(exist_ok=True)
-        write_clips(probe(self.video), self.result, record["start"], record["end"], self.before, self.after, progress)
+        (self.folder / "play").mkdir(exist_ok=True)
+        write_clips(probe(self.video), self.result, record["start"], record["end"], self.clips, progress)
         self._pack(progress)
         return record
 
@@ -99,27 +91,27 @@ class Complete:
 
     def files(self) -> list[Path]:
         """List what can be downloaded, the video first."""
-        packed = self.folder / "files"
-        found = [self.result / "completed.mp4", *sorted(self.result.glob("object*.mov"))]
-        found += [*sorted(self.result.glob("object*.webm")), *sorted(packed.glob("*.zip"))]
-        found += [self.result / "preview.png", packed / "run.json", packed / "command.txt"]
+        result, packed = self.result, self.folder / "files"
+        found = [result / "completed.mp4", *sorted(result.glob("object*.mov")), *sorted(result.glob("object*.webm"))]
+        found += [*sorted(packed.glob("*.zip")), result / "preview.png", packed / "run.json", packed / "command.txt"]
         return [path for path in found if path.exists()]
 
     def _pack(self, progress: Progress) -> None:
-        folders = ["completed", "amodal", "object", "confidence", "flow"]
-        written = [self.result / name for name in folders if (self.result / name).is_dir()]
+        names = ("completed", "amodal", "object", "confidence", "flow")
+        written = [self.result / name for name in names if (self.result / name).is_dir()]
         progress.stage("pack", len(written) + 1)
-        (self.folder / "files").mkdir(exist_ok=True)
+        packed = self.folder / "files"
+        packed.mkdir(exist_ok=True)
         for folder in written:
-            pack(self.folder / "files" / f"{folder.name}.zip", _below(folder, folder.name))
+            pack(packed / f"{folder.name}.zip", _below(folder, folder.name))
             progress.advance("pack")
         self._pack_masks()
         # The server's own folders are nobody's business, and mean nothing elsewhere.
         text = (self.result / "run.json").read_text(encoding="utf-8")
         for path, name in ((self.video.resolve(), self.name), (self.video, self.name), (self.masks.resolve(), "masks")):
             text = text.replace(str(path), name)
-        write_whole(self.folder / "files" / "run.json", text.encode())
-        write_whole(self.folder / "files" / "command.txt", (self.command() + "\n").encode())
+        write_whole(packed / "run.json", text.encode())
+        write_whole(packed / "command.txt", (self.command() + "\n").encode())
         progress.advance("pack")
 
     def _pack_masks(self) -> None:
@@ -147,11 +139,9 @@ def prompt_text(prompt: Prompt) -> str:
 
 def pack(path: Path, files: Iterable[tuple[str, Path]]) -> None:
     """Write a zip of files, by their names in it, without compressing pictures anew."""
-    draft = path.with_name(f".{path.name}.part")
-    with zipfile.ZipFile(draft, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, file in files:
             archive.write(file, name)
-    draft.replace(path)
 
 
 def _below(folder: Path, name: str) -> list[tuple[str, Path]]:
@@ -164,5 +154,5 @@ def _argument(name: str) -> str:
     return f"./{name}" if name.startswith("-") else name
 
 
-def _numbers(values: Sequence[int] | None) -> str:
-    return ",".join(map(str, values or ()))
+def _numbers(values: Sequence[int]) -> str:
+    return ",".join(map(str, values))

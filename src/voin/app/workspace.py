@@ -26,7 +26,8 @@ from voin.io.video import VideoInfo
 from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
-_KEPT_PAIRS = 4  # pictures of results that stay on the disk, so that a browser which is behind finds them
+BRUSH = 24  # pixels of the video, to begin with
+_KEPT_PICTURES = 8  # of results that stay on the disk, so that a browser which is behind finds them
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,18 @@ class Workspace:
     start: int = 0
     end: int = 0
     frame: int = 0  # that is shown
+    tool: str = "box"  # what is drawn with
+    brush: float = BRUSH
+    view: ViewKind = "result"
     marked: MarkedFrames = field(default_factory=MarkedFrames)
     masks: Path | None = None  # folder with a mask a frame
     tracked: Track | None = None  # what made them, if the page did
     jobs: list[Job] = field(default_factory=list)  # the latest last
     chosen: Job | None = None  # whose result is looked at
     _sample: Shot | None = None
-    _collected: set[int] = field(default_factory=set)  # places in `jobs`
+    _collected: set[Job] = field(default_factory=set)
     _drawn: tuple[Job | None, object, ViewKind] | None = None
-    _pairs: list[Path] = field(default_factory=list)
+    _pictures: list[Path] = field(default_factory=list)
 
     def plain(self, text: str) -> str:
         """Leave out of a message where files lie on the server: that is secret, and nobody's business."""
@@ -82,20 +86,17 @@ class Workspace:
     def choose_below_root(self, text: object) -> None:
         """Choose a video of the folder that the server shows."""
         if self.services.root is None:
-            raise ValueRefusal(
-                "this server shows no folder", "one must be named when it is started", "voin serve --root DIR"
-            )
+            must = "one must be named when it is started"
+            raise ValueRefusal("this server shows no folder", must, "voin serve --root DIR")
         path = find_inside(self.services.root, str(text))
         self._choose(path, path.name)
 
     def choose_sample(self, name: str) -> None:
         """Choose a shot of the demo's clip."""
         if name not in SHOTS:
-            raise ValueRefusal(
-                f"there is no sample {name!r}", f"it must be one of {', '.join(SHOTS)}", "choose one of them"
-            )
-        shot = SHOTS[name]
-        clip = find_clip()
+            must = f"it must be one of {', '.join(SHOTS)}"
+            raise ValueRefusal(f"there is no sample {name!r}", must, "choose one of them")
+        shot, clip = SHOTS[name], find_clip()
         self._choose(clip, clip.name)
         self._sample = shot
         self.trim(shot.start, shot.end)
@@ -105,7 +106,7 @@ class Workspace:
         info = self.services.readers.call(check_video, path, self.services.limits)
         # As its owner calls it, for the commands that are shown.
         self.info, self.name = info, "".join(letter for letter in name if letter.isprintable())
-        self.start, self.end, self.frame = 0, info.count, 0
+        self.start, self.end, self.frame, self.tool = 0, info.count, 0, "box"
         self.marked, self.masks, self.tracked, self._sample = MarkedFrames(), None, None, None
 
     @property
@@ -124,11 +125,8 @@ class Workspace:
         """Work on frames start..end-1 alone."""
         first, last, count = whole_number(start, "start"), whole_number(end, "end"), self.video.count
         if not 0 <= first < last <= count:
-            raise ValueRefusal(
-                f"the part is frame {first} to {last}",
-                f"it must begin before it ends, both from 0 to {count}",
-                "correct start or end",
-            )
+            must = f"it must begin before it ends, both from 0 to {count}"
+            raise ValueRefusal(f"the part is frame {first} to {last}", must, "correct start or end")
         self.start, self.end = first, last
 
     def trim_start(self, start: object) -> None:
@@ -152,6 +150,10 @@ class Workspace:
         """What is marked on the frame that is shown."""
         return self.marked.on(self.frame)
 
+    def take_pen(self, tool: str, brush: float) -> None:
+        """Draw with another tool."""
+        self.tool, self.brush = tool, brush
+
     def draw(self, event: dict[str, Any]) -> None:
         """Do what was drawn on the frame: {"kind": "box" | "point" | "not" | "paint", ...}, in pixels of the video."""
         size, kind = self.video.size, event.get("kind")
@@ -160,8 +162,8 @@ class Workspace:
         if kind == "paint":
             self._put(replace(self.marks, mask=painted_mask(event.get("data"), size)))
         elif kind == "box":
-            box = tuple(whole_number(event.get(name), name) for name in ("x", "y", "w", "h"))
-            self._put(replace(self.marks, box=(box[0], box[1], box[2], box[3])))
+            x, y, w, h = (whole_number(event.get(name), name) for name in "xywh")
+            self._put(replace(self.marks, box=(x, y, w, h)))
         elif kind in ("point", "not"):
             at = (whole_number(event.get("x"), "x"), whole_number(event.get("y"), "y"))
             check_marks(Marks(points=(at,)), size)
@@ -194,17 +196,15 @@ class Workspace:
     def take_sample_masks(self) -> None:
         """Use the masks that voin has of the sample."""
         if self._sample is None or not self.is_sample():
-            raise ValueRefusal(
-                "there are masks for the samples alone", "another video needs its own", "draw or upload them"
-            )
+            what, must = "there are masks for the samples alone", "another video needs its own"
+            raise ValueRefusal(what, must, "draw or upload them")
         self.masks, self.tracked = MASKS / self._sample.name, None
 
     # --- jobs
 
     def track(self, options: MaskOptions = MaskOptions()) -> Job:
         """Start to track what is marked through the part that is worked on."""
-        info = self.video
-        prompts = self.marked.prompts(self.start, self.end)
+        info, prompts = self.video, self.marked.prompts(self.start, self.end)
         work = Track(info.path, prompts, self.session.place("masks"), replace(options, **self._part()))
         return self._begin(f"Masks of {self.name}, frames {self.start} to {self.end - 1}", work)
 
@@ -212,9 +212,8 @@ class Workspace:
         """Start to complete the object."""
         info = self.video
         if self.masks is None:
-            raise ValueRefusal(
-                "there are no masks yet", "each frame needs one", "draw the object and track it, or upload masks"
-            )
+            remedy = "draw the object and track it, or upload masks"
+            raise ValueRefusal("there are no masks yet", "each frame needs one", remedy)
         folder = self.session.place("job")
         folder.mkdir()
         chosen = replace(options, **self._part())
@@ -236,11 +235,15 @@ class Workspace:
             raise ValueRefusal(f"there is no job {at}", f"this page has {len(self.jobs)}", "choose one of them")
         return self.jobs[at - 1]
 
+    def cancel(self, number: object) -> None:
+        """Stop a job."""
+        self.services.jobs.cancel(self.job(number))
+        self.collect()
+
     def collect(self) -> list[Job]:
         """Keep what jobs have made that ended since the last time; return these jobs."""
-        new = [at for at, job in enumerate(self.jobs) if job.done.is_set() and at not in self._collected]
-        self._collected |= set(new)
-        ended = [self.jobs[at] for at in new]
+        ended = [job for job in self.jobs if job.done.is_set() and job not in self._collected]
+        self._collected |= set(ended)
         for job in ended:
             if job.state != "done":
                 continue
@@ -262,17 +265,17 @@ class Workspace:
         prompt = self.marks.prompt(self.frame)
         return self.services.readers.call(draw_frame, self.video, self.frame, self.masks, prompt)
 
-    def results(self) -> list[Job]:
-        """List the finished completions."""
-        return [job for job in self.jobs if job.state == "done" and isinstance(job.work, Complete)]
+    def results(self) -> dict[int, Job]:
+        """List the finished completions by the numbers of their jobs."""
+        numbered = enumerate(self.jobs, start=1)
+        return {number: job for number, job in numbered if job.state == "done" and isinstance(job.work, Complete)}
 
     def look(self, number: object) -> None:
         """Choose the result that is looked at."""
         job = self.job(number)
-        if job not in self.results():
-            raise ValueRefusal(
-                "this job has no result to look at", "it must be a finished completion", "choose another one"
-            )
+        if job not in self.results().values():
+            what, must = "this job has no result to look at", "it must be a finished completion"
+            raise ValueRefusal(what, must, "choose another one")
         self.chosen = job
 
     @property
@@ -295,20 +298,20 @@ class Workspace:
     def pair(self, frame: object, kind: ViewKind) -> tuple[Path, Path]:
         """Draw input and result of a frame, as files in the session's folder."""
         work, record = self.result
-        self._drawn = (self.chosen, frame, kind)
+        self.view, self._drawn = kind, (self.chosen, frame, kind)
         at = min(max(whole_number(frame, "frame"), record["start"]), record["end"] - 1)
         info = self.info
         if info is None or info.path != work.video:  # another video was chosen since
             info = self.services.readers.call(check_video, work.video, self.services.limits)
         pictures = self.services.readers.call(draw_pair, info, work.masks, work.result, at, record["start"], kind)
-        places = [self.session.place(name) for name in ("input.jpg", "result.jpg")]
-        for place, data in zip(places, pictures, strict=True):
-            place.write_bytes(data)
-        self._pairs += places
-        for old in self._pairs[: -2 * _KEPT_PAIRS]:
+        before, after = self.session.place("input.jpg"), self.session.place("result.jpg")
+        for path, data in zip((before, after), pictures, strict=True):
+            path.write_bytes(data)
+        self._pictures += [before, after]
+        for old in self._pictures[:-_KEPT_PICTURES]:
             old.unlink(missing_ok=True)
-        self._pairs = self._pairs[-2 * _KEPT_PAIRS :]
-        return places[0], places[1]
+        self._pictures = self._pictures[-_KEPT_PICTURES:]
+        return before, after
 
 
 def end_session(session: Session) -> None:
