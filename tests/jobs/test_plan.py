@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_chunks_hold_each_frame_once_and_stay_within_their_shot(
     inputs: Inputs, core: int, context: int, cuts: tuple[int, ...]
 ) -> None:
     options = CompleteOptions(chunk_frames=core, context_frames=context)
-    chunks = make_plan(inputs, cuts, WINDOW, options).chunks
+    chunks = make_plan(replace(inputs, options=options), cuts, WINDOW).chunks
     assert [i for chunk in chunks for i in range(chunk.start, chunk.end)] == list(range(COUNT))
     assert [chunk.number for chunk in chunks] == list(range(len(chunks)))
     for chunk in chunks:
@@ -42,7 +43,9 @@ def test_chunks_hold_each_frame_once_and_stay_within_their_shot(
 
 
 def test_chunks_of_a_shot_are_nearly_as_long_as_each_other(inputs: Inputs) -> None:
-    counts = [chunk.count for chunk in make_plan(inputs, (), WINDOW, CompleteOptions(chunk_frames=13)).chunks]
+    counts = [
+        chunk.count for chunk in make_plan(replace(inputs, options=CompleteOptions(chunk_frames=13)), (), WINDOW).chunks
+    ]
     assert counts == [10, 10, 10, 10]
 
 
@@ -50,7 +53,7 @@ def test_chunks_of_a_shot_are_nearly_as_long_as_each_other(inputs: Inputs) -> No
 def test_large_windows_get_shorter_chunks(inputs: Inputs, monkeypatch: pytest.MonkeyPatch, most_bytes: int) -> None:
     monkeypatch.setattr(plan, "_MOST_BYTES", most_bytes)
     options = CompleteOptions(chunk_frames=16, context_frames=8)
-    made = make_plan(inputs, (), WINDOW, options)
+    made = make_plan(replace(inputs, options=options), (), WINDOW)
     (shot,) = made.shots
     longest = max(chunk.last - chunk.first for chunk in made.chunks) + made.ahead
     each = 4 * float((shot.windows[1].side ** 2).max())
@@ -64,7 +67,7 @@ def test_objects_have_windows_only_in_shots_in_which_they_occur(tmp_path: Path) 
     folder = save_frames(tmp_path / "frames", pictures(8, SIZE))
     inputs = check_inputs(folder, save_labels(tmp_path / "masks", maps), CompleteOptions(order=(2, 1)), Silent())
     assert inputs.ids == (2, 1)
-    first, second = make_plan(inputs, (4,), WINDOW, CompleteOptions()).shots
+    first, second = make_plan(inputs, (4,), WINDOW).shots
     assert list(first.windows) == [2, 1]
     assert list(second.windows) == [1]
 
@@ -78,5 +81,5 @@ def test_windows_hold_the_whole_object_where_it_is_known(tmp_path: Path) -> None
     amodal = save_labels(tmp_path / "whole", whole)
     inputs = check_inputs(folder, masks, CompleteOptions(amodal=amodal), Silent())
     assert (inputs.boxes(1)[:, 2] == 44).all()
-    (shot,) = make_plan(inputs, (), WINDOW, CompleteOptions()).shots
+    (shot,) = make_plan(inputs, (), WINDOW).shots
     assert (shot.windows[1].left + shot.windows[1].side >= 44).all()

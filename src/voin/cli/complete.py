@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.markup import escape
 
 from voin.cli.console import Bars, err, out
-from voin.cli.options import Output, Quiet, VideoArgument, command
+from voin.cli.options import Output, Quiet, VideoArgument, argument, command
 from voin.core.errors import count_of
 from voin.jobs.options import CompleteOptions, MethodOptions
 
@@ -37,7 +36,7 @@ class _Bars(Bars):
 
     def note(self, line: str) -> None:
         """Print a line."""
-        out.print(escape(line), soft_wrap=True)
+        out.print(escape(line))
 
 
 @command("finished parts are kept in {output}; run the same command again to go on")
@@ -45,11 +44,10 @@ def complete(
     video: VideoArgument,
     masks: Annotated[
         Path,
-        typer.Argument(
-            help="The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, or "
+        argument(
+            "The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, or "
             ".npz. One mask a frame, or fewer with names that say the frame.",
-            metavar="MASKS",
-            show_default=False,
+            "MASKS",
         ),
     ],
     output: Output,
@@ -76,10 +74,10 @@ def _print_done(output: Path, record: dict[str, Any]) -> None:
         sources = (
             f", of which {record['totals']['propagated'] / hidden:.0%} were seen in other frames" if hidden else ""
         )
-        out.print(f"{frames}, {speed}; {count_of(hidden, 'hidden pixel')}{sources}", soft_wrap=True)
-        out.print(f"Result in [bold]{escape(str(output))}[/bold]; look at preview.png first", soft_wrap=True)
+        out.print(f"{frames}, {speed}; {count_of(hidden, 'hidden pixel')}{sources}")
+        out.print(f"Result in [bold]{escape(str(output))}[/bold]; look at preview.png first")
     else:
-        out.print(f"{escape(str(output))}: {frames}, {speed}", soft_wrap=True)
+        out.print(f"{escape(str(output))}: {frames}, {speed}")
     if record["broken"]:
         shown = ", ".join(map(str, record["broken"][:10])) + (" ..." if len(record["broken"]) > 10 else "")
         err.print(f"Did not decode, the frame before stands in its place: {shown}", style="yellow", soft_wrap=True)

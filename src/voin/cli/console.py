@@ -30,7 +30,7 @@ FAULT, REFUSED, STOPPED = 1, 2, 130
 ISSUES = "please report it, with the command and the text above"
 
 # Results go to `out`, everything else to `err`, so that `voin bench --json > file` works.
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from voin.cli.console import FAULT, Bars, err, out
-from voin.cli.options import Output, OutputFile, Overwrite, Quiet, SetArgument, command
+from voin.cli.options import Output, OutputFile, Overwrite, Quiet, SetArgument, argument, command, option
 from voin.core.errors import FileRefusal, count_of
 from voin.data.options import BuildOptions
 
@@ -26,15 +26,9 @@ data_app = typer.Typer(
 
 _MOST_FAULTS = 50  # shown
 Transport = Annotated[
-    Path | None,
-    typer.Option(
-        help="Also write it small, as JPEG and PNG in a zip file.",
-        metavar="FILE",
-        rich_help_panel="Output",
-        show_default=False,
-    ),
+    Path | None, option("Output", "Also write it small, as JPEG and PNG in a zip file.", metavar="FILE")
 ]
-JpegQuality = Annotated[int, typer.Option(help="JPEG quality of that file, 1 to 100.", rich_help_panel="Output")]
+JpegQuality = Annotated[int, option("Output", "JPEG quality of that file, 1 to 100.")]
 
 
 @data_app.command(
@@ -51,17 +45,17 @@ voin data build YouTube-VOS -o youtube-voi --layout youtube-vos --seed 0 --ray a
 )
 @command("finished clips are kept in {output}; run the same command again to go on")
 def build(
-    source: Annotated[Path, typer.Argument(help="The folder of the data set.", metavar="SOURCE", show_default=False)],
+    source: Annotated[Path, argument("The folder of the data set.", "SOURCE")],
     output: Output,
     options: BuildOptions,
-    workers: Annotated[int, typer.Option(help="Processes; each holds one clip.", rich_help_panel="Run")] = 1,
+    workers: Annotated[int, option("Run", "Processes; each holds one clip.")] = 1,
     ray: Annotated[
         str | None,
-        typer.Option(
-            help="Work on a Ray cluster: `local` for one on this machine with as many CPUs as --workers, `auto`, or an "
+        option(
+            "Run",
+            "Work on a Ray cluster: `local` for one on this machine with as many CPUs as --workers, `auto`, or an "
             "address.",
             metavar="ADDRESS",
-            rich_help_panel="Run",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -81,18 +75,15 @@ def build(
         clips = [clip for clip in manifest.clips if clip.split == name]
         frames = count_of(sum(clip.count for clip in clips), "frame")
         videos = count_of(len({clip.video for clip in clips}), "video")
-        out.print(f"{name}: {count_of(len(clips), 'clip')} of {videos}, {frames}", soft_wrap=True)
+        out.print(f"{name}: {count_of(len(clips), 'clip')} of {videos}, {frames}")
     if manifest.skipped:
-        out.print(f"left out: {escape(reasons(manifest))}", soft_wrap=True)
-    out.print(f"Set in [bold]{escape(str(output))}[/bold], {time.perf_counter() - began:.0f} s", soft_wrap=True)
+        out.print(f"left out: {escape(reasons(manifest))}")
+    out.print(f"Set in [bold]{escape(str(output))}[/bold], {time.perf_counter() - began:.0f} s")
 
 
 @data_app.command()
 @command("nothing was changed")
-def verify(
-    folder: Annotated[Path, typer.Argument(help="The folder of a set.", metavar="SET", show_default=False)],
-    quiet: Quiet = False,
-) -> None:
+def verify(folder: Annotated[Path, argument("The folder of a set.", "SET")], quiet: Quiet = False) -> None:
     """Check that a set's files are those that were built, and that the laws of a benchmark hold."""
     from voin.data.verify import verify as check
 
@@ -104,7 +95,7 @@ def verify(
         err.print(f"{count_of(len(faults), 'fault')} in {escape(str(folder))}", style="red", soft_wrap=True)
         raise typer.Exit(FAULT)
     if not quiet:
-        out.print(f"{escape(str(folder))}: all is well", soft_wrap=True)
+        out.print(f"{escape(str(folder))}: all is well")
 
 
 @data_app.command(
@@ -119,10 +110,8 @@ voin data pack voi-davis -o davis.pack --transport davis.zip"""
 def pack(
     voi_set: SetArgument,
     output: OutputFile,
-    size: Annotated[int, typer.Option(help="Side of the windows, pixels.", rich_help_panel="Output")] = 192,
-    split: Annotated[
-        Literal["train", "validation"], typer.Option(help="Clips of this split.", rich_help_panel="Which clips")
-    ] = "train",
+    size: Annotated[int, option("Output", "Side of the windows, pixels.")] = 192,
+    split: Annotated[Literal["train", "validation"], option("Which clips", "Clips of this split.")] = "train",
     transport: Transport = None,
     quality: JpegQuality = 95,
     overwrite: Overwrite = False,
@@ -141,9 +130,7 @@ def pack(
 @data_app.command()
 @command("nothing was written")
 def unpack(
-    transport: Annotated[
-        Path, typer.Argument(help="What `voin data pack --transport` wrote.", metavar="FILE", show_default=False)
-    ],
+    transport: Annotated[Path, argument("What `voin data pack --transport` wrote.", "FILE")],
     output: OutputFile,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -166,14 +153,10 @@ voin data cutouts photos/cats photos/people -o cutouts.pack"""
 def cutouts(
     folders: Annotated[
         list[Path],
-        typer.Argument(
-            help="Folders with `img/NAME.jpg`, photos of one whole object each, and `mask/NAME.png`.",
-            metavar="FOLDER...",
-            show_default=False,
-        ),
+        argument("Folders with `img/NAME.jpg`, photos of one whole object each, and `mask/NAME.png`.", "FOLDER..."),
     ],
     output: OutputFile,
-    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.", rich_help_panel="Output")] = 128,
+    size: Annotated[int, option("Output", "Side of the pictures, pixels.")] = 128,
     transport: Transport = None,
     quality: JpegQuality = 95,
     overwrite: Overwrite = False,
@@ -197,15 +180,14 @@ voin data sprites rendered/creatures rendered/cars -o sprites.pack"""
 def sprites(
     folders: Annotated[
         list[Path],
-        typer.Argument(
-            help="Folders with whole moving objects: NAME.mp4 and NAME.mask.mkv, videos with alpha, or folders of PNG "
+        argument(
+            "Folders with whole moving objects: NAME.mp4 and NAME.mask.mkv, videos with alpha, or folders of PNG "
             "or WebP frames with alpha.",
-            metavar="FOLDER...",
-            show_default=False,
+            "FOLDER...",
         ),
     ],
     output: OutputFile,
-    size: Annotated[int, typer.Option(help="Side of the windows, pixels.", rich_help_panel="Output")] = 128,
+    size: Annotated[int, option("Output", "Side of the windows, pixels.")] = 128,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -217,7 +199,7 @@ def sprites(
         made, left_out = pack_sprites(folders, output, size, _counter(bars, "sprites"))
         _finish(made, None, 0, quiet, bars)
     if left_out and not quiet:
-        out.print(f"left out, cut off by the border or empty: {len(left_out)}", soft_wrap=True)
+        out.print(f"left out, cut off by the border or empty: {len(left_out)}")
 
 
 @data_app.command()
@@ -225,9 +207,7 @@ def sprites(
 def show(
     voi_set: SetArgument,
     output: Output,
-    split: Annotated[
-        Literal["both", "train", "validation"], typer.Option(help="Clips of this split.", rich_help_panel="Which clips")
-    ] = "both",
+    split: Annotated[Literal["both", "train", "validation"], option("Which clips", "Clips of this split.")] = "both",
     quiet: Quiet = False,
 ) -> None:
     """Draw a set: contact sheets, and how much is hidden, how large the objects are, and what they are."""
@@ -237,7 +217,7 @@ def show(
     with Bars(quiet) as bars:
         page = show_set(open_set(voi_set), output, None if split == "both" else split, bars)
     if not quiet:
-        out.print(f"Open [bold]{escape(str(page))}[/bold] in a browser", soft_wrap=True)
+        out.print(f"Open [bold]{escape(str(page))}[/bold] in a browser")
 
 
 def _refuse_to_replace(overwrite: bool, *paths: Path | None) -> None:
@@ -267,9 +247,9 @@ def _finish(made: Pack, transport: Path | None, quality: int, quiet: bool, bars:
         return
     frames = count_of(sum(clip.count for clip in made.clips), "frame")
     text = f"{count_of(len(made), 'clip')}, {frames} of {made.size}x{made.size}, {_mebibytes(made.path)}"
-    out.print(f"{escape(str(made.path))}: {text}", soft_wrap=True)
+    out.print(f"{escape(str(made.path))}: {text}")
     if transport is not None:
-        out.print(f"{escape(str(transport))}: {_mebibytes(transport)}", soft_wrap=True)
+        out.print(f"{escape(str(transport))}: {_mebibytes(transport)}")
 
 
 def _mebibytes(path: Path) -> str:

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
 from rich.markup import escape
 
 from voin.cli.console import Bars, out
-from voin.cli.options import Json, Output, Overwrite, Quiet, Show, command
+from voin.cli.options import Json, Output, Overwrite, Quiet, Show, command, option
 from voin.core.errors import count_of
 from voin.jobs.options import BenchConfig, MethodOptions
 
@@ -38,7 +37,7 @@ def demo(
     output: Output = Path("demo-out"),
     clip: Annotated[
         Literal["bicycle", "cyclist", "all"],
-        typer.Option(help="Which shot: a parked bicycle, a waiting cyclist, or both.", rich_help_panel="Input"),
+        option("Input", "Which shot: a parked bicycle, a waiting cyclist, or both."),
     ] = "all",
     # The shape network fills what is open, such as a bicycle's frame.
     method: Annotated[MethodOptions, Show(without=("preset",))] = MethodOptions(method="classical"),
@@ -56,8 +55,8 @@ def demo(
         page = run_demo(output, inpainter, shots, overwrite=overwrite, progress=bars, begin=bars.part)
     if not quiet:
         frames = count_of(sum(shot.end - shot.start for shot in shots), "frame")
-        out.print(f"{frames} in {time.perf_counter() - began:.0f} s", soft_wrap=True)
-        out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after", soft_wrap=True)
+        out.print(f"{frames} in {time.perf_counter() - began:.0f} s")
+        out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after")
 
 
 @command("nothing is kept of a benchmark")
@@ -95,4 +94,4 @@ def _show_bench(found: dict[str, Any]) -> None:
     share = f"{100 * found['share']:.3g} % of the frame"
     what = f"{found['method']}, {found['frames']} frames of {found['size']}, object {share}"
     out.print(f"{what}, {found['flow']}, {found['cores']} cores")
-    out.print(table)
+    out.print(table, soft_wrap=False)

@@ -51,15 +51,7 @@ RAFT_WEIGHTS = re.compile(r"(raft_(?:small|large)).*\.pth$")
 
 
 def report() -> dict[str, Any]:
-    """Look at this machine.
-
-    Returns:
-        `voin`, `python`, `platform`: versions; `packages`: name -> version or None; `ffmpeg`: library -> version;
-        `devices`: `cpu` (cores, threads of torch, whether it computes in bfloat16), `cuda` (one entry a device), `mps`;
-        `models`: those that ship, name -> kind of network -> what its checkpoint says; `codecs`: name -> bool;
-        `weights`: name -> path or None; `extras`: name -> bool; `disk`: folder -> free bytes; `problems`: what keeps
-        `voin complete` from working, empty on a sound machine.
-    """
+    """Look at this machine; what keeps `voin complete` from working is listed in `problems`, empty on a sound one."""
     found: dict[str, Any] = {
         "voin": __version__,
         "python": platform.python_version(),
@@ -106,7 +98,7 @@ def show(found: dict[str, Any], console: Console) -> None:
     extras = found["extras"].items()
     add("extras", {name: (_mark(found), "" if found else f'pip install "voin\\[{name}]"') for name, found in extras})
     add("free disk", {folder: (f"{free / 1e9:.1f} GB", "") for folder, free in found["disk"].items()})
-    console.print(table)
+    console.print(table, soft_wrap=False)
     for problem in found["problems"]:
         console.print(f"[red]problem:[/red] {problem}", highlight=False)
 
@@ -129,17 +121,12 @@ def _devices() -> dict[str, Any]:
 
     from voin.core.system import has_bfloat16
 
-    cuda = []
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        properties = torch.cuda.get_device_properties(index)
-        cuda.append({"name": properties.name, "memory": properties.total_memory})
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cards = [torch.cuda.get_device_properties(index) for index in range(count)]
+    half = has_bfloat16(torch.device("cpu"))
     return {
-        "cpu": {
-            "cores": os.cpu_count() or 1,
-            "threads": torch.get_num_threads(),
-            "bfloat16": has_bfloat16(torch.device("cpu")),
-        },
-        "cuda": cuda,
+        "cpu": {"cores": os.cpu_count() or 1, "threads": torch.get_num_threads(), "bfloat16": half},
+        "cuda": [{"name": card.name, "memory": card.total_memory} for card in cards],
         "mps": torch.backends.mps.is_available(),
     }
 
@@ -147,15 +134,12 @@ def _devices() -> dict[str, Any]:
 def _device_rows(devices: dict[str, Any]) -> dict[str, tuple[str, str]]:
     if not devices:
         return {}
-    cpu = devices["cpu"]
-    half = ", networks bfloat16" if cpu["bfloat16"] else ""
+    cpu, half = devices["cpu"], ", networks bfloat16" if devices["cpu"]["bfloat16"] else ""
     rows = {"cpu": (f"{cpu['cores']} cores", f"torch uses {cpu['threads']} threads{half}")}
-    if not devices["cuda"]:
-        rows["cuda"] = (_mark(False), "")
-    for index, card in enumerate(devices["cuda"]):
-        rows[f"cuda:{index}"] = (card["name"], f"{card['memory'] / 1e9:.0f} GB")
-    rows["mps"] = (_mark(devices["mps"]), "")
-    return rows
+    cards = {
+        f"cuda:{index}": (card["name"], f"{card['memory'] / 1e9:.0f} GB") for index, card in enumerate(devices["cuda"])
+    }
+    return rows | (cards or {"cuda": (_mark(False), "")}) | {"mps": (_mark(devices["mps"]), "")}
 
 
 def _models() -> dict[str, Any]:
@@ -216,13 +200,9 @@ def _raft_weights() -> dict[str, str | None]:
     """Find RAFT weights where torchvision keeps its downloads: $TORCH_HOME, else the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     home = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser()
-    folder = home / "hub" / "checkpoints"
-    found: dict[str, str | None] = {"raft-small": None, "raft-large": None}
-    for path in sorted(folder.glob("raft_*.pth")):
-        match = RAFT_WEIGHTS.match(path.name)
-        if match:
-            found[match[1].replace("_", "-")] = str(path)
-    return found
+    matches = [(RAFT_WEIGHTS.match(path.name), path) for path in sorted(home.glob("hub/checkpoints/raft_*.pth"))]
+    found = {match[1].replace("_", "-"): str(path) for match, path in matches if match}
+    return {"raft-small": None, "raft-large": None, **found}
 
 
 @command()

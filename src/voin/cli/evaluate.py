@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from voin.benchmark.options import EvaluateOptions
 from voin.cli.console import FAULT, Bars, err, out
-from voin.cli.options import Output, Quiet, SetArgument, Show, command
+from voin.cli.options import Output, Quiet, SetArgument, Show, command, option
 from voin.core.errors import ValueRefusal, count_of
 from voin.jobs.options import MethodOptions
 
@@ -45,30 +45,24 @@ def evaluate(
     options: EvaluateOptions,
     methods: Annotated[
         str,
-        typer.Option(
-            help="Methods, with commas between: telea, copy, visible, hull, voin, voin-classical-shape (-flow, -fill), "
+        option(
+            "Methods",
+            "Methods, with commas between: telea, copy, visible, hull, voin, voin-classical-shape (-flow, -fill), "
             "classical, or your own as module:attribute. NAME=METHOD names the row; '' is none.",
             metavar="A,B,...",
-            rich_help_panel="Methods",
         ),
     ] = "telea,copy,classical,visible,hull",
     results: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Somebody else's results: DIR/CLIP/00000.png, and DIR/amodal/CLIP/00000.png if they are end to end. "
+        option(
+            "Methods",
+            "Somebody else's results: DIR/CLIP/00000.png, and DIR/amodal/CLIP/00000.png if they are end to end. "
             "May be given several times.",
             metavar="NAME=DIR",
-            rich_help_panel="Methods",
-            show_default=False,
         ),
     ] = None,
     degrade: Annotated[
-        bool,
-        typer.Option(
-            "--degrade",
-            help="Repeat it with damaged visible masks: 16 times the work.",
-            rich_help_panel="What is judged",
-        ),
+        bool, option("What is judged", "Repeat it with damaged visible masks: 16 times the work.", "--degrade")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -121,7 +115,7 @@ def _print_done(output: Path, found: dict[str, Any]) -> None:
     """Print the tables for people, one line for logs."""
     what = f"{count_of(found['set']['clips'], 'clip')}, {count_of(found['set']['frames'], 'frame')}"
     if not out.is_terminal:
-        out.print(f"{escape(str(output))}: {what}, {count_of(found['failures'], 'failure')}", soft_wrap=True)
+        out.print(f"{escape(str(output))}: {what}, {count_of(found['failures'], 'failure')}")
         return
     from rich.table import Table
 
@@ -138,11 +132,11 @@ def _print_done(output: Path, found: dict[str, Any]) -> None:
             table.add_row(
                 *(f"[bold]{escape(t)}[/bold]" if (i, j) in grid.best else escape(t) for j, t in enumerate(row))
             )
-        out.print(table)
+        out.print(table, soft_wrap=False)
         out.print()
     for note in found["notes"]:
-        out.print(escape(note), style="dim", soft_wrap=True)
-    out.print(f"{what}; open [bold]{escape(str(output / 'index.html'))}[/bold] in a browser", soft_wrap=True)
+        out.print(escape(note), style="dim")
+    out.print(f"{what}; open [bold]{escape(str(output / 'index.html'))}[/bold] in a browser")
 
 
 def _print_failures(output: Path, found: dict[str, Any]) -> None:

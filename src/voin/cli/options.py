@@ -18,21 +18,26 @@ PANELS = (
     *("Methods", "What is judged", "What it learns from", "The run", "Address", "Object", "Tracking", "Motion"),
     *("Source", "Output", "Which clips", "Which objects are kept", "Which frames", "Input", "Limits", "Run"),
 )
-VideoArgument = Annotated[
-    Path,
-    typer.Argument(help="A video file, a folder of frames (PNG, JPEG), or a GIF.", metavar="VIDEO", show_default=False),
-]
-SetArgument = Annotated[
-    Path, typer.Argument(help="A set that `voin data build` made.", metavar="SET", show_default=False)
-]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the result.", rich_help_panel="Output")]
-OutputFile = Annotated[Path, typer.Option("--output", "-o", help="File to write.", rich_help_panel="Output")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what the output holds already.", rich_help_panel="Run")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel="Run")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", rich_help_panel="Output")]
-_Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.", rich_help_panel="Run")]
+
+
+def argument(help: str, metavar: str) -> Any:
+    """Declare an argument of a command."""
+    return typer.Argument(help=help, metavar=metavar, show_default=False)
+
+
+def option(panel: str, help: str, *flags: str, metavar: str | None = None) -> Any:
+    """Declare an option of a command, which help shows in a panel; its name is that of its parameter, or `flags`."""
+    return typer.Option(*flags, help=help, metavar=metavar, rich_help_panel=panel)
+
+
+VideoArgument = Annotated[Path, argument("A video file, a folder of frames (PNG, JPEG), or a GIF.", "VIDEO")]
+SetArgument = Annotated[Path, argument("A set that `voin data build` made.", "SET")]
+Output = Annotated[Path, option("Output", "Folder for the result.", "--output", "-o")]
+OutputFile = Annotated[Path, option("Output", "File to write.", "--output", "-o")]
+Overwrite = Annotated[bool, option("Run", "Replace what the output holds already.", "--overwrite")]
+Quiet = Annotated[bool, option("Run", "Print nothing but errors.", "--quiet", "-q")]
+Json = Annotated[bool, option("Output", "Print JSON, for programs.", "--json")]
+_Traceback = Annotated[bool, option("Run", "Show where an error comes from.", "--traceback")]
 
 
 @dataclass(frozen=True)

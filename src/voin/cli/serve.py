@@ -36,4 +36,4 @@ def serve(config: ServeConfig, quiet: Quiet = False) -> None:
 
 
 def _print_address(url: str) -> None:
-    out.print(f"voin is at [bold]{escape(url)}[/bold]; Ctrl-C stops it", soft_wrap=True)
+    out.print(f"voin is at [bold]{escape(url)}[/bold]; Ctrl-C stops it")

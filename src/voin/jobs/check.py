@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,20 +28,15 @@ _HIDDEN_SHARE = 2.0  # the whole object over its visible part
 
 @dataclass(frozen=True)
 class Inputs:
-    """The checked input of a job.
+    """The checked input of a job: the frames `start` to `end`, exclusive, of a video, with their masks.
 
     Attributes:
-        info: the video.
-        masks: visible masks of the objects `ids`.
-        amodal: masks of the whole objects, where given.
-        occluder: masks of what is in front, where given.
         ids: objects that are seen in the range, from front to back.
-        start: first frame.
-        end: frame after the last one.
         cuts: frames that begin a shot, where the user says so; None where they are to be found.
     """
 
     info: VideoInfo
+    options: CompleteOptions
     masks: MaskSource
     amodal: MaskSource | None
     occluder: MaskSource | None
@@ -63,15 +57,12 @@ class Inputs:
             return boxes
         whole = self.amodal.boxes[self.amodal.ids.index(number)]
         both = np.concatenate([np.minimum(boxes[:, :2], whole[:, :2]), np.maximum(boxes[:, 2:], whole[:, 2:])], axis=1)
-        return np.where(_some(whole), np.where(_some(boxes), both, whole), boxes)
+        visible_there = boxes.any(axis=1, keepdims=True)
+        return np.where(whole.any(axis=1, keepdims=True), np.where(visible_there, both, whole), boxes)
 
     def areas(self, number: int) -> np.ndarray:
         """Return the visible pixels of an object in all frames of the video, (t,)."""
         return self.masks.areas[self.masks.ids.index(number)]
-
-
-def _some(boxes: np.ndarray) -> np.ndarray:
-    return np.all(boxes[:, 2:] > boxes[:, :2], axis=1, keepdims=True)
 
 
 def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: Progress) -> Inputs:
@@ -81,9 +72,15 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
         OSError: a file cannot be read.
         ValueError: something does not fit.
     """
+
+    def step(done: int, total: int) -> None:
+        if done == 1:
+            progress.stage("masks", total)
+        progress.advance("masks")
+
     info, start, end = check_video(video, options.start, options.end)
     cuts = asked_cuts(options.cuts, info, start, end)
-    shared: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "progress": _steps(progress)}
+    shared: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "progress": step}
     visible = open_masks(
         masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
     )
@@ -96,7 +93,7 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
     ids = _seen(visible, masks, start, end, options)
     amodal = open_masks(options.amodal, info, ids=ids, **shared) if options.amodal else None
     occluder = open_masks(options.occluder, info, **shared) if options.occluder else None
-    return Inputs(info, visible, amodal, occluder, _ordered(ids, options), start, end, cuts)
+    return Inputs(info, options, visible, amodal, occluder, _ordered(ids, options.order), start, end, cuts)
 
 
 def check_video(video: Path, start: int, end: int | None) -> tuple[VideoInfo, int, int]:
@@ -125,18 +122,7 @@ def asked_cuts(cuts: str | Path, info: VideoInfo, start: int, end: int) -> tuple
     """Return the frames that begin a shot within the range, as the user says; None where they are to be found."""
     if cuts == "auto":
         return None
-    if cuts == "none":
-        return ()
-    return tuple(cut for cut in read_cuts(Path(cuts), info.count) if start < cut < end)
-
-
-def _steps(progress: Progress) -> Callable[[int, int], None]:
-    def step(done: int, total: int) -> None:
-        if done == 1:
-            progress.stage("masks", total)
-        progress.advance("masks")
-
-    return step
+    return () if cuts == "none" else tuple(cut for cut in read_cuts(Path(cuts), info.count) if start < cut < end)
 
 
 def _seen(source: MaskSource, path: Path, start: int, end: int, options: CompleteOptions) -> tuple[int, ...]:
@@ -153,17 +139,17 @@ def _seen(source: MaskSource, path: Path, start: int, end: int, options: Complet
     return seen
 
 
-def _ordered(ids: tuple[int, ...], options: CompleteOptions) -> tuple[int, ...]:
-    if options.order and sorted(options.order) != sorted(ids):
+def _ordered(ids: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
+    if order and sorted(order) != sorted(ids):
         raise ValueRefusal(
-            f"the order is {', '.join(map(str, options.order))} for the objects {', '.join(map(str, sorted(ids)))}",
+            f"the order is {', '.join(map(str, order))} for the objects {', '.join(map(str, sorted(ids)))}",
             "it must name each of them once, the front-most first",
             "correct it",
         )
-    return options.order or tuple(sorted(ids))
+    return order or tuple(sorted(ids))
 
 
-def check_room(inputs: Inputs, out: Path, options: CompleteOptions, png: bool, share: float = 1.0) -> None:
+def check_room(inputs: Inputs, out: Path, png: bool, share: float = 1.0) -> None:
     """Refuse a folder without room for the output, of which `share` is still to be written.
 
     Raises:
@@ -176,7 +162,7 @@ def check_room(inputs: Inputs, out: Path, options: CompleteOptions, png: bool, s
         raise FileRefusal(f"{place} is a file", "the output must be a folder", "choose another name")
     if not os.access(place, os.W_OK | os.X_OK):
         raise FileRefusal(f"{place} cannot be written to", "the output needs a folder that can", "choose another one")
-    needed = share * _output_bytes(inputs, options, png)
+    needed = share * _output_bytes(inputs, png)
     free = shutil.disk_usage(place).free
     if free < needed:
         raise FileRefusal(
@@ -186,13 +172,11 @@ def check_room(inputs: Inputs, out: Path, options: CompleteOptions, png: bool, s
         )
 
 
-def _output_bytes(inputs: Inputs, options: CompleteOptions, png: bool) -> float:
+def _output_bytes(inputs: Inputs, png: bool) -> float:
     """Estimate the size of all output, with what is needed on the way to it."""
-    h, w = inputs.info.size
-    pixels = h * w * inputs.count
-    span = slice(inputs.start, inputs.end)
-    shown_pixels = sum(float(inputs.areas(number)[span].sum()) for number in inputs.ids)
-    objects = min(pixels * len(inputs.ids), _HIDDEN_SHARE * shown_pixels)
+    options, pixels = inputs.options, inputs.info.size[0] * inputs.info.size[1] * inputs.count
+    seen = sum(float(inputs.areas(number)[inputs.start : inputs.end].sum()) for number in inputs.ids)
+    objects = min(pixels * len(inputs.ids), _HIDDEN_SHARE * seen)
     video = _LOSSLESS_BYTES if options.quality.lossless else _VIDEO_BYTES
     # Videos are there twice when their segments are joined.
     total = pixels * (_PNG_BYTES if png else 2 * video) + pixels * _EMPTY_BYTES + inputs.count * 4096

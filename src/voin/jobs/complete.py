@@ -91,22 +91,21 @@ def complete(
     inputs = check_inputs(video, masks, options, progress)
     seconds = {"masks": time.perf_counter() - began}
     window = inpainter.window_of(inputs.info.size)
-    layout = _layout(inputs, options)
-    request = _request(inputs, masks, options, window, inpainter.settings(), layout)
-    folder = Folder(out, layout, request)
+    layout = _layout(inputs)
+    folder = Folder(out, layout, _request(inputs, masks, window, inpainter.settings(), layout))
     folder.check(options.overwrite)
     # Only once nothing is refused any more.
     note = progress.note if isinstance(progress, Notes) else lambda _: None
     if folder.record is not None and folder.is_finished() and not options.overwrite and folder.state is None:
         note(inputs.masks.reading.line)
         return folder.record | {"finished_before": True}
-    check_room(inputs, out, options, layout.png, share=1 - folder.finished_frames() / inputs.count)
+    check_room(inputs, out, layout.png, share=1 - folder.finished_frames() / inputs.count)
     note(inputs.masks.reading.line)
     with folder.held(options.overwrite):
         if folder.record is not None and folder.is_finished() and not options.overwrite:
             folder.forget()  # the run was killed after its last word
             return folder.record | {"finished_before": True}
-        plan = make_plan(inputs, _cuts(inputs, folder, options, progress, seconds), window, options)
+        plan = make_plan(inputs, _cuts(inputs, folder, progress, seconds), window)
         folder.start([shot.start for shot in plan.shots[1:]])
         finished = folder.finished_chunks(plan.chunks, inputs.start)
         earlier = finished[-1]["wall"] if finished else 0.0
@@ -114,34 +113,37 @@ def complete(
         def wall() -> float:
             return earlier + time.perf_counter() - began
 
-        todo = plan.chunks[len(finished) :]
-        if todo:
-            writer = ChunkWriter(inputs, plan, todo[0].start, folder, options, progress, wall)
-            _complete_chunks(inpainter, inputs, plan, todo, writer, options, progress)
-        return _finish(inputs, plan, folder, options, seconds, wall)
+        if todo := plan.chunks[len(finished) :]:
+            writer = ChunkWriter(inputs, plan, todo[0].start, folder, progress, wall)
+            _complete_chunks(inpainter, inputs, plan, todo, writer, progress)
+        return _finish(inputs, plan, folder, seconds, wall)
 
 
 def _complete_chunks(
-    inpainter: Completer,
-    inputs: Inputs,
-    plan: Plan,
-    todo: tuple[Chunk, ...],
-    writer: ChunkWriter,
-    options: CompleteOptions,
-    progress: Progress,
+    inpainter: Completer, inputs: Inputs, plan: Plan, todo: tuple[Chunk, ...], writer: ChunkWriter, progress: Progress
 ) -> None:
-    """Complete and write all chunks that are left."""
+    """Complete and write all chunks that are left, in each the front-most object first."""
     total = sum(chunk.count for chunk in todo)
     progress.stage("complete", total)
     progress.stage("write", total)
+    asked: dict[str, Any] = {"category": inputs.options.category, "with_flow": inputs.options.save_flow}
     with (
         closing(writer),
         closing(BackgroundWriter(writer.write, "write")) as follower,
-        closing(WindowReader(inputs, plan, todo, options)) as reader,
+        closing(WindowReader(inputs, plan, todo)) as reader,
     ):
         for chunk, following in zip(todo, [*todo[1:], None], strict=True):
             read_before, clock = reader.seconds, {}
-            patches = _patches(inpainter, reader.clips(chunk), chunk, inputs.ids, options, clock)
+            clips, wanted = reader.clips(chunk), range(chunk.start - chunk.first, chunk.end - chunk.first)
+            patches = {
+                number: [
+                    with_half_flow(patch)
+                    for patch in inpainter.complete_object(clips[number], wanted, **asked, clock=clock)
+                ]
+                for number in inputs.ids
+                if number in clips
+            }
+            del clips
             clock["read"] = reader.seconds - read_before
             progress.advance("complete", chunk.count)
             if following is not None:
@@ -153,43 +155,19 @@ def _complete_chunks(
         follower.finish()
 
 
-def _patches(
-    inpainter: Completer,
-    clips: dict[int, ObjectClip],
-    chunk: Chunk,
-    order: tuple[int, ...],
-    options: CompleteOptions,
-    clock: dict[str, float],
-) -> dict[int, list[CompletedBox]]:
-    """Complete the objects of a chunk, the front-most first."""
-    wanted = range(chunk.start - chunk.first, chunk.end - chunk.first)
-    return {
-        number: [
-            with_half_flow(patch)
-            for patch in inpainter.complete_object(
-                clips[number], wanted, category=options.category, with_flow=options.save_flow, clock=clock
-            )
-        ]
-        for number in order
-        if number in clips
-    }
-
-
-def _cuts(
-    inputs: Inputs, folder: Folder, options: CompleteOptions, progress: Progress, seconds: dict[str, float]
-) -> tuple[int, ...]:
+def _cuts(inputs: Inputs, folder: Folder, progress: Progress, seconds: dict[str, float]) -> tuple[int, ...]:
     if inputs.cuts is not None:
         return inputs.cuts
     if folder.is_begun() and folder.state is not None:
         return tuple(folder.state["cuts"])
     began = time.perf_counter()
-    cuts = find_cuts(inputs.info, inputs.start, inputs.end, options.skip_broken, progress)
+    cuts = find_cuts(inputs.info, inputs.start, inputs.end, inputs.options.skip_broken, progress)
     seconds["cuts"] = time.perf_counter() - began
     return cuts
 
 
-def _layout(inputs: Inputs, options: CompleteOptions) -> Layout:
-    info = inputs.info
+def _layout(inputs: Inputs) -> Layout:
+    info, options = inputs.info, inputs.options
     return Layout(
         names=info.names[inputs.start : inputs.end],
         ids=tuple(sorted(inputs.ids)),
@@ -203,10 +181,9 @@ def _layout(inputs: Inputs, options: CompleteOptions) -> Layout:
 def _check_apart(out: Path, video: Path, masks: Path, options: CompleteOptions) -> None:
     """Refuse to write where input is read from."""
     target = out.resolve()
-    for path in (video, masks, options.amodal, options.occluder):
-        source = path.resolve() if path else None
-        inside = source is not None and target in source.parents
-        if source == target or (source and inside and is_output(source.relative_to(target))):
+    for path in filter(None, (video, masks, options.amodal, options.occluder)):
+        source = path.resolve()
+        if source == target or (target in source.parents and is_output(source.relative_to(target))):
             raise ValueRefusal(
                 f"{path} is input, and {out} would mix output up with it",
                 "both need places of their own",
@@ -215,14 +192,10 @@ def _check_apart(out: Path, video: Path, masks: Path, options: CompleteOptions) 
 
 
 def _request(
-    inputs: Inputs,
-    masks: Path,
-    options: CompleteOptions,
-    window: WindowConfig,
-    settings: dict[str, Any],
-    layout: Layout,
+    inputs: Inputs, masks: Path, window: WindowConfig, settings: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
     """Return all that the output depends on."""
+    options = inputs.options
     chosen = asdict(options)
     for key in ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png"):
         del chosen[key]
@@ -241,12 +214,7 @@ def _request(
 
 
 def _finish(
-    inputs: Inputs,
-    plan: Plan,
-    folder: Folder,
-    options: CompleteOptions,
-    seconds: dict[str, float],
-    wall: Callable[[], float],
+    inputs: Inputs, plan: Plan, folder: Folder, seconds: dict[str, float], wall: Callable[[], float]
 ) -> dict[str, Any]:
     """Join the segments, make the preview and the record, and drop the state."""
     began = time.perf_counter()
@@ -256,7 +224,7 @@ def _finish(
         join(segments, folder.path / video, inputs.info, start=inputs.start, end=inputs.end, audio=sound)
     write_preview(folder, plan.chunks)
     seconds["join"] = time.perf_counter() - began
-    record = make_record(inputs, plan, folder, options, seconds, wall())
+    record = make_record(inputs, plan, folder, seconds, wall())
     write_json(folder.path / RECORD, record)
     folder.forget()
     return record | {"finished_before": False}

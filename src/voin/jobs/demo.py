@@ -34,14 +34,9 @@ JPEG_QUALITY = 82
 
 @dataclass(frozen=True)
 class Shot:
-    """A stretch of the clip with a partly hidden object; its masks lie in `demo_masks/<name>`.
+    """The frames start..end-1 of the clip, with a partly hidden object; its masks lie in `demo_masks/<name>`.
 
-    Args:
-        name: also the name of the result's folder.
-        title: for the page.
-        story: what happens in it.
-        start: first frame.
-        end: frame after the last one.
+    `name` is also that of the result's folder, `title` and `story` are for the page.
     """
 
     name: str
@@ -51,26 +46,22 @@ class Shot:
     end: int
 
 
-SHOTS = {
-    shot.name: shot
-    for shot in (
-        Shot(
-            name="bicycle",
-            title="A parked bicycle",
-            story="A man walks in front of the bicycle while the camera drifts. "
-            "What his legs hide was seen a few frames before or after, and is fetched from there.",
-            start=187,
-            end=242,
-        ),
-        Shot(
-            name="cyclist",
-            title="A waiting cyclist",
-            story="A van and a car pass in front of the cyclist and hide him, for some frames wholly.",
-            start=76,
-            end=137,
-        ),
-    )
-}
+_BICYCLE = Shot(
+    name="bicycle",
+    title="A parked bicycle",
+    story="A man walks in front of the bicycle while the camera drifts. "
+    "What his legs hide was seen a few frames before or after, and is fetched from there.",
+    start=187,
+    end=242,
+)
+_CYCLIST = Shot(
+    name="cyclist",
+    title="A waiting cyclist",
+    story="A van and a car pass in front of the cyclist and hide him, for some frames wholly.",
+    start=76,
+    end=137,
+)
+SHOTS = {shot.name: shot for shot in (_BICYCLE, _CYCLIST)}
 
 
 def choose_shots(names: Sequence[str]) -> list[Shot]:
@@ -118,14 +109,14 @@ def run_demo(
     progress: Progress | None = None,
     begin: Callable[[str], object] = lambda name: None,
 ) -> Path:
-    """Complete the shots into `out/<name>` and write `out/index.html`, a page that needs nothing but itself.
+    """Complete the shots into `out/<name>` and write the page `out/index.html`, which needs nothing but itself.
 
     Args:
         out: folder for everything; a run that is there already is gone on with, or taken as it is.
         inpainter: from `voin.load`.
         shots: which shots.
         overwrite: replace runs that were made with other settings.
-        progress: see `voin.core.progress.Progress`.
+        progress: told how far the job is.
         begin: called with the name of each shot before it starts.
 
     Returns:

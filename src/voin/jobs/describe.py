@@ -19,6 +19,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from voin.core.config import Limits
@@ -35,7 +36,7 @@ class Option:
         name: of the field, with those that lead to it: "quality.crf".
         kind: type of the value; of `X | None`, X.
         default: `dataclasses.MISSING` where it must be given.
-        more: the other metadata of the field; the module says which.
+        more: the metadata that the module lists.
     """
 
     name: str
@@ -111,13 +112,10 @@ def describe_options(settings: Any) -> list[Option]:
 
 def make(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """Make settings of the values of their options, by name; what is left out takes its default."""
-    given, inner = {}, {}
-    for name, value in values.items():
+    given, inner = {name: value for name, value in values.items() if "." not in name}, {}
+    for name in values.keys() - given.keys():
         group, _, rest = name.partition(".")
-        if rest:
-            inner.setdefault(group, {})[rest] = value
-        else:
-            given[group] = value
+        inner.setdefault(group, {})[rest] = values[name]
     kinds = typing.get_type_hints(kind) if inner else {}
     return kind(**given, **{group: make(kinds[group], rest) for group, rest in inner.items()})
 
@@ -126,12 +124,10 @@ def command_words(settings: Any) -> list[str]:
     """Write those options that differ from their defaults as words of a command."""
     words = []
     for option in describe_options(type(settings)):
-        value = settings
-        for name in option.name.split("."):
-            value = getattr(value, name)
-        if value == option.default or not option.flag:
-            continue
-        words += [option.flag.split()[0]] if value is True else [option.flag.split()[0], str(option.write(value))]
+        value = attrgetter(option.name)(settings)
+        if value != option.default and option.flag:
+            words.append(option.flag.split()[0])
+            words += [] if value is True else [str(option.write(value))]
     return words
 
 

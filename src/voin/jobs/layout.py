@@ -51,17 +51,9 @@ class Layout:
         confidence = bool(content.get("confidence"))
         return Layout(names, ids, bool(content["png"]), content["layer"], bool(content["flow"]), confidence)
 
-    def completed(self, name: str) -> Path:
-        """Return the PNG of a completed frame."""
-        return Path("completed", f"{name}.png")
-
-    def amodal(self, name: str) -> Path:
-        """Return the label map of the whole objects in a frame."""
-        return Path("amodal", f"{name}.png")
-
-    def confidence_picture(self, name: str) -> Path:
-        """Return the grey PNG that says how sure the objects' pixels are in a frame."""
-        return Path("confidence", f"{name}.png")
+    def picture(self, folder: str, name: str) -> Path:
+        """Return the PNG of a frame in `completed`, `amodal` (label maps of whole objects) or `confidence` (grey)."""
+        return Path(folder, f"{name}.png")
 
     def layer_picture(self, number: int, name: str) -> Path:
         """Return the PNG of an object alone."""
@@ -72,12 +64,8 @@ class Layout:
         return Path(f"object-{number}.{self.layer}" if len(self.ids) > 1 else f"object.{self.layer}")
 
     def flow_arrays(self, number: int, name: str) -> Path:
-        """Return the flow of an object in a frame."""
+        """Return the flow of an object in a frame; a picture of it lies beside it where there is any."""
         return Path("flow", str(number), f"{name}.npz")
-
-    def flow_picture(self, number: int, name: str) -> Path:
-        """Return the picture of the flow of an object in a frame; frames without any have none."""
-        return Path("flow", str(number), f"{name}.png")
 
     def videos(self) -> list[Path]:
         """List the videos, the completed one first."""
@@ -86,12 +74,9 @@ class Layout:
 
     def frame_files(self, names: Sequence[str]) -> Iterator[Path]:
         """List the files of some frames that are always there."""
+        folders = ["amodal", *(["completed"] if self.png else []), *(["confidence"] if self.confidence else [])]
         for name in names:
-            yield self.amodal(name)
-            if self.png:
-                yield self.completed(name)
-            if self.confidence:
-                yield self.confidence_picture(name)
+            yield from (self.picture(folder, name) for folder in folders)
             if self.layer == "png":
                 yield from (self.layer_picture(number, name) for number in self.ids)
             if self.flow:
@@ -107,7 +92,7 @@ class Layout:
         """List all files that may be there, the record last."""
         yield from self.files()
         if self.flow:
-            yield from (self.flow_picture(number, name) for number in self.ids for name in self.names)
+            yield from (self.flow_arrays(id, name).with_suffix(".png") for id in self.ids for name in self.names)
         yield Path(RECORD)
 
     def folders(self) -> list[Path]:
@@ -118,22 +103,15 @@ class Layout:
 
 
 class Folder(JobFolder):
-    """The output folder of a completion.
-
-    Attributes:
-        layout: what is to be written there.
-    """
+    """The output folder of a completion, into which the files of `layout` are written."""
 
     RECORD = RECORD
 
     def __init__(self, path: Path, layout: Layout, request: dict[str, Any]) -> None:
         self.layout = layout
+        # Of the finished chunks.
+        self.parts = path / STATE / "parts"
         super().__init__(path, request)
-
-    @property
-    def parts(self) -> Path:
-        """The folder of the finished chunks."""
-        return self.path / STATE / "parts"
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Read a record or a state; None if it is absent or not one of ours."""
@@ -199,7 +177,7 @@ class Folder(JobFolder):
 
     def part_of(self, chunk: Chunk, video: Path) -> Path:
         """Return the segment of a video that a chunk makes."""
-        return self.parts / f"{chunk.number:05d}-{video.stem}{video.suffix}"
+        return self.parts / f"{chunk.number:05d}-{video.name}"
 
     def previews_of(self, chunk: Chunk) -> Path:
         """Return the pictures that a chunk offers for the preview."""
@@ -209,9 +187,8 @@ class Folder(JobFolder):
 def is_output(path: Path) -> bool:
     """Return whether a path relative to an output folder may be something that runs write or remove there."""
     top = Path(path.parts[0])
-    return top.name in ("completed", "amodal", "confidence", "flow", PREVIEW, RECORD, STATE) or top.stem.startswith(
-        ("completed", "object")
-    )
+    names = ("completed", "amodal", "confidence", "flow", PREVIEW, RECORD, STATE)
+    return top.name in names or top.stem.startswith(("completed", "object"))
 
 
 def _stands(path: Path) -> bool:

@@ -10,10 +10,10 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -38,15 +38,6 @@ from voin.tracking.shot import REACH, PackedMask, Tracker, mark, steps_of, track
 RECORD = "masks.json"
 PREVIEW_VIDEO, PREVIEW_SHEET = Path("preview", "overlay.mp4"), Path("preview", "sheet.png")
 _COLUMNS = 8  # of the contact sheet
-
-
-@dataclass(frozen=True)
-class _Shot:
-    """A stretch without a cut, and what is marked in it."""
-
-    start: int
-    end: int
-    prompts: tuple[Prompt, ...]
 
 
 def mask_of_prompt(video: Path | VideoInfo, prompt: Prompt) -> Mask:
@@ -89,7 +80,13 @@ def mask(
         ValueError: video, prompts and options do not fit each other.
         ImportError: SAM 2 without the extra `sam2`.
     """
-    clock = _Clock()
+    last, seconds = time.perf_counter(), {}
+
+    def lap(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[name], last = now - last, now
+
     video, out, progress = Path(video), Path(out), progress or Silent()
     info, start, end = check_video(video, options.start, options.end)
     if out.resolve() == video.resolve():
@@ -100,7 +97,7 @@ def mask(
         )
     cuts = asked_cuts(options.cuts, info, start, end)
     marked = check_prompts(prompts, info.size, start, end)
-    name = _tracker_name(options)
+    name = options.tracker if options.tracker != "auto" else "sam2" if has_sam2(options.model) else "grabcut"
     folder = MaskFolder(out, info.count, options.preview, _request(video, marked, options, name, start, end, cuts))
     folder.check(options.overwrite)
     if folder.record is not None and folder.is_finished() and not options.overwrite:
@@ -109,50 +106,29 @@ def mask(
     with folder.held(options.overwrite):
         folder.clear()
         folder.write({"finished": False})
-        clock.lap("check")
+        lap("check")
         if cuts is None:
             cuts = find_cuts(info, start, end, options.skip_broken, progress)
-            clock.lap("cuts")
-        shots = _shots(marked, start, end, cuts)
-        masks = _track(info, tracker, shots, options, progress)
-        clock.lap("track")
+            lap("cuts")
+        masks = _track(info, tracker, _shots(marked, start, end, cuts), options.skip_broken, progress)
+        lap("track")
         areas = _write(info, masks, out, progress)
-        clock.lap("write")
+        lap("write")
         if options.preview:
-            _preview(info, masks, out, start, end, options, progress)
-            clock.lap("preview")
-        tracked = sum(shot.end - shot.start for shot in shots)
+            _preview(info, masks, out, range(start, end), options.skip_broken, progress)
+            lap("preview")
         record = {
             "finished": True,
             "tracker": name,
             "start": start,
             "end": end,
             "cuts": list(cuts),
-            "tracked": tracked,
+            "tracked": len(masks),
             "areas": areas,
-            "seconds": clock.seconds,
-            "seconds_a_frame": clock.seconds["track"] / tracked,
+            "seconds": seconds,
+            "seconds_a_frame": seconds["track"] / len(masks),
         }
         return folder.write(record) | {"finished_before": False}
-
-
-class _Clock:
-    """Seconds of each part of a job."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Note how long it took since the last lap."""
-        now = time.perf_counter()
-        self.seconds[name], self._last = now - self._last, now
-
-
-def _tracker_name(options: MaskOptions) -> Literal["grabcut", "sam2"]:
-    if options.tracker == "auto":
-        return "sam2" if has_sam2(options.model) else "grabcut"
-    return options.tracker
 
 
 def _request(
@@ -182,31 +158,28 @@ def _request(
     }
 
 
-def _shots(prompts: Sequence[Prompt], start: int, end: int, cuts: Sequence[int]) -> list[_Shot]:
-    """List the shots in which something is marked."""
-    every = [
-        _Shot(first, last, tuple(prompt for prompt in prompts if first <= prompt.frame < last))
-        for first, last in pairwise([start, *cuts, end])
-    ]
-    return [shot for shot in every if shot.prompts]
+def _shots(
+    prompts: Sequence[Prompt], start: int, end: int, cuts: Sequence[int]
+) -> dict[tuple[int, int], tuple[Prompt, ...]]:
+    """Return what is marked in each stretch without a cut in which something is, by its first frame and its end."""
+    spans = pairwise([start, *cuts, end])
+    marked = {span: tuple(prompt for prompt in prompts if span[0] <= prompt.frame < span[1]) for span in spans}
+    return {span: found for span, found in marked.items() if found}
 
 
 def _track(
-    info: VideoInfo, tracker: Tracker, shots: Sequence[_Shot], options: MaskOptions, progress: Progress
+    info: VideoInfo,
+    tracker: Tracker,
+    shots: dict[tuple[int, int], tuple[Prompt, ...]],
+    skip_broken: bool,
+    progress: Progress,
 ) -> dict[int, PackedMask]:
-    progress.stage("track", sum(steps_of(shot.prompts, shot.start, shot.end) for shot in shots))
+    progress.stage("track", sum(steps_of(prompts, *span) for span, prompts in shots.items()))
     masks: dict[int, PackedMask] = {}
-    for shot in shots:
-        frames = FrameBlocks(info, shot.start, shot.end, options.skip_broken)
-        found = track_shot(
-            tracker,
-            frames.__getitem__,
-            shot.prompts,
-            shot.start,
-            shot.end,
-            lambda count: progress.advance("track", count),
-        )
-        masks |= dict(zip(range(shot.start, shot.end), found, strict=True))
+    for (start, end), prompts in shots.items():
+        frames = FrameBlocks(info, start, end, skip_broken).__getitem__
+        found = track_shot(tracker, frames, prompts, start, end, lambda count: progress.advance("track", count))
+        masks |= dict(zip(range(start, end), found, strict=True))
     return masks
 
 
@@ -223,23 +196,18 @@ def _write(info: VideoInfo, masks: dict[int, PackedMask], out: Path, progress: P
 
 
 def _preview(
-    info: VideoInfo,
-    masks: dict[int, PackedMask],
-    out: Path,
-    start: int,
-    end: int,
-    options: MaskOptions,
-    progress: Progress,
+    info: VideoInfo, masks: dict[int, PackedMask], out: Path, span: range, skip_broken: bool, progress: Progress
 ) -> None:
     """Write a video with the masks drawn in, and a sheet of some frames with them."""
     (out / PREVIEW_VIDEO).parent.mkdir(exist_ok=True)
+    start, end = span.start, span.stop
     progress.stage("preview", end - start)
     tracked = sorted(masks)
     chosen = {tracked[i] for i in draw.spread(len(tracked), _COLUMNS)}
     sheet: dict[int, tuple[Picture, Picture]] = {}
     times = [time - info.times[start] for time in info.times[start:end]]
     with VideoWriter(out / PREVIEW_VIDEO, info, times, Quality(crf=23)) as writer:
-        for frame, picture in enumerate(read(info, start, end, skip_broken=options.skip_broken), start=start):
+        for frame, picture in enumerate(read(info, start, end, skip_broken=skip_broken), start=start):
             drawn = picture
             if frame in masks:
                 mask = masks[frame].mask()
@@ -260,11 +228,9 @@ def mask_name(frame: int) -> str:
 
 
 class MaskFolder(JobFolder):
-    """The output folder of masks. Its record stands there from the beginning, and says whether it is finished.
+    """The output folder of masks, one for each of `count` frames, and of their preview where there is to be one.
 
-    Attributes:
-        count: frames of the video, each of which gets a mask.
-        preview: a preview is to be written, too.
+    Its record stands there from the beginning, and says whether it is finished.
     """
 
     RECORD = RECORD
@@ -281,11 +247,9 @@ class MaskFolder(JobFolder):
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Read a record, if it is one of ours."""
-        content = read_json(path)
-        kinds = {"frames": int, "request": dict, "finished": bool}
-        if content is None or not all(isinstance(content.get(key), kind) for key, kind in kinds.items()):
-            return None
-        return content
+        content, kinds = read_json(path), {"frames": int, "request": dict, "finished": bool}
+        ours = content is not None and all(isinstance(content.get(key), kind) for key, kind in kinds.items())
+        return content if ours else None
 
     def others(self) -> list[dict[str, Any]]:
         """Return the record of other masks, if they are finished: half of them is of no use to anybody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from voin.io.quality import Quality, parse_size, shown
 
 if TYPE_CHECKING:
     from voin.method.pipeline import Inpainter
+    from voin.tracking.prompts import Prompt
 
 Flow = Literal["dis", "raft-small", "raft-large"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -19,10 +21,13 @@ Layer = Literal["png", "mov", "webm", "none"]
 TrackerName = Literal["auto", "grabcut", "sam2"]
 
 
+# One for each group of the help.
+_object, _tracking, _motion = (partial(setting, panel=panel) for panel in ("Object", "Tracking", "Motion"))
+_frames, _input, _output = (partial(setting, panel=panel) for panel in ("Which frames", "Input", "Output"))
+_run = partial(setting, panel="Run")
 _DEVICE: Any = {
     "default": "auto",
     "help": "Where to compute; auto takes the best there is.",
-    "panel": "Motion",
     "label": "Device",
     "words": {"auto": "Automatic", "cpu": "Processor", "cuda": "CUDA", "mps": "Apple GPU"},
 }
@@ -36,36 +41,31 @@ def _read_cuts(text: str) -> str | Path:
 class MethodOptions(Checked):
     """What completes: the arguments of `voin.method.load.load`."""
 
-    method: str = setting(
+    method: str = _object(
         "voin",
         "How to complete: `voin` with trained networks, or `classical`, which needs no weights.",
         metavar="NAME",
-        panel="Object",
         label="Method",
         words={"voin": "Trained networks", "classical": "Classical, without networks"},
     )
-    model: str | None = setting(
+    model: str | None = _object(
         None,
         "Networks of `voin`: small, which ships, a folder, or owner/name on the Hugging Face hub.",
         metavar="NAME|DIR",
-        panel="Object",
     )
-    preset: Literal["small", "paper"] = setting(
-        "small",
-        "Work in a window that follows the object, or on the whole frame, as the paper does (with --model).",
-        panel="Object",
+    preset: Literal["small", "paper"] = _object(
+        "small", "Work in a window that follows the object, or on the whole frame, as the paper does (with --model)."
     )
-    flow: Flow = setting(
+    flow: Flow = _motion(
         "dis",
         "Optical flow: DIS is fast on a CPU; RAFT wants a GPU.",
-        panel="Motion",
         label="Optical flow",
         words={"dis": "DIS, fast", "raft-small": "RAFT small", "raft-large": "RAFT large, slow without a GPU"},
     )
-    raft_weights: Path | None = setting(
-        None, "Weights of RAFT as a file; torchvision downloads them otherwise.", metavar="FILE", panel="Motion"
+    raft_weights: Path | None = _motion(
+        None, "Weights of RAFT as a file; torchvision downloads them otherwise.", metavar="FILE"
     )
-    device: Device = setting(**_DEVICE)
+    device: Device = _motion(**_DEVICE)
 
     def load(self) -> Inpainter:
         """Make the inpainter."""
@@ -79,85 +79,66 @@ class MethodOptions(Checked):
 class FrameOptions(Checked):
     """Which frames of a video a job works on, and what may stand in its way."""
 
-    start: int = setting(0, "First frame to work on.", metavar="FRAME", panel="Which frames")
-    end: int | None = setting(
-        None, "Frame to stop before; the last one by default.", metavar="FRAME", panel="Which frames"
-    )
-    cuts: str | Path = setting(
+    start: int = _frames(0, "First frame to work on.", metavar="FRAME")
+    end: int | None = _frames(None, "Frame to stop before; the last one by default.", metavar="FRAME")
+    cuts: str | Path = _frames(
         "auto",
         "Scene cuts: auto finds them, none says there are none, a text file lists the frames that start a shot.",
         read=_read_cuts,
         metavar="auto|none|FILE",
-        panel="Which frames",
         label="Scene cuts",
         words={"auto": "Find them", "none": "There are none"},
     )
-    skip_broken: bool = setting(False, "Show the frame before in place of one that does not decode.", panel="Input")
-    overwrite: bool = setting(False, "Replace another run in the output folder.", panel="Run")
+    skip_broken: bool = _input(False, "Show the frame before in place of one that does not decode.")
+    overwrite: bool = _run(False, "Replace another run in the output folder.")
 
 
 @dataclass(frozen=True)
 class CompleteOptions(FrameOptions):
     """What to do with which frames and objects."""
 
-    category: str | None = setting(
+    category: str | None = _object(
         None,
         "What the object is, such as `person`; helps methods that were trained with categories.",
         metavar="NAME",
-        panel="Object",
         label="What the object is",
     )
-    amodal: Path | None = setting(
-        None,
-        "Whole masks of the object, if you have them: any form that MASKS may have.",
-        metavar="PATH",
-        panel="Object",
+    amodal: Path | None = _object(
+        None, "Whole masks of the object, if you have them: any form that MASKS may have.", metavar="PATH"
     )
-    occluder: Path | None = setting(
-        None, "Masks of what is in front: only there can the object be hidden.", metavar="PATH", panel="Object"
+    occluder: Path | None = _object(
+        None, "Masks of what is in front: only there can the object be hidden.", metavar="PATH"
     )
-    ids: tuple[int, ...] = setting(
-        (), "Objects to complete, such as 1,2; all by default.", metavar="IDS", panel="Object"
+    ids: tuple[int, ...] = _object((), "Objects to complete, such as 1,2; all by default.", metavar="IDS")
+    order: tuple[int, ...] = _object(
+        (), "Depth order of the objects, front-most first, such as 2,1; as numbered by default.", metavar="IDS"
     )
-    order: tuple[int, ...] = setting(
-        (),
-        "Depth order of the objects, front-most first, such as 2,1; as numbered by default.",
-        metavar="IDS",
-        panel="Object",
-    )
-    png: bool = setting(
+    png: bool = _output(
         False,
         "Write completed/00000.png ... instead of a video: exact pixels.",
-        panel="Output",
         label="Frames as PNG instead of a video, exact to the bit",
     )
-    layer: Layer = setting(
+    layer: Layer = _output(
         "png",
         "The whole object with alpha: pictures, a video for editing (mov) or for the web (webm), or not at all.",
-        panel="Output",
         label="The object alone, with alpha",
         words={"png": "PNG pictures", "mov": "ProRes video, for editing", "webm": "WebM video", "none": "None"},
     )
-    save_flow: bool = setting(
-        False, "Write the completed motion to flow/.", panel="Output", label="Write the completed motion"
-    )
-    save_confidence: bool = setting(
+    save_flow: bool = _output(False, "Write the completed motion to flow/.", label="Write the completed motion")
+    save_confidence: bool = _output(
         False,
         "Write how sure each pixel of the object is to confidence/: white was seen, black is invented.",
-        panel="Output",
         label="Write how sure each pixel is",
         page={"value": True},
     )
     quality: Quality = setting(factory=Quality)
-    resize_masks: bool = setting(False, "Scale masks of another size to the video's.", panel="Input")
-    invert_masks: bool = setting(False, "Take what is black in MASKS for the object, not what is white.", panel="Input")
-    mask_frames: str | None = setting(
-        None, "Frames that the masks belong to, such as 0,5,10 or 0-70:5.", metavar="FRAMES", panel="Input"
+    resize_masks: bool = _input(False, "Scale masks of another size to the video's.")
+    invert_masks: bool = _input(False, "Take what is black in MASKS for the object, not what is white.")
+    mask_frames: str | None = _input(
+        None, "Frames that the masks belong to, such as 0,5,10 or 0-70:5.", metavar="FRAMES"
     )
-    absent: Literal["invisible", "error"] = setting(
-        "invisible",
-        "What a frame without a mask means: the object is not visible there, or it is a mistake.",
-        panel="Input",
+    absent: Literal["invisible", "error"] = _input(
+        "invisible", "What a frame without a mask means: the object is not visible there, or it is a mistake."
     )
     chunk_frames: int = setting(64, "Frames completed at once, at most; large windows get fewer.", least=1, flag="")
     context_frames: int = setting(32, "Frames looked at before and after these, at most.", least=0, flag="")
@@ -177,18 +158,17 @@ class CompleteOptions(FrameOptions):
 class MaskOptions(FrameOptions):
     """How to track. "auto" takes SAM 2 (extra `sam2`) where it and its weights are on this machine, else "grabcut"."""
 
-    tracker: TrackerName = setting(
+    tracker: TrackerName = _tracking(
         "auto",
         "grabcut needs no weights; sam2 is SAM 2; auto takes SAM 2 where its weights are on this machine.",
-        panel="Tracking",
         label="Tracker",
         words={"auto": "Automatic", "grabcut": "GrabCut and flow, no weights", "sam2": "SAM 2"},
     )
-    model: str | None = setting(
-        None, "Weights of SAM 2: a folder, or owner/name on the Hugging Face hub.", metavar="NAME|DIR", panel="Tracking"
+    model: str | None = _tracking(
+        None, "Weights of SAM 2: a folder, or owner/name on the Hugging Face hub.", metavar="NAME|DIR"
     )
-    device: Device = setting(**_DEVICE)
-    preview: bool = setting(False, "Also write preview/overlay.mp4 and preview/sheet.png.", panel="Output")
+    device: Device = _motion(**_DEVICE)
+    preview: bool = _output(False, "Also write preview/overlay.mp4 and preview/sheet.png.")
 
     def check(self) -> None:
         """Refuse a model for the tracker that has none."""
@@ -201,17 +181,52 @@ class MaskOptions(FrameOptions):
 
 
 @dataclass(frozen=True)
+class PromptOptions(Checked):
+    """What marks an object in a video, as users write it."""
+
+    box: str | None = _object(
+        None, "A box around the whole visible object: its upper left pixel, its width and height.", metavar="X,Y,W,H"
+    )
+    point: list[str] | None = _object(None, "A pixel on the object; may be repeated.", metavar="X,Y")
+    negative: list[str] | None = _object(
+        None, "A pixel that does not belong to the object; may be repeated.", metavar="X,Y"
+    )
+    frame: int | None = _object(
+        None, "The frame of --box, --point and --negative; the first one tracked by default.", metavar="FRAME"
+    )
+    prompt: list[str] | None = _object(
+        None,
+        "All that is marked on another frame, such as '52: box 200,60,80,150 not 190,70'; corrects the track. May be "
+        "repeated.",
+        metavar="PROMPT",
+    )
+    prompts: Path | None = _object(
+        None, "Prompts as a JSON file: a list such as [{'frame': 52, 'box': [200, 60, 80, 150]}].", metavar="FILE"
+    )
+
+    def read(self, first: int) -> list[Prompt]:
+        """Return what all of them mark; the frame `first` is meant where none is given."""
+        from voin.tracking.prompts import Prompt, parse_box, parse_point, parse_prompt, read_prompts
+
+        found = []
+        if self.box is not None or self.point or self.negative:
+            on, off = (tuple(parse_point(text) for text in given or ()) for given in (self.point, self.negative))
+            box = None if self.box is None else parse_box(self.box)
+            found.append(Prompt(first if self.frame is None else self.frame, box, on, off))
+        found += [parse_prompt(text) for text in self.prompt or ()]
+        return found + (list(read_prompts(self.prompts)) if self.prompts is not None else [])
+
+
+@dataclass(frozen=True)
 class BenchConfig(MethodOptions):
     """What to measure: a method, on a clip of this size (h, w) and length."""
 
-    size: tuple[int, int] = setting(
-        (1080, 1920), "Size of the clip.", read=parse_size, write=shown, metavar="WIDTHxHEIGHT", panel="Input"
+    size: tuple[int, int] = _input(
+        (1080, 1920), "Size of the clip.", read=parse_size, write=shown, metavar="WIDTHxHEIGHT"
     )
-    frames: int = setting(100, "Length of the clip.", panel="Input")
-    share: float = setting(0.1, "Area of the object over that of the frame.", least=0.001, most=0.2, panel="Input")
-    beside: int = setting(
-        0, "Measure it again beside so many busy processes, of one core each.", metavar="N", least=0, panel="Run"
-    )
+    frames: int = _input(100, "Length of the clip.")
+    share: float = _input(0.1, "Area of the object over that of the frame.", least=0.001, most=0.2)
+    beside: int = _run(0, "Measure it again beside so many busy processes, of one core each.", metavar="N", least=0)
 
     def check(self) -> None:
         """Refuse clips that cannot be made."""

@@ -31,15 +31,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames completed at once.
+    """The frames start..end-1, which are completed at once, and first..last-1, which are looked at for that.
 
     Attributes:
         number: 0, 1, ... over the whole job.
-        shot: the shot it lies in.
-        start: first frame to complete.
-        end: frame after the last one to complete.
-        first: first frame to look at, the context included.
-        last: frame after the last one to look at.
     """
 
     number: int
@@ -76,14 +71,14 @@ def find_cuts(info: VideoInfo, start: int, end: int, skip_broken: bool, progress
     return tuple(found)
 
 
-def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig, options: CompleteOptions) -> Plan:
+def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig) -> Plan:
     """Divide the range into shots at `cuts`, and these into chunks."""
-    edges = [inputs.start, *cuts, inputs.end]
+    options, edges = inputs.options, [inputs.start, *cuts, inputs.end]
     shots = tuple(_shot(inputs, start, end, window) for start, end in pairwise(edges))
-    span = options.chunk_frames + 2 * options.context_frames
-    core, context, ahead = _lengths(max(_frame_bytes(inputs, shot, span) for shot in shots), options)
-    chunks = [chunk for shot in shots for chunk in _divide(shot, core, context)]
-    return Plan(shots, tuple(Chunk(number, *span) for number, span in enumerate(chunks)), ahead)
+    looked_at = options.chunk_frames + 2 * options.context_frames
+    core, context, ahead = _lengths(max(_frame_bytes(inputs, shot, looked_at) for shot in shots), options)
+    spans = [chunk for shot in shots for chunk in _divide(shot, core, context)]
+    return Plan(shots, tuple(Chunk(number, *span) for number, span in enumerate(spans)), ahead)
 
 
 def _shot(inputs: Inputs, start: int, end: int, window: WindowConfig) -> Shot:
@@ -105,10 +100,8 @@ def _lengths(frame_bytes: int, options: CompleteOptions) -> tuple[int, int, int]
     # Reading ahead costs least to do without; with a quarter of it left, everything shrinks alike.
     share = min(1.0, room / (core + 2 * context + core / 4))
     if share < 1:
-        core, context = (
-            max(min(core, _LEAST_CORE), int(share * core)),
-            max(min(context, _LEAST_CONTEXT), int(share * context)),
-        )
+        core = max(min(core, _LEAST_CORE), int(share * core))
+        context = max(min(context, _LEAST_CONTEXT), int(share * context))
     return core, context, min(core // 2 + 1, max(_LEAST_AHEAD, room - core - 2 * context))
 
 

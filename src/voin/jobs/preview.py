@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from pathlib import Path
 
 import cv2
@@ -63,13 +64,7 @@ class View:
 
 
 def candidates(hidden: Sequence[int], chunk: Chunk, chunks: int) -> list[int]:
-    """Choose frames of a chunk that may be shown.
-
-    Args:
-        hidden: pixels that are occluded in each of its frames.
-        chunk: the chunk.
-        chunks: how many there are.
-    """
+    """Choose frames of a chunk that may be shown; `hidden` pixels are occluded in each of its frames."""
     worth = [chunk.start + i for i in _worth_showing(hidden)]
     if not worth:
         return [(chunk.start + chunk.end) // 2]
@@ -78,7 +73,7 @@ def candidates(hidden: Sequence[int], chunk: Chunk, chunks: int) -> list[int]:
 
 def _worth_showing(hidden: Sequence[int]) -> list[int]:
     """Choose the places at which about as much is hidden as anywhere."""
-    return [i for i, count in enumerate(hidden) if count and count >= _SHARE * max(hidden)]
+    return [i for i, pixels in enumerate(hidden) if pixels and pixels >= _SHARE * max(hidden)]
 
 
 def column(frame: Picture, result: Picture, patches: Sequence[CompletedBox], view: View) -> Column:
@@ -99,23 +94,19 @@ def column(frame: Picture, result: Picture, patches: Sequence[CompletedBox], vie
 
 def write_preview(folder: Folder, chunks: Sequence[Chunk]) -> None:
     """Make the sheet out of what the chunks offer."""
-    frames: list[int] = []
-    hidden: list[int] = []
-    places: list[tuple[Path, int]] = []
+    offered: list[tuple[int, int, Path, int]] = []
     for chunk in chunks:
         path = folder.previews_of(chunk)
-        with np.load(path) as offered:
-            frames += offered["frames"].tolist()
-            hidden += offered["hidden"].tolist()
-            places += [(path, i) for i in range(len(offered["frames"]))]
-    best = _worth_showing(hidden) or list(range(len(frames)))
-    shown = [best[place] for place in viz.spread(len(best), COLUMNS)]
+        with np.load(path) as one:
+            offered += zip(one["frames"].tolist(), one["hidden"].tolist(), repeat(path), count())
+    best = _worth_showing([hidden for _, hidden, _, _ in offered]) or range(len(offered))
+    shown = [offered[best[place]] for place in viz.spread(len(best), COLUMNS)]
     pictures = []
-    for path, i in (places[place] for place in shown):
-        with np.load(path) as offered:
-            pictures.append(np.split(offered["pictures"][i], len(ROWS)))
+    for _, _, path, i in shown:
+        with np.load(path) as one:
+            pictures.append(np.split(one["pictures"][i], len(ROWS)))
     rows = [(label, [column[i] for column in pictures]) for i, label in enumerate(ROWS)]
-    write_image(folder.path / PREVIEW, viz.contact_sheet(rows, columns=[f"frame {frames[place]}" for place in shown]))
+    write_image(folder.path / PREVIEW, viz.contact_sheet(rows, [f"frame {frame}" for frame, *_ in shown]))
 
 
 def save_candidates(path: Path, frames: Sequence[int], hidden: Sequence[int], pictures: Sequence[Column]) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from voin.core.overlap import Prefetcher
 from voin.io.video import read
 from voin.jobs.check import Inputs
-from voin.jobs.options import CompleteOptions
 from voin.jobs.plan import Chunk, Plan, Shot
 from voin.method.window import ObjectClip, cut
 
@@ -34,10 +33,9 @@ class WindowReader:
         seconds: spent on reading so far.
     """
 
-    def __init__(self, inputs: Inputs, plan: Plan, todo: Sequence[Chunk], options: CompleteOptions) -> None:
+    def __init__(self, inputs: Inputs, plan: Plan, todo: Sequence[Chunk]) -> None:
         self.seconds = 0.0
         self._inputs = inputs
-        self._skip_broken = options.skip_broken
         self._held: deque[tuple[int, dict[int, WindowFrame]]] = deque()
         self._feed = Prefetcher(self._read(todo), plan.ahead, "read")
 
@@ -79,7 +77,7 @@ class WindowReader:
         shots = iter(dict.fromkeys(chunk.shot for chunk in todo))
         shot = next(shots)
         index, end = todo[0].first, todo[-1].last
-        frames = read(self._inputs.info, index, end, skip_broken=self._skip_broken)
+        frames = read(self._inputs.info, index, end, skip_broken=self._inputs.options.skip_broken)
         while index < end:
             if index == shot.end:
                 shot = next(shots)

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from voin.core.files import as_json
 from voin.core.system import peak_memory, versions
 from voin.jobs.check import Inputs
 from voin.jobs.layout import Folder
-from voin.jobs.options import CompleteOptions
-from voin.jobs.plan import Chunk, Plan
+from voin.jobs.plan import Plan
 
 _COUNTS = ("occluded", "propagated", "invented")
 
 
-def make_record(
-    inputs: Inputs, plan: Plan, folder: Folder, options: CompleteOptions, seconds: dict[str, float], wall: float
-) -> dict[str, Any]:
+def make_record(inputs: Inputs, plan: Plan, folder: Folder, seconds: dict[str, float], wall: float) -> dict[str, Any]:
     """Make the record out of the chunks' records.
 
     Args:
         inputs: of the job.
         plan: of the job.
         folder: holds the chunks' records.
-        options: of the job.
         seconds: what it took besides the chunks, by stage.
         wall: seconds in all; less than the sum of the stages, as they overlap.
     """
@@ -34,7 +30,8 @@ def make_record(
     stages = Counter(seconds)
     objects = {str(number): {key: [] for key in (*_COUNTS, "confidence")} for number in sorted(inputs.ids)}
     broken: list[int] = []
-    for chunk, record in _records(plan, folder):
+    for chunk in plan.chunks:
+        record = json.loads(folder.record_of(chunk).read_text(encoding="utf-8"))
         stages.update(record["seconds"])
         broken += record["broken"]
         for number, lists in objects.items():
@@ -54,7 +51,7 @@ def make_record(
             "audio": info.audio,
         },
         "masks": inputs.masks.reading.record(),
-        "skip_broken": options.skip_broken,
+        "skip_broken": inputs.options.skip_broken,
         "start": inputs.start,
         "end": inputs.end,
         "cuts": [shot.start for shot in plan.shots[1:]],
@@ -66,10 +63,5 @@ def make_record(
         "broken": broken,
         "totals": {key: sum(sum(lists[key]) for lists in objects.values()) for key in _COUNTS},
         "objects": objects,
-        "layout": json.loads(json.dumps(asdict(folder.layout))),
+        "layout": as_json(asdict(folder.layout)),
     }
-
-
-def _records(plan: Plan, folder: Folder) -> Iterator[tuple[Chunk, dict[str, Any]]]:
-    for chunk in plan.chunks:
-        yield chunk, json.loads(folder.record_of(chunk).read_text(encoding="utf-8"))

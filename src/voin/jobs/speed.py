@@ -24,7 +24,7 @@ from jaxtyping import Bool, UInt8
 from voin.core import __version__
 from voin.core.processes import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
-from voin.io.images import write_image
+from voin.io.images import shown, write_image
 from voin.io.video import Colour, VideoInfo, VideoWriter
 from voin.jobs.options import BenchConfig
 
@@ -39,11 +39,10 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
     """Make the clip, run the main job on it in a fresh process, and measure.
 
     Returns:
-        `method`, `model`, `size`, `frames`, `flow`, `share`, `device` of the config; `seconds` from the job's start to
-        its end, without the start of Python; `frames_per_second` end to end; `stages`: name -> seconds;
-        `startup_seconds`: imports and models; `peak_memory`: bytes, None where the system does not tell; `beside`: the
-        same five measured beside busy processes, `processes`: how many, and `ratio`: its frames a second over those
-        alone, or None if not asked for; `voin`, `python`, `platform`, `cores`.
+        What of the config was asked for, what voin runs on here, and: `seconds` of the job, without the start of
+        Python; `frames_per_second` end to end; `stages`: name -> seconds; `startup_seconds`: imports and models;
+        `peak_memory`: bytes, None where the system does not tell; `beside`: the same five beside `processes` busy ones,
+        and `ratio`: frames a second there over those alone, or None if not asked for.
     """
     progress = progress or Silent()
     with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
@@ -54,15 +53,10 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
                 beside = _run_apart(Path(folder), config, progress)
             ratio = beside["frames_per_second"] / alone["frames_per_second"]
             beside = {"processes": config.beside, "ratio": ratio, **beside}
-    h, w = config.size
+    asked = {name: getattr(config, name) for name in ("method", "model", "size", "frames", "flow", "share", "device")}
     return {
-        "method": config.method,
-        "model": config.model,
-        "size": f"{w}x{h}",
-        "frames": config.frames,
-        "flow": config.flow,
-        "share": config.share,
-        "device": config.device,
+        **asked,
+        "size": shown(config.size),
         **alone,
         "beside": beside,
         "voin": __version__,
@@ -87,7 +81,7 @@ def make_clip(folder: Path, config: BenchConfig, progress: Progress = Silent()) 
         rotation=0,
         colour=Colour(),
         audio=False,
-        names=tuple(f"{index:05d}" for index in times),
+        names=(),
         duration=config.frames,
     )
     progress.stage("clip", config.frames)
@@ -142,9 +136,8 @@ def _texture(h: int, w: int, levels: tuple[int, int], seed: int) -> np.ndarray:
     picture = np.zeros((h, w, 3), np.float32)
     for octave in range(1, 8):
         coarse = (h // 2**octave + 4, w // 2**octave + 4)
-        noise = random.standard_normal((*coarse, 1), np.float32) + TINT * random.standard_normal(
-            (*coarse, 3), np.float32
-        )
+        noise = random.standard_normal((*coarse, 1), np.float32)
+        noise = noise + TINT * random.standard_normal((*coarse, 3), np.float32)
         scaled = (coarse[1] * 2**octave, coarse[0] * 2**octave)
         picture += cv2.resize(noise, scaled, interpolation=cv2.INTER_CUBIC)[:h, :w]
     low, high = np.percentile(picture[::4, ::4], [1, 99])
@@ -194,10 +187,10 @@ def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str,
     ready = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder) as out:
         record = complete(folder / "video.mp4", folder / "masks", out, inpainter=inpainter, progress=progress)
-        done = time.perf_counter()
+        seconds = time.perf_counter() - ready
     return {
-        "seconds": done - ready,
-        "frames_per_second": config.frames / (done - ready),
+        "seconds": seconds,
+        "frames_per_second": config.frames / seconds,
         "stages": {stage: seconds for stage, seconds in record["seconds"].items() if stage != "total"},
         "startup_seconds": ready - began,
         "peak_memory": record["peak_memory_bytes"],

@@ -6,7 +6,7 @@ import io
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +27,6 @@ from voin.io.video import LayerWriter, VideoWriter, read
 from voin.jobs import preview
 from voin.jobs.check import Inputs
 from voin.jobs.layout import Folder
-from voin.jobs.options import CompleteOptions
 from voin.jobs.plan import Chunk, Plan
 from voin.method.window import CompletedBox, paste
 
@@ -42,7 +41,6 @@ class CompletedChunk:
     """What was completed in a chunk.
 
     Attributes:
-        chunk: the chunk.
         patches: for each object that is to be seen in it, front-most first, one patch a frame.
         seconds: what it took, by stage.
     """
@@ -66,28 +64,19 @@ class ChunkWriter:
         plan: of the job.
         first: first frame that will come.
         folder: where to write.
-        options: how to write.
         progress: told of each frame.
         wall: gives the seconds that the run has taken so far.
     """
 
     def __init__(
-        self,
-        inputs: Inputs,
-        plan: Plan,
-        first: int,
-        folder: Folder,
-        options: CompleteOptions,
-        progress: Progress,
-        wall: Callable[[], float],
+        self, inputs: Inputs, plan: Plan, first: int, folder: Folder, progress: Progress, wall: Callable[[], float]
     ) -> None:
-        self._inputs, self._plan, self._folder, self._options = inputs, plan, folder, options
-        self._layout = folder.layout
+        self._inputs, self._plan, self._folder = inputs, plan, folder
         self._progress, self._wall = progress, wall
         self._view = preview.View.around(inputs, plan)
-        self._next = first
         self._broken: list[int] = []
-        self._frames: Iterator[np.ndarray] | None = None
+        skip_broken = inputs.options.skip_broken
+        self._frames = read(inputs.info, first, inputs.end, skip_broken=skip_broken, broken=self._broken.append)
 
     def write(self, done: CompletedChunk, stopped: threading.Event) -> None:
         """Write a chunk; if `stopped` is set meanwhile, it stays unfinished."""
@@ -104,7 +93,9 @@ class ChunkWriter:
                 if stopped.is_set():
                     raise InterruptedError("stopped")
                 patches = {number: boxes[index - chunk.start] for number, boxes in done.patches.items()}
-                frame, result = self._frame(patches)
+                frame = next(self._frames)
+                changed = [patch for patch in patches.values() if patch.amodal.size]
+                result = paste(frame, changed) if any(patch.occluded.any() for patch in changed) else frame
                 if index in shown:
                     columns.append(preview.column(frame, result, list(patches.values()), self._view))
                 self._put(index, result, patches, videos, pool)
@@ -125,25 +116,13 @@ class ChunkWriter:
         if close is not None:
             close()
 
-    def _frame(self, patches: dict[int, CompletedBox]) -> tuple[Picture, Picture]:
-        """Read the next frame; gives it, and the completed one."""
-        if self._frames is None:
-            inputs = self._inputs
-            self._frames = read(
-                inputs.info, self._next, inputs.end, skip_broken=self._options.skip_broken, broken=self._broken.append
-            )
-        frame = next(self._frames)
-        changed = [patch for patch in patches.values() if patch.amodal.size]
-        return frame, paste(frame, changed) if any(patch.occluded.any() for patch in changed) else frame
-
     def _open_videos(self, chunk: Chunk, stack: ExitStack) -> dict[Path, VideoWriter | LayerWriter]:
-        info, writers = self._inputs.info, {}
-        for video in self._layout.videos():
+        info, quality, writers = self._inputs.info, self._inputs.options.quality, {}
+        for video in self._folder.layout.videos():
             path, times = self._folder.part_of(chunk, video), info.times[chunk.start : chunk.end]
-            if video.suffix == ".mp4":
-                writers[video] = stack.enter_context(VideoWriter(path, info, times, self._options.quality))
-            else:
-                writers[video] = stack.enter_context(LayerWriter(path, info, times))
+            whole = video.suffix == ".mp4"
+            writer = VideoWriter(path, info, times, quality) if whole else LayerWriter(path, info, times)
+            writers[video] = stack.enter_context(writer)
         return writers
 
     def _put(
@@ -155,24 +134,24 @@ class ChunkWriter:
         pool: _Pool,
     ) -> None:
         """Hand all output of one frame to those who write it."""
-        layout, root = self._layout, self._folder.path
+        layout, root = self._folder.layout, self._folder.path
         name, size = self._inputs.info.names[index], self._inputs.info.size
         if layout.png:
-            pool.put(write_image, root / layout.completed(name), result)
+            pool.put(write_image, root / layout.picture("completed", name), result)
         else:
             videos[Path("completed.mp4")].write(result)
-        pool.put(_write_label, root / layout.amodal(name), size, patches)
+        pool.put(_write_drawn, root / layout.picture("amodal", name), write_label, draw_label, size, patches)
         if layout.confidence:
-            pool.put(_write_confidence, root / layout.confidence_picture(name), size, patches)
+            path = root / layout.picture("confidence", name)
+            pool.put(_write_drawn, path, write_image, draw_confidence, size, patches)
         for number in layout.ids:
             patch = patches.get(number)
             if layout.layer == "png":
-                pool.put(_write_layer, root / layout.layer_picture(number, name), size, patch)
+                pool.put(_write_drawn, root / layout.layer_picture(number, name), write_image, draw_layer, size, patch)
             elif layout.layer != "none":
                 videos[layout.layer_video(number)].write(draw_layer(size, patch))
             if layout.flow:
-                paths = root / layout.flow_arrays(number, name), root / layout.flow_picture(number, name)
-                pool.put(_write_flow, *paths, patch, max(size) / _FLOW_SHARE)
+                pool.put(_write_flow, root / layout.flow_arrays(number, name), patch, max(size) / _FLOW_SHARE)
 
 
 class _Pool:
@@ -226,30 +205,19 @@ def draw_layer(size: tuple[int, int], patch: CompletedBox | None) -> np.ndarray:
     return layer
 
 
-def _write_label(path: Path, size: tuple[int, int], patches: dict[int, CompletedBox]) -> None:
-    write_label(path, draw_label(size, patches))
+def _write_drawn(path: Path, write: Callable[[Path, Any], object], draw: Callable[..., Any], *of: object) -> None:
+    write(path, draw(*of))
 
 
-def _write_confidence(path: Path, size: tuple[int, int], patches: dict[int, CompletedBox]) -> None:
-    write_image(path, draw_confidence(size, patches))
-
-
-def _write_layer(path: Path, size: tuple[int, int], patch: CompletedBox | None) -> None:
-    write_image(path, draw_layer(size, patch))
-
-
-def _write_flow(arrays: Path, picture: Path, patch: CompletedBox | None, longest: float) -> None:
-    flows = {}
-    for name in ("forward", "backward"):
-        flow = None if patch is None else getattr(patch, name)
-        if flow is not None:
-            flows[name] = flow.astype(np.float16, copy=False)
+def _write_flow(path: Path, patch: CompletedBox | None, longest: float) -> None:
+    both = {"forward": patch.forward, "backward": patch.backward} if patch else {}
+    flows = {name: flow for name, flow in both.items() if flow is not None}
     data = io.BytesIO()
     np.savez(data, left=patch.left if patch else 0, top=patch.top if patch else 0, **flows)
-    write_whole(arrays, data.getvalue())
+    write_whole(path, data.getvalue())
     flow = next(iter(flows.values()), None)
     if flow is not None and flow.size:
-        write_image(picture, viz.flow_colours(flow.astype(np.float32), longest))
+        write_image(path.with_suffix(".png"), viz.flow_colours(flow.astype(np.float32), longest))
 
 
 def _count(patch: CompletedBox) -> dict[str, Any]:
