@@ -10,7 +10,11 @@ from fakes.tiny_training import TINY
 from sets.packs import cutouts_of, pack_of
 from voin.training.sampler import Sampler
 from voin.training.simulated_propagation import SimulatedPropagationConfig
-from voin.training.tasks import TASKS, TERMS, Critics, Inputs, Task, fill
+from voin.training.tasks import TASKS
+from voin.training.tasks.base import Inputs, Task
+from voin.training.tasks.critics import Critics
+from voin.training.tasks.fill import fill
+from voin.training.tasks.joint import TERMS
 
 SEEDS = (1, 2)
 

@@ -8,7 +8,8 @@ import torch
 from fakes.tiny_training import TINY
 from sets.packs import pack_of
 from voin.core.metrics import iou
-from voin.training.tasks import TASKS, Inputs, Task
+from voin.training.tasks import TASKS
+from voin.training.tasks.base import Inputs, Task
 from voin.training.validate import BEST, Validator, fixed, score
 
 

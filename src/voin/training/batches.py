@@ -22,7 +22,8 @@ from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.training.config import TrainConfig, TrainOptions
 from voin.training.sampler import Sampler, mix_seed
-from voin.training.tasks import ESTIMATORS, TASKS, Estimators, Inputs, Task
+from voin.training.tasks import TASKS
+from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task
 
 Make = Callable[[int], Inputs]  # gives the batch of a number
 _APART = 3  # so many batches lie between two echoes of one

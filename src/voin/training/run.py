@@ -28,7 +28,9 @@ from voin.method.shape.network import ShapeConfig
 from voin.training.batches import echo, estimators_of, make_batches, make_beside, make_here, open_packs
 from voin.training.config import TrainConfig, TrainOptions
 from voin.training.state import load_state, optimizer_tensors, restore_optimizer, save_state
-from voin.training.tasks import TASKS, Critics, Inputs, Task, Terms
+from voin.training.tasks import TASKS
+from voin.training.tasks.base import Inputs, Task, Terms
+from voin.training.tasks.critics import Critics
 from voin.training.validate import Scores, Validator
 from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
 from voin.weights.hub import find_model, networks_of

@@ -18,7 +18,7 @@ from voin.data.pack import Pack
 from voin.training.augment import AugmentConfig, DamageConfig
 from voin.training.config import Stage, TrainConfig
 from voin.training.sampler import Sampler, SamplerConfig
-from voin.training.tasks import Inputs, Task
+from voin.training.tasks.base import Inputs, Task
 
 # Which score says which weights are best, and whether more of it is better.
 BEST: dict[Stage, tuple[str, bool]] = {

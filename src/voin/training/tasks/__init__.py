@@ -1,0 +1,17 @@
+"""What is trained: a file a task, and the list of them.
+
+A task holds its networks, makes their inputs of a batch (`prepare`, without gradients, beside the training), runs them
+as the pipeline does (`predict`), and compares (`forward`: one value a term of `losses.py`).
+All terms are means over clips, so that processes which share a batch have the gradients of one.
+"""
+
+from collections.abc import Callable
+
+from voin.training.config import Stage
+from voin.training.tasks.base import Task
+from voin.training.tasks.fill import FillTask
+from voin.training.tasks.flow import FlowTask
+from voin.training.tasks.joint import JointTask
+from voin.training.tasks.shape import ShapeTask
+
+TASKS: dict[Stage, Callable[..., Task]] = {"shape": ShapeTask, "flow": FlowTask, "fill": FillTask, "joint": JointTask}

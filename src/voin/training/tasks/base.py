@@ -1,0 +1,93 @@
+"""What all tasks have: networks, inputs made of a batch, and terms that say how far off the networks are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from voin.core.lpips import LPIPS
+from voin.method.flow.smooth import SmoothFlow
+from voin.method.motion import DIS, Motion
+from voin.training.config import TrainConfig
+from voin.training.flow_targets import HiddenMotion, find_hidden_motion, find_true_motion
+from voin.training.sampler import Batch
+
+Inputs = dict[str, Tensor]  # what a network and its losses need; first axis clips
+Terms = dict[str, Tensor]  # name of a loss to its value
+
+
+@dataclass(frozen=True)
+class Estimators:
+    """What training needs besides its networks.
+
+    Attributes:
+        motion: finds motion in the frames with the occluder.
+        truth: finds motion in the frames without.
+        paint: paint the hidden part over for `motion`.
+        perceptual: how unlike pictures look; needed where `loss.perceptual` counts.
+    """
+
+    motion: Motion
+    truth: Motion
+    paint: bool = True
+    perceptual: LPIPS | None = None
+
+
+# DIS down to single pixels: windows in training are small.
+ESTIMATORS = Estimators(DIS(), DIS(finest=0))
+
+
+class Task(nn.Module, ABC):
+    """Networks in training; `networks` are those that are saved, each under the name of its kind."""
+
+    networks: nn.ModuleDict
+
+    def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
+        super().__init__()
+        self.config, self.estimators = config, estimators
+
+    @abstractmethod
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:
+        """Make what the networks are given, and what they are compared with."""
+
+    @abstractmethod
+    def predict(self, x: Inputs) -> Inputs:
+        """Run the networks."""
+
+    @abstractmethod
+    def terms(self, y: Inputs, x: Inputs) -> Terms:
+        """Compare what `predict` gave."""
+
+    def _find_motion(
+        self, frames: Tensor, visible: Tensor, amodal: Tensor, given: Tensor | None = None
+    ) -> HiddenMotion:
+        motion, paint = self.estimators.motion, self.estimators.paint
+        return find_hidden_motion(frames, visible, amodal, motion, SmoothFlow(), paint, given)
+
+    def _find_truth(self, batch: Batch) -> Inputs:
+        flow, trusted = find_true_motion(
+            batch.truth, batch.amodal, batch.forward, batch.backward, batch.flow_known, self.estimators.truth
+        )
+        return {"true_flow": flow, "trusted": trusted}
+
+    def weights(self) -> dict[str, float]:
+        """Return what each term counts for."""
+        return vars(self.config.loss)
+
+    def forward(self, x: Inputs) -> tuple[Terms, Inputs]:
+        """Return the terms, and what the networks gave."""
+        y = self.predict(x)
+        return self.terms(y, x), y
+
+
+def take(batch: Batch, *names: str) -> Inputs:
+    """Take some tensors out of a batch."""
+    return {name: getattr(batch, name) for name in names}
+
+
+def compute_terms(weights: object, terms: Mapping[str, Callable[[], Tensor]]) -> Terms:
+    """Compute the terms that count for something in `weights`, a `LossConfig`."""
+    return {name: term() for name, term in terms.items() if getattr(weights, name)}

@@ -1,0 +1,81 @@
+"""All three networks in a chain (paper 3.4, eq. 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from voin.method.fill.generator import Generator
+from voin.method.flow.network import FlowNetwork
+from voin.method.propagation.propagate import propagate_clips
+from voin.method.shape.network import ShapeNetwork
+from voin.training.config import TrainConfig
+from voin.training.flow_targets import both_ways
+from voin.training.sampler import Batch
+from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task, Terms, take
+from voin.training.tasks.fill import fill, fill_terms
+from voin.training.tasks.flow import flow_terms
+from voin.training.tasks.shape import shape_terms
+
+# The terms of each stage.
+TERMS = {
+    "shape": ("bce_amodal", "bce_occluded", "dice_occluded"),
+    "flow": ("flow_l1", "laplacian_pyramid", "flow_gradient", "flow_smoothness", "flow_warp"),
+    "fill": (
+        *("reconstruction_hidden", "reconstruction_amodal", "reconstruction_rest"),
+        *("perceptual", "patch", "category"),
+    ),
+}
+
+
+class JointTask(Task):
+    """All three networks in a chain (eq. 13): each is given what the one before it made.
+
+    Masks and tracks are not differentiable, so that each network learns by its own terms, on inputs as they will be.
+    """
+
+    def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
+        super().__init__(config, estimators)
+        self.networks = nn.ModuleDict(
+            {
+                "shape": ShapeNetwork(config.shape),
+                "flow": FlowNetwork(config.flow),
+                "generator": Generator(config.generator),
+            }
+        )
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
+        # Both ways side by side, so that the first axis is that of the clips.
+        pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in self._find_truth(batch).items()}
+        return {**take(batch, "frames", "truth", "visible", "amodal", "category"), **pairs}
+
+    def predict(self, x: Inputs) -> Inputs:  # noqa: D102
+        frames, visible = x["frames"], x["visible"]
+        logits = self.networks["shape"](frames, visible, x["category"]).float()
+        amodal = torch.maximum((logits > 0).to(visible), visible)
+        found = self._find_motion(frames, visible, amodal)
+        flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()
+        forward, backward = flow.detach().chunk(2)
+        propagated, confidence = propagate_clips(frames, visible, amodal, forward, backward.flip(1))
+        inputs = {**x, "frames": propagated, "amodal": amodal, "confidence": confidence}
+        y = fill(self.networks["generator"], inputs)
+        return {"logits": logits, "found": amodal, "flow": flow, **y, "confidence": confidence}
+
+    def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
+        amodal = x["amodal"]
+        shape = shape_terms(self.config, y["logits"], amodal, x["visible"])
+        true_flow, trusted = (
+            rearrange(x[name], "b way t c h w -> (way b) t c h w") for name in ("true_flow", "trusted")
+        )
+        flow = flow_terms(self.config, y["flow"], true_flow, trusted, both_ways(x["truth"]), both_ways(amodal))
+        # Colours count where the object truly is: elsewhere the truth is not the object's.
+        region = {**y, "hidden": y["hidden"] * amodal}
+        fill = fill_terms(self.config, region, x["truth"], amodal, self.estimators.perceptual)
+        return {**shape, **flow, **fill}
+
+    def weights(self) -> dict[str, float]:  # noqa: D102
+        loss = self.config.loss
+        return {name: getattr(loss, stage) * getattr(loss, name) for stage, names in TERMS.items() for name in names}
