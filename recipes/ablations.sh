@@ -25,6 +25,7 @@ row shape shape-2-layers "$shape_steps" --set shape.depth=2
 row shape shape-no-dice "$shape_steps" --set loss.dice_occluded=0
 row shape shape-no-semantics "$shape_steps" --set shape.semantics=false
 row shape shape-single-images "$shape_steps" --set shape.temporal=false
+row shape shape-evidence "$shape_steps" --set shape.evidence=true
 # Table 3.
 row flow flow "$flow_steps"
 row flow flow-direct "$flow_steps" --set flow.residual=false

@@ -19,6 +19,7 @@ from voin.data.pack import open_pack
 from voin.method.load import NETWORKS
 from voin.training.config import PRESETS
 from voin.training.sampler import Batch, Sampler
+from voin.training.tasks.shape import complete_shape, find_evidence
 from voin.weights.checkpoint import load_checkpoint
 
 CERTAINTIES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
@@ -50,9 +51,11 @@ def make_scenes(films: Path, sprites: Path) -> dict[str, list[Batch]]:
 def judge(weights: Path, scenes: dict[str, list[Batch]]) -> None:
     """Print a row for each kind of scene and certainty."""
     network = load_checkpoint(weights, NETWORKS)
+    config = replace(PRESETS["small"], shape=network.config)
     for kind, batches in scenes.items():
+        inputs = [{**vars(batch), **find_evidence(config, batch)} for batch in batches]
         with torch.autocast("cpu", torch.bfloat16):
-            logits = [network(batch.frames, batch.visible, batch.category).float() for batch in batches]
+            logits = [complete_shape(network, x).float() for x in inputs]
         sure = torch.cat(logits).sigmoid()
         visible, whole = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("visible", "amodal"))
         hidden = whole * (1 - visible)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from voin.method.shape.evidence import CHANNELS
 from voin.training.batches import echo, make_beside, make_here, mirror
 
 Inputs = dict[str, Tensor]
@@ -83,3 +84,11 @@ def test_a_mirror_image_turns_flow_around() -> None:
     assert torch.equal(y["flow"][:, :, 0], -flow[:, :, 0].flip(-1))
     assert torch.equal(y["flow"][:, :, 1], flow[:, :, 1].flip(-1))
     assert equal(mirror(y), x)
+
+
+def test_a_mirror_image_turns_evidence_of_motion_around() -> None:
+    evidence = torch.rand(2, 3, len(CHANNELS), 4, 5)
+    turned = mirror({"evidence": evidence})["evidence"]
+    for i, name in enumerate(CHANNELS):
+        sign = -1 if name in ("ahead x", "back x") else 1
+        assert torch.equal(turned[:, :, i], sign * evidence[:, :, i].flip(-1))

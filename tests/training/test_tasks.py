@@ -8,6 +8,8 @@ from torch import Tensor
 
 from fakes.tiny_training import TINY
 from sets.packs import cutouts_of, pack_of
+from voin.method.motion import DIS
+from voin.method.shape.evidence import gather_evidence
 from voin.training.sampler import Sampler
 from voin.training.simulated_propagation import SimulatedPropagationConfig
 from voin.training.tasks import TASKS
@@ -155,3 +157,17 @@ def test_critics_learn_from_real_and_made_clips_and_judge_made_ones() -> None:
 def test_critics_that_count_nothing_do_not_exist() -> None:
     critics = Critics(replace(TINY, loss=replace(TINY.loss, patch=0.0, category=0.0)))
     assert not list(critics.parameters())
+
+
+@pytest.mark.parametrize("stage", ["shape", "joint"])
+def test_evidence_is_gathered_as_the_pipeline_does_and_only_where_it_is_asked_for(stage: str) -> None:
+    sampler = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0)
+    batch = sampler.batch(0)
+    assert "evidence" not in TASKS[stage](TINY).prepare(batch, SEEDS)  # pyright: ignore[reportArgumentType]
+    task = TASKS[stage](replace(TINY, shape=replace(TINY.shape, evidence=True)))  # pyright: ignore[reportArgumentType]
+    x = task.prepare(batch, SEEDS)
+    assert torch.equal(x["evidence"], gather_evidence(batch.frames, batch.visible, *DIS(finest=1)(batch.frames)))
+    before = task.predict(x)["logits"]
+    with torch.no_grad():
+        task.networks["shape"].evidence[-1].weight.normal_()  # pyright: ignore
+    assert not torch.equal(task.predict(x)["logits"], before)

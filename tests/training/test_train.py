@@ -154,6 +154,22 @@ def test_init_starts_from_a_models_weights(tmp_path: Path) -> None:
         train(options(tmp_path, "shape", "third", init=str(first)), bigger)
 
 
+def test_init_takes_weights_that_have_seen_no_evidence_and_the_first_step_is_theirs(tmp_path: Path) -> None:
+    first = train(options(tmp_path, "shape", "first"), TINY)
+    seeing = longer(1, shape=replace(TINY.shape, evidence=True), log_steps=1)
+    losses = []
+    for name, config in (("blind", longer(1, log_steps=1)), ("seeing", seeing)):
+        said: list[str] = []
+        train(options(tmp_path, "shape", name, init=str(first)), config, said.append)
+        losses.append(lines(said, "step")[0].split("waiting")[0].split("bce")[1])
+    assert losses[0] == losses[1]
+    with pytest.raises(ValueError, match="another config"):
+        train(options(tmp_path, "shape", "third", init=str(tmp_path / "seeing" / "best")), TINY)
+    deeper = replace(seeing, shape=replace(seeing.shape, depth=2))
+    with pytest.raises(ValueError, match="another config"):
+        train(options(tmp_path, "shape", "fourth", init=str(first)), deeper)
+
+
 def test_a_pause_ends_the_run_early_and_resume_goes_on(tmp_path: Path) -> None:
     config = longer(40)
     train(options(tmp_path, "shape", pause_minutes=1e-6), config)

@@ -20,6 +20,7 @@ from torch import Tensor
 from voin.core.processes import Ahead, DiedError, FaultError
 from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
+from voin.method.shape.evidence import MIRRORED
 from voin.training.config import TrainConfig, TrainOptions
 from voin.training.sampler import Sampler, mix_seed
 from voin.training.tasks import TASKS
@@ -88,6 +89,8 @@ def mirror(x: Inputs) -> Inputs:
     for name, value in result.items():
         if value.ndim >= 5 and value.shape[-3] == 2:
             result[name] = value * value.new_tensor([-1.0, 1.0]).view(2, 1, 1)
+    if "evidence" in result:
+        result["evidence"] = result["evidence"] * result["evidence"].new_tensor(MIRRORED).view(-1, 1, 1)
     return result
 
 

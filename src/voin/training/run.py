@@ -294,15 +294,20 @@ def _start_from(name: str, task: Task) -> float:
             continue
         network: Any = load_checkpoint(networks_of(folder)[kind], {kind: NETWORKS[kind]})
         mine = task.networks[kind]
-        if network.config != mine.config:
+        if network.config not in (mine.config, _without_evidence(mine.config)):
             raise ValueRefusal(
                 f"{folder} has a {kind} network of another config, {to_json(network.config)}",
                 "to start from it the settings must be its own",
                 "give the same preset and --set, or leave --init out",
             )
-        mine.load_state_dict(network.state_dict())
+        # What is new, such as the layers that look at evidence, adds nothing before it is trained.
+        mine.load_state_dict({**mine.state_dict(), **network.state_dict()})
         minutes = max(minutes, read_record(networks_of(folder)[kind]).about.recipe.minutes)
     return minutes
+
+
+def _without_evidence(config: Any) -> Any:
+    return replace(config, evidence=False) if isinstance(config, ShapeConfig) else config
 
 
 def _adam(config: TrainConfig, module: nn.Module) -> torch.optim.Optimizer:

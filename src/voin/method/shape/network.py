@@ -19,6 +19,7 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks
 from voin.method.shape.attention import TransformerLayer
+from voin.method.shape.evidence import CHANNELS, Evidence
 
 Maps = Float[Tensor, "n c h w"]
 
@@ -39,6 +40,7 @@ class ShapeConfig(Checked):
     classes: int = setting(65, "How many classes there are, besides 0 for an unknown one.", least=1)
     semantics: bool = setting(True, 'Tell the network the class (Table 2, "S").')
     temporal: bool = setting(True, 'Let frames see each other; else a U-Net on single images (Table 2, "Image-based").')
+    evidence: bool = setting(False, "Show the network what tells which things lie in front (not in the paper).")
 
     def check(self) -> None:
         """Refuse channels that the heads cannot share out among themselves."""
@@ -90,14 +92,25 @@ class ShapeNetwork(nn.Module):
             # Four logits a cell of half the size: one for each of its pixels.
             nn.Conv2d(widths[0], 4, 3, padding=1),
         )
+        if config.evidence:
+            self.evidence = nn.Sequential(
+                *(nn.Conv2d(len(CHANNELS), widths[0], 3, padding=1), nn.GELU()),
+                nn.Conv2d(widths[0], widths[0], 3, padding=1),
+            )
+            # Untrained, it adds nothing: training goes on from a network that has seen no evidence.
+            for weight in self.evidence[-1].parameters():
+                nn.init.zeros_(weight)
 
-    def forward(self, frames: Frames, visible: Masks, category: Int[Tensor, " b"]) -> Masks:
+    def forward(
+        self, frames: Frames, visible: Masks, category: Int[Tensor, " b"], evidence: Evidence | None = None
+    ) -> Masks:
         """Complete the mask in all frames at once; the order of the frames plays no part.
 
         Args:
             frames: (b, t, 3, h, w) in [0, 1]; what hides the object is seen too, and may tell where it goes on.
             visible: (b, t, 1, h, w) in [0, 1].
             category: (b,), 1 to `classes`; 0 where it is unknown.
+            evidence: (b, t, e, h / 2, w / 2) from `gather_evidence`, for a network whose config asks for it.
 
         Returns:
             Logits (b, t, 1, h, w); above 0 is object.
@@ -111,6 +124,9 @@ class ShapeNetwork(nn.Module):
         skips: list[Tensor] = []
         for level in self.encoder:
             x = level(x)
+            if self.config.evidence and not skips:
+                assert evidence is not None
+                x = x + self.evidence(rearrange(evidence, "b t e h w -> (b t) e h w"))
             skips.append(x)
         # Not in the paper: cells know where they are, because a hidden one has nothing else to find its like by.
         x = x + self.position(position_code(x, self.config.frequencies))

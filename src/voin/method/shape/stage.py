@@ -17,6 +17,7 @@ from voin.core.resample import enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.method.frames import cut_groups
 from voin.method.shape.background import find_static_background, remove_static_background
+from voin.method.shape.evidence import Evidence, gather_evidence
 from voin.method.shape.network import ShapeNetwork
 
 
@@ -97,7 +98,12 @@ class NetworkShape:
         Raises:
             ValueError: h or w, or `size` where it is smaller, is no multiple of the network's `step`.
         """
-        logits = self._run(reduce(frames, self.size), reduce(visible, self.size), category)
+        small, seen = reduce(frames, self.size), reduce(visible, self.size)
+        evidence = None
+        if self.network.config.evidence:
+            scale = seen.shape[-1] / visible.shape[-1]
+            evidence = gather_evidence(small, seen, *(scale * reduce(flow, self.size) for flow in (forward, backward)))
+        logits = self._run(small, seen, category, evidence)
         # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
         # the object is painted over, and there is more of it than of the hidden part.
         logits = logits - math.log(self.certainty / (1 - self.certainty))
@@ -111,7 +117,7 @@ class NetworkShape:
         kept = [remove_static_background(mask, find_static_background(*clip)) for mask, *clip in clips]
         return torch.where(hidden & ~torch.stack(kept)[:, :, None], visible, whole)
 
-    def _run(self, frames: Frames, visible: Masks, category: str | None) -> Masks:
+    def _run(self, frames: Frames, visible: Masks, category: str | None, evidence: Evidence | None) -> Masks:
         """Return the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""
         known = self.categories.index(category) + 1 if category in self.categories else 0
         index = torch.full((len(frames),), known, device=frames.device)
@@ -122,7 +128,8 @@ class NetworkShape:
             members = torch.arange(group.start, group.stop, device=frames.device).expand(len(frames), -1)
             seen = torch.cat([members, choose_references(visible, group, self.config.references)], dim=1)
             with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
-                logits = self.network(frames[clips, seen], visible[clips, seen], index)
+                shown = None if evidence is None else evidence[clips, seen]
+                logits = self.network(frames[clips, seen], visible[clips, seen], index, shown)
             total[:, group.start : group.stop] += logits[:, : len(group)].float()
             count[group.start : group.stop] += 1
         return total / count[:, None, None, None]

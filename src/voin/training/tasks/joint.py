@@ -18,7 +18,7 @@ from voin.training.sampler import Batch
 from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task, Terms, take
 from voin.training.tasks.fill import fill, fill_terms
 from voin.training.tasks.flow import flow_terms
-from voin.training.tasks.shape import shape_terms
+from voin.training.tasks.shape import complete_shape, find_evidence, shape_terms
 
 # The terms of each stage.
 TERMS = {
@@ -50,11 +50,12 @@ class JointTask(Task):
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         # Both ways side by side, so that the first axis is that of the clips.
         pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in self._find_truth(batch).items()}
-        return {**take(batch, "frames", "truth", "visible", "amodal", "category"), **pairs}
+        clips = take(batch, "frames", "truth", "visible", "amodal", "category")
+        return {**clips, **find_evidence(self.config, batch), **pairs}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         frames, visible = x["frames"], x["visible"]
-        logits = self.networks["shape"](frames, visible, x["category"]).float()
+        logits = complete_shape(self.networks["shape"], x).float()
         amodal = torch.maximum((logits > 0).to(visible), visible)
         found = self._find_motion(frames, visible, amodal)
         flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()

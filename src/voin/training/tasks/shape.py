@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from voin.method.motion import DIS
+from voin.method.shape.evidence import gather_evidence
 from voin.method.shape.network import ShapeNetwork
 from voin.training import losses
 from voin.training.config import TrainConfig
@@ -21,13 +23,31 @@ class ShapeTask(Task):
         self.networks = nn.ModuleDict({"shape": ShapeNetwork(config.shape)})
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        return take(batch, "frames", "visible", "amodal", "category")
+        return {**take(batch, "frames", "visible", "amodal", "category"), **find_evidence(self.config, batch)}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
-        return {"logits": self.networks["shape"](x["frames"], x["visible"], x["category"])}
+        return {"logits": complete_shape(self.networks["shape"], x)}
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         return shape_terms(self.config, y["logits"].float(), x["amodal"], x["visible"])
+
+
+def find_evidence(config: TrainConfig, batch: Batch) -> Inputs:
+    """Gather evidence of what lies in front, where the shape network asks for it.
+
+    Flow is estimated in the composited frames: a simulation of it would lack what DIS makes of outlines and of things
+    that come from behind others, which is the very evidence.
+    """
+    if not config.shape.evidence:
+        return {}
+    # Windows of the pipeline are twice as large, and its coarse estimator stops at a scale more: the same grid.
+    motion = DIS(finest=1 if config.sampler.size < 256 else 2)
+    return {"evidence": gather_evidence(batch.frames, batch.visible, *motion(batch.frames))}
+
+
+def complete_shape(network: Callable[..., Tensor], x: Inputs) -> Tensor:
+    """Return the logits of the amodal mask."""
+    return network(x["frames"], x["visible"], x["category"], x.get("evidence"))
 
 
 def shape_terms(config: TrainConfig, logits: Tensor, amodal: Tensor, visible: Tensor) -> Terms:
