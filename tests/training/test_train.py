@@ -17,7 +17,8 @@ import torch
 from fakes.tiny_training import TINY, longer, options
 from voin.core.config import edit, to_json
 from voin.method.load import NETWORKS
-from voin.training.config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, TrainOptions, change_settings
+from voin.training.config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, change_settings
+from voin.training.options import TrainOptions
 from voin.training.run import learning_rate
 from voin.training.state import load_state, save_state
 from voin.training.train import train

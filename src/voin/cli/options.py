@@ -15,7 +15,7 @@ from voin.jobs.describe import Option, describe_options, make
 
 # The groups of options, in the order in which help shows them.
 PANELS = (
-    *("Methods", "What is judged", "What it learns from", "The run", "Address", "Object", "Tracking", "Motion"),
+    *("Methods", "What is judged", "What it learns from", "Address", "Object", "Tracking", "Motion"),
     *("Source", "Output", "Which clips", "Which objects are kept", "Which frames", "Input", "Limits", "Run"),
 )
 
@@ -118,7 +118,7 @@ def _parameter(option: Option, panel: str) -> inspect.Parameter:
     if flags[0].startswith("-"):
         info = typer.Option(*flags, rich_help_panel=panel or option.more.get("panel"), **said)
     else:
-        info = typer.Argument(**{**said, "metavar": None})
+        info = typer.Argument(**{**said, "metavar": option.more.get("metavar")})
     return _keyword(_name(option), Annotated[kind if default is not None else kind | None, info], default)
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks
 
@@ -30,69 +31,39 @@ LEAVE_NUMBERS = 4
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
-    """How far clips are changed.
+class AugmentConfig(Checked):
+    """How far clips are changed; lengths are over the window's side, colours over [0, 1]."""
 
-    Args:
-        scale: least and most side of the part of the window that is shown, over the window's side.
-        turn: most rotation, radians.
-        shift: most way of the shown part from the window's middle, over the window's side.
-        drift: share of scale, turn and shift that changes within the clip, smoothly.
-        bend: most smooth deformation, over the window's side; it does not change within the clip.
-        mirrored: share of clips with left and right exchanged.
-        light: most change of brightness, of [0, 1].
-        contrast: most change of contrast, share of it.
-        saturation: most change of saturation, share of it.
-        tint: most change of one colour against the others, share of it.
-    """
+    scale: tuple[float, float] = setting((0.75, 1.05), "Least and most side of the part that is shown.", above=0)
+    turn: float = setting(0.15, "Most rotation, radians.", least=0)
+    shift: float = setting(0.07, "Most way of the shown part from the window's middle.", least=0)
+    drift: float = setting(0.35, "Share of scale, turn and shift that changes within the clip.", least=0, most=1)
+    bend: float = setting(0.025, "Most smooth deformation, the same in all frames.", least=0, most=0.05)
+    mirrored: float = setting(0.5, "Share of clips with left and right exchanged.", least=0, most=1)
+    light: float = setting(0.12, "Most change of brightness.", least=0)
+    contrast: float = setting(0.25, "Most change of contrast, share of it.", least=0, most=1)
+    saturation: float = setting(0.4, "Most change of saturation, share of it.", least=0, most=1)
+    tint: float = setting(0.06, "Most change of one colour against the others, share of it.", least=0, most=1)
 
-    scale: tuple[float, float] = (0.75, 1.05)
-    turn: float = 0.15
-    shift: float = 0.07
-    drift: float = 0.35
-    bend: float = 0.025
-    mirrored: float = 0.5
-    light: float = 0.12
-    contrast: float = 0.25
-    saturation: float = 0.4
-    tint: float = 0.06
+    def check(self) -> None:
+        """Refuse a scale that is no span."""
+        check_span("scale", self.scale, "(0.75, 1.05)")
 
-    def __post_init__(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueRefusal(f"scale is {self.scale}", "it must be 0 < least <= most", "use (0.75, 1.05)")
-        for name in ("turn", "shift", "light"):
-            if getattr(self, name) < 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must not be negative", "use 0 for none")
-        for name in ("drift", "mirrored", "contrast", "saturation", "tint"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
-        if not 0 <= self.bend <= 0.05:
-            raise ValueRefusal(f"bend is {self.bend}", "beyond 0.05 a picture would fold", "use 0.025")
+
+def check_span(name: str, span: tuple[float | int, float | int], usual: str) -> None:
+    """Refuse a least above a most."""
+    if span[0] > span[1]:
+        raise ValueRefusal(f"{name} is {span}", "it must be 0 < least <= most", f"use {usual}")
 
 
 @dataclass(frozen=True)
-class DamageConfig:
-    """How imperfect the visible masks are that users give.
+class DamageConfig(Checked):
+    """How imperfect the visible masks are that users give."""
 
-    Args:
-        clips: share of clips whose visible masks are damaged; each damage is done to half of those.
-        grown: most pixels by which a mask is too large or too small.
-        shift: most pixels by which a mask lies beside its object, each way.
-        pieces: most share of the window in which pieces of the mask are lost.
-    """
-
-    clips: float = 0.0
-    grown: int = 2
-    shift: int = 2
-    pieces: float = 0.2
-
-    def __post_init__(self) -> None:
-        for name in ("clips", "pieces"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
-        for name in ("grown", "shift"):
-            if not 0 <= getattr(self, name) <= 8:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be 0 to 8 pixels", "use 2")
+    clips: float = setting(0.0, "Share of clips with damage; half of those get each kind.", least=0, most=1)
+    grown: int = setting(2, "Most pixels by which a mask is too large or too small.", least=0, most=8)
+    shift: int = setting(2, "Most pixels by which a mask lies beside its object, each way.", least=0, most=8)
+    pieces: float = setting(0.2, "Most share of the window in which pieces are lost.", least=0, most=1)
 
 
 def sway(phase: Float[Tensor, " b"], turns: Float[Tensor, " b"], count: int) -> Float[Tensor, "b t"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from voin.core.config import Checked, edit, setting
@@ -18,7 +17,6 @@ from voin.training.discriminators import CLASS_PAPER, PATCH_PAPER, ClassConfig, 
 from voin.training.sampler import SamplerConfig
 from voin.training.simulated_propagation import SimulatedPropagationConfig
 
-Stage = Literal["shape", "flow", "fill", "joint"]
 Estimator = Literal["dis", "raft-small", "raft-large"]
 
 
@@ -95,31 +93,6 @@ class TrainConfig(Checked):
     log_steps: int = setting(20, "Steps between entries in the log.", above=0)
 
 
-@dataclass(frozen=True)
-class TrainOptions(Checked):
-    """What a run is given besides its config."""
-
-    stage: Stage = setting(help="What is trained; `joint` is all three networks, in a chain.")
-    pack: Path = setting(help="Clips, from `voin data pack`.")
-    out: Path = setting(help="Folder of the run.")
-    cutouts: Path | None = setting(None, "Photographed objects, from `voin data cutouts`.")
-    sprites: Path | None = setting(None, "Moving objects with soft masks, from `voin data sprites`.")
-    validation: Path | None = setting(
-        None, "A pack of videos that are not trained on; without it, a fixed part of the clips."
-    )
-    init: str | None = setting(None, "Start from a model's networks: a name, a folder, or owner/name on the hub.")
-    resume: bool = setting(False, "Go on with the run in the folder, exactly.")
-    device: str = setting("auto", "Where to train: `auto`, `cpu`, `cuda` or `mps`.")
-    devices: int = setting(1, "How many of them; they share each batch.", least=1)
-    raft_weights: Path | None = setting(None, "Weights of RAFT, where it is asked for; torchvision's own by default.")
-    lpips_weights: Path | None = setting(
-        None, "AlexNet's weights, where `loss.perceptual` counts; torchvision's own by default."
-    )
-    workers: int = setting(0, "Processes that make batches, the same ones; 0 for a thread of this one.", least=0)
-    pause_minutes: float = setting(0.0, "Stop after so long, to go on later with `resume`; 0 for never.", least=0)
-    command: str = setting("", "As typed; it goes into the checkpoints.")
-
-
 PRESETS: dict[str, TrainConfig] = {
     "small": TrainConfig(),
     # Networks and batches as the paper and its sources have them; frames of 320 pixels.
@@ -139,7 +112,6 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 # Names that older commands and run folders have.
-OLD_STAGES = {"inpaint": "fill"}
 _OLD_SETTINGS = {"visits": "echoes", "imitation": "simulated_propagation", "loss.inpaint": "loss.fill"}
 # Former settings that are constants now.
 _CONSTANTS = {"optimizer.clip": 1.0, "loss.perceptual_side": 80, "simulated_propagation.guard": 2}

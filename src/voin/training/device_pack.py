@@ -17,17 +17,11 @@ Source = Literal["films", "cutouts", "sprites"]
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a clip of one of the packs.
-
-    Attributes:
-        source: the pack.
-        index: of the clip in it.
-        frames: of the clip; one, in photos.
-    """
+    """A stretch of a clip of one of the packs."""
 
     source: Source
-    index: int
-    frames: Tensor
+    index: int  # of the clip
+    frames: Tensor  # of the clip; one, in photos
 
 
 @dataclass(frozen=True)
@@ -54,12 +48,7 @@ class Choice:
 
 
 class DevicePack:
-    """The clips of a pack, in a device's memory as they are.
-
-    Args:
-        pack: on the CPU it stays a memory-mapped file.
-        device: where the clips lie.
-    """
+    """The clips of a pack, in a device's memory as they are; on the CPU that is the memory-mapped file."""
 
     def __init__(self, pack: Pack, device: torch.device) -> None:
         with warnings.catch_warnings():
@@ -84,10 +73,7 @@ class DevicePack:
 
     def gather(self, clips: list[tuple[int, Tensor]]) -> tuple[UInt8[Tensor, "b t s s 3"], UInt8[Tensor, "b t s s"]]:
         """Stack frames and masks, 0 to 255, of clips, each given as its index and the indices of its frames."""
-        found = []
-        for clip, indices in clips:
-            at = indices.to(self.device)
-            found.append([each.index_select(0, at) for each in self._views(clip)])
+        found = [[x.index_select(0, at.to(self.device)) for x in self._views(clip)] for clip, at in clips]
         frames, masks = zip(*found, strict=True)
         return torch.stack(frames), torch.stack(masks) * (1 if self.soft else 255)
 

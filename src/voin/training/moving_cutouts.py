@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from voin.core.errors import ValueRefusal
+from voin.core.config import Checked, setting
 from voin.core.types import Flows, Frames, Masks
-from voin.training.augment import Numbers, Offsets, sway
+from voin.training.augment import Numbers, Offsets, check_span, sway
 
 Points = Float[Tensor, "b n h w 2"]  # x y; [-1, 1] is from edge to edge of a square picture
 Planes = Float[Tensor, "b t 3 3"]  # homographies, float64, on the CPU
@@ -28,63 +28,32 @@ MOVE_NUMBERS = OBJECT_NUMBERS + _BACKGROUND_NUMBERS
 
 
 @dataclass(frozen=True)
-class MoveConfig:
-    """How cutouts move. Lengths are over the window's side.
+class MoveConfig(Checked):
+    """How cutouts move; lengths are over the window's side."""
 
-    Args:
-        scale: least and most side of the cutout's picture.
-        stretch: most change of its width against its height, share.
-        shift: most way of its middle from the window's, for good; and as much again by its motion.
-        turn: most rotation, radians, for good; and as much again by its motion.
-        grow: most change of its size, and of the background's, within the clip, share.
-        tilt: most perspective: how much nearer one edge of the picture is than its middle, share.
-        sway: most way of a point by each of four waves of the deformation.
-        zoom: least and most side of the part of the background that is shown.
-        pan: most way of the background between two frames.
-        aside: most way of the background's middle from the window's to the sides; a third of it up and down.
-        background_turn: most rotation of the background, radians.
-    """
+    scale: tuple[float, float] = setting((0.6, 0.85), "Least and most side of the cutout's picture.", above=0)
+    stretch: float = setting(0.12, "Most change of its width against its height, share.", least=0, most=0.5)
+    shift: float = setting(0.08, "Most way from the middle, for good; and as much again by motion.", least=0)
+    turn: float = setting(0.2, "Most rotation, radians, for good; and as much again by motion.", least=0)
+    grow: float = setting(0.12, "Most change of its size, and the background's, share.", least=0, most=0.5)
+    tilt: float = setting(
+        0.15, "Most perspective: how much nearer an edge is than the middle, share.", least=0, most=0.2
+    )
+    sway: float = setting(0.03, "Most way of a point by each of four waves of deformation.", least=0, most=0.05)
+    zoom: tuple[float, float] = setting((0.6, 0.95), "Least and most side of the background's part.", above=0)
+    pan: float = setting(0.06, "Most way of the background between two frames.", least=0)
+    aside: float = setting(0.5, "Most way of the background's middle to the sides; a third up and down.", least=0)
+    background_turn: float = setting(0.06, "Most rotation of the background, radians.", least=0)
 
-    scale: tuple[float, float] = (0.6, 0.85)
-    stretch: float = 0.12
-    shift: float = 0.08
-    turn: float = 0.2
-    grow: float = 0.12
-    tilt: float = 0.15
-    sway: float = 0.03
-    zoom: tuple[float, float] = (0.6, 0.95)
-    pan: float = 0.06
-    aside: float = 0.5
-    background_turn: float = 0.06
-
-    def __post_init__(self) -> None:
-        for name in ("scale", "zoom"):
-            least, most = getattr(self, name)
-            if not 0 < least <= most:
-                raise ValueRefusal(f"{name} is {(least, most)}", "it must be 0 < least <= most", "use (0.6, 0.85)")
-        for name in ("stretch", "grow"):
-            if not 0 <= getattr(self, name) <= 0.5:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must be 0 to 0.5", "use 0.1")
-        for name, most in (("tilt", 0.2), ("sway", 0.05)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueRefusal(
-                    f"{name} is {getattr(self, name)}", f"beyond {most} pictures would fold", f"give 0 to {most}"
-                )
-        for name in ("shift", "turn", "pan", "aside", "background_turn"):
-            if getattr(self, name) < 0:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it must not be negative", "use 0 for none")
+    def check(self) -> None:
+        """Refuse spans that are none."""
+        check_span("scale", self.scale, "(0.6, 0.85)")
+        check_span("zoom", self.zoom, "(0.6, 0.95)")
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Clips of moving cutouts, on the device of their pictures.
-
-    Attributes:
-        frames: (b, t, 3, h, w) in [0, 1].
-        amodal: (b, t, 1, h, w), 0 or 1.
-        forward: (b, t-1, 2, h, w), pixels; exact: of the object where it is, elsewhere of what is seen there.
-        backward: as `forward`, from frame i+1 to i.
-    """
+    """Clips of moving cutouts; masks are 0 or 1, and flow (pixels) is exactly that of what is seen."""
 
     frames: Frames
     amodal: Masks
@@ -94,14 +63,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Distractors:
-    """Cutouts that pass behind the objects.
-
-    Attributes:
-        pictures: (b, 3, s, s) in [0, 1].
-        masks: (b, 1, s, s) in [0, 1]; 0 where a clip has none.
-        numbers: at least `OBJECT_NUMBERS`, each clip's own.
-        offsets: their way.
-    """
+    """Cutouts that pass behind the objects, by `offsets`; masks are 0 where a clip has none."""
 
     pictures: Float[Tensor, "b 3 s s"]
     masks: Float[Tensor, "b 1 s s"]
@@ -122,18 +84,18 @@ def move_cutouts(
     drift: Offsets | None = None,
     distractors: Distractors | None = None,
 ) -> Moved:
-    """Set one cutout a clip in motion.
+    """Set one cutout a clip in motion, over `count` frames of `size` pixels.
 
     Args:
         pictures: of the objects, in [0, 1]; what is around an object is not shown.
         masks: of the objects, in [0, 1].
         backgrounds: in [0, 1]; continued by their mirror images.
-        count: number of frames.
-        size: side of the frames, pixels.
+        count: of frames.
+        size: their side.
         numbers: at least `MOVE_NUMBERS`, each clip's own.
         config: how far and how fast they move.
         drift: of the whole picture in its window.
-        distractors: what passes between the object and the background.
+        distractors: what passes between object and background.
     """
     device = pictures.device
     if drift is None:
@@ -175,19 +137,12 @@ def _look_up(pictures: Float[Tensor, "b c s s"], at: Points, outside: str) -> Fl
 
 @dataclass(frozen=True)
 class _Layer:
-    """How a picture lies in the window in each frame: deformed within itself, then seen as a plane.
+    """How a picture lies in the window in each frame: deformed within itself by shears, then seen as a plane."""
 
-    Attributes:
-        planes: from the picture to the window.
-        inverse: from the window to the picture.
-        waves: (b, shears, 2), length (radians over half the picture) and phase of each shear; device.
-        heights: (b, t, shears), how far each shear moves in each frame; device.
-    """
-
-    planes: Float[Tensor, "b t 3 3"]
+    planes: Float[Tensor, "b t 3 3"]  # from the picture to the window
     inverse: Float[Tensor, "b t 3 3"]
-    waves: Float[Tensor, "b k 2"]
-    heights: Float[Tensor, "b t k"]
+    waves: Float[Tensor, "b k 2"]  # length (radians over half the picture) and phase of each shear
+    heights: Float[Tensor, "b t k"]  # how far each shear moves
 
     def find(self, points: Points, frames: slice) -> Points:
         """Find the places in the picture that lie at `points` of the window in these frames."""
@@ -214,15 +169,9 @@ class _Layer:
 def _project(planes: Float[Tensor, "b n 3 3"], points: Points) -> Points:
     m = planes[:, :, None, None]
     x, y = points[..., 0], points[..., 1]
+    across, down, depth = (m[..., i, 0] * x + m[..., i, 1] * y + m[..., i, 2] for i in range(3))
     # Far outside the picture, where nothing is looked at, a tilted plane would end.
-    depth = (m[..., 2, 0] * x + m[..., 2, 1] * y + m[..., 2, 2]).clamp(min=0.1)
-    return torch.stack(
-        [
-            (m[..., 0, 0] * x + m[..., 0, 1] * y + m[..., 0, 2]) / depth,
-            (m[..., 1, 0] * x + m[..., 1, 1] * y + m[..., 1, 2]) / depth,
-        ],
-        dim=-1,
-    )
+    return torch.stack([across, down], dim=-1) / depth.clamp(min=0.1)[..., None]
 
 
 def _object_layer(numbers: Numbers, count: int, config: MoveConfig, offsets: Offsets, device: torch.device) -> _Layer:

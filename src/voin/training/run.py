@@ -26,7 +26,8 @@ from voin.method.fill.generator import GeneratorConfig
 from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig
 from voin.training.batches import echo, estimators_of, make_batches, make_beside, make_here, open_packs
-from voin.training.config import TrainConfig, TrainOptions
+from voin.training.config import TrainConfig
+from voin.training.options import TrainOptions
 from voin.training.state import load_state, optimizer_tensors, restore_optimizer, save_state
 from voin.training.tasks import TASKS
 from voin.training.tasks.base import Inputs, Task, Terms

@@ -9,8 +9,8 @@ background, and photographed objects set in motion, with exact flow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import torch
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.data.categories import CATEGORIES
@@ -33,6 +34,7 @@ from voin.training.augment import (
     AugmentConfig,
     DamageConfig,
     Offsets,
+    check_span,
     damage,
     draw_drift,
     draw_edges,
@@ -66,68 +68,45 @@ _PARTS = {
 
 
 @dataclass(frozen=True)
-class SamplerConfig:
-    """What batches are like.
+class SamplerConfig(Checked):
+    """What batches are like; shares are those of clips."""
 
-    Args:
-        batch: clips in a batch, over all processes.
-        frames: of a clip.
-        size: side of the frames, pixels.
-        strides: least and most frames of the video from one frame to the next; a short video takes smaller ones.
-        reversed: share of clips in which time runs backward.
-        pasted: share of clips whose object stands before another video's window.
-        aside: most way to the side of what is pasted upon, over the window's side.
-        cutouts: share of clips that are photographed objects in motion, where cutouts are given.
-        sprites: share of clips whose object is a sprite before another video's window, where sprites are given; and
-            share of the occluders, and of the distractors, that are sprites.
-        distractors: share of clips in which another object passes behind the object: it touches the object as an
-            occluder would, and hides nothing of it.
-        clear: share of clips without an occluder.
-        leaving: share of clips in which the edge of the picture comes in, so that the object leaves it or returns.
-        drift: share of clips in which the whole picture drifts in its window, as windows lag behind objects that turn.
-        drifted: most way of it, over the window's side.
-        unknown: share of clips whose category is not told.
-        partial: videos whose own objects are hidden in part: they serve as backgrounds and occluders only.
-        augment: how clips are mirrored, moved and tinted.
-        occluder: what occluders look like and how they move.
-        damage: how visible masks are made faulty.
-        move: how photographed objects are set in motion.
-    """
+    batch: int = setting(4, "Clips in a batch, over all processes.", least=1)
+    frames: int = setting(8, "Of a clip.", least=2)
+    size: int = setting(192, "Side of the frames, a multiple of 8.", unit="pixels", least=32)
+    strides: tuple[int, int] = setting(
+        (1, 3), "Least and most frames of the video from one frame to the next; less in short videos.", least=1
+    )
+    reversed: float = setting(0.5, "Share in which time runs backward.", least=0, most=1)
+    pasted: float = setting(0.2, "Share whose object stands before another video's window.", least=0, most=1)
+    aside: float = setting(0.5, "Most way aside of what is pasted upon, over the window's side.", least=0, most=1)
+    cutouts: float = setting(0.3, "Share of photographed objects in motion, if there are cutouts.", least=0, most=1)
+    sprites: float = setting(
+        0.0, "Share of sprites before films, if there are any; and of occluders and distractors.", least=0, most=1
+    )
+    # It touches the object as an occluder would, and hides nothing of it.
+    distractors: float = setting(0.0, "Share in which another object passes behind the object.", least=0, most=1)
+    clear: float = setting(0.0, "Share without an occluder.", least=0, most=1)
+    leaving: float = setting(
+        0.0, "Share in which the picture's edge comes in: the object leaves or returns.", least=0, most=1
+    )
+    # Windows lag behind objects that turn.
+    drift: float = setting(0.0, "Share in which the whole picture drifts in its window.", least=0, most=1)
+    drifted: float = setting(0.18, "Most way of it, over the window's side.", least=0, most=1)
+    unknown: float = setting(0.3, "Share whose category is not told.", least=0, most=1)
+    partial: tuple[str, ...] = setting(
+        (), "Videos whose own objects are hidden in part: backgrounds and occluders only."
+    )
+    augment: AugmentConfig = setting(factory=AugmentConfig, help="How clips are mirrored, moved and tinted.")
+    occluder: OccluderConfig = setting(factory=OccluderConfig, help="What occluders look like and how they move.")
+    damage: DamageConfig = setting(factory=DamageConfig, help="How visible masks are made faulty.")
+    move: MoveConfig = setting(factory=MoveConfig, help="How photographed objects are set in motion.")
 
-    batch: int = 4
-    frames: int = 8
-    size: int = 192
-    strides: tuple[int, int] = (1, 3)
-    reversed: float = 0.5
-    pasted: float = 0.2
-    aside: float = 0.5
-    cutouts: float = 0.3
-    sprites: float = 0.0
-    distractors: float = 0.0
-    clear: float = 0.0
-    leaving: float = 0.0
-    drift: float = 0.0
-    drifted: float = 0.18
-    unknown: float = 0.3
-    partial: tuple[str, ...] = ()
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    occluder: OccluderConfig = field(default_factory=OccluderConfig)
-    damage: DamageConfig = field(default_factory=DamageConfig)
-    move: MoveConfig = field(default_factory=MoveConfig)
-
-    def __post_init__(self) -> None:
-        if self.batch < 1 or self.frames < 2:
-            raise ValueRefusal(
-                f"batch and frames are {self.batch}, {self.frames}", "at least 1 and 2 are needed", "use 4, 8"
-            )
-        if self.size < 32 or self.size % 8:
+    def check(self) -> None:
+        """Refuse sizes, strides and shares that do not fit."""
+        check_span("strides", self.strides, "(1, 3)")
+        if self.size % 8:
             raise ValueRefusal(f"size is {self.size}", "it must be a multiple of 8, at least 32", "use 192")
-        if not 1 <= self.strides[0] <= self.strides[1]:
-            raise ValueRefusal(f"strides are {self.strides}", "they must be 1 <= least <= most", "use (1, 3)")
-        shares = ("reversed", "pasted", "aside", "cutouts", "sprites", "distractors", "clear", "leaving")
-        for name in (*shares, "drift", "drifted", "unknown"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueRefusal(f"{name} is {getattr(self, name)}", "it is a share", "give a number from 0 to 1")
         if self.pasted + self.cutouts + self.sprites > 1:
             raise ValueRefusal(
                 f"pasted, cutouts and sprites are {self.pasted}, {self.cutouts}, {self.sprites}",
@@ -138,21 +117,20 @@ class SamplerConfig:
 
 @dataclass(frozen=True)
 class Batch:
-    """What networks are trained on; on the sampler's device.
+    """What networks are trained on; on the sampler's device. Masks are 0 or 1, flows are in pixels.
 
     Attributes:
-        frames: (b, t, 3, h, w) in [0, 1], the input: the truth with an occluder before it.
-        truth: (b, t, 3, h, w) in [0, 1].
-        visible: (b, t, 1, h, w), 0 or 1; the object without the occluder, in some clips damaged.
-        amodal: (b, t, 1, h, w), 0 or 1.
-        occluder: (b, t, 1, h, w), 0 or 1.
-        category: (b,), the place in `CATEGORIES` plus 1; 0 where it is unknown or not told.
-        strides: (b,), frames of the video from one frame to the next; negative where time runs backward, and 0 in
-            clips made of a photo.
-        present: (b, t), whether the frame holds any of the object.
-        forward: (b, t-1, 2, h, w), pixels, the true flow of `truth`; 0 where it is not known.
-        backward: as `forward`, from frame i+1 to i.
-        flow_known: (b,).
+        frames: the input: the truth with an occluder before it.
+        truth: without.
+        visible: the object without the occluder, in some clips damaged.
+        amodal: of the whole object.
+        occluder: of what is before it.
+        category: the place in `CATEGORIES` plus 1; 0 where it is unknown or not told.
+        strides: of the video's frames; negative where time runs backward, 0 in clips made of a photo.
+        present: whether the frame holds any of the object.
+        forward: the true flow of `truth`; 0 where it is not known.
+        backward: likewise.
+        flow_known: where it is.
     """
 
     frames: Frames
@@ -169,15 +147,15 @@ class Batch:
 
 
 class Sampler:
-    """Batches of a pack.
+    """Batches of a pack, and of packs of cutouts and sprites beside it.
 
     Args:
         pack: laid into the device's memory as it is, uint8; on the CPU it stays a memory-mapped file.
         config: what the clips are made of.
         device: where batches are made.
         seed: of all batches.
-        cutouts: a pack of photographed objects (`voin.data.cutouts`), laid beside it.
-        sprites: a pack of moving objects with soft masks (`voin.data.sprites`), likewise.
+        cutouts: photographed objects (`voin.data.cutouts`).
+        sprites: moving objects with soft masks (`voin.data.sprites`).
 
     Raises:
         ValueError: a pack has no clips, or `partial` does not fit the pack.
@@ -231,29 +209,23 @@ class Sampler:
         forward = truth.new_zeros(shape[0], shape[1] - 1, 2, *shape[2:], shape[2])
         backward = torch.zeros_like(forward)
         known = [choice.target.source == "cutouts" for choice in choices]
-        for moved in (False, True):
-            group = [i for i, each in enumerate(known) if each == moved]
-            if not group:
-                continue
-            own = {name: each[group] for name, each in numbers.items()}
-            these = [choices[i] for i in group]
-            index = torch.tensor(group, device=device)
-            if moved:
-                truth[index], amodal[index], forward[index], backward[index] = self._move(these, own)
-            else:
-                truth[index], amodal[index] = self._film(these, own)
+        for make, moved in ((self._film, False), (self._move, True)):
+            group = [i for i, exact in enumerate(known) if exact == moved]
+            if group:
+                parts = make([choices[i] for i in group], {name: rows[group] for name, rows in numbers.items()})
+                for whole, part in zip((truth, amodal, forward, backward), parts, strict=False):
+                    whole[group] = part
         frames, visible, occluder = truth.clone(), amodal.clone(), torch.zeros_like(amodal)
         group = [i for i, choice in enumerate(choices) if not choice.clear]
         if group:
-            index = torch.tensor(group, device=device)
             hidden = occlude(
-                truth[index],
-                amodal[index],
-                self._material([choices[i] for i in group], numbers["donor colour"][group]),
+                truth[group],
+                amodal[group],
+                self._material([choices[i].donor for i in group], numbers["donor colour"][group]),
                 config.occluder,
                 seed=[mix_seed(self.seed, step, places[i], "occluder") for i in group],
             )
-            frames[index], visible[index], occluder[index] = hidden.frames, hidden.visible, hidden.occluder
+            frames[group], visible[group], occluder[group] = hidden.frames, hidden.visible, hidden.occluder
         if config.leaving:
             edges, sides = draw_edges(numbers["leave"], config.frames, config.leaving)
             # Of what is never seen nothing is to be learned.
@@ -360,30 +332,23 @@ class Sampler:
 
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
         """Look the windows of clips up; some objects are put before others' windows, or before other objects."""
-        config, count = self.config, len(choices)
-        drift = self._drift(numbers)
+        config = self.config
+        drift = draw_drift(numbers["drift"], config.frames, config.drift, config.drifted)
         frames, covers = self._look_up([choice.target for choice in choices], numbers["place"], drift)
         frames = jitter(frames, numbers["colour"], config.augment)
         truth = frames.clone()
-        group = [i for i in range(count) if choices[i].background is not None]
+        group, parts = _given(choice.background for choice in choices)
         if group:
-            parts = [choice.background for choice in choices if choice.background is not None]
             # Aside, or what they show in their middle were always behind the object.
             behind, _ = self._look_up(parts, numbers["other place"][group], drift[group], config.aside)
-            truth[torch.tensor(group)] = jitter(behind, numbers["other colour"][group], config.augment)
-        group = [i for i in range(count) if choices[i].distractor is not None]
+            truth[group] = jitter(behind, numbers["other colour"][group], config.augment)
+        group, parts = _given(choice.distractor for choice in choices)
         if group:
-            parts = [choice.distractor for choice in choices if choice.distractor is not None]
             offsets = (drift + draw_slide(numbers["slide"], config.frames, config.aside))[group]
             passing, where = self._look_up(parts, numbers["distractor place"][group], offsets)
-            index = torch.tensor(group)
-            truth[index] = torch.lerp(
-                truth[index], jitter(passing, numbers["distractor colour"][group], config.augment), where
-            )
+            passing = jitter(passing, numbers["distractor colour"][group], config.augment)
+            truth[group] = torch.lerp(truth[group], passing, where)
         return torch.lerp(truth, frames, covers), (covers > 0.5).float()
-
-    def _drift(self, numbers: dict[str, Tensor]) -> Offsets:
-        return draw_drift(numbers["drift"], self.config.frames, self.config.drift, self.config.drifted)
 
     def _look_up(
         self, parts: list[Part], numbers: Tensor, offsets: Offsets, aside: float = 0.0
@@ -396,14 +361,14 @@ class Sampler:
             group = [i for i, part in enumerate(parts) if part.source == source]
             if not group:
                 continue
-            own = numbers[group]
+            drawn = numbers[group]
             # A finer grid where the window shrinks much, so that no alias is left.
             fine = max(round(pack.size * config.augment.scale[1] / size), 1)
             shape = (size * fine, size * fine)
-            places = draw_places(own, config.frames, shape, config.augment, self.device, offsets[group])
+            places = draw_places(drawn, config.frames, shape, config.augment, self.device, offsets[group])
             if aside:
                 # One of the numbers of the bend, which does not care.
-                way = (2 * aside * (2 * own[:, -1] - 1)).to(places)
+                way = (2 * aside * (2 * drawn[:, -1] - 1)).to(places)
                 places = places + way[:, None, None, None, None] * places.new_tensor([1, 0])
             # Objects are of one size whichever pack they are from.
             places = places * (self._clips.enlarge / pack.enlarge)
@@ -414,8 +379,7 @@ class Sampler:
                 seen, found = (
                     F.avg_pool2d(clip.flatten(0, 1), fine).unflatten(0, (len(group), -1)) for clip in (seen, found)
                 )
-            index = torch.tensor(group, device=self.device)
-            frames[index], masks[index] = seen, found if pack.soft else (found > 0.5).float()
+            frames[group], masks[group] = seen, found if pack.soft else (found > 0.5).float()
         return frames, masks
 
     def _move(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks, Flows, Flows]:
@@ -439,7 +403,7 @@ class Sampler:
             config.size,
             numbers["move"],
             config.move,
-            drift=self._drift(numbers),
+            drift=draw_drift(numbers["drift"], config.frames, config.drift, config.drifted),
             distractors=distractors,
         )
         return moved.frames, moved.amodal, moved.forward, moved.backward
@@ -452,25 +416,29 @@ class Sampler:
         given = torch.tensor([part is not None for part in parts], device=self.device)
         return jitter(pictures, colours, self.config.augment)[:, 0], masks[:, 0] * given[:, None, None, None]
 
-    def _material(self, choices: list[Choice], numbers: Tensor) -> Material | None:
-        donors = [choice.donor for choice in choices if choice.donor is not None]
-        if len(donors) < len(choices):  # then no clip has one, as all know the same videos
+    def _material(self, donors: list[Part | None], numbers: Tensor) -> Material | None:
+        if None in donors:  # then no clip has one, as all know the same videos
             return None
         size = self._clips.size
         frames = torch.empty(len(donors), self.config.frames, 3, size, size, device=self.device)
         masks = torch.empty_like(frames[:, :, :1])
         for source, pack in self._packs.items():
-            group = [i for i, donor in enumerate(donors) if donor.source == source]
+            group, parts = _given(donor if donor is not None and donor.source == source else None for donor in donors)
             if group:
-                index = torch.tensor(group, device=self.device)
-                both = to_unit(*pack.gather([(donors[i].index, donors[i].frames) for i in group]))
+                both = to_unit(*pack.gather([(part.index, part.frames) for part in parts]))
                 if pack.size != size:
                     both = (
                         F.interpolate(clip.flatten(0, 1), (size, size), mode="bilinear").unflatten(0, (len(group), -1))
                         for clip in both
                     )
-                frames[index], masks[index] = both
+                frames[group], masks[group] = both
         return Material(jitter(frames, numbers, self.config.augment), masks)
+
+
+def _given(parts: Iterable[Part | None]) -> tuple[list[int], list[Part]]:
+    """Return the parts that there are, and their places."""
+    found = {i: part for i, part in enumerate(parts) if part is not None}
+    return list(found), list(found.values())
 
 
 def category_index(name: str | None) -> int:

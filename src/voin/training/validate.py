@@ -16,7 +16,8 @@ from voin.core.draw import contact_sheet, flow_colours, outline
 from voin.core.metrics import iou, masked_psnr, ssim_inside
 from voin.data.pack import Pack
 from voin.training.augment import AugmentConfig, DamageConfig
-from voin.training.config import Stage, TrainConfig
+from voin.training.config import TrainConfig
+from voin.training.options import Stage
 from voin.training.sampler import Sampler, SamplerConfig
 from voin.training.tasks.base import Inputs, Task
 

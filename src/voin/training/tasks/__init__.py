@@ -7,7 +7,7 @@ All terms are means over clips, so that processes which share a batch have the g
 
 from collections.abc import Callable
 
-from voin.training.config import Stage
+from voin.training.options import Stage
 from voin.training.tasks.base import Task
 from voin.training.tasks.fill import FillTask
 from voin.training.tasks.flow import FlowTask

@@ -1,0 +1,75 @@
+"""What a run is given besides its config; nothing heavy is imported, as the command line makes its options of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from voin.core.config import Checked, setting
+from voin.core.errors import ValueRefusal
+
+Stage = Literal["shape", "flow", "fill", "joint"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+OLD_STAGES = {"inpaint": "fill"}  # names that older commands and run folders have
+
+
+def read_stage(word: str) -> str:
+    """Read the name of a stage, an older one too."""
+    stage = OLD_STAGES.get(word, word)
+    if stage not in STAGES:
+        known = ", ".join(map(repr, STAGES))
+        raise ValueRefusal(f"{word!r} is not one of {known}", "the stage must be one of them", "choose one")
+    return stage
+
+
+_DATA = "What it learns from"
+
+
+@dataclass(frozen=True)
+class TrainOptions(Checked):
+    """What a run is given besides its config; `command`, as typed, goes into the checkpoints."""
+
+    stage: Stage = setting(
+        help="The network to train; `joint` is all three, in a chain.",
+        flag="STAGE",
+        metavar="|".join(STAGES),
+        choices={},  # any word may be read, as some are older ones
+        read=read_stage,
+    )
+    pack: Path = setting(help="Clips, from `voin data pack`.", metavar="FILE", panel=_DATA)
+    out: Path = setting(help="Folder of the run.", flag="--output -o", panel="Output")
+    cutouts: Path | None = setting(None, "Photographed objects, from `voin data cutouts`.", metavar="FILE", panel=_DATA)
+    sprites: Path | None = setting(
+        None, "Moving objects with soft masks, from `voin data sprites`.", metavar="FILE", panel=_DATA
+    )
+    validation: Path | None = setting(
+        None,
+        "A pack of videos that are not trained on; without it, a fixed part of --pack.",
+        metavar="FILE",
+        panel=_DATA,
+    )
+    init: str | None = setting(
+        None, "Start from a model's networks: small, a folder, or owner/name on the hub.", metavar="MODEL", panel="Run"
+    )
+    resume: bool = setting(False, "Go on with the run in the folder, exactly.", panel="Run")
+    pause_minutes: float = setting(
+        0.0,
+        "Stop after so many minutes, to go on later with --resume; 0 for never.",
+        least=0,
+        flag="--pause",
+        panel="Run",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to train.", panel="Run")
+    devices: int = setting(1, "How many of them; they share each batch.", least=1, panel="Run")
+    raft_weights: Path | None = setting(
+        None, "Weights of RAFT, where it is asked for; torchvision's own by default.", metavar="FILE", panel=_DATA
+    )
+    lpips_weights: Path | None = setting(
+        None,
+        "AlexNet's weights, where loss.perceptual counts; torchvision's own by default.",
+        metavar="FILE",
+        panel=_DATA,
+    )
+    workers: int = setting(0, "Processes that make batches; 0 for a thread of this one.", least=0, panel="Run")
+    command: str = ""
