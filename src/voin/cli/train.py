@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
 from rich.markup import escape
 
 from voin.cli.console import out
-from voin.cli.options import Quiet, command
+from voin.cli.options import Quiet, command, option
 from voin.training.options import TrainOptions
 
 TRAIN_EXAMPLES = """[bold]Examples[/bold]
@@ -29,22 +28,17 @@ voin train shape --pack davis.pack --set loss.dice_occluded=0 --set shape.depth=
 @command("its state is kept in {output}; go on with --resume")
 def train(
     options: TrainOptions,
-    preset: Annotated[
-        Literal["small", "paper"], typer.Option(help="Sizes of networks and batches.", rich_help_panel="Run")
-    ] = "small",
+    preset: Annotated[Literal["small", "paper"], option("Run", "Sizes of networks and batches.")] = "small",
     changes: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "Run",
+            "Change a setting, such as shape.depth=8 or loss.dice_occluded=0; may be repeated.",
             "--set",
-            help="Change a setting, such as shape.depth=8 or loss.dice_occluded=0; may be repeated.",
             metavar="A.B=V",
-            rich_help_panel="Run",
-            show_default=False,
         ),
     ] = None,
-    minutes: Annotated[
-        float, typer.Option(help="Length of the run by the clock; 0 for the preset's steps.", rich_help_panel="Run")
-    ] = 0.0,
+    minutes: Annotated[float, option("Run", "Length of the run by the clock; 0 for the preset's steps.")] = 0.0,
     quiet: Quiet = False,
 ) -> None:
     """Train the networks of the method, by themselves or jointly."""

@@ -39,11 +39,7 @@ def make_here(make: Make, first: int) -> Iterator[Inputs]:
 def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: int, workers: int) -> Iterator[Inputs]:
     """Make batch `first` and those after it in processes; each has one batch in its hands, and one ready.
 
-    Args:
-        build: called in each process, with `arguments`; both must be picklable. It gives what makes batches.
-        arguments: of `build`.
-        first: number of the first batch.
-        workers: how many processes.
+    What makes batches is built in each process, by `build` with `arguments`; both must be picklable.
 
     Raises:
         Refusal: a process cannot make batches of what the user gave.
@@ -95,13 +91,12 @@ def mirror(x: Inputs) -> Inputs:
     return result
 
 
-Packed = dict[str, tuple[np.ndarray, bool]]
+Packed = dict[str, tuple[np.ndarray, bool]]  # arrays, and whether they are masks, which take a byte a pixel
 
 
 def _packed_batches(
     build: Callable[..., Make], arguments: tuple[Any, ...], first: int, stride: int, threads: int
 ) -> Iterator[Packed]:
-    """Make every `stride`-th batch."""
     torch.set_num_threads(threads)
     make = build(*arguments)
     for number in count(first, stride):
@@ -110,7 +105,8 @@ def _packed_batches(
 
 def _take(process: Ahead[Packed]) -> Inputs:
     try:
-        return {name: _unpack(*x) for name, x in process.take().items()}
+        arrays = process.take().items()
+        return {name: torch.from_numpy(x).float() if mask else torch.from_numpy(x) for name, (x, mask) in arrays}
     except DiedError as death:
         raise RuntimeError(
             f"a process that makes batches died ({death}), perhaps for want of memory; use fewer of them: --workers"
@@ -120,24 +116,15 @@ def _take(process: Ahead[Packed]) -> Inputs:
 
 
 def _pack(x: Tensor) -> tuple[np.ndarray, bool]:
-    """Make a tensor small: masks of 0 and 1 take a byte a pixel."""
     array = x.cpu().numpy()
     mask = array.dtype == np.float32 and bool(((array == 0) | (array == 1)).all())
     return (array.astype(np.uint8), True) if mask else (array, False)
 
 
-def _unpack(array: np.ndarray, mask: bool) -> Tensor:
-    x = torch.from_numpy(array)
-    return x.float() if mask else x
-
-
 def make_batches(
     options: TrainOptions, config: TrainConfig, device: str, rank: int, ranks: int, task: Task | None = None
 ) -> Make:
-    """Return what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on.
-
-    They are made by `task`, or one that is made for it.
-    """
+    """Return what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on."""
     place = torch.device(device)
     if task is None:
         task = TASKS[options.stage](config, estimators_of(config, options.raft_weights, place))

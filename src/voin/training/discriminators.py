@@ -24,11 +24,6 @@ Volume = Float[Tensor, "b c t h w"]
 _SLOPE = 0.2  # of all activations below zero, as in SN-PatchGAN
 
 
-def _check_count(name: str, channels: tuple[int, ...], least: int) -> None:
-    if len(channels) < least:
-        raise ValueRefusal(f"{name}.channels is {channels}", f"it must be at least {least} numbers", "name more layers")
-
-
 @dataclass(frozen=True)
 class TemporalPatchConfig(Checked):
     """The numbers of the patch discriminator."""
@@ -39,7 +34,10 @@ class TemporalPatchConfig(Checked):
     guided: bool = setting(True, "It sees the amodal mask too, and so knows which object is in question.")
 
     def check(self) -> None:  # noqa: D102
-        _check_count("patch_discriminator", self.channels, 2)
+        if len(self.channels) < 2:
+            raise ValueRefusal(
+                f"patch_discriminator.channels is {self.channels}", "it must be at least 2 numbers", "name more layers"
+            )
 
     @property
     def least_side(self) -> int:
@@ -61,11 +59,7 @@ class TemporalPatchDiscriminator(nn.Module):
         self.layers = _layers((4 if config.guided else 3, *config.channels))
 
     def forward(self, frames: Frames, amodal: Masks | None = None) -> Float[Tensor, "b t scores h2 w2"]:
-        """Return scores of patches, without bounds: high is real.
-
-        Args:
-            frames: (b, t, 3, h, w) in [0, 1], real or completed.
-            amodal: (b, t, 1, h, w) in [0, 1], the object; needed where `config.guided`, else not looked at.
+        """Return scores of patches, without bounds: high is real; `amodal` is needed where `config.guided`.
 
         Raises:
             ValueError: the frames are too small, or the mask is absent.
@@ -117,7 +111,6 @@ class ClassConfig(Checked):
     guided: bool = setting(True, "It sees the amodal mask too, and so knows which object it is to name.")
 
     def check(self) -> None:  # noqa: D102
-        _check_count("class_discriminator", self.channels, 1)
         if not 1 <= self.attend_after <= len(self.channels):
             raise ValueRefusal(
                 f"class_discriminator.attend_after is {self.attend_after} for {len(self.channels) + 1} layers",
@@ -154,11 +147,10 @@ class ClassDiscriminator(nn.Module):
         self.attention = SpatioTemporalAttention(channels[config.attend_after]) if config.attention else None
 
     def forward(self, frames: Frames, amodal: Masks | None = None) -> Float[Tensor, "b classes"]:
-        """Return logits, of the same as `TemporalPatchDiscriminator` takes.
+        """Return logits (b, classes + 2), of the same as `TemporalPatchDiscriminator` takes.
 
-        Returns:
-            (b, classes + 2): 0 is "an object" of no known category, 1..classes are the categories, and the last,
-            `config.fake`, is what was made. So the paper's K counts "an object" too.
+        0 is "an object" of no known category, which the paper's K counts too, 1..classes are the categories, and the
+        last, `config.fake`, is what was made.
         """
         volume = _volume(frames, amodal, self.config)
         for i, layer in enumerate(self.layers, start=1):

@@ -21,21 +21,13 @@ _TRUSTED = 1.0
 
 @dataclass(frozen=True)
 class HiddenMotion:
-    """Both directions at once: the second half of the clips is the first half in reverse order.
-
-    Attributes:
-        frames: (2b, t, 3, h, w) in [0, 1], the input.
-        visible: (2b, t, 1, h, w).
-        amodal: (2b, t, 1, h, w).
-        initial: (2b, t-1, 2, h, w), pixels, as estimated.
-        prior: (2b, t-1, 2, h, w), pixels, completed smoothly.
-    """
+    """Both directions at once: the second half of the clips is the first half in reverse order; flow in pixels."""
 
     frames: Frames
     visible: Masks
     amodal: Masks
-    initial: Flows
-    prior: Flows
+    initial: Flows  # as estimated
+    prior: Flows  # completed smoothly
 
 
 @torch.no_grad()
@@ -50,14 +42,8 @@ def find_hidden_motion(
 ) -> HiddenMotion:
     """Do what the pipeline does before flow is completed.
 
-    Args:
-        frames: in [0, 1].
-        visible: 0 or 1.
-        amodal: 0 or 1.
-        motion: the estimator.
-        prior: completes smoothly.
-        paint: paint the hidden part over before motion is estimated.
-        given: (b,) whose amodal masks are known, not completed.
+    Masks are 0 or 1; `paint` paints the hidden part over before motion is estimated, and `given` says whose amodal
+    masks are known, not completed.
     """
     seen = frames
     if paint:
@@ -73,18 +59,9 @@ def find_hidden_motion(
 def find_true_motion(
     truth: Frames, amodal: Masks, forward: Flows, backward: Flows, known: Tensor, motion: Motion
 ) -> tuple[Float[Tensor, "2*b pairs 2 h w"], Float[Tensor, "2*b pairs 1 h w"]]:
-    """Return the flow that completed flow is compared with.
+    """Return the flow that completed flow is compared with, both ways, and where in the object it is trusted.
 
-    Args:
-        truth: in [0, 1], without the occluder.
-        amodal: 0 or 1.
-        forward: pixels, where it is known.
-        backward: pixels, where it is known.
-        known: (b,), which clips' flow that is.
-        motion: estimates the other clips' flow.
-
-    Returns:
-        Flow (2b, t-1, 2, h, w), as in `HiddenMotion`, and where in the object it is trusted (2b, t-1, 1, h, w), 0 or 1.
+    `forward` and `backward` are known in the clips that are `known`; that of the others is estimated in `truth`.
     """
     flows = _one_after_the_other(forward, backward)
     trust = both_ways(amodal)[:, :-1].clone()

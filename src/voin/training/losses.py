@@ -62,10 +62,7 @@ def flow_l1(completed: Flows, truth: Flows, amodal: Masks) -> Scalar:
 
 
 def laplacian_pyramid(completed: Flows, truth: Flows, *, levels: int = 5) -> Scalar:
-    """Compare flows at several scales, each by itself, so that coarse errors do not drown fine ones (pixels).
-
-    Each of `levels` halves the size; the last one keeps all that is coarser.
-    """
+    """Compare flows at several scales, each by itself, so that coarse errors do not drown fine ones (pixels)."""
     # Paper 3.4, eq. 7: L_Lap(O, O-hat) as in [64]. A pyramid is linear: that of the difference is the difference.
     # Sums weighted by 4^level, as in the source, are these means.
     difference = rearrange(completed - truth, "b t c h w -> (b t) c h w")
@@ -84,7 +81,7 @@ def laplacian_bands(x: Float[Tensor, "n c h w"], *, levels: int) -> list[Tensor]
 
 def enlarge(coarse: Float[Tensor, "n c h w"], size: torch.Size) -> Float[Tensor, "n c h2 w2"]:
     """Bring a coarser level of a pyramid to the size of the level below it."""
-    return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(coarse, size=size, mode="bilinear")
 
 
 def flow_gradient(completed: Flows, truth: Flows, amodal: Masks) -> Scalar:
@@ -97,21 +94,15 @@ def flow_smoothness(completed: Flows, amodal: Masks) -> Scalar:
     """Measure how much flow changes from pixel to pixel inside the object, away from its contour (pixels a pixel)."""
     # Paper 3.4, eq. 8, second term: M-hat ||G(O)||_1, "for non-edge pixels": both neighbours must be the object.
     # Eq. 8 as printed takes the true flow's gradients, which are constant; the prediction's are meant.
-    columns = completed[..., 1:] - completed[..., :-1]
-    rows = completed[..., 1:, :] - completed[..., :-1, :]
-    return _mean(columns.abs(), amodal[..., 1:] * amodal[..., :-1]) + _mean(
-        rows.abs(), amodal[..., 1:, :] * amodal[..., :-1, :]
-    )
+    ways = [
+        _mean(completed.diff(dim=axis).abs(), amodal.narrow(axis, 1, n - 1) * amodal.narrow(axis, 0, n - 1))
+        for axis, n in ((-1, amodal.shape[-1]), (-2, amodal.shape[-2]))
+    ]
+    return ways[0] + ways[1]
 
 
 def flow_warp(completed: Flows, frames: Frames, amodal: Masks) -> Scalar:
-    """Compare the object's colours with those that flow leads to in the next frame (colours in [0, 1]).
-
-    Args:
-        completed: (b, t-1, 2, h, w), `forward`; of clips in reverse order, `backward`.
-        frames: (b, t, 3, h, w), without the occluder: the truth.
-        amodal: (b, t, 1, h, w), of all frames.
-    """
+    """Compare the object's colours with those that flow leads to in the next frame; masks are of all frames."""
     # Paper 3.4, eq. 7: L_w, image warping consistency; only where the object is led to itself.
     now, after = amodal[:, :-1], torch.cat([frames, amodal], dim=2)[:, 1:]
     flows = rearrange(completed, "b t c h w -> (b t) c h w")
@@ -144,13 +135,7 @@ def hinge_generator(fake: Float[Tensor, "*f"]) -> Scalar:
 
 
 def class_discriminator(real: Classes, fake: Classes, category: Int[Tensor, " b"]) -> Scalar:
-    """Teach the class discriminator to name what true clips show, and to tell generated ones (nats).
-
-    Args:
-        real: logits of true clips; the last class is "fake".
-        fake: logits of generated clips.
-        category: what the clips show.
-    """
+    """Teach the class discriminator to name what true clips show, and to tell generated ones, the last class (nats)."""
     # Paper 3.4, eq. 9: log D_cls(y|x) + log D_cls(K+1|G(z)). Eq. 9 as printed has no sign before them, though they
     # are to grow while L_Dis falls; cross entropy is meant.
     last = torch.full_like(category, fake.shape[1] - 1)

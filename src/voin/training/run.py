@@ -22,7 +22,6 @@ from voin.core.overlap import Prefetcher
 from voin.core.system import has_bfloat16
 from voin.data.categories import CATEGORIES
 from voin.data.pack import Pack, open_pack
-from voin.method.fill.generator import GeneratorConfig
 from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig
 from voin.training.batches import echo, estimators_of, make_batches, make_beside, make_here, open_packs
@@ -37,12 +36,9 @@ from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record,
 from voin.weights.hub import find_model, networks_of
 
 SCORES = "scores.jsonl"
-# Batches that are made before they are asked for.
-_AHEAD = 2
-# So many steps in a row may fail (gradients that are not finite) before the run is given up.
-_MOST_FAILURES = 20
-# Of all weights of the networks; longer gradients are shortened to it.
-_LONGEST_GRADIENT = 1.0
+_AHEAD = 2  # batches that are made before they are asked for
+_MOST_FAILURES = 20  # steps in a row whose gradients are not finite, before the run is given up
+_LONGEST_GRADIENT = 1.0  # of all weights; longer ones are shortened to it
 Say = Callable[[str], None]
 
 
@@ -202,8 +198,9 @@ class Run:
         for name, value in values.items():
             writer.add_scalar(f"loss/{name}", value, self.step)
         waiting = self.waited / max(self.seconds, self.waited, 1e-9)
-        writer.add_scalar("time/waiting for data", waiting, self.step)
-        writer.add_scalar("rate", self.optimizer.param_groups[0]["lr"], self.step)
+        rate = self.optimizer.param_groups[0]["lr"]
+        for name, value in (("time/waiting for data", waiting), ("rate", rate)):
+            writer.add_scalar(name, value, self.step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         self.say(f"step {self.step}  {self.seconds / 60:.1f} min  {self._share():.0%}  {shown}  waiting {waiting:.0%}")
 
@@ -244,18 +241,23 @@ class Run:
             about = About(kind, _classes(network), recipe, self.data, known, use)
             save_checkpoint(self.options.out / name / f"{kind}.safetensors", network, about, "fp16")
 
+    def _modules(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer | None, str]]:
+        """Return what a state is made of: under each name a module, its optimizer and that one's name."""
+        found: dict[str, Any] = {
+            "networks": (self.task, self.optimizer, "optimizer"),
+            "averaged": (self.averaged, None, ""),
+        }
+        if self.critics is not None:
+            found["critics"] = (self.critics, self.critic_optimizer, "critic_optimizer")
+        return found
+
     def _save(self) -> None:
         if self.chief:
-            tensors = {
-                **{f"networks.{name}": x for name, x in self.task.state_dict().items()},
-                **{f"averaged.{name}": x for name, x in self.averaged.state_dict().items()},
-                **optimizer_tensors(self.optimizer, self.task, "optimizer"),
-                "random": torch.get_rng_state(),
-            }
-            if self.critics is not None:
-                tensors |= {f"critics.{name}": x for name, x in self.critics.state_dict().items()}
-                tensors |= optimizer_tensors(self.critic_optimizer, self.critics, "critic_optimizer")
-            numbers = {"step": self.step, "seconds": self.seconds, "waited": self.waited, "best": self.best}
+            tensors = {"random": torch.get_rng_state()}
+            for name, (module, optimizer, its_name) in self._modules().items():
+                tensors |= {f"{name}.{key}": x for key, x in module.state_dict().items()}
+                tensors |= {} if optimizer is None else optimizer_tensors(optimizer, module, its_name)
+            numbers = {name: getattr(self, name) for name in ("step", "seconds", "waited", "best")}
             save_state(self.options.out, self.step, tensors, numbers)
         self.fabric.barrier()
 
@@ -264,17 +266,13 @@ class Run:
         if found is None:
             return
         tensors, numbers = found
-        for prefix, module in (("networks", self.task), ("averaged", self.averaged), ("critics", self.critics)):
-            if module is not None:
-                part = f"{prefix}."
-                weights = {name.removeprefix(part): x for name, x in tensors.items() if name.startswith(part)}
-                module.load_state_dict(weights)
-        restore_optimizer(self.optimizer, self.task, "optimizer", tensors)
-        if self.critics is not None:
-            restore_optimizer(self.critic_optimizer, self.critics, "critic_optimizer", tensors)
+        for name, (module, optimizer, its_name) in self._modules().items():
+            part = f"{name}."
+            module.load_state_dict({key.removeprefix(part): x for key, x in tensors.items() if key.startswith(part)})
+            if optimizer is not None:
+                restore_optimizer(optimizer, module, its_name, tensors)
         torch.set_rng_state(tensors["random"])
-        self.step, self.seconds, self.waited = numbers["step"], numbers["seconds"], numbers["waited"]
-        self.best = numbers["best"]
+        vars(self).update(numbers)
         self.say(f"going on at step {self.step}, after {self.seconds / 60:.1f} min")
 
     def _writer(self) -> Any:
@@ -325,8 +323,7 @@ def learning_rate(config: TrainConfig, step: int, share: float) -> float:
 
 def _classes(network: nn.Module) -> tuple[str, ...]:
     config: Any = network.config
-    knows = (isinstance(config, ShapeConfig) and config.semantics) or isinstance(config, GeneratorConfig)
-    return CATEGORIES[: config.classes] if knows else ()
+    return CATEGORIES[: getattr(config, "classes", 0)] if getattr(config, "semantics", True) else ()
 
 
 def _describe(packs: list[Pack | None]) -> tuple[str, ...]:

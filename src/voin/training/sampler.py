@@ -24,46 +24,28 @@ from voin.core.types import Flows, Frames, Masks
 from voin.data.categories import CATEGORIES
 from voin.data.occluders.occlude import Material, OccluderConfig, occlude
 from voin.data.pack import Pack
-from voin.training.augment import (
-    COLOUR_NUMBERS,
-    DAMAGE_NUMBERS,
-    DRIFT_NUMBERS,
-    LEAVE_NUMBERS,
-    PLACE_NUMBERS,
-    SLIDE_NUMBERS,
-    AugmentConfig,
-    DamageConfig,
-    Offsets,
-    check_span,
-    damage,
-    draw_drift,
-    draw_edges,
-    draw_places,
-    draw_slide,
-    end_pictures,
-    jitter,
-    look_up,
-)
+from voin.training import augment
+from voin.training.augment import AugmentConfig, DamageConfig, Offsets, check_span, end_pictures, jitter
 from voin.training.device_pack import Choice, DevicePack, Part, Source, to_unit
 from voin.training.moving_cutouts import MOVE_NUMBERS, OBJECT_NUMBERS, Distractors, MoveConfig, move_cutouts
 
 _CHOICES, _MORE_CHOICES = 14, 8  # numbers that choose clips and frames
 _PARTS = {
     "choices": _CHOICES,
-    "place": PLACE_NUMBERS,
-    "other place": PLACE_NUMBERS,
-    "colour": COLOUR_NUMBERS,
-    "other colour": COLOUR_NUMBERS,
-    "donor colour": COLOUR_NUMBERS,
-    "damage": DAMAGE_NUMBERS,
+    "place": augment.PLACE_NUMBERS,
+    "other place": augment.PLACE_NUMBERS,
+    "colour": augment.COLOUR_NUMBERS,
+    "other colour": augment.COLOUR_NUMBERS,
+    "donor colour": augment.COLOUR_NUMBERS,
+    "damage": augment.DAMAGE_NUMBERS,
     "move": MOVE_NUMBERS,
     "more choices": _MORE_CHOICES,
-    "drift": DRIFT_NUMBERS,
-    "slide": SLIDE_NUMBERS,
-    "distractor place": PLACE_NUMBERS,
-    "distractor colour": COLOUR_NUMBERS,
+    "drift": augment.DRIFT_NUMBERS,
+    "slide": augment.SLIDE_NUMBERS,
+    "distractor place": augment.PLACE_NUMBERS,
+    "distractor colour": augment.COLOUR_NUMBERS,
     "distractor move": OBJECT_NUMBERS,
-    "leave": LEAVE_NUMBERS,
+    "leave": augment.LEAVE_NUMBERS,
 }
 
 
@@ -227,7 +209,7 @@ class Sampler:
             )
             frames[group], visible[group], occluder[group] = hidden.frames, hidden.visible, hidden.occluder
         if config.leaving:
-            edges, sides = draw_edges(numbers["leave"], config.frames, config.leaving)
+            edges, sides = augment.draw_edges(numbers["leave"], config.frames, config.leaving)
             # Of what is never seen nothing is to be learned.
             seen = end_pictures(visible, edges, sides, repeat=False).flatten(1).any(dim=1, keepdim=True)
             edges = torch.where(seen.cpu(), edges, -1.0)
@@ -238,7 +220,7 @@ class Sampler:
         return Batch(
             frames=frames,
             truth=truth,
-            visible=damage(visible, numbers["damage"], config.damage),
+            visible=augment.damage(visible, numbers["damage"], config.damage),
             amodal=amodal,
             occluder=occluder,
             category=torch.tensor([choice.category for choice in choices], device=device),
@@ -333,7 +315,7 @@ class Sampler:
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
         """Look the windows of clips up; some objects are put before others' windows, or before other objects."""
         config = self.config
-        drift = draw_drift(numbers["drift"], config.frames, config.drift, config.drifted)
+        drift = augment.draw_drift(numbers["drift"], config.frames, config.drift, config.drifted)
         frames, covers = self._look_up([choice.target for choice in choices], numbers["place"], drift)
         frames = jitter(frames, numbers["colour"], config.augment)
         truth = frames.clone()
@@ -344,7 +326,7 @@ class Sampler:
             truth[group] = jitter(behind, numbers["other colour"][group], config.augment)
         group, parts = _given(choice.distractor for choice in choices)
         if group:
-            offsets = (drift + draw_slide(numbers["slide"], config.frames, config.aside))[group]
+            offsets = (drift + augment.draw_slide(numbers["slide"], config.frames, config.aside))[group]
             passing, where = self._look_up(parts, numbers["distractor place"][group], offsets)
             passing = jitter(passing, numbers["distractor colour"][group], config.augment)
             truth[group] = torch.lerp(truth[group], passing, where)
@@ -362,10 +344,11 @@ class Sampler:
             if not group:
                 continue
             drawn = numbers[group]
+            stretches = [(parts[i].index, parts[i].frames) for i in group]
             # A finer grid where the window shrinks much, so that no alias is left.
             fine = max(round(pack.size * config.augment.scale[1] / size), 1)
             shape = (size * fine, size * fine)
-            places = draw_places(drawn, config.frames, shape, config.augment, self.device, offsets[group])
+            places = augment.draw_places(drawn, config.frames, shape, config.augment, self.device, offsets[group])
             if aside:
                 # One of the numbers of the bend, which does not care.
                 way = (2 * aside * (2 * drawn[:, -1] - 1)).to(places)
@@ -373,7 +356,7 @@ class Sampler:
             # Objects are of one size whichever pack they are from.
             places = places * (self._clips.enlarge / pack.enlarge)
             mirrored = aside > 0 or bool(offsets.any())
-            seen, found = look_up(*pack.gather([(parts[i].index, parts[i].frames) for i in group]), places, mirrored)
+            seen, found = augment.look_up(*pack.gather(stretches), places, mirrored)
             found = found if pack.soft else (found > 0.5).float()
             if fine > 1:
                 seen, found = (
@@ -393,7 +376,7 @@ class Sampler:
             distractors = Distractors(
                 *self._photos([choice.distractor for choice in choices], numbers["distractor colour"]),
                 numbers["distractor move"],
-                draw_slide(numbers["slide"], config.frames, config.aside),
+                augment.draw_slide(numbers["slide"], config.frames, config.aside),
             )
         moved = move_cutouts(
             pictures,
@@ -403,7 +386,7 @@ class Sampler:
             config.size,
             numbers["move"],
             config.move,
-            drift=draw_drift(numbers["drift"], config.frames, config.drift, config.drifted),
+            drift=augment.draw_drift(numbers["drift"], config.frames, config.drift, config.drifted),
             distractors=distractors,
         )
         return moved.frames, moved.amodal, moved.forward, moved.backward

@@ -59,18 +59,9 @@ def simulate_propagation(
     config: SimulatedPropagationConfig,
     seeds: Sequence[int],
 ) -> tuple[Frames, Masks]:
-    """Put propagated colours in place, and say how far they are believed.
+    """Return the frames with what was found in place, and its confidence in [0, 1], 0 where nothing was.
 
-    Args:
-        frames: in [0, 1], with the occluder.
-        truth: in [0, 1], without.
-        visible: 0 or 1.
-        amodal: 0 or 1.
-        config: how well propagation does.
-        seeds: of all that is drawn, one a clip.
-
-    Returns:
-        The frames with what was found, and its confidence (b, t, 1, h, w) in [0, 1], 0 where nothing was.
+    `truth` is without the occluder; masks are 0 or 1, and there is a seed a clip, of all that is drawn.
     """
     b, w = len(frames), frames.shape[-1]
     random = [torch.Generator().manual_seed(seed) for seed in seeds]

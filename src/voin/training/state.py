@@ -96,11 +96,12 @@ def restore_optimizer(
 ) -> None:
     """Set the moments of an optimizer."""
     for name, weight in module.named_parameters():
-        found = {}
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            tensor = tensors.get(f"{prefix}.{key}.{name}")
-            if tensor is not None:
-                # Adam counts steps on the CPU.
-                found[key] = tensor.clone() if key == "step" else tensor.to(weight.device, copy=True)
+        named = {key: tensors.get(f"{prefix}.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+        # Adam counts steps on the CPU.
+        found = {
+            key: tensor.to("cpu" if key == "step" else weight.device, copy=True)
+            for key, tensor in named.items()
+            if tensor is not None
+        }
         if found:
             optimizer.state[weight] = found

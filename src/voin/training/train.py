@@ -142,7 +142,6 @@ class RunFolder(JobFolder):
 
 
 def _work(fabric: Any, options: TrainOptions, config: TrainConfig, say: Say | None) -> None:
-    """Train in one process."""
     run = Run(fabric, options, config, say)
     with _stoppable() as stopped:
         run.go(stopped)

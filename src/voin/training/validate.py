@@ -83,22 +83,14 @@ def fixed(config: SamplerConfig) -> SamplerConfig:
 
 def score(stage: Stage, x: Inputs, y: Inputs) -> list[Scores]:
     """Score each clip: the metrics of its stage, and the same of what stands for doing without the network."""
-    found: list[Scores] = []
-    for i in range(len(x["visible"])):
-        row: Scores = {}
-        if stage in ("shape", "joint"):
-            row |= _score_shape(y["logits"][i], x["amodal"][i], x["visible"][i])
-        if stage == "flow":
-            row |= _score_flow(y["flow"][i], {"prior": x["prior"][i], "raw": x["initial"][i]}, x, i)
-        if stage in ("fill", "joint"):
-            row |= _score_fill(x, y, i)
-        found.append(row)
-    return found
+    parts = _PARTS[stage]
+    count = len(x["visible"])
+    return [{name: value for part in parts for name, value in part(x, y, i).items()} for i in range(count)]
 
 
-def _score_shape(logits: Tensor, amodal: Tensor, visible: Tensor) -> Scores:
-    whole, seen = ((masks[:, 0] > 0.5).numpy() for masks in (amodal, visible))
-    found = (logits[:, 0] > 0).numpy() | seen
+def _score_shape(x: Inputs, y: Inputs, i: int) -> Scores:
+    whole, seen = ((x[name][i, :, 0] > 0.5).numpy() for name in ("amodal", "visible"))
+    found = (y["logits"][i, :, 0] > 0).numpy() | seen
     return {
         "IoU amodal": _mean(iou(a, b) for a, b in zip(found, whole, strict=True)),
         "IoU occluded": _mean(iou(a & ~s, b & ~s) for a, b, s in zip(found, whole, seen, strict=True)),
@@ -106,11 +98,10 @@ def _score_shape(logits: Tensor, amodal: Tensor, visible: Tensor) -> Scores:
     }
 
 
-def _score_flow(flow: Tensor, others: dict[str, Tensor], x: Inputs, i: int) -> Scores:
-    """End-point error inside the hidden region, where the true flow is trusted (pixels)."""
-    start = slice(None, -1)
-    hidden = (x["amodal"][i, start] > 0.5) & (x["visible"][i, start] <= 0.5) & (x["trusted"][i] > 0.5)
-    errors = {"flow error": flow, **{f"flow error, {name}": other for name, other in others.items()}}
+def _score_flow(x: Inputs, y: Inputs, i: int) -> Scores:
+    """Measure the end-point error inside the hidden region, where the true flow is trusted (pixels)."""
+    hidden = (x["amodal"][i, :-1] > 0.5) & (x["visible"][i, :-1] <= 0.5) & (x["trusted"][i] > 0.5)
+    errors = {"flow error": y["flow"][i], "flow error, prior": x["prior"][i], "flow error, raw": x["initial"][i]}
     return {
         name: _mean(
             torch.hypot(*(found - truth).unbind(0))[region[0]].mean().item() if region.any() else math.nan
@@ -136,6 +127,15 @@ def _score_fill(x: Inputs, y: Inputs, i: int) -> Scores:
     with suppress(ImportError):  # scikit-image comes with voin[eval]; training goes on without
         scores["SSIM hidden"] = mean(ssim_inside, made, hidden)
     return scores
+
+
+# What a stage is scored by.
+_PARTS: dict[Stage, tuple[Callable[[Inputs, Inputs, int], Scores], ...]] = {
+    "shape": (_score_shape,),
+    "flow": (_score_flow,),
+    "fill": (_score_fill,),
+    "joint": (_score_shape, _score_fill),
+}
 
 
 def draw_rows(stage: Stage, x: Inputs, y: Inputs, i: int, label: str) -> list[tuple[str, list[np.ndarray]]]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from voin.core.lpips import LPIPS
 from voin.method.flow.smooth import SmoothFlow
+from voin.method.load import NETWORKS
 from voin.method.motion import DIS, Motion
 from voin.training.config import TrainConfig
-from voin.training.flow_targets import HiddenMotion, find_hidden_motion, find_true_motion
+from voin.training.flow_targets import HiddenMotion, find_hidden_motion
 from voin.training.sampler import Batch
 
 Inputs = dict[str, Tensor]  # what a network and its losses need; first axis clips
@@ -43,11 +45,13 @@ ESTIMATORS = Estimators(DIS(), DIS(finest=0))
 class Task(nn.Module, ABC):
     """Networks in training; `networks` are those that are saved, each under the name of its kind."""
 
+    kinds: ClassVar[tuple[str, ...]]  # of its networks, whose configs have the same names in `TrainConfig`
     networks: nn.ModuleDict
 
     def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
         super().__init__()
         self.config, self.estimators = config, estimators
+        self.networks = nn.ModuleDict({kind: NETWORKS[kind][1](getattr(config, kind)) for kind in self.kinds})
 
     @abstractmethod
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:
@@ -61,17 +65,10 @@ class Task(nn.Module, ABC):
     def terms(self, y: Inputs, x: Inputs) -> Terms:
         """Compare what `predict` gave."""
 
-    def _find_motion(
-        self, frames: Tensor, visible: Tensor, amodal: Tensor, given: Tensor | None = None
-    ) -> HiddenMotion:
+    def find_motion(self, frames: Tensor, visible: Tensor, amodal: Tensor, given: Tensor | None = None) -> HiddenMotion:
+        """Do what the pipeline does before flow is completed."""
         motion, paint = self.estimators.motion, self.estimators.paint
         return find_hidden_motion(frames, visible, amodal, motion, SmoothFlow(), paint, given)
-
-    def _find_truth(self, batch: Batch) -> Inputs:
-        flow, trusted = find_true_motion(
-            batch.truth, batch.amodal, batch.forward, batch.backward, batch.flow_known, self.estimators.truth
-        )
-        return {"true_flow": flow, "trusted": trusted}
 
     def weights(self) -> dict[str, float]:
         """Return what each term counts for."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from voin.core.errors import ValueRefusal
 from voin.core.lpips import LPIPS
 from voin.method.fill.colours import mix
-from voin.method.fill.generator import Generator
 from voin.method.propagation.propagate import propagate_clips
 from voin.training import losses
 from voin.training.config import TrainConfig
 from voin.training.sampler import Batch, mix_seed
 from voin.training.simulated_propagation import simulate_propagation
-from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task, Terms, compute_terms, take
+from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
 from voin.training.tasks.flow import known_masks
 
 _PERCEPTUAL_SIDE = 80  # pixels of the squares that LPIPS compares: about as large as objects in videos
@@ -25,9 +24,7 @@ _PERCEPTUAL_SIDE = 80  # pixels of the squares that LPIPS compares: about as lar
 class FillTask(Task):
     """The generator (eq. 10-12); what the discriminators say is added by the training, which holds them."""
 
-    def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
-        super().__init__(config, estimators)
-        self.networks = nn.ModuleDict({"generator": Generator(config.generator)})
+    kinds = ("generator",)
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         config = self.config.simulated_propagation
@@ -36,7 +33,7 @@ class FillTask(Task):
         carried = (torch.cat(draws) >= config.share).to(frames.device)
         if carried.any():
             hidden = (batch.frames[carried], batch.visible[carried], batch.amodal[carried])
-            found = self._find_motion(*hidden, known_masks(seeds)[carried.cpu()])
+            found = self.find_motion(*hidden, known_masks(seeds)[carried.cpu()])
             forward, backward = found.prior.chunk(2)
             frames[carried], confidence[carried] = propagate_clips(*hidden, forward, backward.flip(1))
         clips = take(batch, "truth", "visible", "amodal", "category")

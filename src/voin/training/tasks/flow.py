@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from voin.method.flow.network import FlowNetwork
 from voin.training import losses
 from voin.training.config import TrainConfig
-from voin.training.flow_targets import both_ways
+from voin.training.flow_targets import both_ways, find_true_motion
 from voin.training.sampler import Batch
-from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task, Terms, compute_terms
+from voin.training.tasks.base import Inputs, Task, Terms, compute_terms
 
 
 def known_masks(seeds: Sequence[int]) -> Tensor:
@@ -23,13 +22,11 @@ def known_masks(seeds: Sequence[int]) -> Tensor:
 class FlowTask(Task):
     """Flow completion (eq. 7, 8)."""
 
-    def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
-        super().__init__(config, estimators)
-        self.networks = nn.ModuleDict({"flow": FlowNetwork(config.flow)})
+    kinds = ("flow",)
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        found = self._find_motion(batch.frames, batch.visible, batch.amodal, known_masks(seeds))
-        return {**vars(found), **self._find_truth(batch), "truth": both_ways(batch.truth)}
+        found = self.find_motion(batch.frames, batch.visible, batch.amodal, known_masks(seeds))
+        return {**vars(found), **find_truth(self, batch), "truth": both_ways(batch.truth)}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         network = self.networks["flow"]
@@ -37,6 +34,14 @@ class FlowTask(Task):
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         return flow_terms(self.config, y["flow"].float(), x["true_flow"], x["trusted"], x["truth"], x["amodal"])
+
+
+def find_truth(task: Task, batch: Batch) -> Inputs:
+    """Find the flow that completed flow is compared with, both ways, and where in the object it is trusted."""
+    found = find_true_motion(
+        batch.truth, batch.amodal, batch.forward, batch.backward, batch.flow_known, task.estimators.truth
+    )
+    return dict(zip(("true_flow", "trusted"), found, strict=True))
 
 
 def flow_terms(config: TrainConfig, flow: Tensor, true_flow: Tensor, trusted: Tensor, truth: Tensor, amodal: Tensor):

@@ -6,18 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from einops import rearrange
-from torch import nn
 
-from voin.method.fill.generator import Generator
-from voin.method.flow.network import FlowNetwork
 from voin.method.propagation.propagate import propagate_clips
-from voin.method.shape.network import ShapeNetwork
-from voin.training.config import TrainConfig
 from voin.training.flow_targets import both_ways
 from voin.training.sampler import Batch
-from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task, Terms, take
+from voin.training.tasks.base import Inputs, Task, Terms, take
 from voin.training.tasks.fill import fill, fill_terms
-from voin.training.tasks.flow import flow_terms
+from voin.training.tasks.flow import find_truth, flow_terms
 from voin.training.tasks.shape import complete_shape, find_evidence, shape_terms
 
 # The terms of each stage.
@@ -37,19 +32,11 @@ class JointTask(Task):
     Masks and tracks are not differentiable, so that each network learns by its own terms, on inputs as they will be.
     """
 
-    def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
-        super().__init__(config, estimators)
-        self.networks = nn.ModuleDict(
-            {
-                "shape": ShapeNetwork(config.shape),
-                "flow": FlowNetwork(config.flow),
-                "generator": Generator(config.generator),
-            }
-        )
+    kinds = ("shape", "flow", "generator")
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         # Both ways side by side, so that the first axis is that of the clips.
-        pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in self._find_truth(batch).items()}
+        pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in find_truth(self, batch).items()}
         clips = take(batch, "frames", "truth", "visible", "amodal", "category")
         return {**clips, **find_evidence(self.config, batch), **pairs}
 
@@ -57,7 +44,7 @@ class JointTask(Task):
         frames, visible = x["frames"], x["visible"]
         logits = complete_shape(self.networks["shape"], x).float()
         amodal = torch.maximum((logits > 0).to(visible), visible)
-        found = self._find_motion(frames, visible, amodal)
+        found = self.find_motion(frames, visible, amodal)
         flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()
         forward, backward = flow.detach().chunk(2)
         propagated, confidence = propagate_clips(frames, visible, amodal, forward, backward.flip(1))

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from voin.method.motion import DIS
 from voin.method.shape.evidence import gather_evidence
-from voin.method.shape.network import ShapeNetwork
 from voin.training import losses
 from voin.training.config import TrainConfig
 from voin.training.sampler import Batch
-from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task, Terms, compute_terms, take
+from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
 
 
 class ShapeTask(Task):
     """Shape completion (eq. 6)."""
 
-    def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
-        super().__init__(config, estimators)
-        self.networks = nn.ModuleDict({"shape": ShapeNetwork(config.shape)})
+    kinds = ("shape",)
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         return {**take(batch, "frames", "visible", "amodal", "category"), **find_evidence(self.config, batch)}
