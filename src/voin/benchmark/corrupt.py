@@ -20,12 +20,7 @@ Stack = Bool[np.ndarray, "t h w"]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind of corruption at one strength.
-
-    Args:
-        kind: a key of `KINDS`.
-        strength: in the unit that stands beside `KINDS`; 0 changes nothing.
-    """
+    """One of `KINDS` at one strength, in the unit that stands there; 0 changes nothing."""
 
     kind: str
     strength: float
@@ -52,10 +47,7 @@ class Corruption:
 def corrupt(visible: Stack, corruption: Corruption, seed: int) -> Stack:
     """Return the visible masks of one object in one clip, corrupted; frames may lose all of theirs.
 
-    Args:
-        visible: one mask a frame.
-        corruption: kind and strength.
-        seed: decides direction and pieces; use another one for each clip.
+    `seed` decides direction and pieces; use another one for each clip.
     """
     if corruption.strength == 0 or not visible.any():
         return visible.copy()

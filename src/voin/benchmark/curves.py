@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,7 @@ _AXES = {
 
 
 def draw_curves(out: Path, results: dict[str, Any]) -> Path:
-    """Write `degrade.png`: a row a setting and metric, a column a kind of corruption, a line a method.
-
-    Args:
-        out: folder of the evaluation.
-        results: from `voin.benchmark.results.make_results`, with corruptions in it.
-    """
+    """Write `degrade.png`: a row a setting and metric, a column a kind of corruption, a line a method."""
     from matplotlib.figure import Figure
 
     panels = _panels(results)
@@ -44,14 +40,8 @@ def draw_curves(out: Path, results: dict[str, Any]) -> Path:
                 i = methods.index(method)
                 x, y = zip(*points.get(kind, [(float("nan"), float("nan"))]), strict=True)
                 # Later ones are smaller, so that lines are seen that lie on each other.
-                (handles[method],) = axes.plot(
-                    x,
-                    y,
-                    color=_COLOURS[i % len(_COLOURS)],
-                    marker=_MARKERS[i % len(_MARKERS)],
-                    markersize=max(8 - i, 3),
-                    linewidth=max(3 - 0.5 * i, 1),
-                )
+                look = {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)]}
+                (handles[method],) = axes.plot(x, y, markersize=max(8 - i, 3), linewidth=max(3 - 0.5 * i, 1), **look)
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
             if place == 0:
@@ -65,16 +55,11 @@ def draw_curves(out: Path, results: dict[str, Any]) -> Path:
 
 def _panels(results: dict[str, Any]) -> list[tuple[str, str, dict[str, dict[str, list[tuple[float, float]]]]]]:
     """Collect (setting, metric, method -> kind -> points) where there is anything to show."""
-    panels = []
-    for key in (HIDDEN, WHOLE):
-        for setting, methods in results["damage"].items():
-            lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
-            for method, kinds in methods.items():
-                for kind, points in kinds.items():
-                    values = [(p["strength"], p["averages"].get(key, {}).get("per_video")) for p in points]
-                    scored = [(strength, value) for strength, value in values if value is not None]
-                    if scored:
-                        lines.setdefault(method, {})[kind] = scored
-            if lines:
-                panels.append((setting, key, lines))
-    return panels
+    panels: dict[tuple[str, str], dict[str, dict[str, list[tuple[float, float]]]]] = {}
+    for key, (setting, methods) in product((HIDDEN, WHOLE), results["damage"].items()):
+        for method, kind, points in ((m, kind, p) for m, kinds in methods.items() for kind, p in kinds.items()):
+            values = [(point["strength"], point["averages"].get(key, {}).get("per_video")) for point in points]
+            scored = [(strength, value) for strength, value in values if value is not None]
+            if scored:
+                panels.setdefault((setting, key), {}).setdefault(method, {})[kind] = scored
+    return [(*place, lines) for place, lines in panels.items()]

@@ -6,6 +6,7 @@ with a method more does that method alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,14 @@ from voin.benchmark.curves import draw_curves
 from voin.benchmark.examples import Example, ExampleMaker, choose_examples
 from voin.benchmark.options import EvaluateOptions, Setting
 from voin.benchmark.report import write_report
-from voin.benchmark.results import Row, make_results, write_results
+from voin.benchmark.results import RESULTS, Row, make_results
 from voin.benchmark.scoring import References, Scorer, Trial, Unit, basis_of
-from voin.benchmark.tables import write_tables
+from voin.benchmark.tables import TABLES, to_markdown
 from voin.benchmark.trials import Entry, FolderEntry, MethodEntry, check_name
 from voin.core import __version__
 from voin.core.draw import need_matplotlib
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.files import write_whole
 from voin.core.processes import run_all
 from voin.core.progress import Progress, Silent
 from voin.core.system import versions
@@ -39,10 +41,10 @@ def evaluate(
     results: Mapping[str, Path] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Evaluate methods; writes `results.json`, `results.md` and `index.html` into `out`.
+    """Evaluate methods; writes `results.json`, `results.md` and `index.html` into `out`; returns the first of them.
 
     A method that raises on a clip has failed there: its pixels count as the unfilled input and its mask as nothing, the
-    reason is kept, and the evaluation goes on.
+    reason is kept, and the evaluation goes on; "failures" counts such clips.
 
     Args:
         voi_set: from `voin.data.sets.open_set`.
@@ -51,9 +53,6 @@ def evaluate(
         options: what and how.
         results: name to a folder of somebody else's results, laid out as `voin.benchmark.trials.FolderEntry` says.
         progress: in frames; the stages are "evaluate", "damaged masks" and "pictures".
-
-    Returns:
-        What stands in `results.json`; its "failures" count the clips on which a method failed.
 
     Raises:
         ValueError: no method, a name twice, or no such clip.
@@ -102,8 +101,8 @@ def evaluate(
         "methods": {entry.name: {"content": entry.content, **entry.identity("")} for entry in entries},
     }
     found = make_results(about, rows, corrupted_rows, [example.to_json() for example in examples])
-    write_results(out, found)
-    write_tables(out, found)
+    write_whole(out / RESULTS, (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(out / TABLES, to_markdown(found).encode())
     if found["damage"]:
         draw_curves(out, found)
     write_report(out, found)
@@ -150,8 +149,10 @@ def _settings(entry: Entry, options: EvaluateOptions) -> list[Setting]:
 
 
 def _unused(entries: Iterable[Entry], options: EvaluateOptions) -> list[str]:
-    unused = [entry.name for entry in entries if not _settings(entry, options)]
-    return [f"{name} gives nothing in the setting {options.settings[0]!r}" for name in unused]
+    setting = options.settings[0]
+    return [
+        f"{entry.name} gives nothing in the setting {setting!r}" for entry in entries if not _settings(entry, options)
+    ]
 
 
 def _score(
@@ -171,12 +172,8 @@ def _score(
     if not units:
         return
     progress.stage(stage, sum(unit.record.count * len(unit.trials) for unit in units))
-    if options.workers == 1:
-        for unit in units:
-            for _ in scorer.score(unit):
-                progress.advance(stage, unit.record.count)
-        return
-    for frames in run_all(scorer, units, options.workers):
+    here = (unit.record.count for unit in units for _ in scorer.score(unit))
+    for frames in here if options.workers == 1 else run_all(scorer, units, options.workers):
         progress.advance(stage, frames)
 
 

@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,25 +40,15 @@ _SHARE = 0.4  # of the most that is hidden in a frame; pictures are chosen among
 
 @dataclass(frozen=True)
 class Example:
-    """A clip of a method to look at.
+    """A clip of a method to look at."""
 
-    Attributes:
-        place: among the method's clips: best, median or worst.
-        method: its name.
-        trial: method and setting.
-        record: the clip.
-        metric: by which the place was found.
-        value: of that metric; the clip's mean.
-        stem: of its files' names; another result has another.
-    """
-
-    place: Literal["best", "median", "worst"]
+    place: str  # among the method's clips, one of `PLACES`
     method: str
     trial: Trial
     record: ClipRecord
-    metric: str
-    value: float
-    stem: str
+    metric: str  # by which the place was found
+    value: float  # of that metric; the clip's mean
+    stem: str  # of its files' names; another result has another
 
     @property
     def files(self) -> dict[str, str]:
@@ -89,13 +80,13 @@ def choose_examples(scorer: Scorer, rows: Iterable[Row]) -> list[Example]:
         ranked = sorted((pair for pair in values if not np.isnan(pair[0])), key=lambda pair: -pair[0])
         if not ranked:
             continue
-        places = {len(ranked) - 1: "worst", len(ranked) // 2: "median", 0: "best"}
-        if len(ranked) == 2:
-            places = {1: "worst", 0: "best"}
-        for i, place in sorted(places.items()):
+        places = dict(zip((0, len(ranked) // 2, len(ranked) - 1), PLACES, strict=True))
+        if len(ranked) < 3:
+            places = dict(zip(range(len(ranked)), (PLACES[0], PLACES[2]), strict=False))
+        for i, place in places.items():
             value, row = ranked[i]
             stem = _stem(scorer, row.record, trial)
-            examples.append(Example(place, method, trial, row.record, metric, value, stem))  # pyright: ignore[reportArgumentType]
+            examples.append(Example(place, method, trial, row.record, metric, value, stem))
     return examples
 
 
@@ -111,7 +102,7 @@ _LOOK = 1
 
 @dataclass(frozen=True)
 class ExampleMaker:
-    """Runs a method again on a clip and writes the pictures; keeping all results would take gigabytes."""
+    """Runs a method again on a clip and writes the pictures: keeping all results would take gigabytes."""
 
     scorer: Scorer
 
@@ -150,20 +141,13 @@ def make_panels(
 ) -> dict[str, list[Picture]]:
     """Draw what is shown side by side: input, result and truth, one picture a frame each.
 
-    Args:
-        clip: the truth.
-        frames: the input.
-        outcome: of the method.
-        shaped: whether the method completed the shape: then it is outlined in the result, beside the true one's.
+    Where the method completed the shape (`shaped`), it is outlined in the result, beside the true one's.
     """
     nothing = [None] * len(frames)
     results = nothing if outcome.frames is None else outcome.frames
     panels = {
         "input": _outlined(frames, clip.visible, VISIBLE),
-        "result": [
-            np.ascontiguousarray(frame if result is None else result)
-            for frame, result in zip(frames, results, strict=True)
-        ],
+        "result": [np.ascontiguousarray(a if b is None else b) for a, b in zip(frames, results, strict=True)],
         "truth": list(clip.truth),
     }
     if shaped:
@@ -211,21 +195,9 @@ def _stacked(panels: dict[str, list[Picture]], index: int) -> UInt8[np.ndarray, 
 def write_video(path: Path, pictures: Iterator[np.ndarray], count: int) -> None:
     """Write an mp4 at `RATE` that browsers play."""
     first = next(pictures)
-    info = VideoInfo(
-        path=path,
-        kind="folder",
-        size=(first.shape[0], first.shape[1]),
-        count=count,
-        rate=Fraction(RATE),
-        time_base=Fraction(1, RATE),
-        times=tuple(range(count)),
-        rotation=0,
-        colour=Colour(),
-        audio=False,
-        names=(),
-        duration=count,
-    )
-    with VideoWriter(path, info, info.times, QUALITY) as writer:
-        writer.write(first)
-        for picture in pictures:
+    times, unit = tuple(range(count)), Fraction(1, RATE)
+    size = (first.shape[0], first.shape[1])
+    info = VideoInfo(path, "folder", size, count, Fraction(RATE), unit, times, 0, Colour(), False, (), count)
+    with VideoWriter(path, info, times, QUALITY) as writer:
+        for picture in chain([first], pictures):
             writer.write(picture)

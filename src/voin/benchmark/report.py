@@ -26,12 +26,7 @@ CLIP_HEAD = ("clip", "category", "occluder", "hidden", "setting", "method")
 
 
 def write_report(out: Path, results: dict[str, Any]) -> Path:
-    """Write the page, whole or not at all.
-
-    Args:
-        out: folder of the evaluation; the files that `results` names lie in it.
-        results: from `voin.benchmark.results.make_results`.
-    """
+    """Write the page of `make_results`'s results into the evaluation's folder, where the files lie that they name."""
     curves = CURVES if results["damage"] else None
     path = out / INDEX
     write_page(

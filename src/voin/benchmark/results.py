@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from voin.benchmark.corrupt import Corruption
 from voin.benchmark.scores import COUNTS, METRICS, ClipScores, summarize
-from voin.core.files import write_whole
 from voin.data.manifest import ClipRecord
 
 RESULTS = "results.json"
@@ -23,25 +20,15 @@ UNKNOWN = "unknown"  # category
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one trial.
-
-    Attributes:
-        method: its name.
-        setting: "given" or "end to end".
-        corruption: of the visible masks, or None.
-        record: the clip.
-        scores: frame by frame.
-        seconds: that the method took, where it was computed here.
-        error: why it failed; "" if it did not.
-    """
+    """The scores of one trial."""
 
     method: str
     setting: str
-    corruption: Corruption | None
+    corruption: Corruption | None  # of the visible masks
     record: ClipRecord
     scores: ClipScores
-    seconds: float | None
-    error: str
+    seconds: float | None  # that the method took, where it was computed here
+    error: str  # why it failed; "" if it did not
 
 
 def rate_of(record: ClipRecord) -> str:
@@ -52,14 +39,7 @@ def rate_of(record: ClipRecord) -> str:
 def make_results(
     about: dict[str, Any], rows: Sequence[Row], corrupted: Sequence[Row], examples: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Put everything together, as JSON can hold it.
-
-    Args:
-        about: what else is to stand in it: the set, the methods, versions.
-        rows: every method and setting on every clip.
-        corrupted: the same with corrupted visible masks.
-        examples: pictures and videos, as JSON.
-    """
+    """Put everything together, as JSON can hold it: `about` is what else is to stand in it."""
     shown = [key for key in METRICS if any(key in row.scores.frames for row in rows)]
     tables: dict[str, dict[str, Any]] = {}
     for setting, in_setting in _grouped(rows, lambda row: row.setting).items():
@@ -69,11 +49,7 @@ def make_results(
     return _plain(
         {
             **about,
-            "metrics": {
-                key: {"label": m.label, "unit": m.unit, "higher": m.higher, "digits": m.digits}
-                for key, m in METRICS.items()
-                if key in shown or key in averaged
-            },
+            "metrics": {key: asdict(m) for key, m in METRICS.items() if key in shown or key in averaged},
             "counts": COUNTS,
             "tables": tables,
             "clips": [_clip(row) for row in rows],
@@ -86,14 +62,12 @@ def make_results(
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
     seconds = [row.seconds / row.record.count for row in rows if row.seconds is not None and not row.error]
-    parts = {}
-    for name, key in (("rates", lambda row: rate_of(row.record)), ("categories", lambda row: _category(row.record))):
-        groups = _grouped(rows, key)
-        order = [rate for rate in RATES if rate in groups] if name == "rates" else sorted(groups)
-        parts[name] = {group: _summary(groups[group]) for group in order}
+    rates = _grouped(rows, lambda row: rate_of(row.record))
+    categories = _grouped(rows, lambda row: row.record.category or UNKNOWN)
     return {
         "all": _summary(rows),
-        **parts,
+        "rates": {rate: _summary(rates[rate]) for rate in RATES if rate in rates},
+        "categories": {name: _summary(categories[name]) for name in sorted(categories)},
         "failures": sum(bool(row.error) for row in rows),
         "seconds_per_frame": sum(seconds) / len(seconds) if seconds else None,
     }
@@ -103,16 +77,12 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
     return asdict(summarize([row.scores for row in rows]))
 
 
-def _category(record: ClipRecord) -> str:
-    return record.category or UNKNOWN
-
-
 def _clip(row: Row) -> dict[str, Any]:
     record = row.record
     return {
         "clip": record.name,
         "video": record.video,
-        "category": _category(record),
+        "category": record.category or UNKNOWN,
         "occluder": record.kind,
         "rate": record.rate,
         "frames": record.count,
@@ -152,8 +122,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_results(out: Path, results: dict[str, Any]) -> None:
-    """Write `results.json`, whole or not at all."""
-    write_whole(out / RESULTS, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())

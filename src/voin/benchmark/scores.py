@@ -13,18 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from voin.core import metrics
 from voin.core.errors import ValueRefusal
-from voin.core.metrics import (
-    PSNR_CAP,
-    crop_box,
-    iou,
-    masked_psnr,
-    pair_error,
-    pixel_flow_errors,
-    psnr,
-    ssim,
-    ssim_inside,
-)
 
 # The version of the rules, which are this file, `voin.core.metrics` and `voin.benchmark.corrupt`. Raise it whenever a
 # change of them can change a number, so that kept scores are made anew; a test notices changes of their code.
@@ -36,14 +26,7 @@ PerFrame = np.ndarray | Sequence[np.ndarray | None]
 
 @dataclass(frozen=True)
 class Metric:
-    """What a number means.
-
-    Attributes:
-        label: for tables and axes.
-        unit: empty where the number has none.
-        higher: whether more is better.
-        digits: after the point, in tables.
-    """
+    """What a number means: its name, its unit ("" for none), whether more is better, and its digits in tables."""
 
     label: str
     unit: str
@@ -71,8 +54,8 @@ COUNTS: dict[str, str] = {
     "failed_frames": "frames the method did not give: judged as the input",
     "failed_masks": "masks the method did not give: judged as 0",
     "failed_flows": "clips without flow of a method that has flow: judged as no motion",
-    "perfect_frame": f"judged frames equal to the truth, PSNR {PSNR_CAP:g} dB",
-    "perfect_hidden": f"judged frames equal to the truth in the hidden part, PSNR {PSNR_CAP:g} dB",
+    "perfect_frame": f"judged frames equal to the truth, PSNR {metrics.PSNR_CAP:g} dB",
+    "perfect_hidden": f"judged frames equal to the truth in the hidden part, PSNR {metrics.PSNR_CAP:g} dB",
     "touched": "frames with nothing hidden in which the method changed the object all the same",
     "invented": "frames without the object in which the method's mask shows one",
 }
@@ -87,19 +70,12 @@ Perceptual = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class ClipScores:
-    """The scores of one clip.
-
-    Attributes:
-        name: of the clip.
-        video: which it is from; averages per video go by it.
-        frames: metric to one number a frame; NaN where the frame is left out. A metric that was not scored is absent.
-        counts: how many frames were special, by the keys of `COUNTS`.
-    """
+    """The scores of one clip."""
 
     name: str
-    video: str
-    frames: dict[str, list[float]]
-    counts: dict[str, int]
+    video: str  # which it is from; averages per video go by it
+    frames: dict[str, list[float]]  # by metric, if it was scored; NaN for a frame that is left out
+    counts: dict[str, int]  # how many frames were special, by the keys of `COUNTS`
 
     def mean(self, metric: str) -> float:
         """Average over the clip's scored frames; NaN where there are none."""
@@ -119,19 +95,12 @@ class ClipScores:
 
 @dataclass(frozen=True)
 class Average:
-    """The averages of one metric.
+    """The averages of one metric."""
 
-    Attributes:
-        per_frame: over all scored frames.
-        per_video: over the averages of videos, each over the scored frames of all clips of that video.
-        frames: how many frames were scored.
-        videos: how many videos have a scored frame.
-    """
-
-    per_frame: float
-    per_video: float
-    frames: int
-    videos: int
+    per_frame: float  # over all scored frames
+    per_video: float  # over the averages of videos, each over the scored frames of all its clips
+    frames: int  # that were scored
+    videos: int  # that have a scored frame
 
 
 @dataclass(frozen=True)
@@ -165,11 +134,10 @@ def score_clip(
     Args:
         truth: the frames without occluder.
         given: the frames the method was given, with the occluder.
-        result: the method's frames, uint8 as `voin.core.types.to_kind` rounds; None for each frame that it did not
-            give, or None alone where it failed as a whole.
+        result: the method's frames; None for each that it did not give, or None alone where it failed as a whole.
         amodal: the true mask of the whole object.
         visible: its true visible part, also where the method was given a corrupted one.
-        predicted: the method's amodal masks, bool; None as in `result`.
+        predicted: the method's amodal masks; None as in `result`.
         forward: the method's completed flow (t-1, 2, h, w), pixels; None where it has none.
         backward: the same, the other way.
         truth_flow: flow of `truth`, forward and backward; None leaves flow and warp error out.
@@ -204,17 +172,13 @@ def score_clip(
         counts["failed_masks"] = sum(mask is None for mask in masks)
         found = np.stack([np.zeros((h, w), np.bool_) if mask is None else mask for mask in masks])
         counts["invented"] = int((found.any(axis=(1, 2)) & ~present).sum())
-        rows["iou_amodal"] = [iou(f, a) for f, a in zip(found, amodal, strict=True)]
-        rows["iou_occluded"] = [iou(f & ~v, o) for f, v, o in zip(found, visible, hidden, strict=True)]
+        rows["iou_amodal"] = [metrics.iou(f, a) for f, a in zip(found, amodal, strict=True)]
+        rows["iou_occluded"] = [metrics.iou(f & ~v, o) for f, v, o in zip(found, visible, hidden, strict=True)]
     return ClipScores(name, video or name, rows, counts)
 
 
 def summarize(scores: Sequence[ClipScores]) -> Summary:
-    """Average a method's scores over frames and over videos.
-
-    Give one entry for each clip that was to be done, also for those that failed (`score_clip` with None): a clip that
-    is not here is not counted.
-    """
+    """Average a method's scores over frames and over videos; of each clip, also those that failed."""
     averages = {}
     has_flow = any("flow_error" in clip.frames for clip in scores)
     lacking = [clip for clip in scores if "flow_error" not in clip.frames and STILL in clip.frames]
@@ -248,14 +212,14 @@ def _score_pixels(
     counts = {"perfect_frame": 0, "perfect_hidden": 0}
     for i in np.flatnonzero(hidden.any(axis=(1, 2))):
         pair = reference[i], shown[i]
-        rows["psnr_frame"][i] = psnr(*pair)
-        rows["ssim_frame"][i] = ssim(*pair)
-        rows["psnr_hidden"][i] = masked_psnr(*pair, hidden[i])
-        rows["ssim_hidden"][i] = ssim_inside(*pair, hidden[i])
+        rows["psnr_frame"][i] = metrics.psnr(*pair)
+        rows["ssim_frame"][i] = metrics.ssim(*pair)
+        rows["psnr_hidden"][i] = metrics.masked_psnr(*pair, hidden[i])
+        rows["ssim_hidden"][i] = metrics.ssim_inside(*pair, hidden[i])
         counts["perfect_frame"] += np.array_equal(*pair)
         counts["perfect_hidden"] += np.array_equal(pair[0][hidden[i]], pair[1][hidden[i]])
         if perceptual is not None:
-            box = crop_box(hidden[i])
+            box = metrics.crop_box(hidden[i])
             rows["lpips_frame"][i] = float(perceptual(pair[0][None], pair[1][None])[0])
             rows["lpips_crop"][i] = float(perceptual(pair[0][box][None], pair[1][box][None])[0])
     return counts
@@ -284,12 +248,11 @@ def _score_motion(
     if (forward is None) != (backward is None):
         raise ValueRefusal("one of forward and backward is None", "both are judged together", "give both or neither")
     still = np.zeros((1, 2, h, w), np.float32)
-    rows[STILL] = pixel_flow_errors((still, still), truth_flow, hidden)
+    rows[STILL] = metrics.pixel_flow_errors((still, still), truth_flow, hidden)
     if forward is not None and backward is not None:
-        rows["flow_error"] = pixel_flow_errors((forward, backward), truth_flow, hidden)
-    errors = [
-        pair_error(shown[i : i + 2], amodal[i : i + 2], truth_flow[0][i], truth_flow[1][i]) for i in range(count - 1)
-    ]
+        rows["flow_error"] = metrics.pixel_flow_errors((forward, backward), truth_flow, hidden)
+    pairs = zip(truth_flow[0], truth_flow[1], range(count - 1), strict=True)
+    errors = [metrics.pair_error(shown[i : i + 2], amodal[i : i + 2], *flows) for *flows, i in pairs]
     rows["warp_error"] = [np.nan, *errors]
 
 

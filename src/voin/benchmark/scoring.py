@@ -89,23 +89,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores units of trials; small enough to be sent to other processes.
-
-    Args:
-        voi_set: the set.
-        basis: what all scores depend on, from `basis_of`.
-        entries: the methods.
-        references: the networks that score.
-        out: folder of the evaluation.
-        seed: of the corruptions; each clip gets one of its own out of it.
-    """
+    """Scores units of trials; small enough to be sent to other processes."""
 
     voi_set: VoiSet
-    basis: dict[str, Any]
+    basis: dict[str, Any]  # what all scores depend on, from `basis_of`
     entries: tuple[Entry, ...]
     references: References
-    out: Path
-    seed: int = 0
+    out: Path  # folder of the evaluation
+    seed: int = 0  # of the corruptions; each clip gets one of its own out of it
 
     def __call__(self, unit: Unit) -> int:
         """Score all trials of a unit; return the number of frames that were scored."""
@@ -198,10 +189,7 @@ class Scorer:
 
 
 def basis_of(voi_set: VoiSet) -> dict[str, Any]:
-    """Return what all scores of a set depend on: its manifest, which holds the checksums of its files, and the rules.
-
-    Called once an evaluation: the file may change while it runs.
-    """
+    """Return what all scores of a set depend on: its manifest, with the checksums of its files, and the rules."""
     manifest = hashlib.sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest()
     return {"voin": __version__, "rules": RULES_VERSION, "set": manifest}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from voin.benchmark.scores import METRICS
-from voin.core.files import write_whole
 
 TABLES = "results.md"
 # What the smaller tables show: one number for pixels, one for the hidden shape, one for the whole shape.
@@ -27,17 +26,11 @@ NOTHING = "–"  # noqa: RUF001 - a dash is meant
 
 @dataclass(frozen=True)
 class Grid:
-    """A table for readers.
-
-    Attributes:
-        head: one text a column; the first column names the rows.
-        rows: texts.
-        best: (row, column) of the best number of each column that has one.
-    """
+    """A table for readers, of texts; the first column names the rows."""
 
     head: list[str]
     rows: list[list[str]]
-    best: frozenset[tuple[int, int]] = frozenset()
+    best: frozenset[tuple[int, int]] = frozenset()  # (row, column) of the best number of each column that has one
 
 
 def number(value: float | None, digits: int) -> str:
@@ -71,14 +64,7 @@ def title(metric: dict[str, Any]) -> str:
 
 
 def group_grid(results: dict[str, Any], setting: str, groups: str, key: str) -> Grid | None:
-    """Make a row a rate or category and a column a method, of one metric; None if no method has it.
-
-    Args:
-        results: from `make_results`.
-        setting: of the table.
-        groups: "rates" or "categories".
-        key: metric; averaged over videos.
-    """
+    """Make a row a rate or category (of `groups`) and a column a method, of one metric; None if no method has it."""
     table = {name: part for name, part in results["tables"][setting].items() if key in part["all"]["averages"]}
     if not table:
         return None
@@ -172,11 +158,6 @@ def _best(values: Sequence[float | None], higher: bool, digits: int) -> list[int
         return []
     top = max(shown) if higher else min(shown)
     return [i for i, value in enumerate(values) if value is not None and round(value, digits) == top]
-
-
-def write_tables(out: Path, results: dict[str, Any]) -> None:
-    """Write `results.md`, whole or not at all."""
-    write_whole(out / TABLES, to_markdown(results).encode())
 
 
 def to_markdown(results: dict[str, Any]) -> str:

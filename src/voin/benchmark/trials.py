@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from voin.benchmark.options import SETTINGS, Setting
+from voin.benchmark.scores import PerFrame
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import to_kind
 from voin.io.images import list_pictures, read_picture
@@ -33,35 +34,20 @@ AMODAL = "amodal"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial gave; all is None where it failed.
+    """What a trial gave, as `voin.benchmark.scores.score_clip` takes it; all is None where it failed."""
 
-    Attributes:
-        frames: (t, h, w, 3) uint8, or one picture or None a frame; None for a method that gives no pixels.
-        amodal: (t, h, w) bool, or one mask or None a frame.
-        forward: (t-1, 2, h, w), pixels; None where the method has no flow.
-        backward: the same, the other way.
-        seconds: that the method took; None for results out of a folder.
-        error: why it failed; "" if it did not.
-        trace: the traceback of that.
-    """
-
-    frames: np.ndarray | Sequence[np.ndarray | None] | None = None
-    amodal: np.ndarray | Sequence[np.ndarray | None] | None = None
+    frames: PerFrame | None = None
+    amodal: PerFrame | None = None
     forward: np.ndarray | None = None
     backward: np.ndarray | None = None
-    seconds: float | None = None
-    error: str = ""
-    trace: str = ""
+    seconds: float | None = None  # that the method took; None for results out of a folder
+    error: str = ""  # why it failed
+    trace: str = ""  # the traceback of that
 
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """A row of the tables that is computed.
-
-    Args:
-        name: in tables and file names.
-        method: a callable with the pipeline's signature, as `voin.baselines.method.Method`.
-    """
+    """A row of the tables that is computed, by a callable with the pipeline's signature."""
 
     name: str
     method: Callable[..., Completion]
@@ -107,10 +93,6 @@ class FolderEntry:
 
     With `FOLDER/amodal/<clip>/00000.png` (any value but 0 is the object) it counts as end to end, otherwise the frames
     count as made with the true mask. A folder with `amodal` alone gives shapes and no pixels.
-
-    Args:
-        name: in tables and file names.
-        folder: as above.
     """
 
     name: str
@@ -138,9 +120,8 @@ class FolderEntry:
         """Return what the scores of a clip depend on: its files, with their sizes and times."""
         files = []
         for folder in (self.folder / clip, self.folder / AMODAL / clip):
-            if folder.is_dir():
-                stats = ((path, path.stat()) for path in list_pictures(folder))
-                files += [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+            for path in list_pictures(folder) if folder.is_dir() else ():
+                files.append([str(path), path.stat().st_size, path.stat().st_mtime_ns])
         return {"folder": str(self.folder.resolve()), "files": files}
 
     def run(self, clip: str, frames: Pictures, visible: Stack, amodal: Stack | None, category: str | None) -> Outcome:

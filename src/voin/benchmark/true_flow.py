@@ -20,12 +20,10 @@ Flow16 = Float16[np.ndarray, "pairs 2 h w"]
 
 
 class TrueFlow:
-    """Flow of clips by `motion`, from `folder` where it was estimated before.
+    """Flow of clips by `motion` (for the benchmark `RAFT`), from `folder` where it was estimated before.
 
-    Args:
-        folder: one file a clip, `<checksum>.npy`, written whole or not at all; several processes can share it. The
-            checksum is of the clip's pixels and of the estimator with its weights, so that nothing else is ever taken.
-        motion: the estimator; `RAFT` for the benchmark.
+    There is one file a clip, `<checksum>.npy`, written whole or not at all; several processes can share it. The
+    checksum is of the clip's pixels and of the estimator with its weights, so that nothing else is ever taken.
     """
 
     def __init__(self, folder: Path, motion: Motion) -> None:
@@ -64,14 +62,12 @@ class TrueFlow:
         # Of this process alone: another may be at the same clip.
         draft = path.with_name(f".{path.stem}.{os.getpid()}.part")
         try:
-            with draft.open("wb") as file:
-                header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float16)), "fortran_order": False}
-                np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
-                # Pair by pair, straight to the file: memory does not grow with the clip.
-                for i in range(len(truth) - 1):
-                    pair = torch.from_numpy(truth[i : i + 2]).permute(0, 3, 1, 2)[None].float() / 255
-                    both = torch.stack(self.motion(pair))[:, 0, 0]
-                    file.write(both.cpu().numpy().astype(np.float16).tobytes())
+            # Pair by pair, straight to the file: memory does not grow with the clip.
+            flows = np.lib.format.open_memmap(draft, "w+", np.dtype(np.float16), shape)
+            for i in range(len(truth) - 1):
+                pair = torch.from_numpy(truth[i : i + 2]).permute(0, 3, 1, 2)[None].float() / 255
+                flows[i] = torch.stack(self.motion(pair))[:, 0, 0].cpu().numpy()
+            flows.flush()
             draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)

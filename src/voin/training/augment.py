@@ -125,10 +125,7 @@ def draw_places(
     device: torch.device,
     offsets: Offsets | None = None,
 ) -> Places:
-    """Draw where in a clip's window each pixel of `count` frames of `shape` (h, w) is looked up.
-
-    What is seen is moved by `offsets` in the end.
-    """
+    """Draw where in the window each pixel of `count` frames of `shape` is looked up; `offsets` move it in the end."""
     u = numbers[:, :PLACE_NUMBERS]
     # Scale, turn, x and y: each a base and a drift about it.
     base, drift = 2 * u[:, 1:5] - 1, config.drift * u[:, 12:13]
@@ -165,12 +162,9 @@ def _spread(grid: Float[Tensor, "b c n n"], shape: tuple[int, int]) -> Float[Ten
 def look_up(
     frames: UInt8[Tensor, "b t s s 3"], masks: UInt8[Tensor, "b t s s"], places: Places, mirrored: bool = False
 ) -> tuple[Frames, Masks]:
-    """Look frames and their masks, 0 to 255, up at the same places.
+    """Look frames and their masks, 0 to 255, up at the same places; they come back in [0, 1].
 
     Outside the window frames repeat their border (or are `mirrored` there), and masks are 0.
-
-    Returns:
-        Frames (b, t, 3, h, w) and masks (b, t, 1, h, w), in [0, 1].
     """
     b, t = masks.shape[:2]
     own = torch.cat([frames, masks[..., None]], dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
@@ -201,12 +195,11 @@ def damage(visible: Masks, numbers: Numbers, config: DamageConfig) -> Masks:
     No frame loses all of its mask by that.
     """
     u = numbers[:, :DAMAGE_NUMBERS]
-    chosen = u[:, 0] < config.clips
+    chosen, result = u[:, 0] < config.clips, visible
     # Half of the chosen clips get each damage.
     grown = _whole(u[:, 1], config.grown) * chosen
-    shift = torch.stack([_whole(u[:, 2], config.shift), _whole(u[:, 3], config.shift)], dim=1) * chosen[:, None]
+    shift = _whole(u[:, 2:4], config.shift) * chosen[:, None]
     lost = config.pieces * (2 * u[:, 4] - 1).clamp(min=0) * chosen
-    result = visible
     if grown.any():
         result = _grow(result, grown)
     if shift.any():
@@ -217,23 +210,19 @@ def damage(visible: Masks, numbers: Numbers, config: DamageConfig) -> Masks:
     return torch.where(there, result, visible)
 
 
-def _whole(number: Float[Tensor, " b"], most: int) -> Tensor:
+def _whole(number: Float[Tensor, "*b"], most: int) -> Tensor:
     """Turn half of the numbers into whole ones from -`most` to `most`, and half into 0."""
     return (((2 * number - 1.5) * 2) * (most + 0.5)).round().clamp(-most, most).long() * (number > 0.5)
 
 
 def _grow(masks: Masks, by: Tensor) -> Masks:
     """Grow (or, where `by` is negative, shrink) each clip's masks by that many pixels."""
-    most = int(by.abs().max())
     by = by.to(masks.device)[:, None, None, None, None]
     # Shrinking a mask is growing what is outside it.
-    turned = torch.where(by < 0, 1 - masks, masks).flatten(0, 1)
-    radius_of = by.abs().expand(*masks.shape[:2], 1, 1, 1).flatten(0, 1)
-    result, step = turned, turned
-    for radius in range(1, most + 1):
-        step = F.max_pool2d(step, 3, stride=1, padding=1)
-        result = torch.where(radius_of == radius, step, result)
-    result = result.view_as(masks)
+    result = step = torch.where(by < 0, 1 - masks, masks)
+    for radius in range(1, int(by.abs().max()) + 1):
+        step = F.max_pool2d(step.flatten(0, 1), 3, stride=1, padding=1).view_as(masks)
+        result = torch.where(by.abs() == radius, step, result)
     return torch.where(by < 0, 1 - result, result)
 
 

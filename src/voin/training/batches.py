@@ -128,9 +128,8 @@ def make_batches(
     place = torch.device(device)
     if task is None:
         task = TASKS[options.stage](config, estimators_of(config, options.raft_weights, place))
-    clips, cutouts, sprites = open_packs(options)
-    assert clips is not None
-    sampler = Sampler(clips, config.sampler, place, config.seed, cutouts, sprites)
+    clips, *others = open_packs(options)
+    sampler = Sampler(clips, config.sampler, place, config.seed, *others)
     share = config.sampler.batch // ranks
     places = range(rank * share, (rank + 1) * share)
 
@@ -142,9 +141,10 @@ def make_batches(
     return make
 
 
-def open_packs(options: TrainOptions) -> list[Pack | None]:
+def open_packs(options: TrainOptions) -> tuple[Pack, Pack | None, Pack | None]:
     """Open the clips, and the photographed objects and the sprites or None."""
-    return [None if path is None else open_pack(path) for path in (options.pack, options.cutouts, options.sprites)]
+    cutouts, sprites = (None if path is None else open_pack(path) for path in (options.cutouts, options.sprites))
+    return open_pack(options.pack), cutouts, sprites
 
 
 def estimators_of(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:

@@ -64,18 +64,17 @@ class Run:
             self.critics = Critics(config)
             critic_optimizer = _adam(config, self.critics)
             self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
-        self.data = _describe(open_packs(options))
+        self.data = _describe(*open_packs(options))
         self.validator: Validator | None = None
         if self.chief:
-            kept = open_pack(options.validation or options.pack)
-            self.validator = Validator(options.stage, self.averaged, config, kept, fabric.device)
+            clips = open_pack(options.validation or options.pack)
+            self.validator = Validator(options.stage, self.averaged, config, clips, fabric.device)
         if fabric.device.type == "cuda":
             # Sizes stay the same over a run.
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
-        self.step, self.seconds, self.waited = 0, 0.0, 0.0
+        self.step, self.seconds, self.waited, self.failures = 0, 0.0, 0.0, 0
         self.best: float | None = None
-        self.failures = 0
         self._resume()
 
     def go(self, stopped: threading.Event) -> None:
@@ -326,10 +325,8 @@ def _classes(network: nn.Module) -> tuple[str, ...]:
     return CATEGORIES[: getattr(config, "classes", 0)] if getattr(config, "semantics", True) else ()
 
 
-def _describe(packs: list[Pack | None]) -> tuple[str, ...]:
+def _describe(clips: Pack, cutouts: Pack | None, sprites: Pack | None) -> tuple[str, ...]:
     """Return what a network is trained on, in words."""
-    clips, cutouts, sprites = packs
-    assert clips is not None
     videos = sorted({clip.video for clip in clips.clips})
     lines = [f"{len(videos)} videos: {', '.join(videos)}"]
     for pack, what in ((cutouts, "photographed objects in motion"), (sprites, "moving objects with soft masks")):

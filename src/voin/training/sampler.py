@@ -185,11 +185,9 @@ class Sampler:
         places = self._places(rank, ranks)
         drawn = torch.stack([self._numbers(step, place) for place in places])
         numbers = dict(zip(_PARTS, drawn.split(list(_PARTS.values()), dim=1), strict=True))
-        shape = (len(choices), config.frames, config.size)
-        truth = torch.empty(*shape[:2], 3, *shape[2:], shape[2], device=device)
-        amodal = truth.new_empty(*shape[:2], 1, *shape[2:], shape[2])
-        forward = truth.new_zeros(shape[0], shape[1] - 1, 2, *shape[2:], shape[2])
-        backward = torch.zeros_like(forward)
+        truth = torch.empty(len(choices), config.frames, 3, config.size, config.size, device=device)
+        amodal = torch.empty_like(truth[:, :, :1])
+        forward, backward = (torch.zeros_like(truth[:, 1:, :2]) for _ in range(2))
         known = [choice.target.source == "cutouts" for choice in choices]
         for make, moved in ((self._film, False), (self._move, True)):
             group = [i for i, exact in enumerate(known) if exact == moved]
@@ -234,11 +232,8 @@ class Sampler:
     def _places(self, rank: int, ranks: int) -> range:
         count = self.config.batch // ranks
         if count * ranks != self.config.batch or not 0 <= rank < ranks:
-            raise ValueRefusal(
-                f"process {rank} of {ranks} is to share a batch of {self.config.batch}",
-                "the batch must be a multiple of the processes",
-                "set batch to one",
-            )
+            what = f"process {rank} of {ranks} is to share a batch of {self.config.batch}"
+            raise ValueRefusal(what, "the batch must be a multiple of the processes", "set batch to one")
         return range(rank * count, (rank + 1) * count)
 
     def _numbers(self, step: int, place: int) -> Float[Tensor, " numbers"]:
@@ -250,7 +245,7 @@ class Sampler:
         numbers = dict(zip(_PARTS, self._numbers(step, place).split(list(_PARTS.values())), strict=True))
         u, more = numbers["choices"].tolist(), numbers["more choices"].tolist()
         source = self._choose_source(u[0])
-        stride, donor, distractor = 0, None, None
+        stride, distractor = 0, None
         if source == "films":
             clip = self._whole[self._turn("clips", step, place, len(self._whole))]
             frames, stride = self._draw_frames("films", clip, u[3:6])
@@ -267,15 +262,16 @@ class Sampler:
                 frames, stride = self._draw_frames(source, index, u[6:9])
             target = Part(source, index, frames)
         used = {self._video(part) for part in (target, background) if part is not None}
-        around: Source = "sprites" if "sprites" in self._packs and more[6] < config.sprites else "films"
-        donor = self._draw_part(around, used, u[2], u[9:12])
-        if donor is None:
-            # Of two videos, the one behind the object must do.
-            donor = self._draw_part("films", {self._video(target)}, u[2], u[9:12])
+        first, second = (
+            "sprites" if "sprites" in self._packs and number < config.sprites else "films" for number in more[6:8]
+        )
+        # Of two videos, the one behind the object must do.
+        donor = self._draw_part(first, used, u[2], u[9:12]) or self._draw_part(
+            "films", {self._video(target)}, u[2], u[9:12]
+        )
         if more[0] < config.distractors:
-            around = "sprites" if "sprites" in self._packs and more[7] < config.sprites else "films"
-            around = "cutouts" if source == "cutouts" else around
-            distractor = self._draw_part(around, used, more[1], more[2:5])
+            other_source = source if source == "cutouts" else second
+            distractor = self._draw_part(other_source, used, more[1], more[2:5])
         name = self._packs[source].categories[target.index]
         return Choice(
             target=target,
@@ -288,10 +284,9 @@ class Sampler:
         )
 
     def _choose_source(self, number: float) -> Source:
-        config = self.config
-        if number < config.cutouts:
-            return "cutouts" if "cutouts" in self._packs else "films"
-        return "sprites" if "sprites" in self._packs and number < config.cutouts + config.sprites else "films"
+        cutouts, sprites = self.config.cutouts, self.config.sprites
+        source = "cutouts" if number < cutouts else "sprites" if number < cutouts + sprites else "films"
+        return source if source in self._packs else "films"
 
     def _video(self, part: Part) -> str:
         return self._packs[part.source].videos[part.index]

@@ -45,7 +45,7 @@ def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) ->
         ValueError: the run in `out` has another config, or the packs or the model do not fit.
         KeyboardInterrupt: the run was stopped; its state is kept.
     """
-    fabric = _fabric(options, config)
+    fabric = _fabric(options)
     for pack in (options.pack, options.cutouts, options.sprites, options.validation):
         if pack is not None:
             open_pack(pack)  # refused before processes are started
@@ -58,23 +58,18 @@ def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) ->
     return options.out / "best"
 
 
-def _fabric(options: TrainOptions, config: TrainConfig) -> Any:
+def _fabric(options: TrainOptions) -> Any:
     try:
         from lightning.fabric import Fabric
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     except ImportError as error:
         raise PackageRefusal(
             f"training needs lightning and tensorboard, which do not import ({error})",
             remedy="install them with: pip install 'voin[train]'",
         ) from error
-    del SummaryWriter
-    return Fabric(
-        accelerator=choose_device(options.device).type,
-        devices=options.devices,
-        strategy="ddp_spawn" if options.devices > 1 else "auto",
-        # Fabric's "bf16-mixed" would round the inputs too, flow among them; so `_half` asks for bfloat16.
-        precision="32-true",
-    )
+    strategy = "ddp_spawn" if options.devices > 1 else "auto"
+    # Fabric's "bf16-mixed" would round the inputs too, flow among them; so `Run` asks for bfloat16 itself.
+    return Fabric(choose_device(options.device).type, strategy, options.devices, precision="32-true")
 
 
 class RunFolder(JobFolder):

@@ -66,19 +66,8 @@ class Validator:
 def fixed(config: SamplerConfig) -> SamplerConfig:
     """Return the settings of a fixed set: real clips as they are, with occluders; the category told."""
     plain = AugmentConfig((1.0, 1.0), *([0.0] * 9))
-    return replace(
-        config,
-        batch=_BATCH,
-        strides=(1, 1),
-        reversed=0.0,
-        pasted=0.0,
-        cutouts=0.0,
-        sprites=0.0,
-        unknown=0.0,
-        partial=(),
-        augment=plain,
-        damage=DamageConfig(),
-    )
+    none = dict.fromkeys(("reversed", "pasted", "cutouts", "sprites", "unknown"), 0.0)
+    return replace(config, batch=_BATCH, strides=(1, 1), partial=(), augment=plain, damage=DamageConfig(), **none)
 
 
 def score(stage: Stage, x: Inputs, y: Inputs) -> list[Scores]:

@@ -17,12 +17,7 @@ Sizes = tuple[tuple[int, int], ...]
 
 
 class PatchAttention(nn.Module):
-    """Multi-head attention in which each head attends at its own patch size.
-
-    Args:
-        channels: of the features; a multiple of the number of heads.
-        patches: (h, w) of each head's patches, in cells of the features; one head each.
-    """
+    """Multi-head attention in which each head attends at its own patch size, (h, w) in cells of the features."""
 
     def __init__(self, channels: int, patches: Sizes) -> None:
         super().__init__()
@@ -39,21 +34,14 @@ class PatchAttention(nn.Module):
     def forward(self, x: Features) -> Features:
         """Attend; any number of frames, any size. The order of the frames plays no part."""
         b = len(x)
-        three = self.query_key_value(rearrange(x, "b t c h w -> (b t) c h w"))
-        three = rearrange(three, "(b t) (n c) h w -> n b t c h w", b=b, n=3)
+        three = rearrange(self.query_key_value(x.flatten(0, 1)), "(b t) (n c) h w -> n b t c h w", b=b, n=3)
         heads = zip(three.chunk(len(self.patches), dim=3), self.patches, strict=True)
-        attended = torch.cat([attend(head[0], head[1], head[2], patch) for head, patch in heads], dim=2)
-        merged = self.merge(rearrange(attended, "b t c h w -> (b t) c h w"))
-        return rearrange(merged, "(b t) c h w -> b t c h w", b=b)
+        attended = torch.cat([attend(*head, patch) for head, patch in heads], dim=2)
+        return self.merge(attended.flatten(0, 1)).unflatten(0, (b, -1))
 
 
 class TransformerLayer(nn.Module):
-    """One layer: attention among all frames, then convolutions in each.
-
-    Args:
-        channels: of the features.
-        patches: as for `PatchAttention`; none at all leaves the attention out, so that no frame sees another.
-    """
+    """One layer: attention among all frames, then convolutions in each; without patches no frame sees another."""
 
     def __init__(self, channels: int, patches: Sizes) -> None:
         super().__init__()
@@ -71,21 +59,12 @@ class TransformerLayer(nn.Module):
         """Return features of the same size."""
         b = len(x)
         if self.attention is not None:
-            normed = self.norm(rearrange(x, "b t c h w -> (b t) c h w"))
-            x = x + self.attention(rearrange(normed, "(b t) c h w -> b t c h w", b=b))
-        fed = self.feed(rearrange(x, "b t c h w -> (b t) c h w"))
-        return x + rearrange(fed, "(b t) c h w -> b t c h w", b=b)
+            x = x + self.attention(self.norm(x.flatten(0, 1)).unflatten(0, (b, -1)))
+        return x + self.feed(x.flatten(0, 1)).unflatten(0, (b, -1))
 
 
 def attend(query: Features, key: Features, value: Features, patch: tuple[int, int]) -> Features:
-    """Let the patches of all frames look at each other (eq. 2).
-
-    Args:
-        query: (b, t, c, h, w).
-        key: likewise.
-        value: likewise.
-        patch: (h, w) of a patch. Where patches do not divide the features, zeros are added below and on the right.
-    """
+    """Let the patches of all frames look at each other (eq. 2); zeros fill the last ones up."""
     t, h, w = query.shape[1], query.shape[-2], query.shape[-1]
     y, x = patch
     # Not in the paper: patches larger than the features shrink to them, because coarse grids differ in size.

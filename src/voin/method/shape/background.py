@@ -46,14 +46,7 @@ def find_static_background(
     forward: Float[Tensor, "s 2 h w"],
     backward: Float[Tensor, "s 2 h w"],
 ) -> Bool[Tensor, "t h w"]:
-    """Find where nearly all frames show the same colour at the same place of an object that rests in the scene.
-
-    Args:
-        frames: in [0, 1]; square windows.
-        visible: in [0, 1].
-        forward: (t-1, 2, h, w), pixels, as estimated.
-        backward: likewise.
-    """
+    """Find where nearly all frames (square windows) show the same colour at the same place of an object at rest."""
     nowhere = torch.zeros_like(visible[:, 0], dtype=torch.bool)
     if len(frames) <= LEAST_FRAMES:
         return nowhere

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -118,15 +117,19 @@ class ShapeNetwork(nn.Module):
         Raises:
             ValueError: h or w is no multiple of the config's `step`.
         """
-        _check_size(frames, self.config.step)
+        step = self.config.step
+        for name, size in zip("hw", frames.shape[-2:], strict=True):
+            if size % step:
+                what, must = f"frames have {name} = {size}", f"it must be a multiple of {step}"
+                raise ValueRefusal(what, must, f"pad or resize to {-(-size // step) * step}")
         b = len(frames)
-        x = rearrange(torch.cat([2 * frames - 1, visible], dim=2), "b t c h w -> (b t) c h w")
+        x = torch.cat([2 * frames - 1, visible], dim=2).flatten(0, 1)
         skips: list[Tensor] = []
         for level in self.encoder:
             x = level(x)
             if self.config.evidence and not skips:
                 assert evidence is not None
-                x = x + self.evidence(rearrange(evidence, "b t e h w -> (b t) e h w"))
+                x = x + self.evidence(evidence.flatten(0, 1))
             skips.append(x)
         # Not in the paper: cells know where they are, because a hidden one has nothing else to find its like by.
         x = x + self.position(position_code(x, self.config.frequencies))
@@ -134,30 +137,27 @@ class ShapeNetwork(nn.Module):
         if prior is not None:
             # Not in the paper: it enters here too, because the fusion convolutions do not reach into large holes.
             x = x + self.hint(F.avg_pool2d(prior, self.config.step // 2))
-        x = rearrange(x, "(b t) c h w -> b t c h w", b=b)
+        x = x.unflatten(0, (b, -1))
         for layer in self.layers:  # eq. 1, 2
             x = layer(x)
-        x = rearrange(x, "b t c h w -> (b t) c h w")
+        x = x.flatten(0, 1)
         # Not in the paper: skips, because they keep the outline of the visible part sharp at little cost.
         for level, skip in zip(self.decoder, skips[-2::-1], strict=True):
             x = level(x, skip)
         if prior is not None:
             x = torch.cat([x, prior.to(x)], dim=1)
-        logits = F.pixel_shuffle(self.fusion(x), 2)
-        return rearrange(logits, "(b t) 1 h w -> b t 1 h w", b=b)
+        return F.pixel_shuffle(self.fusion(x), 2).unflatten(0, (b, -1))
 
     def _prior(self, visible: Masks, category: Int[Tensor, " b"]) -> Float[Tensor, "n c y x"] | None:
         """Multiply the class embedding by the visible mask (paper 3.1), at half the size, as all fusion is here."""
         if not self.config.semantics:
             return None
-        half = F.avg_pool2d(rearrange(visible, "b t 1 h w -> (b t) 1 h w"), 2)
+        half = F.avg_pool2d(visible.flatten(0, 1), 2)
         classes = self.embedding(category).repeat_interleave(visible.shape[1], dim=0)  # (b t) c
         return classes[..., None, None] * half
 
 
 class _Down(nn.Sequential):
-    """Halve the size."""
-
     def __init__(self, source: int, width: int) -> None:
         super().__init__(
             *(nn.Conv2d(source, width, 3, stride=2, padding=1), nn.GELU()),
@@ -179,23 +179,9 @@ class _Up(nn.Module):
 
 
 def position_code(like: Maps, frequencies: int) -> Float[Tensor, "1 d h w"]:
-    """Return the sines and cosines of each cell's place, from half a wave over the picture on, octave by octave.
-
-    Args:
-        like: its size, device and type are taken.
-        frequencies: octaves; there are four channels for each.
-    """
+    """Return the sines and cosines of each cell's place in `like`, from half a wave on, octave by octave."""
     h, w = like.shape[-2:]
     waves = torch.pi * 2.0 ** torch.arange(frequencies, device=like.device)
     y, x = (((torch.arange(n, device=like.device) + 0.5) / n)[None] * waves[:, None] for n in (h, w))  # (f, n)
     y, x = y[:, :, None].expand(-1, h, w), x[:, None, :].expand(-1, h, w)
     return torch.cat([y.sin(), y.cos(), x.sin(), x.cos()])[None].to(like)
-
-
-def _check_size(frames: Tensor, step: int) -> None:
-    for name, size in zip("hw", frames.shape[-2:], strict=True):
-        if size % step:
-            fit = -(-size // step) * step
-            raise ValueRefusal(
-                f"frames have {name} = {size}", f"it must be a multiple of {step}", f"pad or resize to {fit}"
-            )

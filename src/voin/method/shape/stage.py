@@ -55,8 +55,8 @@ class NetworkShape:
         categories: what the network's classes are called, class 1 first; none if it is never to know the class.
         config: how clips are cut into groups.
         half: compute in bfloat16; fast where the processor has it.
-        size: pixels of the square that the network looks at, where frames are larger; None: frames as they are.
-        certainty: how sure of a pixel the network must be, above 0 and below 1.
+        size: as in `ShapeUse`; None: frames as they are.
+        certainty: likewise.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -136,12 +136,9 @@ class NetworkShape:
 
 
 def choose_references(visible: Masks, group: range, number: int) -> Int[Tensor, "b n"]:
-    """Choose frames outside a group: from each of `number` stretches of the rest that in which most is visible.
+    """Choose `number` frames outside a group: from each of as many stretches of the rest that in which most is visible.
 
     Not in the paper: STTN takes every tenth frame; here those that show most of the object say most about it.
-
-    Returns:
-        (b, n) frames; `number` of them, or as many as there are.
     """
     rest = [i for i in range(visible.shape[1]) if i not in group]
     number = min(number, len(rest))
