@@ -140,6 +140,26 @@ def test_json_that_does_not_fit_is_refused(values: dict[str, Any], text: str) ->
         from_json(Whole, values)
 
 
+@dataclass(frozen=True)
+class Table:
+    sums: dict[str, str]
+    parts: tuple[Part, ...] = ()
+    anything: dict[str, Any] = field(default_factory=dict)
+
+
+def test_the_schema_of_a_file_may_hold_tables() -> None:
+    given = {"sums": {"a": "0f"}, "parts": [to_json(Part())], "anything": {"a": [None, {}]}}
+    assert to_json(from_json(Table, given)) == given
+    for wrong, said in (
+        ({"sums": {"a": 3}}, "sums.a is 3; it must be text"),
+        ({"sums": []}, r"sums is \[\]; it must be a table"),
+        ({"parts": None}, "parts is None; it must be a list, each item a table"),
+        ({"parts": [3]}, r"parts\[0\] is 3; it must be an object"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            from_json(Table, given | wrong)
+
+
 def test_paths_name_every_setting() -> None:
     found = paths(CONFIG)
     assert list(found)[:3] == ["shape.depth", "shape.width", "shape.channels"]

@@ -136,7 +136,7 @@ def unpack(
     quiet: Quiet = False,
 ) -> None:
     """Make the pack again from its small form."""
-    from voin.data.pack import read_transport
+    from voin.data.transport import read_transport
 
     _refuse_to_replace(overwrite, output)
     with Bars(quiet) as bars:
@@ -163,7 +163,7 @@ def cutouts(
     quiet: Quiet = False,
 ) -> None:
     """Cut photographed objects out into one file for training, which sets them in motion."""
-    from voin.data.cutouts import pack_cutouts
+    from voin.data.objects.cutouts import pack_cutouts
 
     _refuse_to_replace(overwrite, output, transport)
     with Bars(quiet) as bars:
@@ -192,7 +192,7 @@ def sprites(
     quiet: Quiet = False,
 ) -> None:
     """Cut moving objects with soft masks into one file for training, which puts them before, behind and upon films."""
-    from voin.data.sprites import pack_sprites
+    from voin.data.objects.sprites import pack_sprites
 
     _refuse_to_replace(overwrite, output)
     with Bars(quiet) as bars:
@@ -239,7 +239,7 @@ def _counter(bars: Bars, stage: str) -> Callable[[int, int], None]:
 
 def _finish(made: Pack, transport: Path | None, quality: int, quiet: bool, bars: Bars) -> None:
     """Write the small form of a pack, and say what was written."""
-    from voin.data.pack import write_transport
+    from voin.data.transport import write_transport
 
     if transport is not None:
         write_transport(made, transport, quality, _counter(bars, "transport"))

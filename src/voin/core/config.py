@@ -1,7 +1,8 @@
 """Settings: frozen dataclasses inside frozen dataclasses, changed by dotted paths, written as JSON and read again.
 
 All is strict: unknown, missing and mistyped settings are refused, since one that is silently ignored costs a training
-run. A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs.
+run. A config may hold bool, int, float, str, Literal, tuples of these, X | None, and further configs; the schema of a
+file also dicts with text as keys.
 """
 
 from __future__ import annotations
@@ -276,6 +277,9 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         # 1 == True == 1.0 in Python, but not here.
         if any(value == word and type(value) is type(word) for word in get_args(kind)):
             return value
+    elif get_origin(kind) is dict and isinstance(value, dict):
+        inner = get_args(kind)[1]
+        return value if inner is Any else {name: _read(inner, value[name], _join(path, name)) for name in value}
     elif kind is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
@@ -300,6 +304,11 @@ def _words_of(kind: Any) -> tuple[str, str]:
     if get_origin(kind) is Literal:
         words = [str(word) for word in get_args(kind)]
         return "one of " + ", ".join(words), words[0]
+    if get_origin(kind) is dict or is_dataclass(kind):
+        return "a table", "{}"
+    if get_origin(kind) in (Union, types.UnionType):
+        must, example = _words_of(_type_of(kind)[0])
+        return f"{must} or none", example
     if get_origin(kind) is tuple:
         items = [item for item in get_args(kind) if item is not Ellipsis]
         musts, examples = zip(*map(_words_of, items), strict=True)

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from voin.core.config import setting, to_json
+from voin.core.config import from_older, setting, to_json
 from voin.core.files import write_whole
 from voin.core.processes import one_thread
-from voin.data.manifest import ClipRecord, Skipped, mean_rate, rates_of, record_of
+from voin.data.manifest import ClipRecord, Skipped, mean_rate, rates_of
 from voin.data.occluders.occlude import Material, OccluderConfig, Occlusion, occlude
 from voin.data.options import BuildOptions, Split
 from voin.data.quality import reason_to_skip
+from voin.data.schema import read_table
 from voin.data.sets import write_clip
 from voin.data.sources import SourceClip, check_sizes, load_frames, load_masks, resize_masks, working_size
 from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
@@ -70,9 +71,9 @@ def _record_path(out: Path, name: str) -> Path:
 def read_record(out: Path, name: str) -> ClipRecord | Skipped | None:
     """Read what became of a clip; None if it is not finished."""
     try:
-        entry = json.loads(_record_path(out, name).read_text(encoding="utf-8"))
-        return Skipped(**entry) if "reason" in entry else record_of(entry)
-    except (OSError, ValueError, TypeError, KeyError):
+        table = read_table(_record_path(out, name))
+        return from_older(Skipped if "reason" in table else ClipRecord, table)
+    except (OSError, ValueError):
         return None
 
 

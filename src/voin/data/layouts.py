@@ -6,15 +6,18 @@ folders hold ids, or are white on black.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from voin.core.config import from_older
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
+from voin.data.manifest import MOST_ID
 from voin.data.options import Layout, Split
+from voin.data.schema import read_table, reason_of
 from voin.io.images import list_pictures
 
 EXPECTED: dict[str, str] = {
@@ -87,20 +90,41 @@ def _youtube_objects(path: Path) -> dict[str, dict[int, tuple[str | None, tuple[
     if not path.is_file():
         raise _wrong_layout(path.parent, "youtube-vos", f"no {path.name}")
     try:
-        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {
-            name: {
-                int(number): (known_category(entry.get("category")), tuple(entry.get("frames", ())))
-                for number, entry in video["objects"].items()
-            }
-            for name, video in videos.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = {}
+        for name, video in _table(read_table(path).get("videos"), "videos").items():
+            objects = _table(_table(video, name).get("objects"), f"{name}.objects")
+            found[name] = {_object_id(number): _object(entry, f"{name}.{number}") for number, entry in objects.items()}
+    except ValueError as error:
         raise FileRefusal(
-            f"{path} is not the meta.json of YouTube-VOS ({type(error).__name__}: {error})",
+            f"{path} is not the meta.json of YouTube-VOS ({reason_of(error)})",
             "it must have videos: {NAME: {objects: {ID: {category, frames}}}}",
             "restore it",
         ) from error
+    return found
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is no table")
+    return value
+
+
+def _object_id(number: str) -> int:
+    if not number.isdecimal() or not 0 < int(number) <= MOST_ID:
+        raise ValueError(f"the id {number[:20]!r}, where masks have 1 to {MOST_ID}")
+    return int(number)
+
+
+@dataclass(frozen=True)
+class _Object:
+    category: str | None = None
+    frames: tuple[str, ...] = ()
+
+
+def _object(entry: object, where: str) -> tuple[str | None, tuple[str, ...]]:
+    known = {name: value for name, value in _table(entry, where).items() if name in ("category", "frames")}
+    read = from_older(_Object, known, where)
+    return known_category(read.category), read.frames
 
 
 def _davis(root: Path) -> Iterator[SourceVideo]:

@@ -15,27 +15,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
 
+from voin.core.config import Checked, from_older, setting
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
+from voin.data.schema import read_table, reason_of
 
 VERSION = 1
 MANIFEST = "manifest.json"
 SPLITS = ("train", "validation")
 TRUTH, AMODAL, VISIBLE, OCCLUDER, COMPOSITE = "JPEGImages", "Amodal", "Visible", "Occluder", "Occluded"
 _HEAD = ("version", "voin", "seed", "settings", "source")  # of the manifest, before the clips
+MOST_FRAMES = 100_000  # of a clip: the names of files have five digits
+MOST_SIDE = 2**15  # of a frame, pixels
+MOST_ID = 255  # of an object: masks have a byte a pixel
 KINDS = (TRUTH, AMODAL, VISIBLE, OCCLUDER)  # in every set; COMPOSITE besides where it was asked for
 
 
 @dataclass(frozen=True)
-class ClipRecord:
+class ClipRecord(Checked):
     """What the manifest says about a clip.
 
     Attributes:
@@ -55,21 +60,26 @@ class ClipRecord:
 
     name: str
     video: str
-    object_id: int
-    category: str | None
-    split: Literal["train", "validation"]
-    count: int
-    size: tuple[int, int]
-    kind: str
-    donor: str | None
-    donor_video: str | None
-    rates: tuple[float | None, ...]
-    rate: float
-    sums: Mapping[str, str] = field(default_factory=dict)
+    object_id: int = setting(least=0, most=MOST_ID)
+    category: str | None = setting()
+    split: Literal["train", "validation"] = setting()
+    count: int = setting(least=1, most=MOST_FRAMES)
+    size: tuple[int, int] = setting(least=1, most=MOST_SIDE)
+    kind: str = setting()
+    donor: str | None = setting()
+    donor_video: str | None = setting()
+    rates: tuple[float | None, ...] = setting(least=0, most=1)
+    rate: float = setting(least=0, most=1)
+    sums: dict[str, str] = setting(factory=dict)
+
+    def check(self) -> None:
+        """Refuse a name that is no folder's: it could lead out of the set."""
+        if Path(self.name).name != self.name or self.name in ("", ".", "..") or "\0" in self.name:
+            raise ValueRefusal(f"{self.name!r} is no clip", "its name must be that of a folder", "build the set again")
 
 
 @dataclass(frozen=True)
-class Skipped:
+class Skipped(Checked):
     """A clip of the source that is not in the set, and why."""
 
     name: str
@@ -77,7 +87,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Checked):
     """All that is known about a set: versions of its layout and of voin, what it was made with, what it was made from.
 
     Settings and source are as JSON has them; clips and skipped ones are sorted by name.
@@ -129,16 +139,6 @@ def ranked(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def record_of(entry: Mapping[str, Any]) -> ClipRecord:
-    """Make a record out of what JSON holds of one."""
-    record = ClipRecord(**{**entry, "size": tuple(entry["size"]), "rates": tuple(entry["rates"])})
-    names_a_folder = Path(record.name).name == record.name and record.name not in ("", ".", "..")
-    if not names_a_folder or record.split not in SPLITS:
-        must = f"names are those of folders, and splits are {' and '.join(SPLITS)}"
-        raise ValueRefusal(f"{record.name!r} in {record.split!r} is no clip", must, "build the set again")
-    return record
-
-
 def read_manifest(root: Path) -> Manifest:
     """Read the manifest of a set.
 
@@ -153,14 +153,12 @@ def read_manifest(root: Path) -> Manifest:
             f"{root} has no {MANIFEST}: {state}", "a set is made by `voin data build`", "run it, or check the path"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["version"]
+        table = read_table(path)
+        version = table.get("version", VERSION)
         if version == VERSION:
-            clips = tuple(record_of(entry) for entry in content["clips"])
-            skipped = tuple(Skipped(**entry) for entry in content["skipped"])
-            return Manifest(**{key: content[key] for key in _HEAD}, clips=clips, skipped=skipped)
-    except (ValueError, KeyError, TypeError) as error:
-        what = f"{path} is damaged ({type(error).__name__}: {error})"
+            return from_older(Manifest, table)
+    except ValueError as error:
+        what = f"{path} is damaged ({reason_of(error)})"
         raise ValueRefusal(what, "it must be as voin wrote it", "restore it, or build the set again") from error
     must = f"this voin reads version {VERSION}"
     raise ValueRefusal(f"{path} is of version {version}", must, "build the set again, or install the voin that made it")

@@ -5,44 +5,47 @@
 The windows are those of the true video, cut around the whole object: occluders are drawn anew in training
 (`voin.data.occluders.occlude`), so that one pack serves any number of occlusions. Masks are 0 or 1. All is uint8.
 
-A pack of many clips is large; `write_transport` gives it a small form (JPEG and PNG in one zip file) to be sent.
+A pack of many clips is large; `voin.data.transport` gives it a small form to be sent.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from voin.core.config import Checked, from_older, setting
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.data.categories import known_category
 from voin.data.manifest import MANIFEST
+from voin.data.schema import MOST_BYTES, parse_table, reason_of
 from voin.data.sets import VoiSet
 from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
 
 PACK_VERSION = 1
 _MARK = b"VOINPACK"
 _ALIGN = 4096  # clips start on pages
-_INDEX = "index.json"
+MOST_SIDE = 4096  # of windows, pixels
 ENLARGE = 1.5  # as `WindowConfig` has it
 
 Progress = Callable[[int, int], None]  # clips done, clips in all
+_Clip = tuple[Iterable[np.ndarray], Iterable[np.ndarray]]  # frames and masks, one by one
 _Frames = UInt8[np.ndarray, "t s s 3"]
 _Masks = UInt8[np.ndarray, "t s s"]
 
 
 @dataclass(frozen=True)
-class PackClip:
-    """What a pack says about a clip of `count` frames, of one of `categories.CATEGORIES` or None.
+class PackClip(Checked):
+    """What a pack says about a clip.
 
     Its frames begin `start` bytes behind the header; its masks follow them.
     """
@@ -50,12 +53,17 @@ class PackClip:
     name: str
     video: str
     category: str | None
-    count: int
-    start: int
+    count: int = setting(help="Frames.", least=1)
+    start: int = setting(least=0)
+
+    def check(self) -> None:
+        """Refuse a category that training does not know."""
+        if self.category is not None and known_category(self.category) is None:
+            raise ValueRefusal(f"category is {self.category!r}", "it must be one of YouTube-VOS, or null", "correct it")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackIndex:
+class PackIndex(Checked):
     """What a pack says about itself.
 
     Attributes:
@@ -67,15 +75,27 @@ class PackIndex:
         soft: whether masks say how much of each pixel is covered, 0 to 255; else they are 0 or 1.
     """
 
-    size: int
+    size: int = setting(least=8, most=MOST_SIDE)
     split: str
-    enlarge: float
+    enlarge: float = setting(above=0)
     source: str
     clips: tuple[PackClip, ...]
     soft: bool = False
 
+    def check(self) -> None:
+        """Refuse clips that lie over each other."""
+        end = 0
+        for clip in self.clips:
+            if clip.start < end:
+                raise ValueRefusal(f"{clip.name} starts at {clip.start}", f"it must be at least {end}", "correct it")
+            end = clip.start + self.bytes_of(clip)
+
     def __len__(self) -> int:
         return len(self.clips)
+
+    def bytes_of(self, clip: PackClip) -> int:
+        """Return how long a clip is: four bytes a pixel, three of colours and one of the mask."""
+        return clip.count * self.size**2 * 4
 
     @property
     def categories(self) -> tuple[str | None, ...]:
@@ -103,12 +123,23 @@ class Pack(PackIndex):
     path: Path
     data: np.ndarray
 
+    def check(self) -> None:
+        """Refuse a file that is shorter than what it says."""
+        super().check()
+        lacks = (self.clips[-1].start + self.bytes_of(self.clips[-1]) if self.clips else 0) - len(self.data)
+        if lacks > 0:
+            raise FileRefusal(f"{self.path} ends {lacks} bytes too early", "it must be whole", "copy or make it again")
+
     def clip(self, index: int) -> tuple[_Frames, _Masks]:
         """Give views of a clip's frames (t, s, s, 3), RGB, and amodal masks (t, s, s)."""
         clip, side = self.clips[index], self.size
-        frames = clip.count * side * side * 3
-        part = self.data[clip.start : clip.start + frames + clip.count * side * side]
-        return part[:frames].reshape(-1, side, side, 3), part[frames:].reshape(-1, side, side)
+        part = self.data[clip.start : clip.start + self.bytes_of(clip)]
+        frames, masks = np.split(part, [clip.count * side**2 * 3])
+        return frames.reshape(-1, side, side, 3), masks.reshape(-1, side, side)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process opens the file: what lies on the disk is not sent there.
+        return open_pack, (self.path,)
 
 
 def make_pack(
@@ -180,17 +211,15 @@ def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tup
     return tuple(placed)
 
 
-def write_pack(
-    out: Path, index: PackIndex, windows: Iterable[tuple[np.ndarray, np.ndarray]], progress: Progress | None = None
-) -> Pack:
+def write_pack(out: Path, index: PackIndex, windows: Iterable[_Clip], progress: Progress | None = None) -> Pack:
     """Write a pack of frames (t, s, s, 3) and masks (t, s, s) of each clip, uint8; it stands there only when whole."""
     text = index.encode()
     # Spaces, which JSON allows, up to the next page.
     text += b" " * (-(len(_MARK) + 8 + len(text)) % _ALIGN)
-    with _drafted(out) as file:
+    with drafted(out) as file:
         file.write(_MARK + len(text).to_bytes(8, "little") + text)
         for done, (frames, masks) in enumerate(windows, 1):
-            written = file.write(frames.tobytes()) + file.write(masks.tobytes())
+            written = sum(file.write(picture.tobytes()) for picture in chain(frames, masks))
             file.write(bytes(-written % _ALIGN))
             if progress is not None:
                 progress(done, len(index))
@@ -198,7 +227,7 @@ def write_pack(
 
 
 @contextmanager
-def _drafted(out: Path) -> Iterator[BinaryIO]:
+def drafted(out: Path) -> Iterator[BinaryIO]:
     """Open a file that stands at `out` only when all is written."""
     draft = out.with_name(f".{out.name}.part")
     try:
@@ -225,92 +254,22 @@ def open_pack(path: Path) -> Pack:
         if file.read(len(_MARK)) != _MARK:
             raise ValueRefusal(f"{path} is no pack", "packs are made by `voin data pack`", "give such a file")
         length = int.from_bytes(file.read(8), "little")
-        index = _decode_index(path, file.read(min(length, 2**30)))
+        index = decode_index(path, file.read(min(length, MOST_BYTES, path.stat().st_size)))
         whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     data = np.frombuffer(whole, np.uint8)[len(_MARK) + 8 + length :]
-    last = index.clips[-1] if index.clips else None
-    needed = last.start + last.count * index.size**2 * 4 if last else 0
-    if len(data) < needed:
-        raise FileRefusal(
-            f"{path} ends {needed - len(data)} bytes too early", "it must be whole", "copy or make it again"
-        )
     return Pack(path=path, data=data, **vars(index))
 
 
-def _decode_index(path: Path, text: bytes) -> PackIndex:
+def decode_index(path: Path, text: bytes) -> PackIndex:
+    """Read what the pack, or its small form, in the file `path` says about itself."""
     try:
-        about = json.loads(text)
-        version = about.pop("version")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise FileRefusal(f"{path} has a broken header", "it must be a whole pack", "copy or make it again") from error
-    if version != PACK_VERSION:
-        raise ValueRefusal(
-            f"{path} is a pack of version {version}", f"this voin reads {PACK_VERSION}", "make the pack again"
-        )
-    clips = tuple(PackClip(**clip) for clip in about.pop("clips"))
-    return PackIndex(**about, clips=clips)
-
-
-def write_transport(pack: Pack, out: Path, quality: int = 95, progress: Progress | None = None) -> None:
-    """Write a pack in its small form: a zip file of JPEG frames, of a quality of 1 to 100, and PNG masks.
-
-    Raises:
-        ValueError: the quality is none.
-        OSError: the file cannot be written.
-    """
-    if not 1 <= quality <= 100:
-        raise ValueRefusal(f"quality is {quality}", "JPEG knows 1 to 100", "use 95")
-    jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    png = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9]
-    with _drafted(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        # With a fixed date, so that the same pack gives the same file.
-        archive.writestr(zipfile.ZipInfo(_INDEX), pack.encode())
-        for number in range(len(pack)):
-            for i, (frame, mask) in enumerate(zip(*pack.clip(number), strict=True)):
-                name = f"{number:05d}/{i:05d}"
-                bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-                archive.writestr(zipfile.ZipInfo(f"{name}.jpg"), cv2.imencode(".jpg", bgr, jpeg)[1].tobytes())
-                archive.writestr(zipfile.ZipInfo(f"{name}.png"), cv2.imencode(".png", mask * 255, png)[1].tobytes())
-            if progress is not None:
-                progress(number + 1, len(pack))
-
-
-def read_transport(file: Path, out: Path, progress: Progress | None = None) -> Pack:
-    """Unpack the small form to a pack with the same index; masks are exact, frames as JPEG has them.
-
-    Raises:
-        OSError: the file is broken, or the pack cannot be written.
-        ValueError: it is not such a file, or one of another version.
-    """
-    if not zipfile.is_zipfile(file):
-        file.open("rb").close()  # says if it is absent
-        raise ValueRefusal(f"{file} is no packed pack", "such are made by `voin data pack`", "give such a file")
-    with zipfile.ZipFile(file) as archive:
-        if _INDEX not in archive.namelist():
-            raise ValueRefusal(
-                f"{file} is a zip file of something else", f"it must hold {_INDEX}", "give a packed pack"
-            )
-        index = _decode_index(file, _read(archive, file, _INDEX))
-        return write_pack(out, index, (_decode(archive, file, i, clip) for i, clip in enumerate(index.clips)), progress)
-
-
-def _read(archive: zipfile.ZipFile, file: Path, name: str) -> bytes:
-    try:
-        return archive.read(name)
-    except (KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise FileRefusal(f"{name} in {file} is broken or absent", "the file must be whole", "copy it again") from error
-
-
-def _decode(archive: zipfile.ZipFile, file: Path, number: int, clip: PackClip) -> tuple[np.ndarray, np.ndarray]:
-    """Read a clip's frames and masks."""
-
-    def picture(name: str, flags: int) -> np.ndarray:
-        decoded = cv2.imdecode(np.frombuffer(_read(archive, file, name), np.uint8), flags)
-        if decoded is None:
-            raise FileRefusal(f"{name} in {file} cannot be decoded", "the file must be whole", "copy it again")
-        return decoded
-
-    names = [f"{number:05d}/{i:05d}" for i in range(clip.count)]
-    frames = np.stack([cv2.cvtColor(picture(f"{name}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for name in names])
-    masks = np.stack([picture(f"{name}.png", cv2.IMREAD_GRAYSCALE) for name in names])
-    return frames, (masks > 127).astype(np.uint8)
+        table = parse_table(text)
+        version = table.pop("version", PACK_VERSION)
+        if version == PACK_VERSION:
+            return from_older(PackIndex, table)
+    except ValueError as error:
+        what = f"{path} has a broken header ({reason_of(error)})"
+        raise FileRefusal(what, "it must be a whole pack", "copy or make it again") from error
+    raise ValueRefusal(
+        f"{path} is a pack of version {version}", f"this voin reads {PACK_VERSION}", "make the pack again"
+    )

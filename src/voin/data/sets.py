@@ -99,12 +99,10 @@ def _sized(path: Path, read: Callable[[Path], np.ndarray], record: ClipRecord) -
         raise FileRefusal(
             f"{path} is missing", f"a clip has all files of its {record.count} frames", "build the set again"
         )
-    picture = read(path)
-    if picture.shape[:2] != record.size:
-        raise FileRefusal(
-            f"{path} is {shown(picture.shape[:2])}", f"the manifest says {shown(record.size)}", "build the set again"
-        )
-    return picture
+    size = header_size(path)  # before any memory is asked for
+    if size != record.size:
+        raise FileRefusal(f"{path} is {shown(size)}", f"the manifest says {shown(record.size)}", "build the set again")
+    return read(path)
 
 
 def _read_indexed(path: Path) -> np.ndarray:

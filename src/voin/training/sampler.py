@@ -136,8 +136,8 @@ class Sampler:
         config: what the clips are made of.
         device: where batches are made.
         seed: of all batches.
-        cutouts: photographed objects (`voin.data.cutouts`).
-        sprites: moving objects with soft masks (`voin.data.sprites`).
+        cutouts: photographed objects (`voin.data.objects.cutouts`).
+        sprites: moving objects with soft masks (`voin.data.objects.sprites`).
 
     Raises:
         ValueError: a pack has no clips, or `partial` does not fit the pack.

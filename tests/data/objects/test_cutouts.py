@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sets.photos import write_photo
-from voin.data.cutouts import ENLARGE, pack_cutouts
+from voin.data.objects.cutouts import ENLARGE, pack_cutouts
 
 
 def test_objects_fill_their_pictures_alike(tmp_path: Path) -> None:

@@ -1,0 +1,367 @@
+"""Give voin damaged and lying files of every kind, and count what becomes of them.
+
+    python recipes/fuzz.py [KIND ...] [--inputs 100] [--seed 0] [--memory 2048] [--seconds 10] [--keep FOLDER]
+
+Each input is a good one, damaged as its seed says: cut off, bits turned over, parts copied elsewhere, and, where it is
+text, values put in the place of others: huge, negative and deeply nested ones, and such of another type. It is read in
+a child process of its own, by the command that a user would give, with limits of memory and of processor time.
+
+    refused      exit code 2 and a message of three parts
+    short        refused, in fewer parts
+    left files   refused, and something was written all the same
+    done         the damage did not matter, or is what the command reports (`voin data verify`)
+    traceback    a fault of voin's own
+    hang         more than `--seconds` of processor time
+    over memory  more than `--memory` MB besides what the program itself takes
+
+Each input that was neither refused nor done is printed with its seed: the same call with `--only SEED` does it again,
+and `--keep FOLDER` leaves its files there. It runs on Linux, where processes can be forked and limited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+
+from voin.cli.app import app
+from voin.cli.console import report_errors
+from voin.data.build import build
+from voin.data.build_clip import BuildConfig
+from voin.data.options import FilterConfig
+from voin.data.pack import make_pack, open_pack
+from voin.data.sets import open_set
+from voin.data.transport import write_transport
+from voin.io.images import read_picture, write_image
+from voin.io.masks.source import write_label
+from voin.jobs.speed import BenchConfig, make_clip
+from voin.weights.hub import find_model
+
+OUTCOMES = ("refused", "short", "left files", "done", "traceback", "hang", "over memory")
+GOOD = ("refused", "done")
+FRAMES, SIZE = 10, (64, 96)
+# What stands in the place of a value in a text.
+LIES = (
+    *("-1", "0", "1", "7", "0.5", "1e29", "-1e308", "1e400", "9" * 23, "9" * 5000, "NaN", "-Infinity", "null", "true"),
+    *(
+        "[]",
+        "{}",
+        '""',
+        '"../../x"',
+        '"\\u0000"',
+        f'"{"x" * 5000}"',
+        "[[[[1]]]]",
+        "[" * 4000,
+        "[" * 100_000,
+        '{"a":' * 4000,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of reader: `make` writes good inputs into a folder, of which `damaged` match, and `read` reads them."""
+
+    make: Callable[[Path], None]
+    damaged: Sequence[str]
+    read: Callable[[Path], object]
+    result: str = "result"  # what a refusal must not leave; empty: it stands there before
+
+
+def command(*words: str) -> Callable[[Path], object]:
+    """Return what calls voin with these words; `@` stands for the folder of the input."""
+    return lambda folder: app([word.replace("@", str(folder)) for word in words], prog_name="voin")
+
+
+def clip(folder: Path) -> None:
+    """Write a video and its masks."""
+    make_clip(folder, BenchConfig(size=SIZE, frames=FRAMES))
+
+
+def source(folder: Path) -> None:
+    """Write videos with masks in the layout of YouTube-VOS."""
+    listed = {}
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    for number in range(3):
+        name, stems = f"v{number}", [f"{i:05d}" for i in range(FRAMES)]
+        for part in ("JPEGImages", "Annotations"):
+            (folder / "train" / part / name).mkdir(parents=True)
+        for i, stem in enumerate(stems):
+            mask = (x - 40 - i) ** 2 + (y - 30) ** 2 < 15**2
+            colours = np.where(mask[..., None], (200, 90, 20 + 80 * number), (x + y)[..., None]).astype(np.uint8)
+            write_image(folder / "train" / "JPEGImages" / name / f"{stem}.jpg", colours)
+            write_label(folder / "train" / "Annotations" / name / f"{stem}.png", mask.astype(np.uint8))
+        listed[name] = {"objects": {"1": {"category": "fox", "frames": stems}}}
+    (folder / "train" / "meta.json").write_text(json.dumps({"videos": listed}))
+
+
+def voi_set(folder: Path) -> None:
+    """Write a set."""
+    source(folder / "source")
+    config = BuildConfig("youtube-vos", size=SIZE, filters=FilterConfig(least_frames=2))
+    build(folder / "source", folder / "set", config)
+    shutil.rmtree(folder / "source")
+
+
+def packs(folder: Path) -> None:
+    """Write a pack and its small form."""
+    voi_set(folder)
+    write_transport(make_pack(open_set(folder / "set"), folder / "a.pack", 32), folder / "a.zip")
+    shutil.rmtree(folder / "set")
+
+
+def read_pack(folder: Path) -> None:
+    """Open a pack and read all that is in it."""
+    with report_errors():
+        pack = open_pack(folder / "a.pack")
+        for index in range(len(pack)):
+            frames, masks = pack.clip(index)
+            assert frames.shape == (*masks.shape, 3)
+            print(int(frames.sum()) + int(masks.sum()))
+
+
+def checkpoints(folder: Path) -> None:
+    """Write a clip, and copy the model that ships."""
+    clip(folder)
+    shutil.copytree(find_model("small"), folder / "model")
+
+
+def prompts(folder: Path) -> None:
+    """Write a video and prompts for it."""
+    clip(folder)
+    marked = [{"frame": 0, "box": [20, 10, 30, 40]}, {"frame": 5, "points": [[40, 30]], "negative": [[2, 2]]}]
+    (folder / "prompts.json").write_text(json.dumps(marked))
+
+
+def mask_arrays(folder: Path) -> None:
+    """Write a video, and its masks as arrays."""
+    clip(folder)
+    pictures = [read_picture(path)[..., 0] for path in sorted((folder / "masks").iterdir())]
+    np.savez_compressed(folder / "masks.npz", np.stack(pictures) > 127)
+
+
+def run_folder(folder: Path) -> None:
+    """Leave a finished run, and the state of one that was stopped, as in its output folder."""
+    clip(folder)
+    run = [sys.executable, "-m", "voin", "complete", f"{folder}/video.mp4", f"{folder}/masks", "-o", f"{folder}/out"]
+    subprocess.run([*run, "--method", "classical", "-q"], check=True)
+    (folder / "out" / ".voin").mkdir()
+    request = json.loads((folder / "out" / "run.json").read_text())
+    (folder / "out" / ".voin" / "state.json").write_text(json.dumps({"request": request.get("request", request)}))
+
+
+CLASSICAL = ("-o", "@/result", "--method", "classical", "--layer", "none", "-q")
+KINDS: dict[str, Kind] = {
+    "packs": Kind(packs, ["a.pack"], read_pack),
+    "transports": Kind(packs, ["a.zip"], command("data", "unpack", "@/a.zip", "-o", "@/result", "-q")),
+    "manifests": Kind(voi_set, ["set/manifest.json"], command("data", "verify", "@/set", "-q")),
+    "sources": Kind(
+        source,
+        ["train/meta.json", "train/meta.json", "train/*/*/*"],
+        command("data", "build", "@", "-o", "@/result", "--layout", "youtube-vos", "--size", "96x64", "-q"),
+    ),
+    "checkpoints": Kind(
+        checkpoints,
+        ["model/*"],
+        command("complete", "@/video.mp4", "@/masks", "--model", "@/model", "-o", "@/result", "--layer", "none", "-q"),
+    ),
+    "prompts": Kind(
+        prompts,
+        ["prompts.json"],
+        command("mask", "@/video.mp4", "--prompts", "@/prompts.json", "-o", "@/result", "--tracker", "grabcut", "-q"),
+    ),
+    "media": Kind(clip, ["video.mp4"], command("complete", "@/video.mp4", "@/masks", *CLASSICAL)),
+    "masks": Kind(clip, ["masks/*"], command("complete", "@/video.mp4", "@/masks", *CLASSICAL)),
+    "mask arrays": Kind(mask_arrays, ["masks.npz"], command("complete", "@/video.mp4", "@/masks.npz", *CLASSICAL)),
+    "run folders": Kind(
+        run_folder,
+        ["out/run.json", "out/.voin/state.json"],
+        command("complete", "@/video.mp4", "@/masks", "-o", "@/out", "--method", "classical", "-q"),
+        result="",
+    ),
+}
+
+
+def damage(path: Path, draw: random.Random) -> str:
+    """Damage a file in one to three ways; return what was done."""
+    done = []
+    for _ in range(draw.choice((1, 1, 2, 3))):
+        way = draw.choice(("cut", "bits", "bytes", "copy"))
+        if path.suffix in (".json", ".pack", ".zip") and draw.random() < 0.6:
+            way = "lie"
+            tell_lie(path, draw)
+        else:
+            path.write_bytes(break_bytes(path.read_bytes(), way, draw))
+        done.append(way)
+    return "+".join(done)
+
+
+def break_bytes(good: bytes, way: str, draw: random.Random) -> bytes:
+    data = bytearray(good)
+    if not data:
+        return good
+    at = min(int(len(data) * draw.random() ** draw.choice((1, 4))), len(data) - 1)  # beginnings matter most
+    if way == "cut":
+        del data[at:]
+    elif way == "bits":
+        for _ in range(draw.choice((1, 8, 64))):
+            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    elif way == "bytes":
+        data[at : at + 8] = draw.choice((b"\xff" * 8, bytes(8), b"\x7f" + b"\xff" * 7, draw.randbytes(8)))
+    else:
+        to = draw.randrange(len(data))
+        data[to:to] = data[at : at + draw.randrange(1, 400)]
+    return bytes(data)
+
+
+def tell_lie(path: Path, draw: random.Random) -> None:
+    """Replace a value in a JSON text, or in the one inside a pack or its small form, all else being right."""
+    data = path.read_bytes()
+    if path.suffix == ".pack":
+        end = 16 + int.from_bytes(data[8:16], "little")
+        text = replace_value(data[16:end], draw)
+        path.write_bytes(data[:8] + len(text).to_bytes(8, "little") + text + data[end:])
+    elif path.suffix == ".zip" and zipfile.is_zipfile(path):
+        changed = path.with_name("changed")
+        try:
+            with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+                for name in old.namelist():
+                    part = old.read(name)
+                    new.writestr(name, replace_value(part, draw) if name.endswith(".json") else part)
+            changed.replace(path)
+        except Exception:  # it is broken already
+            changed.unlink(missing_ok=True)
+    else:
+        path.write_bytes(replace_value(data, draw))
+
+
+def replace_value(text: bytes, draw: random.Random) -> bytes:
+    values = [match.span() for match in re.finditer(rb'(?<=[\[:,])\s*("[^"]{0,80}"|[-\w.]+)', text)]
+    if not values:
+        return text
+    start, end = draw.choice(values)
+    return text[:start] + draw.choice(LIES).encode() + text[end:]
+
+
+def read_apart(kind: Kind, folder: Path, memory: int, seconds: int) -> tuple[str, str]:
+    """Read a damaged input in a child process; return its outcome and what it said."""
+    log = folder / "said.txt"
+    child = os.fork()
+    if child == 0:
+        with log.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (space + memory * 2**20, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        code = 1
+        try:
+            kind.read(folder)
+            code = 0
+        except typer.Exit as done:
+            code = done.exit_code
+        except SystemExit as done:
+            code = done.code if isinstance(done.code, int) else 1
+        except BaseException as error:  # whatever it is, it must not go on as the parent
+            traceback.print_exception(error)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    # Wall time counts only where the child waits for something for ever.
+    deadline = time.monotonic() + 30 * seconds
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.005)
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+    code, said = os.waitstatus_to_exitcode(status), log.read_text(errors="replace")
+    log.unlink()
+    return outcome(kind, folder, code, said), said
+
+
+def outcome(kind: Kind, folder: Path, code: int, said: str) -> str:
+    """Return which of `OUTCOMES` it is."""
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return "hang"
+    if code not in (0, 2) and not (code == 1 and "Traceback" not in said):  # `verify` finds faults in a set
+        lacks = ("MemoryError", "Cannot allocate memory", "bad_alloc", "not enough memory", "can't allocate memory")
+        return "over memory" if any(word in said for word in lacks) else "traceback"
+    if code != 2:
+        return "done"
+    result = folder / kind.result
+    if kind.result and (result.is_file() or (result.is_dir() and any(path.is_file() for path in result.rglob("*")))):
+        return "left files"
+    return "refused" if len(re.findall(r"^  \S", said, re.MULTILINE)) >= 2 else "short"
+
+
+def main() -> int:
+    """Damage, read, count; return 1 where something was neither refused nor done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all by default")
+    parser.add_argument("--inputs", type=int, default=100, help="damaged inputs of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the first input; the next ones have the next numbers")
+    parser.add_argument("--only", type=int, help="do this seed alone, and show what is said")
+    parser.add_argument("--memory", type=int, default=2048, help="MB that a reader may take")
+    parser.add_argument("--seconds", type=int, default=10, help="processor time that it may take")
+    parser.add_argument("--keep", type=Path, help="folder for inputs that were neither refused nor done")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds = range(options.seed, options.seed + options.inputs) if options.only is None else [options.only]
+    unknown = [name for name in options.kinds if name not in KINDS]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is no kind; kinds are {', '.join(KINDS)}")
+    table = {}
+    for name in options.kinds or KINDS:
+        kind, counts = KINDS[name], Counter()
+        with tempfile.TemporaryDirectory() as place:
+            good = Path(place) / "good"
+            good.mkdir()
+            kind.make(good)
+            for seed in seeds:
+                draw, case = random.Random(f"{name} {seed}"), Path(place) / "case"
+                shutil.rmtree(case, ignore_errors=True)
+                shutil.copytree(good, case)
+                file = draw.choice(sorted(case.glob(draw.choice(kind.damaged))))
+                ways = damage(file, draw)
+                found, said = read_apart(kind, case, options.memory, options.seconds)
+                counts[found] += 1
+                if found not in GOOD or options.only is not None:
+                    last = said.strip().splitlines()[-1:] or ["nothing"]
+                    print(f"{name} seed {seed}: {found}; {file.relative_to(case)} {ways}; said {last[0][:160]}")
+                    if options.keep:
+                        kept = options.keep / f"{name}-{seed}".replace(" ", "-")
+                        shutil.copytree(case, kept, dirs_exist_ok=True)
+                        (kept / "said.txt").write_text(said)
+                if options.only is not None:
+                    print(said)
+        table[name] = counts
+    print(f"{'kind':14}" + "".join(f"{word:>13}" for word in OUTCOMES))
+    for name, counts in table.items():
+        print(f"{name:14}" + "".join(f"{counts[word]:13}" for word in OUTCOMES))
+    return int(any(counts[word] for counts in table.values() for word in OUTCOMES if word not in GOOD))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

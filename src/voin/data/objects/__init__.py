@@ -1,0 +1,1 @@
+"""Objects without a background of their own: photographs that are cut out, and sprites that move."""
