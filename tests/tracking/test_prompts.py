@@ -134,6 +134,12 @@ def test_prompts_are_read_from_a_file_with_masks_beside_it(tmp_path: Path) -> No
         '[{"frame": 0, "box": [1, 2, 9]}]',
         '[{"frame": 0, "points": [1, 2]}]',
         '[{"frame": 0, "mask": 3}]',
+        '[{"frame": 0, "mask": "a\\u0000b.png"}]',
+        '[{"frame": 1e400, "points": [[1, 1]]}]',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '[{"frame": 0, "box": ' + "[" * 100_000,
+        " " * 2**24 + "[]",
     ],
 )
 def test_a_file_of_something_else_is_refused(content: str, tmp_path: Path) -> None:

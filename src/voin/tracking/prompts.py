@@ -18,6 +18,7 @@ Point = tuple[int, int]
 Box = tuple[int, int, int, int]
 
 _LEAST_SIDE = 4  # pixels; in a smaller box object and surroundings cannot be told apart
+_MOST_BYTES = 2**24  # of a file of prompts
 _FORM = "FRAME: box X,Y,W,H point X,Y not X,Y mask FILE"
 _WORD = re.compile(r"(box|point|not|mask)\s+", re.ASCII)
 
@@ -161,12 +162,14 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
         ValueError: it holds something else.
     """
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileRefusal(
             f"{path} cannot be read ({error.strerror or error})", "it must be a JSON file of prompts", "check the path"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueRefusal(f"{path} is not JSON ({error})", "it must be a list of prompts", "correct it") from error
     if not isinstance(content, list):
         what = f"{path} holds something else"
@@ -193,6 +196,8 @@ class _Entry:
 def _prompt(path: Path, number: int, entry: object) -> Prompt:
     try:
         marked = from_older(_Entry, entry, f"{path}[{number}]")
+        if marked.mask and "\0" in marked.mask:
+            raise ValueRefusal(f"{path}[{number}].mask is {marked.mask!r}", "it must be the path of a picture")
     except ValueRefusal as error:
         raise ValueRefusal(error.what, error.must, "correct it") from None
     mask = read_mask(path.parent / marked.mask) if marked.mask else None
