@@ -336,11 +336,12 @@ def main() -> int:
     for name in options.kinds or KINDS:
         kind, counts = KINDS[name], Counter()
         with tempfile.TemporaryDirectory() as place:
-            good = Path(place) / "good"
-            good.mkdir()
-            kind.make(good)
+            good, case = Path(place) / "good", Path(place) / "case"
+            case.mkdir()
+            kind.make(case)  # where it will be read, as records of runs name their files
+            case.rename(good)
             for seed in seeds:
-                draw, case = random.Random(f"{name} {seed}"), Path(place) / "case"
+                draw = random.Random(f"{name} {seed}")
                 shutil.rmtree(case, ignore_errors=True)
                 shutil.copytree(good, case)
                 file = draw.choice(sorted(case.glob(draw.choice(kind.damaged))))

@@ -57,6 +57,15 @@ def test_what_was_left_out_is_said_and_only_the_asked_split_is_built(source: Pat
     assert not (tmp_path / "set" / "validation").exists()
 
 
+def test_a_split_without_clips_is_warned_of(tmp_path: Path) -> None:
+    voi_sources.folder(tmp_path / "source", videos=1)
+    words = ("--layout", "folder", "--size", "96x64")
+    code, _, wrong = call("build", tmp_path / "source", "-o", tmp_path / "set", *words)
+    assert (code, wrong.strip()) == (0, "There is no validation clip in this set")
+    code, _, wrong = call("build", tmp_path / "source", "-o", tmp_path / "one", *words, "--split", "train")
+    assert (code, wrong) == (0, "")
+
+
 def test_verify_names_the_faults_and_fails(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     call("build", source, "-o", out, "--layout", "davis", "--size", "72x48", "--quiet")

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from voin.data.quality import FilterConfig
 from voin.data.sets import open_set
 from voin.data.sources import SourceClip, load_clip, load_masks, open_source
 from voin.data.verify import verify
+from voin.io.masks.source import write_label
 
 
 class Counted:
@@ -166,6 +167,74 @@ def test_the_split_is_the_sources_own_or_drawn_by_video(davis_small: Path, tmp_p
     assert [list(each.values()).count("validation") for each in drawn] == [4, 4, 4]
     one = split_videos(clips[:1], small("youtube-vos"))
     assert list(one.values()) == ["train"]
+
+
+def lose(source: Path, videos: Collection[int]) -> None:
+    """Leave nothing marked in the masks of some videos of a source in the layout of YouTube-VOS."""
+    for number in videos:
+        for path in (source / "train" / "Annotations" / f"t{number:03d}").iterdir():
+            write_label(path, np.zeros(SIZE, np.uint8))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_videos_of_which_nothing_is_kept_are_not_drawn(tmp_path: Path, seed: int) -> None:
+    lose(voi_sources.youtube_vos(tmp_path / "source", videos=9), (0, 2, 3, 5, 6, 7, 8))
+    config = small("youtube-vos", seed=seed, share_validation=0.5)
+    manifest = build(tmp_path / "source", tmp_path / "set", config)
+    assert sorted((record.split, record.name) for record in manifest.clips) in (
+        [("train", "t001"), ("validation", "t004")],
+        [("train", "t004"), ("validation", "t001")],
+    )
+    assert {skipped.reason for skipped in manifest.skipped} == {"empty"}
+    assert len(manifest.skipped) == 7
+    assert building.empty_splits(manifest) == []
+    alone = build(tmp_path / "source", tmp_path / "one", replace(config, split="validation"))
+    assert alone.clips == open_set(tmp_path / "set").records("validation")
+
+
+def test_what_the_filter_has_seen_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(voi_sources.youtube_vos(tmp_path / "source", videos=3), (1,))
+    config = small("youtube-vos")
+    tasks = [
+        clip_build.ClipTask(clip, "train", (), tmp_path / "source", tmp_path / "set", config)
+        for clip in open_source(tmp_path / "source", "youtube-vos")
+    ]
+    first = [clip_build.sift_clip(task) for task in tasks]
+    assert first == [("t000", True), ("t001", False), ("t002", True)]
+    monkeypatch.setattr(clip_build, "load_masks", lambda *_: pytest.fail("it is known"))
+    assert [clip_build.sift_clip(task) for task in tasks] == first
+
+
+def test_a_build_that_is_stopped_while_it_filters_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(voi_sources.youtube_vos(tmp_path / "source", videos=4), (1,))
+    config = small("youtube-vos", share_validation=0.4)
+    build(tmp_path / "source", tmp_path / "whole", config)
+    load, left = clip_build.load_masks, [2]
+
+    def stop(*given) -> np.ndarray:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return load(*given)
+
+    monkeypatch.setattr(clip_build, "load_masks", stop)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "source", tmp_path / "set", config)
+    monkeypatch.setattr(clip_build, "load_masks", load)
+    build(tmp_path / "source", tmp_path / "set", config)
+    assert tree(tmp_path / "set") == tree(tmp_path / "whole")
+
+
+def test_frames_of_too_low_a_resolution_are_left_out(davis_small: Path, tmp_path: Path) -> None:
+    # As high as wide: a video on its side has the same resolution.
+    kept = build(davis_small, tmp_path / "kept", small("davis", filters=FilterConfig(least_size=(96, 64))))
+    assert len(kept.clips) == 6
+    assert kept.settings["filters"]["least_size"] == [96, 64]
+    with pytest.raises(ValueError, match=r"\(6 too low a resolution\).*--least-size"):
+        build(davis_small, tmp_path / "none", small("davis", filters=FilterConfig(least_size=(65, 96))))
+    assert "least_size" not in small("davis").settings()["filters"]
 
 
 def test_donors_are_drawn_anew_for_each_clip_and_never_from_its_own_video(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import mmap
+import pickle
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -61,6 +63,19 @@ def test_clips_are_views_that_cannot_be_written(pack: Pack) -> None:
     assert np.shares_memory(amodal, pack.data)
     with pytest.raises(ValueError, match="read-only"):
         frames[0] = 0
+
+
+def test_another_process_opens_the_file_and_is_sent_no_pixels(pack: Pack) -> None:
+    sent = pickle.dumps(pack)
+    assert len(sent) < 500
+    again = pickle.loads(sent)
+    assert again.clips == pack.clips
+    assert np.array_equal(again.clip(1)[0], pack.clip(1)[0])
+    base = again.data.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base, memoryview)
+    assert isinstance(base.obj, mmap.mmap)
 
 
 def test_the_same_set_gives_the_same_bytes(voi_set: VoiSet, pack: Pack, tmp_path: Path) -> None:

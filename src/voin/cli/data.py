@@ -63,7 +63,7 @@ def build(
 ) -> None:
     """Build a set from videos with masks: frames, whole and visible masks, occluders, and a manifest."""
     from voin.data.build import build as build_set
-    from voin.data.build import reasons
+    from voin.data.build import empty_splits, reasons
     from voin.data.build_clip import BuildConfig
 
     began, config = time.perf_counter(), BuildConfig(**vars(options))
@@ -76,6 +76,9 @@ def build(
         frames = count_of(sum(clip.count for clip in clips), "frame")
         videos = count_of(len({clip.video for clip in clips}), "video")
         out.print(f"{name}: {count_of(len(clips), 'clip')} of {videos}, {frames}")
+    for name in empty_splits(manifest, options.split):
+        # A set without one of its splits cannot be trained on, or not judged; both are noticed late.
+        err.print(f"There is no {name} clip in this set", style="yellow")
     if manifest.skipped:
         out.print(f"left out: {escape(reasons(manifest))}")
     out.print(f"Set in [bold]{escape(str(output))}[/bold], {time.perf_counter() - began:.0f} s")

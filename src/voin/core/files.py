@@ -49,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON table; None if there is no such file, or something else stands in it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import JobFolder, read_json, write_json
 from voin.core.processes import check_workers, run_all
 from voin.core.progress import Progress, Silent
-from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of
+from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of, sift_clip
 from voin.data.layouts import Split
 from voin.data.manifest import (
     MANIFEST,
@@ -60,7 +60,7 @@ def build(
         workers: processes; see `voin.core.processes.run_all`.
         ray: "local" or the address of a Ray cluster whose machines all see `source` and `out` under these paths.
         overwrite: replace another set in `out`.
-        progress: gets a stage "build", counted in frames.
+        progress: gets a stage "build", counted in frames; before it "filter", where the split is to be drawn.
 
     Raises:
         OSError: `source` is not laid out so, `out` holds something else, has no room, or cannot be written.
@@ -70,18 +70,19 @@ def build(
     check_workers(workers, ray)
     source, out, progress = source.resolve(), out.resolve(), progress or Silent()
     clips = open_source(source, config.layout)
-    splits = split_videos(clips, config)
-    chosen = [clip for clip in clips if config.split in (None, splits[clip.video])]
     folder = SetFolder(out, _request(source, clips, config))
     folder.check(overwrite)
     if folder.is_finished() and folder.state is None:
         return read_manifest(out)
-    _check_room(out, folder.left(chosen), config)
-    pool = [clip for clip in clips if splits[clip.video] == "train"]
+    _check_room(out, folder.left(_chosen(clips, split_videos(clips, config), config)), config)
     with folder.held(overwrite):
         if not folder.is_finished():
-            left = folder.left(chosen)
             folder.begin(folder.request)
+            lost = _lost_videos(clips, source, out, config, workers, ray, progress)
+            splits = split_videos(clips, config, lost)
+            chosen = _chosen(clips, splits, config)
+            pool = [clip for clip in clips if splits[clip.video] == "train"]
+            left = folder.left(chosen)
             lengths = {clip.name: len(clip.first(config.most_frames)) for clip in left}
             progress.stage("build", sum(lengths.values()))
             tasks = (
@@ -95,6 +96,33 @@ def build(
     return read_manifest(out)
 
 
+def _chosen(clips: Sequence[SourceClip], splits: dict[str, Split], config: BuildConfig) -> list[SourceClip]:
+    return [clip for clip in clips if config.split in (None, splits[clip.video])]
+
+
+def _lost_videos(
+    clips: Sequence[SourceClip],
+    source: Path,
+    out: Path,
+    config: BuildConfig,
+    workers: int,
+    ray: str | None,
+    progress: Progress,
+) -> set[str]:
+    """Find the videos without any clip that can serve, of those whose split is drawn: they belong to none."""
+    free = [clip for clip in clips if clip.split is None]
+    lengths = {clip.name: len(clip.first(config.most_frames)) for clip in free}
+    if free:
+        progress.stage("filter", sum(lengths.values()))
+    kept = set()
+    tasks = (ClipTask(clip, "train", (), source, out, config) for clip in free)
+    for name, serves in run_all(sift_clip, tasks, workers, ray):
+        progress.advance("filter", lengths[name])
+        if serves:
+            kept.add(name)
+    return {clip.video for clip in free} - {clip.video for clip in free if clip.name in kept}
+
+
 def _finish(folder: SetFolder, chosen: Sequence[SourceClip], source: Path) -> None:
     """Write the manifest of a set whose clips are all built."""
     results = [read_record(folder.path, clip.name) for clip in chosen]
@@ -105,19 +133,20 @@ def _finish(folder: SetFolder, chosen: Sequence[SourceClip], source: Path) -> No
         raise ValueRefusal(
             f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)})",
             "a set needs one at least",
-            "give another source, or keep more with --least-frames, --least-area, --most-border, --most-jumps and "
-            "--most-pieces",
+            "give another source, or keep more with --least-size, --least-frames, --least-area, --most-border, "
+            "--most-jumps and --most-pieces",
         )
     write_manifest(folder.path, manifest)
 
 
-def split_videos(clips: Sequence[SourceClip], config: BuildConfig) -> dict[str, Split]:
+def split_videos(clips: Sequence[SourceClip], config: BuildConfig, lost: Collection[str] = ()) -> dict[str, Split]:
     """Return to which split each video goes: as the source says, else drawn so that the shares are met.
 
-    A source with one video alone gives a training video.
+    A source with one video alone gives a training video. Videos that are `lost` have no clip that can serve: they are
+    not drawn, and go with those for training.
     """
     splits: dict[str, Split | None] = {clip.video: clip.split for clip in clips}
-    free = [video for video, split in splits.items() if split is None]
+    free = [video for video, split in splits.items() if split is None and video not in lost]
     # The order that the seed gives to a video does not depend on the others.
     order = sorted(free, key=lambda video: (seed_of(config.seed, video, "split"), video))
     count = min(max(1, round(config.share_validation * len(free))), len(free) - 1) if free else 0
@@ -135,6 +164,12 @@ def find_donors(clip: SourceClip, pool: Sequence[SourceClip], seed: int) -> tupl
         if len(found) == DONORS:
             break
     return tuple(found.values())
+
+
+def empty_splits(manifest: Manifest, split: Split | None = None) -> list[str]:
+    """Name the splits, of those that were to be built, in which there is no clip."""
+    asked = SPLITS if split is None else (split,)
+    return [name for name in asked if not any(clip.split == name for clip in manifest.clips)]
 
 
 def reasons(manifest: Manifest) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,11 +26,12 @@ from voin.data.options import BuildOptions, Split
 from voin.data.quality import reason_to_skip
 from voin.data.schema import read_table
 from voin.data.sets import write_clip
-from voin.data.sources import SourceClip, check_sizes, load_frames, load_masks, resize_masks, working_size
+from voin.data.sources import SourceClip, check_sizes, frame_size, load_frames, load_masks, resize_masks, working_size
 from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
 
 STATE = ".build"
-UNREADABLE = "missing or broken files"
+UNREADABLE, LOW_RESOLUTION = "missing or broken files", "too low a resolution"
+Pictures = TypeVar("Pictures")
 # Not the files' fault: the disk, or what the system grants to a process.
 _OURS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS}
 
@@ -44,7 +47,11 @@ class BuildConfig(BuildOptions):
 
     def settings(self) -> dict[str, Any]:
         """Return all but the seed, as JSON has it."""
-        return {name: value for name, value in to_json(self).items() if name != "seed"}
+        settings = {name: value for name, value in to_json(self).items() if name != "seed"}
+        # Off, it changes nothing: sets from before it was there are the same.
+        if settings["filters"]["least_size"] is None:
+            del settings["filters"]["least_size"]
+        return settings
 
 
 @dataclass(frozen=True)
@@ -85,26 +92,68 @@ def build_clip(task: ClipTask) -> ClipRecord | Skipped:
     """
     with one_thread():
         result = _built(task)
-    path = _record_path(task.out, task.clip.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(result)).encode())
+    _note(_record_path(task.out, task.clip.name), asdict(result))
     return result
+
+
+def sift_clip(task: ClipTask) -> tuple[str, bool]:
+    """Return a clip's name and whether its masks let it serve, and note that; one that does not is finished."""
+    name = task.clip.name
+    record, kept = read_record(task.out, name), task.out / STATE / "kept" / f"{name}.json"
+    if record is None and not kept.exists():
+        with one_thread():
+            masks = _read(task, partial(_whole_masks, task.clip.first(task.config.most_frames), task.config))
+        if isinstance(masks, Skipped):
+            record = masks
+            _note(_record_path(task.out, name), asdict(record))
+        else:
+            _note(kept, {})
+    return name, not isinstance(record, Skipped)
+
+
+def _note(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(content).encode())
+
+
+class _UnfitError(Exception):
+    """A clip cannot serve; the text is the reason."""
+
+
+def _whole_masks(clip: SourceClip, config: BuildConfig) -> np.ndarray:
+    """Read the masks of a clip that can serve, else raise why it cannot."""
+    check_sizes(clip)
+    least = config.filters.least_size
+    if least is not None and len(clip):
+        (short, long), (least_short, least_long) = sorted(frame_size(clip)), sorted(least)
+        if short < least_short or long < least_long:
+            raise _UnfitError(LOW_RESOLUTION)
+    masks = load_masks(clip, config.size)
+    reason = reason_to_skip(masks, config.filters, clip.stride_frames)
+    if reason is not None:
+        raise _UnfitError(reason)
+    return masks
+
+
+def _read(task: ClipTask, read: Callable[[], Pictures]) -> Pictures | Skipped:
+    """Read what a clip consists of; where the clip is at fault, it is skipped."""
+    try:
+        return read()
+    except _UnfitError as reason:
+        return Skipped(task.clip.name, str(reason))
+    except OSError as error:
+        if error.errno in _OURS:
+            raise
+        return Skipped(task.clip.name, f"{UNREADABLE}: {str(error).replace(f'{task.source}/', '')}")
 
 
 def _built(task: ClipTask) -> ClipRecord | Skipped:
     config = task.config
     clip = task.clip.first(config.most_frames)
-    try:
-        check_sizes(clip)
-        amodal = load_masks(clip, config.size)
-        reason = reason_to_skip(amodal, config.filters, clip.stride_frames)
-        if reason is not None:
-            return Skipped(clip.name, reason)
-        truth = load_frames(clip, config.size)
-    except OSError as error:
-        if error.errno in _OURS:
-            raise
-        return Skipped(clip.name, f"{UNREADABLE}: {str(error).replace(f'{task.source}/', '')}")
+    pictures = _read(task, lambda: (_whole_masks(clip, config), load_frames(clip, config.size)))
+    if isinstance(pictures, Skipped):
+        return pictures
+    amodal, truth = pictures
     donor, material = _find_donor(task, len(clip))
     hidden = occlude(
         torch.from_numpy(truth).permute(0, 3, 1, 2)[None].contiguous().float().div_(255),

@@ -22,12 +22,22 @@ class FilterConfig(Checked):
     """Which objects are kept; made for clips of about 384x216, and chosen by eye on the sequences of DAVIS.
 
     Args:
+        least_size: (h, w) of the source's own frames, whichever side is the longer one.
         border: pixels on the border, over the width and height of the object's box, from which on it is cut off.
         jump: the area jumps where its logarithm lies so far from the mean of those before and after, for each frame
             that these are apart. Steady growth is no jump, going and coming is.
         piece: share of its area that the largest piece of the object must have.
     """
 
+    least_size: tuple[int, int] | None = setting(
+        None,
+        "Frames of the source that are smaller are left out; the paper takes those over 640x480.",
+        least=1,
+        read=parse_size,
+        write=shown,
+        metavar="WIDTHxHEIGHT",
+        panel="Which objects are kept",
+    )
     least_frames: int = setting(8, "Frames that must show the object.", least=1, panel="Which objects are kept")
     least_area: float = setting(0.005, "Share of the frame that it must take, median.", **_SHARE)
     border: float = setting(0.1, **_SHARE)

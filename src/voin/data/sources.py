@@ -150,8 +150,13 @@ def check_sizes(clip: SourceClip) -> None:
 
 def working_size(clip: SourceClip, size: tuple[int, int]) -> tuple[int, int]:
     """Return the (h, w) at which a clip is best read where it will be shown at about `size`: its own, or half of it."""
-    stored = header_size(_existing(clip, clip.frames[0]))
+    stored = frame_size(clip)
     return _half(stored) if _is_much_larger(stored, size) else stored
+
+
+def frame_size(clip: SourceClip) -> tuple[int, int]:
+    """Return the (h, w) of a clip's first frame, as its file says."""
+    return header_size(_existing(clip, clip.frames[0]))
 
 
 def _existing(clip: SourceClip, path: Path) -> Path:
