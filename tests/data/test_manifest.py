@@ -55,6 +55,15 @@ def test_an_empty_manifest_is_json_too(tmp_path: Path) -> None:
     assert read_manifest(tmp_path).clips == ()
 
 
+def test_what_passes_behind_is_left_out_where_nothing_does(tmp_path: Path) -> None:
+    layers = (record("a", behind="bus", kind="none"), record("b", behind="bus"), record("c"))
+    write_manifest(tmp_path, replace(manifest(), clips=layers))
+    found = read_manifest(tmp_path).clips
+    assert found == layers
+    assert [clip.behind_only for clip in found] == [True, False, False]
+    assert (tmp_path / "manifest.json").read_text().count('"behind"') == 2
+
+
 def test_a_set_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     write_manifest(tmp_path, replace(manifest(), version=2))
     before = (tmp_path / "manifest.json").read_bytes()

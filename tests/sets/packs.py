@@ -82,6 +82,6 @@ def save_pack(pack: Pack, path: Path) -> Path:
         frames = part[: clip.count * area * 3].reshape(-1, pack.size, pack.size, 3)
         windows.append((frames, part[clip.count * area * 3 :].reshape(-1, pack.size, pack.size)))
     places = lay_out([(clip.name, clip.video, clip.category, clip.count) for clip in pack.clips], pack.size)
-    given = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source}
+    given = {"size": pack.size, "split": pack.split, "enlarge": pack.enlarge, "source": pack.source, "soft": pack.soft}
     write_pack(path, PackIndex(**given, clips=places), windows)
     return path

@@ -13,7 +13,7 @@ from rich.markup import escape
 from voin.cli.console import FAULT, Bars, err, out
 from voin.cli.options import Output, OutputFile, Overwrite, Quiet, SetArgument, argument, command, option
 from voin.core.errors import FileRefusal, count_of
-from voin.data.options import BuildOptions
+from voin.data.options import BuildOptions, LayersOptions
 
 if TYPE_CHECKING:
     from voin.data.pack import Pack
@@ -82,6 +82,43 @@ def build(
     if manifest.skipped:
         out.print(f"left out: {escape(reasons(manifest))}")
     out.print(f"Set in [bold]{escape(str(output))}[/bold], {time.perf_counter() - began:.0f} s")
+
+
+@data_app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin data layers voi-davis -o voi-layers --sprites held-back.pack
+
+[dim]It has the form of any set: `voin evaluate voi-layers` compares methods on it.[/dim]"""
+)
+@command("finished clips are kept in {output}; run the same command again to go on")
+def layers(
+    voi_set: SetArgument,
+    output: Output,
+    sprites: Annotated[
+        Path,
+        typer.Option(
+            help="A pack of `voin data sprites`, of things that no network was trained on.",
+            metavar="FILE",
+            rich_help_panel="Source",
+            show_default=False,
+        ),
+    ],
+    options: LayersOptions,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Build a set in which things also pass behind the objects: what a method adds there is wrong."""
+    from voin.data.layers import build_layers
+    from voin.data.pack import open_pack
+    from voin.data.sets import open_set
+
+    with Bars(quiet) as bars:
+        manifest = build_layers(open_set(voi_set), open_pack(sprites), output, options, overwrite, bars)
+    if not quiet:
+        alone = sum(clip.behind_only for clip in manifest.clips)
+        text = f"{count_of(len(manifest.clips), 'clip')}, in {alone} of them things pass only behind the object"
+        out.print(f"{escape(str(output))}: {text}", soft_wrap=True)
 
 
 @data_app.command()

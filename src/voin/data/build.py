@@ -91,7 +91,7 @@ def build(
             )
             for result in run_all(build_clip, tasks, workers, ray):
                 progress.advance("build", lengths[result.name])
-            _finish(folder, chosen, source)
+            finish_set(folder, [clip.name for clip in chosen], str(source))
         folder.forget()
     return read_manifest(out)
 
@@ -123,15 +123,15 @@ def _lost_videos(
     return {clip.video for clip in free} - {clip.video for clip in free if clip.name in kept}
 
 
-def _finish(folder: SetFolder, chosen: Sequence[SourceClip], source: Path) -> None:
+def finish_set(folder: SetFolder, names: Sequence[str], source: str) -> None:
     """Write the manifest of a set whose clips are all built."""
-    results = [read_record(folder.path, clip.name) for clip in chosen]
+    results = [read_record(folder.path, name) for name in names]
     clips = tuple(result for result in results if isinstance(result, ClipRecord))
     skipped = tuple(result for result in results if isinstance(result, Skipped))
     manifest = Manifest(**folder.request, clips=clips, skipped=skipped)
     if not clips:
         raise ValueRefusal(
-            f"none of the {len(chosen)} clips of {source} can be used ({reasons(manifest)})",
+            f"none of the {len(names)} clips of {source} can be used ({reasons(manifest)})",
             "a set needs one at least",
             "give another source, or keep more with --least-size, --least-frames, --least-area, --most-border, "
             "--most-jumps and --most-pieces",

@@ -92,7 +92,7 @@ def build_clip(task: ClipTask) -> ClipRecord | Skipped:
     """
     with one_thread():
         result = _built(task)
-    _note(_record_path(task.out, task.clip.name), asdict(result))
+    note_record(task.out, result)
     return result
 
 
@@ -105,10 +105,15 @@ def sift_clip(task: ClipTask) -> tuple[str, bool]:
             masks = _read(task, partial(_whole_masks, task.clip.first(task.config.most_frames), task.config))
         if isinstance(masks, Skipped):
             record = masks
-            _note(_record_path(task.out, name), asdict(record))
+            note_record(task.out, record)
         else:
             _note(kept, {})
     return name, not isinstance(record, Skipped)
+
+
+def note_record(out: Path, record: ClipRecord | Skipped) -> None:
+    """Note a clip as finished, or as left out."""
+    _note(_record_path(out, record.name), asdict(record))
 
 
 def _note(path: Path, content: dict[str, Any]) -> None:

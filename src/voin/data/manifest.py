@@ -51,11 +51,12 @@ class ClipRecord(Checked):
         split: that it belongs to.
         count: number of frames.
         size: (h, w) of the frames.
-        kind: of the occluder: "object", "strokes" or "blob".
+        kind: of the occluder: "object", "strokes" or "blob"; "none" where nothing passes before the object.
         donor: the clip that the occluder's pixels come from, or None; likewise its video.
         rates: as `rates_of` gives them.
         rate: as `mean_rate` gives it.
         sums: for each folder of files `sum_of` it.
+        behind: what passes behind the object (`voin.data.layers`), or None; left out of the file where it is None.
     """
 
     name: str
@@ -71,6 +72,12 @@ class ClipRecord(Checked):
     rates: tuple[float | None, ...] = setting(least=0, most=1)
     rate: float = setting(least=0, most=1)
     sums: dict[str, str] = setting(factory=dict)
+    behind: str | None = None
+
+    @property
+    def behind_only(self) -> bool:
+        """Whether things pass behind the object and none before it: whatever a method adds to it is wrong."""
+        return self.behind is not None and self.kind == "none"
 
     def check(self) -> None:
         """Refuse a name that is no folder's: it could lead out of the set."""
@@ -156,6 +163,9 @@ def read_manifest(root: Path) -> Manifest:
         table = read_table(path)
         version = table.get("version", VERSION)
         if version == VERSION:
+            clips = table.get("clips")
+            if isinstance(clips, list):  # what is None in a clip is left out where it came later
+                table["clips"] = [{"behind": None, **clip} if isinstance(clip, dict) else clip for clip in clips]
             return from_older(Manifest, table)
     except ValueError as error:
         what = f"{path} is damaged ({reason_of(error)})"
@@ -168,9 +178,16 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write the manifest as a whole file; the same manifest gives the same bytes. A clip is a line."""
     entries = [f"{json.dumps(key)}: {_line(getattr(manifest, key))}" for key in _HEAD]
     for key in ("skipped", "clips"):
-        rows = ",\n    ".join(_line(asdict(entry)) for entry in getattr(manifest, key))
+        rows = ",\n    ".join(_line(_entry_of(entry)) for entry in getattr(manifest, key))
         entries.append(f'"{key}": [' + (f"\n    {rows}\n  " if rows else "") + "]")
     write_whole(root / MANIFEST, ("{\n  " + ",\n  ".join(entries) + "\n}\n").encode())
+
+
+def _entry_of(record: ClipRecord | Skipped) -> dict[str, Any]:
+    entry = asdict(record)
+    if entry.get("behind", "") is None:
+        del entry["behind"]
+    return entry
 
 
 def _line(content: Any) -> str:

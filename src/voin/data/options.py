@@ -49,6 +49,16 @@ class FilterConfig(Checked):
 
 
 @dataclass(frozen=True)
+class LayersOptions(Checked):
+    """What a set is made of in which things pass behind objects, too."""
+
+    clips: int = setting(40, "Clips; in every other pair of them things pass only behind.", least=1, panel="Output")
+    frames: int = setting(24, "Frames of a clip.", least=2, panel="Output")
+    seed: int = setting(0, "The same seed gives the same set.", panel="Output")
+    split: Split = setting("validation", "Films of this split of the set.", panel="Which clips")
+
+
+@dataclass(frozen=True)
 class BuildOptions(Checked):
     """What a set is made of, as far as users choose it."""
 
