@@ -361,6 +361,19 @@ def test_absent_weights_are_refused_before_work(voi_set: VoiSet, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_broken_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set").root
+    picture = sorted(root.rglob("*.png"))[-1]
+    picture.write_bytes(picture.read_bytes()[:60])
+    weights = tmp_path / "alex.pt"
+    weights.write_bytes(b"no weights")
+    judged = replace(QUIET, references=References(lpips=True, lpips_weights=weights))
+    for options in (QUIET, judged):
+        with pytest.raises((OSError, ValueError)):
+            evaluate(open_set(root), {"telea": Telea()}, tmp_path / "out", options)
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_broken_set_stops_the_evaluation(tmp_path: Path) -> None:
     voi_set = write_set(tmp_path / "set", BARS[:1])
     next((tmp_path / "set").rglob("Amodal/a/00001.png")).unlink()

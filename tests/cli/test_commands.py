@@ -162,8 +162,8 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
         seen["load"] = (given, named)
         return "the inpainter"
 
-    def complete(*given: object, inpainter: object, progress: object) -> dict[str, object]:
-        assert inpainter == "the inpainter"
+    def complete(*given: object, inpainter: object, progress: object, prompts: object) -> dict[str, object]:
+        assert (inpainter, prompts) == ("the inpainter", [])
         seen["run"] = given
         raise OSError("enough")
 
@@ -173,10 +173,11 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
     words += " --raft-weights w.pt --png --layer webm --save-flow --save-confidence"
     words += " --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
     words += " --model weights --preset paper --x264-preset fast --lossless --resize-masks --mask-frames 0-8:2"
-    words += " --absent error --skip-broken --overwrite --invert-masks"
+    words += " --absent error --skip-broken --overwrite --invert-masks --no-track-between --tracker sam2"
+    words += " --certainty 0.4"
     code, _, text = call(*words.split())
     assert (code, "enough" in text) == (2, True)
-    named = {"model": "weights", "preset": "paper"}
+    named = {"model": "weights", "preset": "paper", "certainty": 0.4}
     named |= {"flow": "raft-small", "raft_weights": Path("w.pt"), "device": "cpu"}
     assert seen["load"] == (("voin",), named)
     assert seen["run"] == (
@@ -203,8 +204,24 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
             absent="error",
             skip_broken=True,
             overwrite=True,
+            track_between=False,
+            tracker="sam2",
         ),
     )
+
+
+def test_a_box_takes_the_place_of_masks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy)
+    more = ["--start", "2", "--tracker", "grabcut", "--cuts", "none", *CLASSICAL]
+    code, text, errors = call("complete", "video.mp4", "-o", "out", "--box", "8,12,12,13", *more)
+    assert code == 0, errors
+    assert text.startswith("Tracked from 1 prompt (grabcut): the object is seen in ")
+    assert (copy / "out" / "masks" / "masks.json").is_file()
+    assert (copy / "out" / "completed.mp4").is_file()
+    code, _, errors = call("complete", "video.mp4", "-o", "other")
+    assert code == 2
+    assert "nothing says what the object is" in errors
+    assert "--box X,Y,W,H" in errors
 
 
 # --- refusals

@@ -59,6 +59,14 @@ def test_run_json_is_as_its_schema_says(
     assert record["totals"]["occluded"] > 0
 
 
+def test_run_json_of_tracked_masks_is_as_its_schema_says(tmp_path: Path, folder: Path) -> None:
+    run(folder, save_labels(tmp_path / "one", labels(1, SIZE)), tmp_path / "out", tracker="grabcut", cuts="none")
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    checker("run").validate(record)
+    assert record["masks"]["tracked"]
+    assert (tmp_path / "out" / "masks" / "masks.json").exists()
+
+
 def test_a_record_with_an_unknown_or_a_missing_entry_does_not_pass(folder: Path, masks: Path, tmp_path: Path) -> None:
     run(folder, masks, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from voin.io.images import write_image
 from voin.io.masks.source import write_label
 from voin.jobs.complete import complete
 from voin.jobs.options import CompleteOptions
-from voin.method.window import CompletedBox, ObjectClip, WindowConfig, cut, window_box
+from voin.method.window import CompletedBox, ObjectClip, SoftMask, WindowConfig, cut, window_box
 
 REACH = 3  # pixels by which the whole object is larger than its visible part
 WINDOW = WindowConfig(size=32, enlarge=2.0)
@@ -44,7 +45,14 @@ class Fake:
         return self.made_of
 
     def complete_object(
-        self, clip: ObjectClip, wanted: range, *, category: str | None, with_flow: bool, clock: dict[str, float]
+        self,
+        clip: ObjectClip,
+        wanted: range,
+        *,
+        category: str | None,
+        with_flow: bool,
+        with_shape: bool,
+        clock: dict[str, float],
     ) -> list[CompletedBox]:
         if len(self.clips) == self.fail_at:
             raise self.failure
@@ -52,7 +60,8 @@ class Fake:
         given = {"category": category, "amodal": clip.amodal is not None, "occluder": clip.occluder is not None}
         self.given.append(given)
         clock["motion"] = clock.get("motion", 0.0) + 0.25
-        return [self._patch(clip, i, with_flow) for i in wanted]
+        patches = [self._patch(clip, i, with_flow) for i in wanted]
+        return [replace(patch, soft=_soft(patch)) for patch in patches] if with_shape else patches
 
     def _patch(self, clip: ObjectClip, i: int, with_flow: bool) -> CompletedBox:
         x0, y0, _, _ = window_box(clip.windows, i)
@@ -84,6 +93,11 @@ class Fake:
             forward=flow if with_flow and i + 1 < len(clip) else None,
             backward=-flow if with_flow and i > 0 else None,
         )
+
+
+def _soft(patch: CompletedBox) -> SoftMask:
+    values = np.where(patch.occluded, 153, np.where(patch.amodal, 255, 0)).astype(np.uint8)
+    return SoftMask(patch.left, patch.top, values)
 
 
 def _shifted(clip: ObjectClip, i: int):

@@ -17,6 +17,7 @@ from voin.io.images import read_picture, write_image
 from voin.io.masks.source import open_masks
 from voin.io.video import Quality, VideoInfo, probe, read
 from voin.jobs import reader as crops
+from voin.method.window import ObjectClip, Windows, cut
 
 ODD = (47, 61)
 
@@ -167,11 +168,17 @@ def test_confidence_is_written_where_asked(tmp_path: Path, folder: Path) -> None
         assert (confidence[seen] == 255).all()
     hidden = confidence[(whole > 0) & (given[4] == 0)]
     assert set(hidden.tolist()) == {0, 51}  # invented and propagated, as the method says
+    assert len(list((tmp_path / "out" / "amodal_confidence").iterdir())) == COUNT
+    sure = read_picture(tmp_path / "out" / "amodal_confidence" / "00004.png")[..., 0]
+    assert (sure[given[4] > 0] == 255).all()
+    assert set(sure[(whole > 0) & (given[4] == 0)].tolist()) == {153}
+    assert (sure[whole == 0] == 0).all()
 
 
 def test_no_confidence_is_written_unasked(tmp_path: Path, masks: Path, folder: Path) -> None:
     run(folder, masks, tmp_path / "out")
     assert not (tmp_path / "out" / "confidence").exists()
+    assert not (tmp_path / "out" / "amodal_confidence").exists()
 
 
 def test_the_record_counts_what_came_out(tmp_path: Path, masks: Path, folder: Path) -> None:
@@ -198,7 +205,8 @@ def test_the_record_says_how_the_masks_were_understood(tmp_path: Path, folder: P
         (masks / f"{i:05d}.png").unlink()
     record = run(folder, masks, tmp_path / "out", ids=(2,))["masks"]
     line = "9 files, matched by the frames' names; 3 of 12 frames have none (0, 3, 11): objects count as hidden there"
-    assert record["line"].startswith(f"Masks: {line}; objects 1 (5.1% of the frame), 2 (")
+    follows = "(--track-between follows them)"
+    assert record["line"].startswith(f"Masks: {line} {follows}; objects 1 (5.1% of the frame), 2 (")
     assert record["line"].endswith("; taken: 2")
     assert (record["count"], record["missing"], record["taken"]) == (9, [0, 3, 11], [2])
     assert record["shares"]["1"] == round(13 * 12 / (SIZE[0] * SIZE[1]), 5)
@@ -236,10 +244,89 @@ def test_amodal_masks_and_occluders_reach_the_method(tmp_path: Path, masks: Path
     assert (label_of(tmp_path / "out" / "amodal" / "00002.png") == label_of(whole / "00002.png")).all()
 
 
+class Fronts(Fake):
+    """Keeps what was in front of each clip that it completed, in working order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fronts: list[list[np.ndarray] | None] = []
+        self.windows: list[Windows] = []
+
+    def complete_object(self, clip: ObjectClip, *arguments: Any, **options: Any) -> Any:
+        self.windows.append(clip.windows)
+        self.fronts.append(None if clip.occluder is None else list(clip.occluder))
+        return super().complete_object(clip, *arguments, **options)
+
+
+def test_an_occluder_that_is_empty_says_that_nothing_is_in_front(tmp_path: Path, masks: Path, folder: Path) -> None:
+    maps = labels(COUNT, SIZE)
+    nothing = save_labels(tmp_path / "nothing", [np.zeros_like(each) for each in maps])
+    some = save_labels(tmp_path / "some", [np.full_like(each, int(i > 8)) for i, each in enumerate(maps)])
+    for name, path, empty in (("a", nothing, COUNT), ("b", some, 9)):
+        method, told = Fronts(), Told()
+        run(folder, masks, tmp_path / name, method, told, occluder=path)
+        (fronts,) = method.fronts
+        assert fronts is not None
+        assert [bool(front.any()) for front in fronts] == [i >= empty for i in range(COUNT)]
+        assert (
+            told.lines[1]
+            == f"In front: {COUNT} files, matched by the frames' names; nothing in {empty} of {COUNT} frames"
+        )
+
+
+def test_nearer_objects_are_what_hides_the_farther_ones_where_their_order_is_given(
+    tmp_path: Path, folder: Path
+) -> None:
+    maps = labels(COUNT, SIZE, objects=2)
+    two = save_labels(tmp_path / "two", maps)
+    method, told = Fronts(), Told()
+    run(folder, two, tmp_path / "plain", method, told)
+    assert method.fronts == [None, None]
+    assert len(told.lines) == 1
+    method, told = Fronts(), Told()
+    run(folder, two, tmp_path / "ordered", method, told, order=(2, 1))
+    near, far = method.fronts
+    assert near is None  # anything may be before it
+    assert far is not None
+    # All of the nearer one that lies in the window of the farther one, and nothing else.
+    window = method.windows[1]
+    assert all(
+        (front == cut(each == 2, window, i)).all() for i, (front, each) in enumerate(zip(far, maps, strict=True))
+    )
+    assert any(front.any() for front in far)
+    assert told.lines[1] == "Order: 2, 1; an object is hidden only by those before it"
+    third = save_labels(
+        tmp_path / "third", [np.pad(np.ones((4, SIZE[1]), np.uint8), ((0, SIZE[0] - 4), (0, 0)))] * COUNT
+    )
+    method, told = Fronts(), Told()
+    run(folder, two, tmp_path / "both", method, told, order=(2, 1), occluder=third)
+    near, more = method.fronts
+    assert near is not None
+    assert more is not None
+    assert all((a >= b).all() for a, b in zip(more, far, strict=True))
+    assert told.lines[2] == "Order: 2, 1; an object is hidden only by those before it and what is in front"
+
+
 def test_only_some_objects_can_be_chosen(tmp_path: Path, folder: Path) -> None:
     record = run(folder, save_labels(tmp_path / "two", labels(COUNT, SIZE, objects=2)), tmp_path / "out", ids=(2,))
     assert list(record["objects"]) == ["2"]
     assert set(np.unique(label_of(tmp_path / "out" / "amodal" / "00003.png"))) == {0, 2}
+
+
+class Told:
+    """Progress that keeps what users are told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def stage(self, name: str, total: int) -> None:
+        pass
+
+    def advance(self, name: str, count: int = 1) -> None:
+        pass
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
 
 
 # Shots and chunks

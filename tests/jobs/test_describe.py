@@ -23,6 +23,7 @@ NOT_IN_COMMAND = {"chunk_frames", "context_frames"}
 NOT_ON_PAGE = {
     *("start", "end", "skip_broken", "overwrite", "amodal", "occluder", "ids", "order"),
     *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent"),
+    *("track_between", "tracker"),
     *NOT_IN_COMMAND,
 }
 
@@ -129,6 +130,13 @@ def test_every_option_reaches_the_text_of_the_command_and_comes_back() -> None:
             given = words[1] if len(words) > 1 else True
             read = option.read(type(another(option))(given) if option.kind in (int, Path) else given)
             assert make(kind, {option.name: read}) == settings, shlex.join(words)
+
+
+def test_a_switch_is_written_as_it_stands() -> None:
+    assert command_words(Outer("a", pictures=False)) == ["KIND", "a", "--no-pictures"]
+    assert command_words(CompleteOptions(track_between=True)) == ["--track-between"]
+    assert command_words(CompleteOptions(track_between=False)) == ["--no-track-between"]
+    assert command_words(CompleteOptions()) == []
 
 
 def test_an_option_stands_where_it_is_declared_and_where_it_is_used_alone() -> None:

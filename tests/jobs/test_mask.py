@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fakes import tiny_sam2
-from fakes.fake_method import save_frames
+from fakes.fake_method import listing, save_frames
 from scenes.mask_clips import box_of, iou, passing
 from scenes.video_clips import encode
 from voin.io.images import read_picture, write_image
@@ -102,6 +102,26 @@ def test_the_same_run_gives_the_same_bytes(film: Path, tmp_path: Path) -> None:
         mask(film, [Prompt(0, box=BOX)], tmp_path / name, PLAIN)
     for path in sorted((tmp_path / "one").glob("*.png")):
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+def test_a_broken_frame_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    frames = save_frames(tmp_path / "frames", FRAMES)
+    picture = frames / "00005.png"
+    picture.write_bytes(picture.read_bytes()[:-200])
+    for cuts in ("auto", "none"):
+        with pytest.raises(OSError, match="frame 5 of 8"):
+            mask(frames, [PROMPT], tmp_path / "masks", replace(PLAIN, cuts=cuts))
+        assert not (tmp_path / "masks").exists()
+
+
+def test_other_masks_stay_where_a_frame_is_broken(film: Path, tmp_path: Path) -> None:
+    mask(film, [PROMPT], tmp_path / "masks", PLAIN)
+    before = listing(tmp_path / "masks")
+    frames = save_frames(tmp_path / "frames", FRAMES)
+    (frames / "00005.png").write_bytes(b"broken")
+    with pytest.raises(OSError, match="00005"):
+        mask(frames, [PROMPT], tmp_path / "masks", replace(PLAIN, overwrite=True, cuts="none"))
+    assert listing(tmp_path / "masks") == before
 
 
 def test_a_finished_run_is_not_repeated(film: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes.fake_method import Fake, contents, listing, run
+from fakes.fake_method import Fake, contents, listing, run, save_frames
 from fakes.processes import INTERRUPTIBLE
-from scenes.video_clips import COUNT
+from scenes.video_clips import COUNT, pictures
 from voin.io.video import probe
 from voin.jobs import writer as chunk_writer
 
@@ -145,6 +145,30 @@ def test_errors_while_reading_and_writing_surface(
     with pytest.raises(OSError, match="No space"):
         run(folder, masks, tmp_path / "b", chunk_frames=2, context_frames=0)
     assert threading.active_count() == before
+
+
+def test_a_frame_that_breaks_late_leaves_finished_work_and_says_so_or_nothing(
+    tmp_path: Path, masks: Path, folder: Path
+) -> None:
+    data = (folder / "00006.png").read_bytes()
+    (folder / "00006.png").write_bytes(data[: len(data) // 2])
+    chunks = {"cuts": "none", "chunk_frames": 2, "context_frames": 0}
+    with pytest.raises(OSError, match=r"frame 6 .*; \d finished frames in .*/a are kept: the same command goes on"):
+        run(folder, masks, tmp_path / "a", **chunks)
+    with pytest.raises(OSError, match="frame 6") as refused:
+        run(folder, masks, tmp_path / "b", cuts="none", chunk_frames=64)
+    assert "are kept" not in str(refused.value)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_broken_frame_takes_no_other_run_away(tmp_path: Path, masks: Path, folder: Path) -> None:
+    run(folder, masks, tmp_path / "out")
+    before = listing(tmp_path / "out")
+    other = save_frames(tmp_path / "other", pictures())
+    (other / "00006.png").write_bytes(b"broken")
+    with pytest.raises(OSError, match="00006"):
+        run(other, masks, tmp_path / "out", overwrite=True)
+    assert listing(tmp_path / "out") == before
 
 
 def test_two_runs_do_not_work_in_one_folder(tmp_path: Path, folder: Path, masks: Path) -> None:

@@ -43,6 +43,31 @@ def telea(clip: Scene) -> Tensor:
     return result
 
 
+# How sure the shape is.
+
+
+def test_what_is_seen_is_surely_the_object_and_what_lies_far_away_surely_not(
+    sliding: Scene, completed: Completion
+) -> None:
+    sure = completed.amodal_confidence
+    assert sure is not None
+    assert sure.shape == sliding.visible.shape
+    assert (sure[sliding.visible > 0.5] == 1).all()
+    assert sure[completed.occluded > 0].mean() > 0.5
+    assert sure[(completed.amodal == 0) & (sliding.amodal == 0)].mean() < 0.1
+
+
+def test_a_given_mask_is_sure_and_so_is_that_nothing_outside_the_occluder_is_hidden(
+    sliding: Scene, given: Completion
+) -> None:
+    assert given.amodal_confidence is not None
+    assert torch.equal(given.amodal_confidence, given.amodal)
+    nothing = inpainter()(sliding.frames, sliding.visible, occluder=torch.zeros_like(sliding.visible))
+    assert nothing.amodal_confidence is not None
+    assert torch.equal(nothing.amodal_confidence, (sliding.visible > 0.5).float())
+    assert torch.equal(nothing.frames, sliding.frames)
+
+
 # What comes back, and what must not change.
 
 

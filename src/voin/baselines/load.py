@@ -60,6 +60,8 @@ def load_method(name: str, resources: Resources | None = None) -> Callable[..., 
         }
         if exchanged is None:
             return load("classical", **options)
+        if "shape" not in exchanged:
+            options["certainty"] = resources.certainty
         return load("voin", model=resources.model, classical=exchanged, **options)
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:

@@ -45,12 +45,14 @@ class Resources:
         flow: of the methods of `voin.load`.
         raft_weights: RAFT's weights as a file; torchvision downloads them otherwise.
         device: where networks compute.
+        certainty: of shape networks, as `voin.load` takes it.
     """
 
     model: str | Path | None = None
     flow: str = "dis"
     raft_weights: Path | None = None
     device: str = "auto"
+    certainty: float | None = None
 
 
 def make_completion(

@@ -78,7 +78,10 @@ def evaluate(
     # A folder of results was made from the true masks alone.
     computed = [trial for trial in trials if isinstance(entries[trial.entry], MethodEntry)]
     corrupted = [[replace(trial, corruption=corruption) for trial in computed] for corruption in options.corruptions]
-    _score(scorer, [(record, trials) for record in records], "evaluate", options, progress)
+    work = [(record, trials) for record in records]
+    _check_pictures(scorer, work, options, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    _score(scorer, work, "evaluate", options, progress)
     work = [(record, alike) for alike in corrupted for record in records]
     _score(scorer, work, "damaged masks", options, progress)
     rows = [_row(scorer, record, trial) for trial in trials for record in records]
@@ -115,7 +118,8 @@ def _check_out(voi_set: VoiSet, out: Path) -> None:
         raise ValueRefusal(
             f"{out} lies in the set {voi_set.root}", "the set must stay as it is", "choose another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.is_dir():
+        raise FileRefusal(f"{out} is a file", "the output must be a folder", "choose another name")
 
 
 def _chosen(voi_set: VoiSet, options: EvaluateOptions) -> tuple[ClipRecord, ...]:
@@ -158,23 +162,37 @@ def _unused(entries: Iterable[Entry], options: EvaluateOptions) -> list[str]:
 def _score(
     scorer: Scorer, work: list[tuple[ClipRecord, list[Trial]]], stage: str, options: EvaluateOptions, progress: Progress
 ) -> None:
-    """Score what is not kept. Failures are tried again: their reason may be gone."""
-
-    def is_due(record: ClipRecord, trial: Trial) -> bool:
-        kept = None if options.overwrite else scorer.kept(record, trial)
-        return kept is None or bool(kept.error)
-
-    units = [
-        Unit(record, due)
-        for record, trials in work
-        if (due := tuple(trial for trial in trials if is_due(record, trial)))
-    ]
+    """Score what is not kept."""
+    units = _due(scorer, work, options)
     if not units:
         return
     progress.stage(stage, sum(unit.record.count * len(unit.trials) for unit in units))
     here = (unit.record.count for unit in units for _ in scorer.score(unit))
     for frames in here if options.workers == 1 else run_all(scorer, units, options.workers):
         progress.advance(stage, frames)
+
+
+def _due(scorer: Scorer, work: list[tuple[ClipRecord, list[Trial]]], options: EvaluateOptions) -> list[Unit]:
+    """List what is not kept. Failures are tried again: their reason may be gone."""
+
+    def is_due(record: ClipRecord, trial: Trial) -> bool:
+        kept = None if options.overwrite else scorer.kept(record, trial)
+        return kept is None or bool(kept.error)
+
+    units = [Unit(record, tuple(trial for trial in trials if is_due(record, trial))) for record, trials in work]
+    return [unit for unit in units if unit.trials]
+
+
+def _check_pictures(
+    scorer: Scorer, work: list[tuple[ClipRecord, list[Trial]]], options: EvaluateOptions, progress: Progress
+) -> None:
+    """Read all pictures that are to be scored, so that a broken one is refused before anything is written."""
+    units = _due(scorer, work, options)
+    if units:
+        progress.stage("check", sum(unit.record.count for unit in units))
+    for unit in units:
+        scorer.voi_set.load(unit.record)
+        progress.advance("check", unit.record.count)
 
 
 def _row(scorer: Scorer, record: ClipRecord, trial: Trial) -> Row:

@@ -10,11 +10,14 @@ from rich.markup import escape
 from voin.cli.console import Bars, err, out
 from voin.cli.options import Output, Quiet, VideoArgument, argument, command
 from voin.core.errors import count_of
-from voin.jobs.options import CompleteOptions, MethodOptions
+from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions
 
 COMPLETE_EXAMPLES = """[bold]Examples[/bold]
 
 voin complete video.mp4 masks/ -o out
+
+[dim]Without masks: the object is marked by a box on the first frame, and tracked:[/dim]
+voin complete video.mp4 -o out --box 120,40,80,160
 
 [dim]Frames as PNG, bit-equal to the input outside the hidden part:[/dim]
 voin complete video.mp4 masks/ -o out --png
@@ -39,28 +42,33 @@ class _Bars(Bars):
         out.print(escape(line))
 
 
-@command("finished parts are kept in {output}; run the same command again to go on")
+@command(
+    "finished parts are kept in {output}; run the same command again to go on",
+    "close other programs, give a smaller video, or fewer objects at once with --ids",
+)
 def complete(
     video: VideoArgument,
+    output: Output,
+    method: MethodOptions,
+    options: CompleteOptions,
+    marked: PromptOptions,
     masks: Annotated[
-        Path,
+        Path | None,
         argument(
             "The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, or "
             ".npz. One mask a frame, or fewer with names that say the frame.",
             "MASKS",
         ),
-    ],
-    output: Output,
-    method: MethodOptions,
-    options: CompleteOptions,
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Complete a partly hidden object: its whole mask, its hidden pixels, the video with them."""
     from voin.jobs.complete import complete as run
 
+    prompts = marked.read(options.start)
     inpainter = method.load()
     with Bars(quiet) if quiet else _Bars() as bars:
-        record = run(video, masks, output, options, inpainter=inpainter, progress=bars)
+        record = run(video, masks, output, options, prompts=prompts, inpainter=inpainter, progress=bars)
     if not quiet:
         _print_done(output, record)
 

@@ -24,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from voin.core.errors import is_fault, parts_of
+from voin.core.memory import LESS, memory_refusal
 from voin.core.progress import STAGES
 
 FAULT, REFUSED, STOPPED = 1, 2, 130
@@ -35,12 +36,15 @@ err = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def report_errors(show_traceback: bool = False, stopped: str = "run the same command again to go on") -> Iterator[None]:
+def report_errors(
+    show_traceback: bool = False, stopped: str = "run the same command again to go on", less: str = LESS
+) -> Iterator[None]:
     """Turn exceptions into messages and exit codes; everything that a command does happens inside.
 
     Args:
         show_traceback: also show where an error comes from.
         stopped: what a user who interrupts the command should know.
+        less: what makes the command take less memory.
     """
     try:
         with _sigterm_as_interrupt():
@@ -53,13 +57,14 @@ def report_errors(show_traceback: bool = False, stopped: str = "run the same com
     except Exception as error:
         if isinstance(error, typer.Exit):
             raise
-        ours = is_fault(error)
+        refusal = memory_refusal(error, less)
+        ours = refusal is None and is_fault(error)
         if ours or show_traceback:
             err.print(Text("".join(traceback.format_exception(error)).rstrip()), soft_wrap=True)
         if ours:
             say_parts("A fault in voin", [f"{type(error).__name__}: {error}", f"this is not your input: {ISSUES}"])
             raise typer.Exit(FAULT) from None
-        say_parts("Error", parts_of(error))
+        say_parts("Error", parts_of(refusal or error))
         raise typer.Exit(REFUSED) from None
 
 

@@ -43,7 +43,10 @@ voin data build YouTube-VOS -o youtube-voi --layout youtube-vos --seed 0 --ray a
 
 [dim]An interrupted build goes on when the same command is given again.[/dim]"""
 )
-@command("finished clips are kept in {output}; run the same command again to go on")
+@command(
+    "finished clips are kept in {output}; run the same command again to go on",
+    "close other programs, or use fewer --workers; finished clips are kept",
+)
 def build(
     source: Annotated[Path, argument("The folder of the data set.", "SOURCE")],
     output: Output,

@@ -40,7 +40,7 @@ def demo(
         option("Input", "Which shot: a parked bicycle, a waiting cyclist, or both."),
     ] = "all",
     # The shape network fills what is open, such as a bicycle's frame.
-    method: Annotated[MethodOptions, Show(without=("preset",))] = MethodOptions(method="classical"),
+    method: Annotated[MethodOptions, Show(without=("preset", "certainty"))] = MethodOptions(method="classical"),
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,9 +59,9 @@ def demo(
         out.print(f"Open [bold]{escape(str(page.resolve()))}[/bold] in a browser: before and after")
 
 
-@command("nothing is kept of a benchmark")
+@command("nothing is kept of a benchmark", "close other programs, or give a smaller --size")
 def bench(
-    config: Annotated[BenchConfig, Show(without=("preset",))], as_json: Json = False, quiet: Quiet = False
+    config: Annotated[BenchConfig, Show(without=("preset", "certainty"))], as_json: Json = False, quiet: Quiet = False
 ) -> None:
     """Measure the main job on a synthetic clip: seconds per stage, frames a second, peak memory."""
     from voin.jobs.speed import bench as measure

@@ -37,7 +37,10 @@ voin evaluate VOI-DAVIS --methods telea,classical --degrade -o out
 [dim]The same command goes on with an interrupted evaluation; one with a method more does that one.[/dim]"""
 
 
-@command("finished scores are kept in {output}; run the same command again to go on")
+@command(
+    "finished scores are kept in {output}; run the same command again to go on",
+    "close other programs, or use fewer --workers; finished scores are kept",
+)
 def evaluate(
     voi_set: SetArgument,
     output: Output,
@@ -82,7 +85,7 @@ def evaluate(
         options = replace(options, references=replace(options.references, lpips=True))
     if degrade:
         options = replace(options, corruptions=standard())
-    resources = Resources(loading.model, loading.flow, loading.raft_weights, loading.device)
+    resources = Resources(loading.model, loading.flow, loading.raft_weights, loading.device, loading.certainty)
     named = _named("--methods", methods.split(",") if methods else [])
     chosen = {name: load_method(method, resources) for name, method in named.items()}
     folders = {name: Path(folder) for name, folder in _named("--results", results or [], named=True).items()}

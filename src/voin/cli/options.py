@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from voin.cli.console import report_errors
+from voin.core.memory import LESS
 from voin.jobs.describe import Option, describe_options, make
 
 # The groups of options, in the order in which help shows them.
@@ -53,13 +54,16 @@ class Show:
     panel: str = ""
 
 
-def command(stopped: str = "run the same command again to go on") -> Callable[[Callable[..., None]], Any]:
+def command(
+    stopped: str = "run the same command again to go on", less: str = LESS
+) -> Callable[[Callable[..., None]], Any]:
     """Make a command of a function; where its parameters are dataclasses of settings, their options take their place.
 
     Its errors are reported, and it gets the option --traceback.
 
     Args:
         stopped: what a user who interrupts it should know; "{output}" stands for the option of that name.
+        less: what makes it take less memory.
     """
 
     def make_command(run: Callable[..., None]) -> Callable[..., None]:
@@ -78,7 +82,7 @@ def command(stopped: str = "run the same command again to go on") -> Callable[[C
         plain.append(_keyword("show_traceback", _Traceback, False))
 
         def face(**given: Any) -> None:
-            with report_errors(given.pop("show_traceback"), stopped.format(**given)):
+            with report_errors(given.pop("show_traceback"), stopped.format(**given), less):
                 made = {}
                 for name, kind, options in settings:
                     made[name] = make(kind, {option.name: option.read(given.pop(_name(option))) for option in options})
@@ -107,7 +111,7 @@ def _parameter(option: Option, panel: str) -> inspect.Parameter:
     default: Any = inspect.Parameter.empty if option.default is MISSING else option.write(option.default)
     kind = Literal[tuple(option.choices)] if option.choices else str if option.is_text else option.kind  # type: ignore[valid-type]
     flags = option.flag.split()
-    if option.kind is bool and default is True:
+    if option.kind is bool and default in (True, None):
         flags = [f"{flags[0]}/--no-{flags[0].lstrip('-')}"]
     said = {
         "help": option.help,

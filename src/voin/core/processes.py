@@ -30,6 +30,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Literal, TypeVar
 
 from voin.core.errors import FileRefusal, PackageRefusal, Refusal, ValueRefusal, is_fault, parts_of
+from voin.core.memory import memory_refusal
 from voin.core.progress import Progress
 from voin.core.system import wait_passively
 
@@ -55,13 +56,11 @@ def answer(function: Callable[..., Any], *arguments: Any) -> tuple[Ending, Any]:
     """Call a function and return how it ended: its value, a refusal, or the traceback of a fault."""
     try:
         return "value", function(*arguments)
-    except MemoryError:
-        return "refused", ValueRefusal(
-            "this needs more memory than there is", remedy="give a smaller video, or fewer frames"
-        )
-    except Refusal as refusal:
-        return "refused", refusal
     except Exception as error:
+        if refusal := memory_refusal(error):
+            return "refused", refusal
+        if isinstance(error, Refusal):
+            return "refused", error
         if is_fault(error):
             return "fault", "".join(traceback.format_exception(error))
         return "refused", ValueRefusal(*parts_of(error))

@@ -47,6 +47,7 @@ STAGES = {
     "track": "tracking",
     "preview": "drawing",
     "clips": "making clips",
+    "check": "checking",
     "pack": "packing",
     "clip": "making the clip",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.progress import Progress
 from voin.io.images import shown
 from voin.io.masks.source import MaskSource, open_masks
@@ -50,6 +51,24 @@ class Inputs:
         """Frames in the range."""
         return self.end - self.start
 
+    @property
+    def nearer_hide(self) -> bool:
+        """Whether nearer objects are all that hides the farther ones: the user has said which is which."""
+        return len(self.options.order) > 1
+
+    def notes(self) -> Iterator[str]:
+        """Say how the masks were understood."""
+        yield self.masks.reading.line
+        if self.occluder is not None:
+            reading, seen = self.occluder.reading, self.occluder.areas[:, self.start : self.end].any(axis=0)
+            files, empty = count_of(reading.count, reading.unit), self.count - int(seen.sum())
+            frames = count_of(self.count, "frame")
+            yield f"In front: {files}, matched {reading.matched}; nothing in {empty} of {frames}"
+        if self.nearer_hide:
+            yield f"Order: {', '.join(map(str, self.ids))}; an object is hidden only by those before it" + (
+                " and what is in front" if self.occluder else ""
+            )
+
     def boxes(self, number: int) -> np.ndarray:
         """Return the boxes of an object in all frames of the video, (t, 4): of all that is known of its place."""
         boxes = self.masks.boxes[self.masks.ids.index(number)]
@@ -72,15 +91,9 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
         OSError: a file cannot be read.
         ValueError: something does not fit.
     """
-
-    def step(done: int, total: int) -> None:
-        if done == 1:
-            progress.stage("masks", total)
-        progress.advance("masks")
-
     info, start, end = check_video(video, options.start, options.end)
     cuts = asked_cuts(options.cuts, info, start, end)
-    shared: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "progress": step}
+    shared = _reading(options, progress)
     visible = open_masks(
         masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
     )
@@ -91,9 +104,33 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
             "use --invert-masks if black is the object, or --ids 1 if the object is that large",
         )
     ids = _seen(visible, masks, start, end, options)
+    amodal, occluder = check_further_masks(info, options, ids, progress)
+    return Inputs(info, options, visible, amodal, occluder, check_order(ids, options), start, end, cuts)
+
+
+def check_further_masks(
+    info: VideoInfo, options: CompleteOptions, ids: tuple[int, ...], progress: Progress
+) -> tuple[MaskSource | None, MaskSource | None]:
+    """Open the masks of the whole objects `ids` and those of what is in front, where they are given.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: they do not fit the video.
+    """
+    shared = _reading(options, progress)
     amodal = open_masks(options.amodal, info, ids=ids, **shared) if options.amodal else None
-    occluder = open_masks(options.occluder, info, **shared) if options.occluder else None
-    return Inputs(info, options, visible, amodal, occluder, _ordered(ids, options.order), start, end, cuts)
+    return amodal, open_masks(options.occluder, info, empty=True, **shared) if options.occluder else None
+
+
+def _reading(options: CompleteOptions, progress: Progress) -> dict[str, Any]:
+    """Return how all masks are read."""
+
+    def step(done: int, total: int) -> None:
+        if done == 1:
+            progress.stage("masks", total)
+        progress.advance("masks")
+
+    return {"resize": options.resize_masks, "absent": options.absent, "progress": step}
 
 
 def check_video(video: Path, start: int, end: int | None) -> tuple[VideoInfo, int, int]:
@@ -139,7 +176,15 @@ def _seen(source: MaskSource, path: Path, start: int, end: int, options: Complet
     return seen
 
 
-def _ordered(ids: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
+def check_order(ids: tuple[int, ...], options: CompleteOptions) -> tuple[int, ...]:
+    """Return the objects `ids` from front to back. Raises ValueError where the options name others."""
+    order, lost = options.order, sorted(set(options.ids) - set(ids))
+    if lost:
+        raise ValueRefusal(
+            f"the objects {', '.join(map(str, options.ids))} are asked for",
+            f"there is {', '.join(map(str, ids))}",
+            "ask for some of these",
+        )
     if order and sorted(order) != sorted(ids):
         raise ValueRefusal(
             f"the order is {', '.join(map(str, order))} for the objects {', '.join(map(str, sorted(ids)))}",

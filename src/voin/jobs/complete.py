@@ -7,22 +7,24 @@ the frames again, pastes what was completed and writes. Memory holds a few chunk
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from voin.core import __version__
-from voin.core.errors import ValueRefusal
+from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.files import identity, write_json
 from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, trim_heap
-from voin.io.video import join
-from voin.jobs.check import Inputs, check_inputs, check_room
-from voin.jobs.layout import RECORD, Folder, Layout, is_output
-from voin.jobs.options import CompleteOptions
+from voin.io.video import VideoInfo, join
+from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
+from voin.jobs.keyframes import fill_gaps, is_tracked
+from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output
+from voin.jobs.mask import choose_tracker, mask
+from voin.jobs.options import CompleteOptions, FrameOptions, MaskOptions
 from voin.jobs.plan import Chunk, Plan, find_cuts, make_plan
 from voin.jobs.preview import write_preview
 from voin.jobs.reader import WindowReader
@@ -30,6 +32,7 @@ from voin.jobs.record import make_record
 from voin.jobs.writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.method.load import load
 from voin.method.window import CompletedBox, ObjectClip, WindowConfig
+from voin.tracking.prompts import Prompt
 
 
 @runtime_checkable
@@ -37,11 +40,19 @@ class Completer(Protocol):
     """What completes one object in some frames of a clip; `voin.Inpainter` is one."""
 
     def complete_object(
-        self, clip: ObjectClip, wanted: range, *, category: str | None, with_flow: bool, clock: dict[str, float]
+        self,
+        clip: ObjectClip,
+        wanted: range,
+        *,
+        category: str | None,
+        with_flow: bool,
+        with_shape: bool,
+        clock: dict[str, float],
     ) -> list[CompletedBox]:
         """Return a patch for each frame in `wanted`, indices into `clip`; the other frames are context.
 
-        Seconds that each stage takes are added to `clock`, by name.
+        With flow, with how sure the shape is, where these are asked for. Seconds that each stage takes are added to
+        `clock`, by name.
         """
         ...
 
@@ -56,10 +67,11 @@ class Completer(Protocol):
 
 def complete(
     video: Path | str,
-    masks: Path | str,
+    masks: Path | str | None,
     out: Path | str,
     options: CompleteOptions = CompleteOptions(),  # noqa: B008 - frozen
     *,
+    prompts: Sequence[Prompt] = (),
     inpainter: Completer | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -70,9 +82,11 @@ def complete(
 
     Args:
         video: a video file, a GIF or a folder of frames.
-        masks: where the objects are visible: a folder of PNGs, a mask video or an .npz file.
+        masks: where the objects are visible: a folder of PNGs, a mask video or an .npz file. None where `prompts` mark
+            the object: it is then tracked first, as `voin.mask` does it, and its masks are kept in `out/masks`.
         out: the output folder; it is made if need be.
         options: which frames and objects, and what is written.
+        prompts: what marks the object where there are no masks, at most one a frame.
         inpainter: the method, from `voin.load`; None: the weights that ship.
         progress: told how far the job is.
 
@@ -85,28 +99,40 @@ def complete(
     """
     began = time.perf_counter()
     limit_arenas()
-    video, masks, out = Path(video), Path(masks), Path(out)
+    video, out = Path(video), Path(out)
+    _check_marked(masks, prompts, options)
     inpainter, progress = inpainter or load(), progress or Silent()
-    _check_apart(out, video, masks, options)
-    inputs = check_inputs(video, masks, options, progress)
-    seconds = {"masks": time.perf_counter() - began}
-    window = inpainter.window_of(inputs.info.size)
-    layout = _layout(inputs)
-    folder = Folder(out, layout, _request(inputs, masks, window, inpainter.settings(), layout))
-    folder.check(options.overwrite)
+    _check_apart(out, (video, masks, options.amodal, options.occluder))
     # Only once nothing is refused any more.
     note = progress.note if isinstance(progress, Notes) else lambda _: None
+    if masks is None:
+        masks = _track_first(video, prompts, out, options, inpainter.settings().get("device", "auto"), progress, note)
+    masks = Path(masks)
+    inputs = check_inputs(video, masks, options, progress)
+    inputs.masks.reading = replace(inputs.masks.reading, tracked=is_tracked(inputs))
+    seconds = {"masks": time.perf_counter() - began}
+    window, settings = inpainter.window_of(inputs.info.size), inpainter.settings()
+    layout = _layout(inputs.info, inputs.ids, options, inputs.masks.reading.tracked)
+    folder = Folder(out, layout, _request(inputs, masks, window, settings, layout))
+    folder.check(options.overwrite)
     if folder.record is not None and folder.is_finished() and not options.overwrite and folder.state is None:
-        note(inputs.masks.reading.line)
+        for line in inputs.notes():
+            note(line)
         return folder.record | {"finished_before": True}
     check_room(inputs, out, layout.png, share=1 - folder.finished_frames() / inputs.count)
-    note(inputs.masks.reading.line)
-    with folder.held(options.overwrite):
+    for line in inputs.notes():
+        note(line)
+    with folder.held(options.overwrite), _late_faults(folder):
         if folder.record is not None and folder.is_finished() and not options.overwrite:
             folder.forget()  # the run was killed after its last word
             return folder.record | {"finished_before": True}
-        plan = make_plan(inputs, _cuts(inputs, folder, progress, seconds), window)
-        folder.start([shot.start for shot in plan.shots[1:]])
+        cuts = _cuts(inputs, folder, progress, seconds)
+        folder.start(cuts)
+        if layout.tracked:
+            began_tracking = time.perf_counter()
+            inputs = fill_gaps(inputs, cuts, out / TRACKED, folder.request, settings.get("device", "auto"), progress)
+            seconds["track"] = time.perf_counter() - began_tracking
+        plan = make_plan(inputs, cuts, window)
         finished = folder.finished_chunks(plan.chunks, inputs.start)
         earlier = finished[-1]["wall"] if finished else 0.0
 
@@ -119,6 +145,21 @@ def complete(
         return _finish(inputs, plan, folder, seconds, wall)
 
 
+@contextmanager
+def _late_faults(folder: Folder) -> Iterator[None]:
+    """Let a refusal in the middle of the work say what it leaves; where nothing is finished, nothing is left."""
+    try:
+        yield
+    except FileRefusal as error:
+        frames = folder.finished_frames()
+        if not frames:
+            if folder.is_begun():
+                folder.clear()
+            raise
+        left = f"{count_of(frames, 'finished frame')} in {folder.path} are kept: the same command goes on with the next"
+        raise FileRefusal(error.what, error.must, "; ".join(filter(None, (error.remedy, left)))) from error
+
+
 def _complete_chunks(
     inpainter: Completer, inputs: Inputs, plan: Plan, todo: tuple[Chunk, ...], writer: ChunkWriter, progress: Progress
 ) -> None:
@@ -126,7 +167,9 @@ def _complete_chunks(
     total = sum(chunk.count for chunk in todo)
     progress.stage("complete", total)
     progress.stage("write", total)
-    asked: dict[str, Any] = {"category": inputs.options.category, "with_flow": inputs.options.save_flow}
+    options = inputs.options
+    asked: dict[str, Any] = {"category": options.category, "with_flow": options.save_flow}
+    asked["with_shape"] = options.save_confidence
     with (
         closing(writer),
         closing(BackgroundWriter(writer.write, "write")) as follower,
@@ -166,23 +209,65 @@ def _cuts(inputs: Inputs, folder: Folder, progress: Progress, seconds: dict[str,
     return cuts
 
 
-def _layout(inputs: Inputs) -> Layout:
-    info, options = inputs.info, inputs.options
+def _layout(info: VideoInfo, ids: tuple[int, ...], options: CompleteOptions, tracked: bool = False) -> Layout:
     return Layout(
-        names=info.names[inputs.start : inputs.end],
-        ids=tuple(sorted(inputs.ids)),
+        names=info.names[options.start : options.end],
+        ids=tuple(sorted(ids)),
         png=options.png or info.kind != "video",
         layer=options.layer,
         flow=options.save_flow,
         confidence=options.save_confidence,
+        tracked=tracked,
     )
 
 
-def _check_apart(out: Path, video: Path, masks: Path, options: CompleteOptions) -> None:
+def _track_first(
+    video: Path,
+    prompts: Sequence[Prompt],
+    out: Path,
+    options: CompleteOptions,
+    device: str,
+    progress: Progress,
+    note: Callable[[str], object],
+) -> Path:
+    """Track the object that is marked, all else being checked before; return the folder of its masks."""
+
+    def check_rest(info: VideoInfo) -> None:
+        check_further_masks(info, options, (1,), progress)
+        check_order((1,), options)
+        # Whatever run stands there, it is another one.
+        Folder(out, _layout(info, (1,), options), {}).check(options.overwrite)
+
+    shared = {declared.name: getattr(options, declared.name) for declared in fields(FrameOptions)}
+    how = MaskOptions(**shared, tracker=options.tracker, device=device)
+    record = mask(video, prompts, out / TRACKED, how, progress, ready=check_rest)
+    seen = sum(area > 0 for area in record["areas"])
+    marked = count_of(len(prompts), "prompt")
+    frames = count_of(record["tracked"], "frame")
+    note(f"Tracked from {marked} ({record['tracker']}): the object is seen in {seen} of {frames}; {out / TRACKED}")
+    return out / TRACKED
+
+
+def _check_marked(masks: Path | str | None, prompts: Sequence[Prompt], options: CompleteOptions) -> None:
+    """Refuse what says nothing of the object, or says it twice."""
+    if masks is None and not prompts:
+        raise ValueRefusal(
+            "nothing says what the object is",
+            "it must have masks, or be marked on a frame",
+            "give MASKS, or mark it with --box X,Y,W,H or --point X,Y",
+        )
+    if prompts and (masks is not None or options.mask_frames is not None or options.invert_masks):
+        what = "masks" if masks is not None else "options of masks"
+        raise ValueRefusal(
+            f"the object is marked, and {what} are given, too", "one of both must say what it is", "leave one out"
+        )
+
+
+def _check_apart(out: Path, given: Iterable[Path | str | None]) -> None:
     """Refuse to write where input is read from."""
     target = out.resolve()
-    for path in filter(None, (video, masks, options.amodal, options.occluder)):
-        source = path.resolve()
+    for path in filter(None, given):
+        source = Path(path).resolve()
         if source == target or (target in source.parents and is_output(source.relative_to(target))):
             raise ValueRefusal(
                 f"{path} is input, and {out} would mix output up with it",
@@ -197,8 +282,10 @@ def _request(
     """Return all that the output depends on."""
     options = inputs.options
     chosen = asdict(options)
-    for key in ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png"):
+    elsewhere = ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png")
+    for key in (*elsewhere, "track_between", "tracker"):
         del chosen[key]
+    tracking = {"tracking": {"tracker": choose_tracker(options.tracker)}} if layout.tracked else {}
     return {
         "voin": __version__,
         "video": identity(inputs.info.path),
@@ -207,9 +294,10 @@ def _request(
         "occluder": identity(options.occluder) if options.occluder else None,
         "frames": [inputs.start, inputs.end],
         "cuts": "auto" if inputs.cuts is None else inputs.cuts,
-        "options": chosen | {"order": inputs.ids, "png": layout.png},
+        "options": chosen | {"order": inputs.ids, "nearer_hide": inputs.nearer_hide, "png": layout.png},
         "window": asdict(window),
         "settings": settings,
+        **tracking,
     }
 
 

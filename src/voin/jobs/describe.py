@@ -126,8 +126,9 @@ def command_words(settings: Any) -> list[str]:
     for option in describe_options(type(settings)):
         value = attrgetter(option.name)(settings)
         if value != option.default and option.flag:
-            words.append(option.flag.split()[0])
-            words += [] if value is True else [str(option.write(value))]
+            flag = option.flag.split()[0]
+            switch = {True: [flag], False: [flag.replace("--", "--no-", 1)]} if option.kind is bool else {}
+            words += switch.get(value) or [flag, str(option.write(value))]
     return words
 
 

@@ -14,12 +14,16 @@ from typing import Any, get_args
 
 from voin.core.errors import ValueRefusal
 from voin.core.files import JobFolder, read_json, remove_files
+from voin.jobs.mask import RECORD as MASKS_RECORD
+from voin.jobs.mask import MaskFolder
 from voin.jobs.options import Layer
 from voin.jobs.plan import Chunk
 
 RECORD = "run.json"
 STATE = JobFolder.STATE
 PREVIEW = "preview.png"
+CONFIDENCES = ("confidence", "amodal_confidence")  # of a pixel's colour, and that it is an object's
+TRACKED = Path("masks")  # where masks are kept that were tracked
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Layout:
         png: completed frames are PNGs, not a video.
         layer: kind of the objects' layers.
         flow: completed flow is written.
-        confidence: so is how sure each pixel is.
+        confidence: so is how sure each pixel is, of its colour and of being an object's.
+        tracked: masks were tracked, and are kept in a folder of their own.
     """
 
     names: tuple[str, ...]
@@ -41,6 +46,7 @@ class Layout:
     layer: Layer
     flow: bool
     confidence: bool = False
+    tracked: bool = False
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Layout:
@@ -48,11 +54,12 @@ class Layout:
         names, ids = tuple(map(str, content["names"])), tuple(map(int, content["ids"]))
         if any(Path(name).name != name for name in names) or content["layer"] not in get_args(Layer):
             raise ValueRefusal("names of frames are file names", "layers are of a known kind", "remove the file")
-        confidence = bool(content.get("confidence"))
-        return Layout(names, ids, bool(content["png"]), content["layer"], bool(content["flow"]), confidence)
+        png, flow = bool(content["png"]), bool(content["flow"])
+        later = {name: bool(content.get(name)) for name in ("confidence", "tracked")}
+        return Layout(names, ids, png, content["layer"], flow, **later)
 
     def picture(self, folder: str, name: str) -> Path:
-        """Return the PNG of a frame in `completed`, `amodal` (label maps of whole objects) or `confidence` (grey)."""
+        """Return the PNG of a frame in `completed`, `amodal` (label maps of whole objects) or a confidence (grey)."""
         return Path(folder, f"{name}.png")
 
     def layer_picture(self, number: int, name: str) -> Path:
@@ -74,7 +81,7 @@ class Layout:
 
     def frame_files(self, names: Sequence[str]) -> Iterator[Path]:
         """List the files of some frames that are always there."""
-        folders = ["amodal", *(["completed"] if self.png else []), *(["confidence"] if self.confidence else [])]
+        folders = ["amodal", *(["completed"] if self.png else []), *(CONFIDENCES if self.confidence else [])]
         for name in names:
             yield from (self.picture(folder, name) for folder in folders)
             if self.layer == "png":
@@ -86,6 +93,8 @@ class Layout:
         """List all files but the record itself."""
         yield from self.videos()
         yield Path(PREVIEW)
+        if self.tracked:
+            yield TRACKED / MASKS_RECORD
         yield from self.frame_files(self.names)
 
     def everything(self) -> Iterator[Path]:
@@ -142,7 +151,10 @@ class Folder(JobFolder):
     def remove(self, content: dict[str, Any]) -> None:
         """Remove what a run has written, but for its record and state."""
         layout = Layout.from_json(content["layout"])
-        remove_files(self.path / file for file in layout.everything() if file != Path(RECORD))
+        if layout.tracked and not self.layout.tracked:
+            MaskFolder(self.path / TRACKED, 0, preview=False, request={}).clear()
+        kept = (Path(RECORD), TRACKED / MASKS_RECORD)
+        remove_files(self.path / file for file in layout.everything() if file not in kept)
         for folder in layout.folders():
             with suppress(OSError):  # something else is in it
                 (self.path / folder).rmdir()
@@ -187,7 +199,7 @@ class Folder(JobFolder):
 def is_output(path: Path) -> bool:
     """Return whether a path relative to an output folder may be something that runs write or remove there."""
     top = Path(path.parts[0])
-    names = ("completed", "amodal", "confidence", "flow", PREVIEW, RECORD, STATE)
+    names = ("completed", "amodal", *CONFIDENCES, "flow", PREVIEW, RECORD, STATE)
     return top.name in names or top.stem.startswith(("completed", "object"))
 
 

@@ -1,14 +1,14 @@
 """Make the visible masks of an object in a video out of prompts: files in, files out.
 
-`masks.json` stands in the output folder from the beginning of a run; a run that was stopped has not set `finished` in
-it, and is done again. Pictures lie in `preview/`, since every PNG in the folder itself is a mask.
+`masks.json` stands in the output folder before the first mask; a run that was stopped has not set `finished` in it, and
+is done again. Pictures lie in `preview/`, since every PNG in the folder itself is a mask.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import pairwise
@@ -28,7 +28,7 @@ from voin.io.masks.source import write_label
 from voin.io.seek import FrameBlocks
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
 from voin.jobs.check import asked_cuts, check_video
-from voin.jobs.options import MaskOptions
+from voin.jobs.options import MaskOptions, TrackerName
 from voin.jobs.plan import find_cuts
 from voin.tracking.flow_tracker import FlowTracker
 from voin.tracking.prompts import Prompt, check_prompts
@@ -59,6 +59,8 @@ def mask(
     out: Path,
     options: MaskOptions = MaskOptions(),
     progress: Progress | None = None,
+    *,
+    ready: Callable[[VideoInfo], object] = lambda info: None,
 ) -> dict[str, Any]:
     """Track the object that `prompts` mark, and write its visible mask in every frame of the video into `out`.
 
@@ -71,6 +73,7 @@ def mask(
         out: the output folder; it is made if need be.
         options: how to track.
         progress: told how far the job is; stages are "cuts", "track", "write" and "preview".
+        ready: called when all is checked and nothing is written yet, unless there is nothing left to do.
 
     Returns:
         The content of masks.json, and `finished_before`: whether there was nothing left to do.
@@ -97,21 +100,23 @@ def mask(
         )
     cuts = asked_cuts(options.cuts, info, start, end)
     marked = check_prompts(prompts, info.size, start, end)
-    name = options.tracker if options.tracker != "auto" else "sam2" if has_sam2(options.model) else "grabcut"
+    name = choose_tracker(options.tracker, options.model)
     folder = MaskFolder(out, info.count, options.preview, _request(video, marked, options, name, start, end, cuts))
     folder.check(options.overwrite)
     if folder.record is not None and folder.is_finished() and not options.overwrite:
         return folder.record | {"finished_before": True}
-    tracker = FlowTracker() if name == "grabcut" else load_sam2(options.model, choose_device(options.device))
+    tracker = load_tracker(name, options.model, options.device)
+    ready(info)
     with folder.held(options.overwrite):
-        folder.clear()
-        folder.write({"finished": False})
         lap("check")
         if cuts is None:
             cuts = find_cuts(info, start, end, options.skip_broken, progress)
             lap("cuts")
         masks = _track(info, tracker, _shots(marked, start, end, cuts), options.skip_broken, progress)
         lap("track")
+        # Only now: a frame that does not decode has shown itself.
+        folder.clear()
+        folder.write({"finished": False})
         areas = _write(info, masks, out, progress)
         lap("write")
         if options.preview:
@@ -129,6 +134,16 @@ def mask(
             "seconds_a_frame": seconds["track"] / len(masks),
         }
         return folder.write(record) | {"finished_before": False}
+
+
+def choose_tracker(name: TrackerName, model: str | None = None) -> TrackerName:
+    """Return which tracker "auto" stands for on this machine, or the one that is named."""
+    return name if name != "auto" else "sam2" if has_sam2(model) else "grabcut"
+
+
+def load_tracker(name: TrackerName, model: str | None, device: str) -> Tracker:
+    """Make a tracker. Raises ImportError for SAM 2 without the extra `sam2`, OSError without its weights."""
+    return FlowTracker() if name == "grabcut" else load_sam2(model, choose_device(device))
 
 
 def _request(

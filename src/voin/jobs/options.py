@@ -56,6 +56,13 @@ class MethodOptions(Checked):
     preset: Literal["small", "paper"] = _object(
         "small", "Work in a window that follows the object, or on the whole frame, as the paper does (with --model)."
     )
+    certainty: float | None = _object(
+        None,
+        "How sure of a pixel the shape network must be, between 0 and 1: less finds more of the hidden part, and "
+        "paints more background over. By default what the model was tuned to.",
+        above=0,
+        below=1,
+    )
     flow: Flow = _motion(
         "dis",
         "Optical flow: DIS is fast on a CPU; RAFT wants a GPU.",
@@ -127,7 +134,8 @@ class CompleteOptions(FrameOptions):
     save_flow: bool = _output(False, "Write the completed motion to flow/.", label="Write the completed motion")
     save_confidence: bool = _output(
         False,
-        "Write how sure each pixel of the object is to confidence/: white was seen, black is invented.",
+        "Write how sure each pixel is: its colour to confidence/ (white was seen, black is invented), and that it "
+        "belongs to the object to amodal_confidence/.",
         label="Write how sure each pixel is",
         page={"value": True},
     )
@@ -140,6 +148,12 @@ class CompleteOptions(FrameOptions):
     absent: Literal["invisible", "error"] = _input(
         "invisible", "What a frame without a mask means: the object is not visible there, or it is a mistake."
     )
+    track_between: bool | None = _input(
+        None,
+        "Where masks stand on some frames only, track the objects between them, or count them as hidden there. By "
+        "default tracked if masks stand on a regular grid of frames or on the first one only.",
+    )
+    tracker: TrackerName = _input("auto", "What tracks them, as in `voin mask`.")
     chunk_frames: int = setting(64, "Frames completed at once, at most; large windows get fewer.", least=1, flag="")
     context_frames: int = setting(32, "Frames looked at before and after these, at most.", least=0, flag="")
 

@@ -92,7 +92,7 @@ class WindowReader:
         label = inputs.masks.label(index)
         whole = inputs.amodal.label(index) if inputs.amodal else None
         front = inputs.occluder.label(index) > 0 if inputs.occluder else None
-        crops = {}
+        crops = {}  # the front-most object first
         for number, windows in shot.windows.items():
             visible = cut(label, windows, at) == number
             crops[number] = WindowFrame(
@@ -101,6 +101,9 @@ class WindowReader:
                 amodal=None if whole is None else (cut(whole, windows, at) == number) | visible,
                 occluder=None if front is None else cut(front, windows, at),
             )
+            if inputs.nearer_hide:
+                object_here = (label == number) if whole is None else (label == number) | (whole == number)
+                front = object_here if front is None else front | object_here
         return crops
 
 

@@ -26,7 +26,7 @@ from voin.io.masks.source import write_label
 from voin.io.video import LayerWriter, VideoWriter, read
 from voin.jobs import preview
 from voin.jobs.check import Inputs
-from voin.jobs.layout import Folder
+from voin.jobs.layout import CONFIDENCES, Folder
 from voin.jobs.plan import Chunk, Plan
 from voin.method.window import CompletedBox, paste
 
@@ -142,8 +142,8 @@ class ChunkWriter:
             videos[Path("completed.mp4")].write(result)
         pool.put(_write_drawn, root / layout.picture("amodal", name), write_label, draw_label, size, patches)
         if layout.confidence:
-            path = root / layout.picture("confidence", name)
-            pool.put(_write_drawn, path, write_image, draw_confidence, size, patches)
+            for folder, draw in zip(CONFIDENCES, (draw_confidence, draw_amodal_confidence), strict=True):
+                pool.put(_write_drawn, root / layout.picture(folder, name), write_image, draw, size, patches)
         for number in layout.ids:
             patch = patches.get(number)
             if layout.layer == "png":
@@ -194,6 +194,16 @@ def draw_confidence(size: tuple[int, int], patches: dict[int, CompletedBox]) -> 
     return confidence
 
 
+def draw_amodal_confidence(size: tuple[int, int], patches: dict[int, CompletedBox]) -> UInt8[np.ndarray, "h w"]:
+    """Draw how sure pixels belong to an object, 0 (not at all) to 255 (seen); the surest of several objects."""
+    confidence = np.zeros(size, np.uint8)
+    for soft in (patch.soft for patch in patches.values() if patch.soft is not None):
+        h, w = soft.values.shape
+        box = confidence[soft.top : soft.top + h, soft.left : soft.left + w]
+        np.maximum(box, soft.values, out=box)
+    return confidence
+
+
 def draw_layer(size: tuple[int, int], patch: CompletedBox | None) -> np.ndarray:
     """Draw an object alone: uint8 (h, w, 4), its completed colours and alpha 255 inside it, all 0 outside."""
     layer = np.zeros((*size, 4), np.uint8)
@@ -211,7 +221,7 @@ def _write_drawn(path: Path, write: Callable[[Path, Any], object], draw: Callabl
 
 def _write_flow(path: Path, patch: CompletedBox | None, longest: float) -> None:
     both = {"forward": patch.forward, "backward": patch.backward} if patch else {}
-    flows = {name: flow for name, flow in both.items() if flow is not None}
+    flows: dict[str, Any] = {name: flow for name, flow in both.items() if flow is not None}
     data = io.BytesIO()
     np.savez(data, left=patch.left if patch else 0, top=patch.top if patch else 0, **flows)
     write_whole(path, data.getvalue())

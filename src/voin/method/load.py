@@ -57,6 +57,7 @@ def load(
     flow: str = "dis",
     raft_weights: Path | None = None,
     device: str = "auto",
+    certainty: float | None = None,
 ) -> Inpainter:
     """Make an inpainter.
 
@@ -71,6 +72,7 @@ def load(
         flow: `dis`, `raft-small` or `raft-large`.
         raft_weights: a state-dict file for RAFT; None takes torchvision's own.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        certainty: how sure of a pixel the shape network must be, above 0 and below 1; None for what its file says.
 
     Raises:
         ValueError: an unknown method, model, stage, preset, flow or device, or some that do not go together.
@@ -113,6 +115,15 @@ def load(
                 f"train it, or load with classical={tuple(lacking)!r}",
             )
         stages |= {stage: _load_stage(found[STAGES[stage]], smooth, preset, place) for stage in trained}
+    shape = stages["shape"]
+    if certainty is not None:
+        if not isinstance(shape, NetworkShape) or not 0 < certainty < 1:
+            raise ValueRefusal(
+                f"certainty is {certainty}",
+                "it must lie between 0 and 1, and be that of a shape network",
+                "leave it out for what the model was tuned to",
+            )
+        shape.certainty = certainty
     paper = preset == "paper"
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
     config = PipelineConfig(window=window, paint=not raft, whole_frame=paper)

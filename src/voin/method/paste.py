@@ -19,7 +19,7 @@ from voin.core.morphology import grow
 from voin.core.types import Flows, Frame, Frames, Mask, Masks, to_kind, to_unit
 from voin.core.warp import sample_points
 from voin.method.propagation.tracks import Tracks
-from voin.method.window import CompletedBox, ObjectClip, box_of, cut
+from voin.method.window import CompletedBox, ObjectClip, SoftMask, box_of, cut
 
 
 def native_masks(
@@ -43,6 +43,21 @@ def native_masks(
     if clip.occluder is not None:
         occluded = occluded & clip.occluder[frame]
     return visible | occluded, occluded
+
+
+def soft_mask(clip: ObjectClip, sure: Masks, frame: int) -> SoftMask:
+    """Return how sure each native pixel of a frame's window is the object's: 255 where it is visible."""
+    visible, (h, w), side = clip.visible[frame], clip.size, int(clip.windows.side[frame])
+    values = F.interpolate(sure[0, frame, None].float(), size=visible.shape, mode="bilinear", align_corners=False)
+    pixels = np.rint(values[0, 0].cpu().numpy() * 255).astype(np.uint8)
+    if clip.amodal is not None:
+        pixels = clip.amodal[frame] * np.uint8(255)
+    if clip.occluder is not None:
+        pixels = pixels * clip.occluder[frame]
+    pixels = np.where(visible, np.uint8(255), pixels)
+    left, top = int(clip.windows.left[frame]), int(clip.windows.top[frame])
+    x, y = min(max(left, 0), w), min(max(top, 0), h)
+    return SoftMask(x, y, pixels[y - top : max(min(h - top, side), 0), x - left : max(min(w - left, side), 0)])
 
 
 def make_box(

@@ -20,7 +20,7 @@ from torch import Tensor
 from voin.core.morphology import grow, shrink
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
-from voin.method.paste import add_flow, correction_maps, make_box, native_masks
+from voin.method.paste import add_flow, correction_maps, make_box, native_masks, soft_mask
 from voin.method.propagation.propagate import propagate
 from voin.method.stages import ClipView, Fill, Flow, Motion, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
@@ -49,6 +49,7 @@ class Completion:
     confidence: Masks  # in [0, 1]; 1 where visible, 0 where missing or not the object
     forward: Flows | None = None  # the completed motion around the object, 0 elsewhere; None where a method has none
     backward: Flows | None = None  # likewise
+    amodal_confidence: Masks | None = None  # in [0, 1]; how sure a pixel is the object's, 1 where visible; likewise
 
 
 class Inpainter:
@@ -81,11 +82,13 @@ class Inpainter:
         *,
         category: str | None = None,
         with_flow: bool = False,
+        with_shape: bool = False,
         clock: dict[str, float] | None = None,
     ) -> list[CompletedBox]:
         """Complete one object in the `wanted` frames, which follow each other, of a clip; the other frames help.
 
-        With flow, the completed motion is in the boxes, too. Seconds per stage are added to the `clock`.
+        With flow, the completed motion is in the boxes, too, and with shape how sure it is. Seconds per stage are added
+        to the `clock`.
         """
         clock = {} if clock is None else clock
 
@@ -105,8 +108,10 @@ class Inpainter:
             amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
         view = ClipView(frames, visible, *_part(visible, amodal, clip.amodal is None), forward, backward)
         masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
+        sure = getattr(self.shape, "probability", torch.clone)(amodal) if with_shape else None
+        soft = {i: soft_mask(clip, sure, i) if sure is not None else None for i in wanted}
         if not any(occluded.any() for _, occluded in masks.values()):
-            return [make_box(clip, i, *masks[i]) for i in wanted]
+            return [replace(make_box(clip, i, *masks[i]), soft=soft[i]) for i in wanted]
 
         # Flow (paper 3.2): estimated anew where the object is hidden, then completed inside the amodal mask (flow/).
         with _timed(clock, "motion"):
@@ -130,6 +135,7 @@ class Inpainter:
         with _timed(clock, "propagation"):
             maps = correction_maps(found.picture, filled, found.confidence, amodal)
             boxes = [make_box(clip, i, *masks[i], found.tracks, maps[i - wanted.start]) for i in wanted]
+            boxes = [replace(box, soft=soft[i]) for box, i in zip(boxes, wanted, strict=True)]
         if with_flow:
             boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]
         return boxes
@@ -177,6 +183,7 @@ class Inpainter:
                 check_clip(frames, extra, name)
         result = frames.clone()
         masks = [torch.zeros_like(visible) for _ in range(4)]
+        sure = torch.zeros_like(visible)
         b, t, _, h, w = frames.shape
         flows = [frames.new_zeros(b, t - 1, 2, h, w) for _ in range(2)]
         for i in range(b):
@@ -187,7 +194,8 @@ class Inpainter:
             )
             assert seen is not None
             clip = cut_clip(pictures, seen, whole, front, self.window_of((h, w)))
-            for j, box in enumerate(self.complete_object(clip, range(t), category=category, with_flow=True)):
+            boxes = self.complete_object(clip, range(t), category=category, with_flow=True, with_shape=True)
+            for j, box in enumerate(boxes):
                 place = (slice(None), box.rows, box.columns)
                 colours = torch.from_numpy(box.colours).permute(2, 0, 1).to(frames)
                 occluded = torch.from_numpy(box.occluded).to(frames.device)
@@ -195,10 +203,13 @@ class Inpainter:
                 values = (box.amodal, box.occluded, box.missing, box.confidence / 255.0)
                 for mask, value in zip(masks, values, strict=True):
                     mask[i, j][place] = torch.from_numpy(value).to(mask)
+                if soft := box.soft:
+                    (rows, columns), values = soft.values.shape, torch.from_numpy(soft.values / 255).to(sure)
+                    sure[i, j, :, soft.top : soft.top + rows, soft.left : soft.left + columns] = values
                 for flow, value, link in zip(flows, (box.forward, box.backward), (j, j - 1), strict=True):
                     if value is not None:
                         flow[i, link][place] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
-        return Completion(result, *masks, *flows)
+        return Completion(result, *masks, *flows, sure)
 
     def window_of(self, frame: tuple[int, int]) -> WindowConfig:
         """Return how windows lie in frames of size (h, w)."""

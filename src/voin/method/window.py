@@ -204,6 +204,15 @@ class ObjectClip:
 
 
 @dataclass(frozen=True)
+class SoftMask:
+    """How sure a pixel is the object's, 0 to 255, in a window of native pixels that lies wholly inside the frame."""
+
+    left: int
+    top: int
+    values: UInt8[np.ndarray, "_ _"]
+
+
+@dataclass(frozen=True)
 class CompletedBox:
     """The completed object in one frame: a box of native pixels that lies wholly inside the frame.
 
@@ -220,6 +229,7 @@ class CompletedBox:
     # Completed flow to the next frame and to the one before, native pixels, where it was asked for and there is one.
     forward: Float[np.ndarray, "h w 2"] | None = None
     backward: Float[np.ndarray, "h w 2"] | None = None
+    soft: SoftMask | None = None  # how sure each pixel around is the object's, where it was asked for
 
     @property
     def rows(self) -> slice:

@@ -374,6 +374,13 @@ def test_an_object_that_never_occurs_is_refused(tmp_path: Path) -> None:
         open_masks(tmp_path / "m", described(), ids=[1, 3, 9])
 
 
+def test_masks_that_show_nothing_are_accepted_where_that_means_something(tmp_path: Path) -> None:
+    source = open_masks(fill(tmp_path / "m", [label * 0 for label in labels()]), described(), empty=True)
+    assert source.ids == ()
+    assert source.areas.shape == (0, COUNT)
+    assert not any(source.label(index).any() for index in range(COUNT))
+
+
 def test_mask_videos_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     red = [np.full((*SIZE, 3), (255, 0, 0), np.uint8)] * COUNT
     save(tmp_path / "red.mp4", red, described())

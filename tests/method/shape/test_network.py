@@ -280,6 +280,21 @@ def test_the_surer_it_must_be_the_less_it_adds(network: ShapeNetwork) -> None:
             NetworkShape(network, certainty=certainty)
 
 
+@pytest.mark.parametrize("certainty", [0.3, 0.5, 0.8])
+def test_how_sure_the_network_is_does_not_depend_on_how_sure_it_must_be(
+    network: ShapeNetwork, certainty: float
+) -> None:
+    frames, visible, _ = clip()
+    given = (frames, visible, torch.ones_like(visible), flows(3), flows(3))
+    plain, stage = NetworkShape(network), NetworkShape(network, certainty=certainty)
+    whole = stage(*given)
+    sure = stage.probability(whole)
+    assert torch.allclose(sure, plain.probability(plain(*given)), atol=1e-4)
+    assert torch.equal(sure > certainty, whole > 0.5)
+    ends = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1, 1)
+    assert torch.allclose(stage.probability(ends).flatten(), torch.tensor([0.0, certainty, 1.0]))
+
+
 @pytest.mark.parametrize("size", [40, 64])
 def test_at_its_own_size_the_stage_gives_the_same_bits(network: ShapeNetwork, size: int) -> None:
     frames, visible, _ = clip()

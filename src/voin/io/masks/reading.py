@@ -25,6 +25,7 @@ class MaskReading:
     taken: tuple[int, ...]  # ids
     void: bool = False  # whether index 255 was taken for pixels that belong to no object
     inverted: bool = False  # whether the only object looks like what surrounds one
+    tracked: bool = False  # whether the tracker follows objects through the frames without a mask
 
     @property
     def line(self) -> str:
@@ -33,7 +34,9 @@ class MaskReading:
         if self.missing:
             named = ", ".join(map(str, self.missing[:_NAMED])) + (", ..." if len(self.missing) > _NAMED else "")
             without = f"{len(self.missing)} of {count_of(self.frames, 'frame')} have none ({named})"
-            parts.append(f"{without}: objects count as hidden there")
+            hidden = "objects count as hidden there (--track-between follows them)"
+            followed = "the tracker follows objects there (--no-track-between: they count as hidden there)"
+            parts.append(f"{without}: {followed if self.tracked else hidden}")
         listed = [f"{number} ({share:.1%} of the frame)" for number, share in self.shares.items()]
         more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         parts.append(f"{'object' if len(listed) == 1 else 'objects'} {', '.join(listed[:_LISTED])}{more}")
@@ -53,4 +56,5 @@ class MaskReading:
             "shares": {str(number): round(share, 5) for number, share in self.shares.items()},
             "taken": list(self.taken),
             "void": self.void,
+            "tracked": self.tracked,
         }

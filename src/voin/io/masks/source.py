@@ -157,6 +157,7 @@ def open_masks(
     absent: Literal["invisible", "error"] = "invisible",
     ids: Sequence[int] | None = None,
     invert: bool = False,
+    empty: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> MaskSource:
     """Read masks of the objects in a video, and check that they fit it.
@@ -172,6 +173,7 @@ def open_masks(
         absent: What a frame without a mask means: the object is not visible there, or it is an error.
         ids: Objects to take; each must occur. None for all.
         invert: Take what is black in masks of white on black for the object.
+        empty: Accept masks that show nothing in any frame.
         progress: Called with (masks read, masks in all).
 
     Raises:
@@ -227,7 +229,7 @@ def open_masks(
             "each must occur",
             f"ask for some of {', '.join(map(str, source.found))}",
         )
-    if not source.ids:
+    if not (source.ids or empty):
         raise ValueRefusal(
             f"{path} has no object in any frame: all masks are empty",
             "at least one must show the object",

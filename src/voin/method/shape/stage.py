@@ -117,6 +117,11 @@ class NetworkShape:
         kept = [remove_static_background(mask, find_static_background(*clip)) for mask, *clip in clips]
         return torch.where(hidden & ~torch.stack(kept)[:, :, None], visible, whole)
 
+    def probability(self, whole: Masks) -> Masks:
+        """Return how sure the network is that a pixel is the object's, of the mask that calling it gave."""
+        odds = whole / (1 - whole).clamp(min=1e-6) * self.certainty / (1 - self.certainty)
+        return torch.where(whole < 1, odds / (1 + odds), whole)
+
     def _run(self, frames: Frames, visible: Masks, category: str | None, evidence: Evidence | None) -> Masks:
         """Return the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""
         known = self.categories.index(category) + 1 if category in self.categories else 0

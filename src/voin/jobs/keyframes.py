@@ -1,0 +1,124 @@
+"""Masks on some frames only: whether these are keyframes, and the masks of the frames between, by the tracker."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voin.core.progress import Progress
+from voin.core.types import Label
+from voin.io.masks.source import open_masks, write_label
+from voin.io.seek import FrameBlocks
+from voin.jobs.check import Inputs
+from voin.jobs.mask import MaskFolder, choose_tracker, load_tracker, mask_name
+from voin.tracking.prompts import Prompt
+from voin.tracking.shot import PackedMask, track_shot
+
+
+def are_keyframes(given: Sequence[int], start: int, end: int) -> bool:
+    """Return whether masks of the frames `given` stand on the first frame only, or on a regular grid.
+
+    The grid must span the frames start..end-1; the last of them may be marked besides.
+    """
+    if not given or len(given) == end - start:
+        return False
+    if len(given) == 1:
+        return given[0] == start
+    step, steps = given[1] - given[0], [second - first for first, second in pairwise(given)]
+    regular = set(steps[:-1]) <= {step} and steps[-1] <= step
+    return step > 1 and regular and given[0] - start < step and end - given[-1] <= step
+
+
+def is_tracked(inputs: Inputs) -> bool:
+    """Return whether the tracker is to fill the frames without a mask: the user says so, or masks are keyframes."""
+    given = [frame for frame in range(inputs.start, inputs.end) if inputs.masks.given(frame)]
+    asked = inputs.options.track_between
+    return len(given) < inputs.count and (are_keyframes(given, inputs.start, inputs.end) if asked is None else asked)
+
+
+# Options of a run that decide how its masks are read.
+_READING = ("mask_frames", "invert_masks", "resize_masks")
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """The frames start..end-1 of one shot, through which an object is followed from the keyframes among them."""
+
+    start: int
+    end: int
+    number: int
+    keyframes: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        """Frames that are looked at: those between two keyframes in both directions."""
+        return self.end - self.start + self.keyframes[-1] - self.keyframes[0]
+
+
+def fill_gaps(
+    inputs: Inputs, cuts: Sequence[int], out: Path, request: dict[str, Any], device: str, progress: Progress
+) -> Inputs:
+    """Track the objects through the frames without a mask, write the masks of all frames into `out`, and take these.
+
+    An object is followed up to the next keyframe on which it is not seen, and through no cut. What was tracked before
+    for the same request (of the whole run) is not tracked again.
+    """
+    options = {name: request["options"][name] for name in ("order", *_READING)}
+    request = {name: request[name] for name in ("voin", "video", "masks", "frames", "tracking")} | {"options": options}
+    folder = MaskFolder(out, inputs.info.count, preview=False, request={**request, "cuts": list(cuts)})
+    if folder.record is None or not folder.is_finished():
+        _track(inputs, cuts, folder, device, progress)
+    source = open_masks(out, inputs.info, frames=range(inputs.info.count), ids=inputs.masks.ids)
+    source.reading = inputs.masks.reading
+    return replace(inputs, masks=source)
+
+
+def _track(inputs: Inputs, cuts: Sequence[int], folder: MaskFolder, device: str, progress: Progress) -> None:
+    name = choose_tracker(inputs.options.tracker)
+    tracker = load_tracker(name, None, device)
+    with folder.held(overwrite=True):
+        advance = partial(progress.advance, "track")
+        gaps = sorted(_gaps(inputs, cuts), key=lambda gap: (gap.start, gap.end))
+        progress.stage("track", sum(gap.steps for gap in gaps))
+        frames = FrameBlocks(inputs.info, inputs.start, inputs.end, inputs.options.skip_broken)
+        tracks: dict[int, dict[int, PackedMask]] = defaultdict(dict)
+        for gap in gaps:
+            prompts = [Prompt(frame, mask=inputs.masks.label(frame) == gap.number) for frame in gap.keyframes]
+            found = track_shot(tracker, frames.__getitem__, prompts, gap.start, gap.end, advance)
+            for frame, mask in zip(range(gap.start, gap.end), found, strict=True):
+                tracks[frame][gap.number] = mask
+        folder.clear()
+        folder.write({"finished": False})
+        for frame in range(inputs.info.count):
+            write_label(folder.path / mask_name(frame), _label(inputs, frame, tracks[frame]))
+        folder.write({"finished": True, "tracker": name, "cuts": list(cuts)})
+
+
+def _gaps(inputs: Inputs, cuts: Sequence[int]) -> Iterator[_Gap]:
+    for first, end in pairwise([inputs.start, *cuts, inputs.end]):
+        given = [frame for frame in range(first, end) if inputs.masks.given(frame)]
+        for number in inputs.ids:
+            areas = inputs.areas(number)
+            seen = {frame for frame in given if areas[frame]}
+            for before, after in pairwise([first - 1, *given, end]):
+                keyframes = tuple(frame for frame in (before, after) if frame in seen)
+                if after - before > 1 and keyframes:
+                    yield _Gap(before + (before not in seen), after + (after in seen), number, keyframes)
+
+
+def _label(inputs: Inputs, frame: int, tracked: dict[int, PackedMask]) -> Label:
+    """Return the object ids of a frame: those of its mask, or what was tracked, the nearer objects in front."""
+    if inputs.masks.given(frame):
+        return inputs.masks.label(frame)
+    label = np.zeros(inputs.info.size, np.uint8)
+    for number in reversed(inputs.ids):
+        if number in tracked:
+            label[tracked[number].mask()] = number
+    return label
