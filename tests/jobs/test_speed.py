@@ -102,6 +102,7 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
     assert found["cores"] == os.cpu_count()
     assert found["voin"]
     assert found["beside"] is None
+    assert found["functions"] is None
 
 
 def busy() -> list[int]:
@@ -159,6 +160,7 @@ def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         **{"seconds": 2.0, "cores": 2},
         **{"frames_per_second": 5.0, "stages": {"motion": 1.5, "write": 0.25}, "peak_memory": 800_000_000},
         "beside": {"processes": 2, "frames_per_second": 1.7, "ratio": 0.34},
+        "functions": [{"function": "voin/a.py:3 fit[0]", "calls": 1200, "own_seconds": 0.5, "seconds": 1.25}],
     }
     monkeypatch.setattr(bench, "bench", lambda config, progress: found)
     code, text, _ = call("--size", "128x96", "--frames", "10")
@@ -168,6 +170,30 @@ def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "frames a second 5.0" in lines
     assert "beside others 1.7 0.34 of that, beside 2 busy programs" in lines
     assert "peak memory 800 MB of the job's process" in lines
+    assert "voin/a.py:3 fit[0] 1,200 0.50 1.25" in lines
+
+
+def test_a_profile_has_a_chart_of_the_stages_and_lists_the_functions(tmp_path: Path) -> None:
+    chart = tmp_path / "trace.json"
+    code, text, errors = call("--size", "128x96", "--frames", "6", "--json", "--beside", "1", "--profile", str(chart))
+    assert code == 0, errors
+    found = json.loads(text)
+    spans = [event for event in json.loads(chart.read_text())["traceEvents"] if event.get("ph") == "X"]
+    for stage in ("motion", "shape", "flow", "propagation", "fill"):
+        seconds = sum(event["dur"] / 1e6 for event in spans if event["name"] == stage)
+        assert seconds == pytest.approx(found["stages"][stage], rel=0.1, abs=0.02)
+    assert any(event["name"].startswith("aten::") for event in spans)
+    rows = found["functions"]
+    assert any(row["function"].startswith("voin/core/diffuse.py:") for row in rows)
+    assert all(row["calls"] > 0 and 0 <= row["own_seconds"] <= row["seconds"] + 1e-6 for row in rows)
+    assert [row["own_seconds"] for row in rows] == sorted((row["own_seconds"] for row in rows), reverse=True)
+    assert found["beside"]["functions"] is None
+
+
+def test_a_profile_in_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    code, _, errors = call("--size", "128x96", "--frames", "4", "--profile", str(tmp_path / "absent" / "trace.json"))
+    assert code == 2
+    assert "its folder must be there" in errors
 
 
 @pytest.mark.parametrize("words", [("--size", "big"), ("--frames", "0"), ("--share", "2"), ("--flow", "none")])

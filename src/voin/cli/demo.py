@@ -29,7 +29,10 @@ voin bench
 voin bench --method classical --size 1280x720 --frames 300 --json
 
 [dim]How much is left of it beside two busy programs:[/dim]
-voin bench --size 640x360 --beside 2"""
+voin bench --size 640x360 --beside 2
+
+[dim]Where the time goes; open the file at ui.perfetto.dev or chrome://tracing:[/dim]
+voin bench --size 640x360 --profile trace.json"""
 
 
 @command("finished parts are kept in {output}; run the same command again to go on")
@@ -95,3 +98,19 @@ def _show_bench(found: dict[str, Any]) -> None:
     what = f"{found['method']}, {found['frames']} frames of {found['size']}, object {share}"
     out.print(f"{what}, {found['flow']}, {found['cores']} cores")
     out.print(table, soft_wrap=False)
+    if found["functions"]:
+        out.print(_function_table(found["functions"]), soft_wrap=False)
+
+
+def _function_table(functions: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), caption="While profilers watch, small functions seem slower.")
+    table.add_column("function", style="bold", no_wrap=True)
+    for title in ("calls", "own seconds", "with what it calls"):
+        table.add_column(title, justify="right")
+    for row in functions[:25]:
+        table.add_row(
+            escape(row["function"]), f"{row['calls']:,}", f"{row['own_seconds']:.2f}", f"{row['seconds']:.2f}"
+        )
+    return table

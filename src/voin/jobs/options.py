@@ -241,6 +241,11 @@ class BenchConfig(MethodOptions):
     frames: int = _input(100, "Length of the clip.")
     share: float = _input(0.1, "Area of the object over that of the frame.", least=0.001, most=0.2)
     beside: int = _run(0, "Measure it again beside so many busy processes, of one core each.", metavar="N", least=0)
+    profile: Path | None = _run(
+        None,
+        "Write a flame chart (a Chrome trace, for ui.perfetto.dev), and list the functions that take longest.",
+        metavar="FILE",
+    )
 
     def check(self) -> None:
         """Refuse clips that cannot be made."""

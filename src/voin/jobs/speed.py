@@ -11,7 +11,8 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from voin.core import __version__
+from voin.core.errors import FileRefusal
 from voin.core.processes import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
 from voin.io.images import shown, write_image
@@ -42,15 +44,18 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
         What of the config was asked for, what voin runs on here, and: `seconds` of the job, without the start of
         Python; `frames_per_second` end to end; `stages`: name -> seconds; `startup_seconds`: imports and models;
         `peak_memory`: bytes, None where the system does not tell; `beside`: the same five beside `processes` busy ones,
-        and `ratio`: frames a second there over those alone, or None if not asked for.
+        and `ratio`: frames a second there over those alone, or None if not asked for;
+        `functions`: those that took longest, where a profile was asked for.
     """
     progress = progress or Silent()
+    if config.profile and not config.profile.absolute().parent.is_dir():
+        raise FileRefusal(f"{config.profile} cannot be written", "its folder must be there", "make the folder first")
     with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
         make_clip(Path(folder), config, progress)
         alone, beside = _run_apart(Path(folder), config, progress), None
         if config.beside:
             with busy_processes(config.beside):
-                beside = _run_apart(Path(folder), config, progress)
+                beside = _run_apart(Path(folder), replace(config, profile=None), progress)
             ratio = beside["frames_per_second"] / alone["frames_per_second"]
             beside = {"processes": config.beside, "ratio": ratio, **beside}
     asked = {name: getattr(config, name) for name in ("method", "model", "size", "frames", "flow", "share", "device")}
@@ -181,11 +186,14 @@ def _run_apart(folder: Path, config: BenchConfig, progress: Progress) -> dict[st
 def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str, Any]:
     """Run the job; this is the measured process."""
     began = time.perf_counter()
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # torch's profiler is to write to its file alone
     from voin.jobs.complete import complete
+    from voin.jobs.profile import profiled
 
     inpainter = config.load()
+    watch = profiled(config.profile) if config.profile else nullcontext()
     ready = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=folder) as out:
+    with tempfile.TemporaryDirectory(dir=folder) as out, watch as functions:
         record = complete(folder / "video.mp4", folder / "masks", out, inpainter=inpainter, progress=progress)
         seconds = time.perf_counter() - ready
     return {
@@ -194,4 +202,5 @@ def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str,
         "stages": {stage: seconds for stage, seconds in record["seconds"].items() if stage != "total"},
         "startup_seconds": ready - began,
         "peak_memory": record["peak_memory_bytes"],
+        "functions": functions,
     }

@@ -255,5 +255,6 @@ def _describe(stage: object) -> dict[str, Any]:
 @contextmanager
 def _timed(clock: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
-    yield
+    with torch.profiler.record_function(stage):
+        yield
     clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start
