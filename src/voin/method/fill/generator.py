@@ -136,6 +136,7 @@ class Generator(nn.Module):
         masks = [torch.cat([hidden.to(known), amodal], dim=2)]  # paper eq. 3: occluded and amodal
         for _ in self.down:
             masks.append(over_frames(halve, masks[-1]))
+        masks = [over_frames(_channels_last, x) for x in masks]
         trust = torch.where(hidden, confidence, 1.0)
         seen = [2 * known - 1, visible, hidden.to(known), missing.to(known), trust]
         start = None
@@ -145,7 +146,7 @@ class Generator(nn.Module):
             start = torch.where(hidden, spread_colours(known, hidden, amodal, confidence).to(frames), frames)
             seen.append(2 * start - 1)
         inputs = torch.cat(seen, dim=2)
-        inputs = over_frames(lambda x: x.contiguous(memory_format=torch.channels_last), inputs)
+        inputs = over_frames(_channels_last, inputs)
 
         skips = [self.stem(inputs, masks[0])]
         for i, down in enumerate(self.down):
@@ -195,3 +196,7 @@ class Generator(nn.Module):
                 f"it must lie in 0..{self.config.classes}, where 0 is 'an object'",
                 "give 0 for what the network was not trained for",
             )
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    return maps.contiguous(memory_format=torch.channels_last)

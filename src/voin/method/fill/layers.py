@@ -12,9 +12,12 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from voin.method.frames import over_frames, shift_frames
+from voin.method.frames import shift_frames
 
 Features = Float[Tensor, "b t c h w"]
+Frame = Float[Tensor, "n _ _ _"]
+
+_PART = 2**21  # numbers that a layer works on at a time
 
 
 def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) -> Features:
@@ -77,12 +80,22 @@ class GatedShift(nn.Module):
         self, features: Float[Tensor, "b t c h w"], masks: Float[Tensor, "b t 2 h w"]
     ) -> Float[Tensor, "b t c2 h2 w2"]:
         """Convolve over space and, by shifts, over time; `masks` are what is occluded, and the whole object."""
+        shifted = temporal_shift(features, self.shifts, self.share)
+        given = (shifted.flatten(0, 1), features.flatten(0, 1), masks.flatten(0, 1))
+        if torch.is_grad_enabled():
+            return self._convolve(*given).unflatten(0, features.shape[:2])
+        # A few frames at a time stay in the processor's cache, and take less memory.
+        count = max(_PART // features[0, 0].numel(), 1)
+        parts = zip(*(x.split(count) for x in given), strict=True)
+        return torch.cat([self._convolve(*part) for part in parts]).unflatten(0, features.shape[:2])
+
+    def _convolve(self, shifted: Frame, features: Frame, masks: Frame) -> Frame:
         # Paper 3.3.1, eq. 4: features of several frames.
-        content = over_frames(self.content, temporal_shift(features, self.shifts, self.share))
+        content = F.leaky_relu_(self.content(shifted), self.slope)
         # Paper 3.3.1, eq. 3: the gate sees this frame's features and the masks.
-        gate = over_frames(self.gate, features)
+        gate = self.gate(features)
         if self.guide is not None:
-            gate = gate.add_(over_frames(self.guide, masks))
+            gate = gate.add_(self.guide(masks))
         # Paper 3.3.1, eq. 5.
-        result = torch.sigmoid(gate) * F.leaky_relu(content, self.slope)
+        result = gate.sigmoid_() * content
         return result.add_(features) if self.residual else result
