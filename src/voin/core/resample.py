@@ -24,6 +24,8 @@ def reduce(
     small = (h, w) if size is None else (min(h, size), min(w, size))
     if small == (h, w):
         return clip
+    if (h, w) == (2 * small[0], 2 * small[1]):
+        return _mean(clip, inside, halve)
     return _mean(clip, inside, lambda x: F.adaptive_avg_pool2d(x, small))
 
 
@@ -36,6 +38,8 @@ def enlarge(
     """
     if clip.shape[-2:] == size:
         return clip
+    if size == (2 * clip.shape[-2], 2 * clip.shape[-1]):
+        return _mean(clip, inside, double)
     return _mean(clip, inside, lambda x: F.interpolate(x, size=size, mode="bilinear"))
 
 
