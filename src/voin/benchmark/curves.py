@@ -56,8 +56,10 @@ def draw_curves(out: Path, results: dict[str, Any]) -> Path:
 def _panels(results: dict[str, Any]) -> list[tuple[str, str, dict[str, dict[str, list[tuple[float, float]]]]]]:
     """Collect (setting, metric, method -> kind -> points) where there is anything to show."""
     panels: dict[tuple[str, str], dict[str, dict[str, list[tuple[float, float]]]]] = {}
-    for key, (setting, methods) in product((HIDDEN, WHOLE), results["damage"].items()):
-        for method, kind, points in ((m, kind, p) for m, kinds in methods.items() for kind, p in kinds.items()):
+    damage: dict[str, dict[str, dict[str, Any]]] = results["damage"]
+    for key, (setting, methods) in product((HIDDEN, WHOLE), damage.items()):
+        named = [(method, kind, points) for method, kinds in methods.items() for kind, points in kinds.items()]
+        for method, kind, points in named:
             values = [(point["strength"], point["averages"].get(key, {}).get("per_video")) for point in points]
             scored = [(strength, value) for strength, value in values if value is not None]
             if scored:

@@ -24,7 +24,7 @@ from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_ord
 from voin.jobs.keyframes import fill_gaps, is_tracked
 from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output
 from voin.jobs.mask import choose_tracker, mask
-from voin.jobs.options import CompleteOptions, FrameOptions, MaskOptions
+from voin.jobs.options import CompleteOptions, Device, FrameOptions, MaskOptions
 from voin.jobs.plan import Chunk, Plan, find_cuts, make_plan
 from voin.jobs.preview import write_preview
 from voin.jobs.reader import WindowReader
@@ -226,7 +226,7 @@ def _track_first(
     prompts: Sequence[Prompt],
     out: Path,
     options: CompleteOptions,
-    device: str,
+    device: Device,
     progress: Progress,
     note: Callable[[str], object],
 ) -> Path:

@@ -209,7 +209,7 @@ class Inpainter:
                 for flow, value, link in zip(flows, (box.forward, box.backward), (j, j - 1), strict=True):
                     if value is not None:
                         flow[i, link][place] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
-        return Completion(result, *masks, *flows, sure)
+        return Completion(result, masks[0], masks[1], masks[2], masks[3], flows[0], flows[1], sure)
 
     def window_of(self, frame: tuple[int, int]) -> WindowConfig:
         """Return how windows lie in frames of size (h, w)."""

@@ -262,9 +262,7 @@ class Sampler:
                 frames, stride = self._draw_frames(source, index, u[6:9])
             target = Part(source, index, frames)
         used = {self._video(part) for part in (target, background) if part is not None}
-        first, second = (
-            "sprites" if "sprites" in self._packs and number < config.sprites else "films" for number in more[6:8]
-        )
+        first, second = self._choose_moving(more[6]), self._choose_moving(more[7])
         # Of two videos, the one behind the object must do.
         donor = self._draw_part(first, used, u[2], u[9:12]) or self._draw_part(
             "films", {self._video(target)}, u[2], u[9:12]
@@ -290,6 +288,9 @@ class Sampler:
 
     def _video(self, part: Part) -> str:
         return self._packs[part.source].videos[part.index]
+
+    def _choose_moving(self, number: float) -> Source:
+        return "sprites" if "sprites" in self._packs and number < self.config.sprites else "films"
 
     def _draw_part(self, source: Source, used: set[str], number: float, frames: list[float]) -> Part | None:
         index = self._packs[source].other(used, number)

@@ -69,7 +69,9 @@ def _fabric(options: TrainOptions) -> Any:
         ) from error
     strategy = "ddp_spawn" if options.devices > 1 else "auto"
     # Fabric's "bf16-mixed" would round the inputs too, flow among them; so `Run` asks for bfloat16 itself.
-    return Fabric(choose_device(options.device).type, strategy, options.devices, precision="32-true")
+    return Fabric(
+        accelerator=choose_device(options.device).type, devices=options.devices, strategy=strategy, precision="32-true"
+    )
 
 
 class RunFolder(JobFolder):

@@ -36,7 +36,7 @@ class PatchAttention(nn.Module):
         b = len(x)
         three = rearrange(self.query_key_value(x.flatten(0, 1)), "(b t) (n c) h w -> n b t c h w", b=b, n=3)
         heads = zip(three.chunk(len(self.patches), dim=3), self.patches, strict=True)
-        attended = torch.cat([attend(*head, patch) for head, patch in heads], dim=2)
+        attended = torch.cat([attend(head[0], head[1], head[2], patch) for head, patch in heads], dim=2)
         return self.merge(attended.flatten(0, 1)).unflatten(0, (b, -1))
 
 
