@@ -42,7 +42,7 @@ STAGES = [
 ]
 UP = [
     ("out/", "video, masks, layers, run.json"),
-    ("jobs/record.py", "what was done, frame by frame"),
+    ("jobs/layout.py", "what was done, frame by frame"),
     ("io/video_write.py", "frames become files"),
     ("jobs/writer.py", "boxes are pasted into frames"),
 ]

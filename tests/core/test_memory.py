@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.memory import memory_refusal
 from voin.core.processes import answer
+from voin.core.system import memory_refusal
 
 GONE = 10**15  # bytes that no machine has
 

@@ -128,7 +128,7 @@ def test_every_option_reaches_the_text_of_the_command_and_comes_back() -> None:
             words = command_words(settings)
             assert words[0] == option.flag
             given = words[1] if len(words) > 1 else True
-            read = option.read(type(another(option))(given) if option.kind in (int, Path) else given)
+            read = option.read(type(another(option))(given) if option.kind in (int, float, Path) else given)
             assert make(kind, {option.name: read}) == settings, shlex.join(words)
 
 

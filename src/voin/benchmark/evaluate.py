@@ -52,7 +52,7 @@ def evaluate(
         out: folder of the evaluation.
         options: what and how.
         results: name to a folder of somebody else's results, laid out as `voin.benchmark.trials.FolderEntry` says.
-        progress: in frames; the stages are "evaluate", "damaged masks" and "pictures".
+        progress: in frames; the stages are "check", "evaluate", "damaged masks" and "pictures".
 
     Raises:
         ValueError: no method, a name twice, or no such clip.

@@ -24,8 +24,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from voin.core.errors import is_fault, parts_of
-from voin.core.memory import LESS, memory_refusal
 from voin.core.progress import STAGES
+from voin.core.system import LESS, memory_refusal
 
 FAULT, REFUSED, STOPPED = 1, 2, 130
 ISSUES = "please report it, with the command and the text above"

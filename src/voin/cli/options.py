@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from voin.cli.console import report_errors
-from voin.core.memory import LESS
+from voin.core.system import LESS
 from voin.jobs.describe import Option, describe_options, make
 
 # The groups of options, in the order in which help shows them.

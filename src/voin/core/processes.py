@@ -30,9 +30,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Literal, TypeVar
 
 from voin.core.errors import FileRefusal, PackageRefusal, Refusal, ValueRefusal, is_fault, parts_of
-from voin.core.memory import memory_refusal
 from voin.core.progress import Progress
-from voin.core.system import wait_passively
+from voin.core.system import memory_refusal, wait_passively
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -22,13 +22,12 @@ from voin.core.system import limit_arenas, trim_heap
 from voin.io.video import VideoInfo, join
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
 from voin.jobs.keyframes import fill_gaps, is_tracked
-from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output
+from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output, make_record
 from voin.jobs.mask import choose_tracker, mask
 from voin.jobs.options import CompleteOptions, Device, FrameOptions, MaskOptions
 from voin.jobs.plan import Chunk, Plan, find_cuts, make_plan
 from voin.jobs.preview import write_preview
 from voin.jobs.reader import WindowReader
-from voin.jobs.record import make_record
 from voin.jobs.writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.method.load import load
 from voin.method.window import CompletedBox, ObjectClip, WindowConfig

@@ -6,6 +6,8 @@ complete once its record `00012.json` stands there. A finished run leaves `run.j
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -13,11 +15,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from voin.core.errors import ValueRefusal
-from voin.core.files import JobFolder, read_json, remove_files
+from voin.core.files import JobFolder, as_json, read_json, remove_files
+from voin.core.system import peak_memory, versions
+from voin.jobs.check import Inputs
 from voin.jobs.mask import RECORD as MASKS_RECORD
 from voin.jobs.mask import MaskFolder
 from voin.jobs.options import Layer
-from voin.jobs.plan import Chunk
+from voin.jobs.plan import Chunk, Plan
 
 RECORD = "run.json"
 STATE = JobFolder.STATE
@@ -206,3 +210,57 @@ def is_output(path: Path) -> bool:
 def _stands(path: Path) -> bool:
     """Return whether a file or a folder that is not empty stands here."""
     return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+_COUNTS = ("occluded", "propagated", "invented")
+
+
+def make_record(inputs: Inputs, plan: Plan, folder: Folder, seconds: dict[str, float], wall: float) -> dict[str, Any]:
+    """Make the record out of the chunks' records.
+
+    Args:
+        inputs: of the job.
+        plan: of the job.
+        folder: holds the chunks' records.
+        seconds: what it took besides the chunks, by stage.
+        wall: seconds in all; less than the sum of the stages, as they overlap.
+    """
+    info = inputs.info
+    stages = Counter(seconds)
+    objects = {str(number): {key: [] for key in (*_COUNTS, "confidence")} for number in sorted(inputs.ids)}
+    broken: list[int] = []
+    for chunk in plan.chunks:
+        record = json.loads(folder.record_of(chunk).read_text(encoding="utf-8"))
+        stages.update(record["seconds"])
+        broken += record["broken"]
+        for number, lists in objects.items():
+            entry = record["objects"].get(number, {})
+            for key, values in lists.items():
+                values += entry.get(key, [None if key == "confidence" else 0] * chunk.count)
+    return {
+        "request": folder.request,
+        "versions": versions(),
+        "input": {
+            "path": str(info.path),
+            "kind": info.kind,
+            "width": info.size[1],
+            "height": info.size[0],
+            "frames": info.count,
+            "frames_per_second": round(float(info.rate), 4),
+            "audio": info.audio,
+        },
+        "masks": inputs.masks.reading.record(),
+        "skip_broken": inputs.options.skip_broken,
+        "start": inputs.start,
+        "end": inputs.end,
+        "cuts": [shot.start for shot in plan.shots[1:]],
+        "shots": [[shot.start, shot.end] for shot in plan.shots],
+        "chunks": len(plan.chunks),
+        "seconds": {stage: round(value, 3) for stage, value in stages.items()} | {"total": round(wall, 3)},
+        "frames_per_second": round(inputs.count / wall, 3),
+        "peak_memory_bytes": peak_memory(),
+        "broken": broken,
+        "totals": {key: sum(sum(lists[key]) for lists in objects.values()) for key in _COUNTS},
+        "objects": objects,
+        "layout": as_json(asdict(folder.layout)),
+    }
