@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from voin.core.files import JobFolder, read_json, write_json
+from voin.core.files import JobFolder, fits, read_json, write_json
 
 
 class Notes(JobFolder):
@@ -147,3 +147,24 @@ def _race(root: Path, times: int) -> None:
         except OSError as error:
             assert "is being written by another run" in str(error)  # noqa: PT017 - all but that is a failure
     (root / f"result-{os.getpid()}-{threading.get_ident()}.json").write_text(json.dumps(counts))
+
+
+@pytest.mark.parametrize(
+    ("content", "shape", "expected"),
+    [
+        (1, int, True),
+        (True, int, False),
+        (True, bool, True),
+        (1.5, (int, float), True),
+        ([1, 2], [int], True),
+        ([1, "a"], [int], False),
+        ({"a": 1, "b": 2}, {"a": int}, True),
+        ({"b": 2}, {"a": int}, False),
+        ({"x": [1], "y": []}, {str: [int]}, True),
+        ({"x": [1], "y": None}, {str: [int]}, False),
+        (None, {"a": int}, False),
+        ([], {str: int}, False),
+    ],
+)
+def test_json_has_a_shape_or_has_it_not(content: Any, shape: Any, expected: bool) -> None:
+    assert fits(content, shape) is expected

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from voin.cli.batch import BATCH_EXAMPLES, batch
 from voin.cli.complete import COMPLETE_EXAMPLES, complete
 from voin.cli.console import out
 from voin.cli.data import data_app
@@ -49,6 +50,7 @@ def _voin(
 
 
 app.command(epilog=COMPLETE_EXAMPLES)(complete)
+app.command(epilog=BATCH_EXAMPLES)(batch)
 app.command(epilog=MASK_EXAMPLES)(mask)
 app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=DEMO_EXAMPLES)(demo)

@@ -34,8 +34,8 @@ voin complete video.mp4 masks/ -o out --occluder occluder/
 [dim]An interrupted run goes on when the same command is given again.[/dim]"""
 
 
-class _Bars(Bars):
-    """Bars that say how the masks were understood while there is time to stop."""
+class NotingBars(Bars):
+    """Bars that also print what should be known before the work is done."""
 
     def note(self, line: str) -> None:
         """Print a line."""
@@ -67,7 +67,7 @@ def complete(
 
     prompts = marked.read(options.start)
     inpainter = method.load()
-    with Bars(quiet) if quiet else _Bars() as bars:
+    with Bars(quiet) if quiet else NotingBars() as bars:
         record = run(video, masks, output, options, prompts=prompts, inpainter=inpainter, progress=bars)
     if not quiet:
         _print_done(output, record)

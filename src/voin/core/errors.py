@@ -5,13 +5,20 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-# What to do about errors that come from the operating system and carry no advice of their own.
+# What must be and what to do about errors that come from the operating system and carry no advice of their own.
+_FULL = "free some {} and run the same command again: it goes on where it stopped"
 ADVICE = {
-    errno.ENOSPC: "free some room on the disk and run the same command again: it goes on where it stopped",
-    errno.EDQUOT: "free some room in your quota and run the same command again: it goes on where it stopped",
-    errno.EACCES: "change the permissions, or choose another folder",
-    errno.EPERM: "change the permissions, or choose another folder",
-    errno.EROFS: "choose a folder that can be written to",
+    errno.ENOSPC: ("the disk must have room", _FULL.format("room on the disk")),
+    errno.EDQUOT: ("your quota must leave room", _FULL.format("room in your quota")),
+    errno.EACCES: ("voin must be allowed to use it", "change the permissions, or choose another folder"),
+    errno.EPERM: ("voin must be allowed to use it", "change the permissions, or choose another folder"),
+    errno.EROFS: ("it must be on a disk that can be written to", "choose a folder that can be written to"),
+    errno.ENAMETOOLONG: ("names may have 255 bytes at most on most disks", "choose a shorter name"),
+    errno.ENOENT: ("it must be there", "check the spelling, and where links lead"),
+    errno.ELOOP: ("links must lead somewhere", "remove the link, or choose another name"),
+    errno.ENOTDIR: ("all of the path but its end must be folders", "check the path"),
+    errno.EISDIR: ("it must be a file", "choose another name"),
+    errno.EEXIST: ("nothing may stand there", "remove it, or choose another name"),
 }
 
 
@@ -53,7 +60,7 @@ def parts_of(error: BaseException) -> list[str]:
     if isinstance(error, Refusal):
         return error.parts
     if isinstance(error, OSError) and error.errno in ADVICE:
-        return [": ".join(filter(None, (error.strerror, str(error.filename or "")))), ADVICE[error.errno]]
+        return [": ".join(filter(None, (error.strerror, str(error.filename or "")))), *ADVICE[error.errno]]
     said = [str(error) or type(error).__name__]
     return [*said, "`voin doctor` shows what is installed"] if isinstance(error, ImportError) else said
 

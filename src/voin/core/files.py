@@ -54,6 +54,23 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def fits(content: Any, shape: Any) -> bool:
+    """Return whether what JSON held has a shape, so that it can be used without a look at each entry.
+
+    Args:
+        content: what `read_json` gave, or a part of it.
+        shape: a type or several; [shape of every item]; {name: shape}, where other names may stand besides; or
+            {str: shape of every value}.
+    """
+    if isinstance(shape, list):
+        return isinstance(content, list) and all(fits(item, shape[0]) for item in content)
+    if isinstance(shape, dict):
+        names = content if isinstance(content, dict) else {}
+        wanted = dict.fromkeys(names, shape[str]) if str in shape else shape
+        return isinstance(content, dict) and all(name in names and fits(names[name], wanted[name]) for name in wanted)
+    return isinstance(content, shape) and (shape is bool or not isinstance(content, bool))
+
+
 def as_json(content: dict[str, Any]) -> dict[str, Any]:
     """Return a table as it comes back from a JSON file, so that both can be compared."""
     return json.loads(json.dumps(content, default=str))
@@ -105,6 +122,19 @@ def remove_files(files: Iterable[Path]) -> None:
         for path in (file, file.with_name(f".{file.name}.part"), file.with_name(f".{file.stem}.part{file.suffix}")):
             with suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
+
+
+def check_output(path: Path, must: str = "the output must be a folder") -> None:
+    """Refuse a folder for output that can't be made: no name, a file, or a link to nothing. Raises OSError."""
+    if "\0" in str(path):
+        raise FileRefusal(f"{str(path)!r} is no name of a file", must, "choose another name")
+    try:
+        what = "a link to nothing" if path.is_symlink() and not path.exists() else "a file"
+        fits = path.is_dir() or not (path.exists() or path.is_symlink())
+    except OSError as error:  # the name is too long
+        raise FileRefusal(f"{str(path)[:60]}... cannot be: {error.strerror}", must, "choose a shorter name") from error
+    if not fits:
+        raise FileRefusal(f"{path} is {what}", must, "choose another name")
 
 
 class JobFolder(ABC):
@@ -172,8 +202,7 @@ class JobFolder(ABC):
 
     def check(self, overwrite: bool) -> None:
         """Refuse a folder in which something stands that would be lost. Raises OSError."""
-        if self.path.exists() and not self.path.is_dir():
-            raise FileRefusal(f"{self.path} is a file", self.MUST, "choose another name")
+        check_output(self.path, self.MUST)
         others = self.others()
         if others and not overwrite:
             raise FileRefusal(

@@ -48,6 +48,7 @@ STAGES = {
     "preview": "drawing",
     "clips": "making clips",
     "check": "checking",
+    "batch": "clips",
     "pack": "packing",
     "clip": "making the clip",
 }

@@ -15,10 +15,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from voin.core import __version__
 from voin.core.errors import FileRefusal, ValueRefusal, count_of
-from voin.core.files import identity, write_json
+from voin.core.files import check_output, identity, write_json
 from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
-from voin.core.system import limit_arenas, trim_heap
+from voin.core.system import limit_arenas, memory_refusal, trim_heap
 from voin.io.video import VideoInfo, join
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
 from voin.jobs.keyframes import fill_gaps, is_tracked
@@ -99,6 +99,7 @@ def complete(
     began = time.perf_counter()
     limit_arenas()
     video, out = Path(video), Path(out)
+    check_output(out)
     _check_marked(masks, prompts, options)
     inpainter, progress = inpainter or load(), progress or Silent()
     _check_apart(out, (video, masks, options.amodal, options.occluder))
@@ -149,11 +150,11 @@ def _late_faults(folder: Folder) -> Iterator[None]:
     """Let a refusal in the middle of the work say what it leaves; where nothing is finished, nothing is left."""
     try:
         yield
-    except FileRefusal as error:
+    except Exception as error:
         frames = folder.finished_frames()
-        if not frames:
-            if folder.is_begun():
-                folder.clear()
+        if (isinstance(error, FileRefusal) or memory_refusal(error)) and not frames and folder.is_begun():
+            folder.clear()
+        if not isinstance(error, FileRefusal) or not frames:
             raise
         left = f"{count_of(frames, 'finished frame')} in {folder.path} are kept: the same command goes on with the next"
         raise FileRefusal(error.what, error.must, "; ".join(filter(None, (error.remedy, left)))) from error
@@ -201,7 +202,7 @@ def _cuts(inputs: Inputs, folder: Folder, progress: Progress, seconds: dict[str,
     if inputs.cuts is not None:
         return inputs.cuts
     if folder.is_begun() and folder.state is not None:
-        return tuple(folder.state["cuts"])
+        return tuple(sorted({cut for cut in folder.state["cuts"] if inputs.start < cut < inputs.end}))
     began = time.perf_counter()
     cuts = find_cuts(inputs.info, inputs.start, inputs.end, inputs.options.skip_broken, progress)
     seconds["cuts"] = time.perf_counter() - began

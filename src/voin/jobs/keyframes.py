@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -83,6 +84,7 @@ def fill_gaps(
 def _track(inputs: Inputs, cuts: Sequence[int], folder: MaskFolder, device: str, progress: Progress) -> None:
     name = choose_tracker(inputs.options.tracker)
     tracker = load_tracker(name, None, device)
+    began = time.perf_counter()
     with folder.held(overwrite=True):
         advance = partial(progress.advance, "track")
         gaps = sorted(_gaps(inputs, cuts), key=lambda gap: (gap.start, gap.end))
@@ -96,9 +98,14 @@ def _track(inputs: Inputs, cuts: Sequence[int], folder: MaskFolder, device: str,
                 tracks[frame][gap.number] = mask
         folder.clear()
         folder.write({"finished": False})
+        areas = []
         for frame in range(inputs.info.count):
-            write_label(folder.path / mask_name(frame), _label(inputs, frame, tracks[frame]))
-        folder.write({"finished": True, "tracker": name, "cuts": list(cuts)})
+            label = _label(inputs, frame, tracks[frame])
+            write_label(folder.path / mask_name(frame), label)
+            areas.append(int(np.count_nonzero(label)))
+        per_frame = (time.perf_counter() - began) / max(len(tracks), 1)
+        told = {"tracked": len(tracks), "areas": areas, "seconds_a_frame": per_frame}
+        folder.write({"finished": True, "tracker": name, "cuts": list(cuts), **told})
 
 
 def _gaps(inputs: Inputs, cuts: Sequence[int]) -> Iterator[_Gap]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from voin.core.errors import ValueRefusal
-from voin.core.files import JobFolder, as_json, read_json, remove_files
+from voin.core.files import JobFolder, as_json, fits, read_json, remove_files
 from voin.core.system import peak_memory, versions
 from voin.jobs.check import Inputs
 from voin.jobs.mask import RECORD as MASKS_RECORD
@@ -28,6 +28,24 @@ STATE = JobFolder.STATE
 PREVIEW = "preview.png"
 CONFIDENCES = ("confidence", "amodal_confidence")  # of a pixel's colour, and that it is an object's
 TRACKED = Path("masks")  # where masks are kept that were tracked
+
+
+_LONGEST_NAME = 200  # of a frame; file systems allow 255 bytes with all that is added
+_NUMBER = (int, float)
+_COUNTS = ("occluded", "propagated", "invented")
+# What must stand in the files of a run: what is read of them when it goes on, or is said of it when it is finished.
+_STATE = {"request": dict, "layout": dict, "cuts": [int]}
+_PART = {
+    "count": int,
+    "objects": {str: dict.fromkeys((*_COUNTS, "confidence"), list)},
+    "broken": [int],
+    "seconds": {str: _NUMBER},
+    "wall": _NUMBER,
+}
+_RECORD = {
+    **{"request": dict, "layout": dict, "masks": {"line": str}, "start": int, "end": int, "broken": [int]},
+    **{"frames_per_second": _NUMBER, "totals": dict.fromkeys(_COUNTS, int), "objects": {str: {"occluded": [int]}}},
+}
 
 
 @dataclass(frozen=True)
@@ -55,12 +73,15 @@ class Layout:
     @staticmethod
     def from_json(content: dict[str, Any]) -> Layout:
         """Read what `dataclasses.asdict` and JSON have made of a layout."""
-        names, ids = tuple(map(str, content["names"])), tuple(map(int, content["ids"]))
-        if any(Path(name).name != name for name in names) or content["layer"] not in get_args(Layer):
+        plain = {"names": [str], "ids": [int], "png": bool, "layer": str, "flow": bool}
+        if not fits(content, plain):
+            raise ValueRefusal("a layout has other entries", f"it must have {', '.join(plain)}", "remove the file")
+        names, ids = tuple(content["names"]), tuple(content["ids"])
+        usable = all(Path(name).name == name and len(name) < _LONGEST_NAME and "\0" not in name for name in names)
+        if not usable or not all(1 <= id <= 255 for id in ids) or content["layer"] not in get_args(Layer):
             raise ValueRefusal("names of frames are file names", "layers are of a known kind", "remove the file")
-        png, flow = bool(content["png"]), bool(content["flow"])
         later = {name: bool(content.get(name)) for name in ("confidence", "tracked")}
-        return Layout(names, ids, png, content["layer"], flow, **later)
+        return Layout(names, ids, content["png"], content["layer"], content["flow"], **later)
 
     def picture(self, folder: str, name: str) -> Path:
         """Return the PNG of a frame in `completed`, `amodal` (label maps of whole objects) or a confidence (grey)."""
@@ -129,13 +150,12 @@ class Folder(JobFolder):
     def read(self, path: Path) -> dict[str, Any] | None:
         """Read a record or a state; None if it is absent or not one of ours."""
         content = read_json(path)
-        try:
-            if content is None or not isinstance(content["request"], dict):
-                return None
-            Layout.from_json(content["layout"])
-        except (KeyError, TypeError, ValueError):
+        if content is None or not fits(content, _RECORD if path.name == RECORD else _STATE):
             return None
-        return content
+        with suppress(ValueError):
+            Layout.from_json(content["layout"])
+            return content
+        return None
 
     def outputs(self) -> Iterator[Path]:
         """List all files but the record."""
@@ -172,7 +192,7 @@ class Folder(JobFolder):
     def finished_frames(self) -> int:
         """Return how many frames this run has finished so far."""
         records = [read_json(path) for path in self.parts.glob("*.json")] if self.is_begun() else []
-        return sum(record["count"] for record in records if record is not None)
+        return sum(record["count"] for record in records if record is not None and fits(record, _PART))
 
     def finished_chunks(self, chunks: Sequence[Chunk], start: int) -> list[dict[str, Any]]:
         """Return the records of the finished chunks, up to the first one of which a record or a file is missing."""
@@ -182,7 +202,10 @@ class Folder(JobFolder):
             names = self.layout.names[chunk.start - start : chunk.end - start]
             files = [self.path / file for file in self.layout.frame_files(names)]
             files += [self.part_of(chunk, video) for video in self.layout.videos()]
-            if record is None or not all(file.exists() for file in files):
+            if record is None or not fits(record, _PART) or not all(file.exists() for file in files):
+                break
+            lists = [values for counts in record["objects"].values() for values in counts.values()]
+            if record["count"] != chunk.count or any(len(values) != chunk.count for values in lists):
                 break
             records.append(record)
         return records
@@ -210,9 +233,6 @@ def is_output(path: Path) -> bool:
 def _stands(path: Path) -> bool:
     """Return whether a file or a folder that is not empty stands here."""
     return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-_COUNTS = ("occluded", "propagated", "invented")
 
 
 def make_record(inputs: Inputs, plan: Plan, folder: Folder, seconds: dict[str, float], wall: float) -> dict[str, Any]:

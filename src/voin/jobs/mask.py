@@ -19,7 +19,7 @@ import numpy as np
 
 from voin.core import __version__, draw
 from voin.core.errors import ValueRefusal
-from voin.core.files import JobFolder, identity, read_json, remove_files, write_json
+from voin.core.files import JobFolder, check_output, fits, identity, read_json, remove_files, write_json
 from voin.core.progress import Progress, Silent
 from voin.core.system import choose_device
 from voin.core.types import Mask, Picture
@@ -38,6 +38,7 @@ from voin.tracking.shot import REACH, PackedMask, Tracker, mark, steps_of, track
 RECORD = "masks.json"
 PREVIEW_VIDEO, PREVIEW_SHEET = Path("preview", "overlay.mp4"), Path("preview", "sheet.png")
 _COLUMNS = 8  # of the contact sheet
+_MOST_FRAMES = 10**6  # more are no number of frames
 
 
 def mask_of_prompt(video: Path | VideoInfo, prompt: Prompt) -> Mask:
@@ -91,6 +92,7 @@ def mask(
         seconds[name], last = now - last, now
 
     video, out, progress = Path(video), Path(out), progress or Silent()
+    check_output(out)
     info, start, end = check_video(video, options.start, options.end)
     if out.resolve() == video.resolve():
         raise ValueRefusal(
@@ -262,9 +264,12 @@ class MaskFolder(JobFolder):
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Read a record, if it is one of ours."""
-        content, kinds = read_json(path), {"frames": int, "request": dict, "finished": bool}
-        ours = content is not None and all(isinstance(content.get(key), kind) for key, kind in kinds.items())
-        return content if ours else None
+        content = read_json(path)
+        if content is None or not fits(content, {"frames": int, "request": dict, "finished": bool}):
+            return None
+        told = {"tracker": str, "areas": [int], "seconds_a_frame": (int, float), "preview": bool, "tracked": int}
+        whole = not content["finished"] or fits(content, told)
+        return content if whole and 0 <= content["frames"] <= _MOST_FRAMES else None
 
     def others(self) -> list[dict[str, Any]]:
         """Return the record of other masks, if they are finished: half of them is of no use to anybody."""
