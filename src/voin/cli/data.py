@@ -100,12 +100,7 @@ def layers(
     output: Output,
     sprites: Annotated[
         Path,
-        typer.Option(
-            help="A pack of `voin data sprites`, of things that no network was trained on.",
-            metavar="FILE",
-            rich_help_panel="Source",
-            show_default=False,
-        ),
+        option("Source", "A pack of `voin data sprites`, of things that no network was trained on.", metavar="FILE"),
     ],
     options: LayersOptions,
     overwrite: Overwrite = False,
@@ -121,7 +116,7 @@ def layers(
     if not quiet:
         alone = sum(clip.behind_only for clip in manifest.clips)
         text = f"{count_of(len(manifest.clips), 'clip')}, in {alone} of them things pass only behind the object"
-        out.print(f"{escape(str(output))}: {text}", soft_wrap=True)
+        out.print(f"{escape(str(output))}: {text}")
 
 
 @data_app.command()
