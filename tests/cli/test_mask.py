@@ -52,6 +52,21 @@ def test_the_frame_is_the_first_one_tracked_unless_it_is_named(film: Path, tmp_p
     assert record["request"]["prompts"][0]["frame"] == 2
 
 
+def test_what_hides_the_object_is_tracked_alike_and_said(tmp_path: Path) -> None:
+    frames, _ = passing(count=6, bar=(30, 60))
+    film = save_frames(tmp_path / "frames", frames)
+    marked = (film, "-o", tmp_path / "front", "--box", "30,0,30,96", "--tracker", "grabcut")
+    code, said = run(*marked, "--what", "occluder")
+    assert code == 0, said
+    assert "the occluder is seen in 6 frames" in said
+    record = json.loads((tmp_path / "front" / "masks.json").read_text())
+    assert record["request"]["what"] == "occluder"
+    # The masks of an object do not take their place unasked.
+    code, said = run(*marked)
+    assert code == 2
+    assert "holds another run (other what)" in said
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -15,7 +15,10 @@ from voin.io.images import read_picture, write_image
 from voin.io.masks.source import open_masks
 from voin.io.video import probe, read
 from voin.jobs import mask as mask_job
+from voin.jobs.complete import complete
 from voin.jobs.mask import PREVIEW_SHEET, PREVIEW_VIDEO, RECORD, MaskOptions, mask, mask_of_prompt
+from voin.jobs.options import CompleteOptions
+from voin.method.load import load
 from voin.tracking.prompts import Prompt
 
 FRAMES, MASKS = passing(count=8, bar=None)
@@ -52,6 +55,25 @@ def test_the_masks_are_what_complete_reads(film: Path, tmp_path: Path) -> None:
     assert all(source.given(frame) for frame in range(12))
     assert [int((source.label(frame) > 0).sum()) for frame in range(12)] == record["areas"]
     assert all(iou(source.label(frame) > 0, MASKS[frame]) > 0.8 for frame in range(8))
+
+
+def test_masks_of_what_hides_the_object_say_where_it_can_be_hidden(tmp_path: Path) -> None:
+    frames, visible = passing(count=8, bar=(40, 64))
+    film = save_frames(tmp_path / "frames", frames)
+    bar = Prompt(0, box=(40, 0, 24, 96))
+    record = mask(film, [bar], tmp_path / "front", replace(PLAIN, what="occluder"))
+    assert record["request"]["what"] == "occluder"
+    assert "what" not in mask(film, [bar], tmp_path / "object", PLAIN)["request"]
+    front = open_masks(tmp_path / "front", probe(film))
+    (tmp_path / "masks").mkdir()
+    for number, seen in enumerate(visible):
+        write_image(tmp_path / "masks" / f"{number:05d}.png", seen.astype(np.uint8) * 255)
+    options = CompleteOptions(occluder=tmp_path / "front", layer="none")
+    complete(film, tmp_path / "masks", tmp_path / "out", options, inpainter=load("classical"))
+    whole = open_masks(tmp_path / "out" / "amodal", probe(film))
+    added = [(whole.label(i) > 0) & ~visible[i] for i in range(8)]
+    assert any(part.any() for part in added)
+    assert not any((part & ~(front.label(i) > 0)).any() for i, part in enumerate(added))
 
 
 def test_masks_of_another_shot_are_empty(film: Path, tmp_path: Path) -> None:

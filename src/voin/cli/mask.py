@@ -23,7 +23,11 @@ voin mask video.mp4 -o masks --frame 30 --point 160,90 --point 170,150 --negativ
 voin mask video.mp4 -o masks --box 120,40,80,160 --prompt "52: box 200,60,80,150"
 
 [dim]Then:[/dim]
-voin complete video.mp4 masks -o out"""
+voin complete video.mp4 masks -o out
+
+[dim]Or say first what hides the object, and that nothing else does:[/dim]
+voin mask video.mp4 -o front --what occluder --box 60,20,40,200
+voin complete video.mp4 masks -o out --occluder front"""
 
 
 @command("no mask is finished in {output}; run the same command again")
@@ -47,10 +51,12 @@ def _print_done(output: Path, record: dict[str, Any]) -> None:
     """Print where the masks are, which tracker made them, and what to do next."""
     seen = sum(area > 0 for area in record["areas"])
     speed = "finished before" if record["finished_before"] else f"{record['seconds_a_frame']:.2f} s a frame"
+    what, masks = record["request"].get("what", "object"), escape(str(output))
     out.print(
-        f"{escape(str(output))}: {count_of(record['frames'], 'mask')}, {record['tracker']}, the object is seen in "
+        f"{masks}: {count_of(record['frames'], 'mask')}, {record['tracker']}, the {what} is seen in "
         f"{count_of(seen, 'frame')}, {speed}"
     )
     if out.is_terminal:
         looked = "" if record["preview"] else "; --preview shows them"
-        out.print(f"Next: [bold]voin complete VIDEO {escape(str(output))} -o out[/bold]{looked}")
+        words = f"{masks} -o out" if what == "object" else f"MASKS -o out --occluder {masks}"
+        out.print(f"Next: [bold]voin complete VIDEO {words}[/bold]{looked}")

@@ -65,6 +65,8 @@ def mask(
 ) -> dict[str, Any]:
     """Track the object that `prompts` mark, and write its visible mask in every frame of the video into `out`.
 
+    What hides an object is tracked in the same way (`options.what`); where it is not seen, nothing is in front.
+
     All input is checked before anything is written. A prompt counts for its own shot; in shots without one, and outside
     `options.start` to `options.end`, masks are empty. A run that was stopped is done again by the same call.
 
@@ -165,6 +167,8 @@ def _request(
             marked[-1]["mask"] = hashlib.sha256(np.packbits(prompt.mask).tobytes()).hexdigest()[:16]
     return {
         "voin": __version__,
+        # Left out for objects, so that records from before there was anything else are the same.
+        **({} if options.what == "object" else {"what": options.what}),
         "video": identity(video),
         "prompts": marked,
         "tracker": name,

@@ -172,6 +172,9 @@ class CompleteOptions(FrameOptions):
 class MaskOptions(FrameOptions):
     """How to track. "auto" takes SAM 2 (extra `sam2`) where it and its weights are on this machine, else "grabcut"."""
 
+    what: Literal["object", "occluder"] = _object(
+        "object", "What is marked: the object, or what hides it, whose masks `voin complete --occluder` takes."
+    )
     tracker: TrackerName = _tracking(
         "auto",
         "grabcut needs no weights; sam2 is SAM 2; auto takes SAM 2 where its weights are on this machine.",
