@@ -43,6 +43,7 @@ EXTRAS = {
     "ray": ("ray",),
     "web": ("gradio",),
     "demo": ("skvideo",),
+    "sprites": ("moderngl",),
 }
 # Versions that decide how things behave, by the name of their package.
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "av", "pillow", "einops", "typer", "rich")
