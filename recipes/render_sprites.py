@@ -383,10 +383,10 @@ def _spread(colours: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Give what is not covered the colour of the nearest pixel that is, so that resampling mixes nothing else in."""
     if not inside.any():
         return colours
-    _, labels = cv2.distanceTransformWithLabels(
-        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest = np.zeros((labels.max() + 1, 3), np.float32)
+    outside = (~inside).astype(np.uint8)
+    found = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    labels = np.asarray(found, np.int64)
+    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
     nearest[labels[inside]] = colours[inside]
     return nearest[labels]
 
