@@ -177,6 +177,21 @@ def test_a_small_form_that_says_something_else_is_read_or_refused(transport: Pat
     assert held(lambda: read_transport(path, out)) == out.exists()
 
 
+def test_a_small_form_whose_clips_lie_elsewhere_leaves_nothing(transport: Path) -> None:
+    path, out = transport.with_name("other.zip"), transport.with_name("out.pack")
+    with zipfile.ZipFile(transport) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "index.json":
+                index = json.loads(data)
+                index["clips"][1]["start"] = 2**40
+                data = json.dumps(index).encode()
+            new.writestr(name, data)
+    out.unlink(missing_ok=True)
+    assert not held(lambda: read_transport(path, out))
+    assert not out.exists()
+
+
 def test_a_picture_of_another_size_and_one_that_is_packed_too_well_are_refused(transport: Path) -> None:
     path = transport.with_name("other.zip")
     for name, data in (("00000/00000.jpg", b""), ("00000/00001.png", bytes(2**24)), ("index.json", bytes(2**27))):

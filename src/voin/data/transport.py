@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.data.pack import Pack, PackClip, PackIndex, Progress, decode_index, drafted, write_pack
+from voin.data.pack import Pack, PackClip, PackIndex, Progress, decode_index, drafted, lay_out, write_pack
 from voin.data.schema import MOST_BYTES
 
 _INDEX = "index.json"
@@ -65,6 +65,10 @@ def read_transport(file: Path, out: Path, progress: Progress | None = None) -> P
                 f"{file} is a zip file of something else", f"it must hold {_INDEX}", "give a packed pack"
             )
         index = decode_index(file, archive.read(_INDEX, MOST_BYTES))
+        # As `write_pack` will lay them out: the pack could not be read else.
+        if index.clips != lay_out(((c.name, c.video, c.category, c.count) for c in index.clips), index.size):
+            what = f"{file} says that its clips lie elsewhere than one behind the other"
+            raise FileRefusal(what, "it must be as `voin data pack` wrote it", "copy it again")
         absent = next((name for name in _names(index) if name not in archive.names), None)
         if absent is not None:
             raise FileRefusal(f"{file} has no {absent}", "it must hold all that its index lists", "copy it again")
