@@ -37,6 +37,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -328,6 +329,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for inputs that were neither refused nor done")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    for name in ("voin.jobs.complete", "voin.jobs.mask", "voin.data.verify"):
+        import_module(name)  # once, and not in every child
     seeds = range(options.seed, options.seed + options.inputs) if options.only is None else [options.only]
     unknown = [name for name in options.kinds if name not in KINDS]
     if unknown:
