@@ -180,6 +180,18 @@ def test_a_pause_ends_the_run_early_and_resume_goes_on(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "best").exists()
 
 
+def test_a_run_of_an_older_version_goes_on_where_newer_settings_are_as_by_default(tmp_path: Path) -> None:
+    train(options(tmp_path, "shape", pause_minutes=1e-6), longer(3))
+    path = tmp_path / "run" / "train.json"
+    record = json.loads(path.read_text())
+    del record["config"]["shape"]["evidence"]
+    path.write_text(json.dumps(record))
+    seeing = longer(3, shape=replace(TINY.shape, evidence=True))
+    with pytest.raises(ValueError, match="other settings"):
+        train(options(tmp_path, "shape", resume=True), seeing)
+    train(options(tmp_path, "shape", resume=True), longer(3))
+
+
 def test_minutes_end_a_run(tmp_path: Path) -> None:
     said: list[str] = []
     train(options(tmp_path, "shape"), replace(TINY, minutes=0.02, steps=10**6, log_steps=1), said.append)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +55,12 @@ def draw_curves(out: Path, results: dict[str, Any]) -> Path:
 def _panels(results: dict[str, Any]) -> list[tuple[str, str, dict[str, dict[str, list[tuple[float, float]]]]]]:
     """Collect (setting, metric, method -> kind -> points) where there is anything to show."""
     panels: dict[tuple[str, str], dict[str, dict[str, list[tuple[float, float]]]]] = {}
-    damage: dict[str, dict[str, dict[str, Any]]] = results["damage"]
-    for key, (setting, methods) in product((HIDDEN, WHOLE), damage.items()):
-        named = [(method, kind, points) for method, kinds in methods.items() for kind, points in kinds.items()]
-        for method, kind, points in named:
-            values = [(point["strength"], point["averages"].get(key, {}).get("per_video")) for point in points]
-            scored = [(strength, value) for strength, value in values if value is not None]
-            if scored:
-                panels.setdefault((setting, key), {}).setdefault(method, {})[kind] = scored
+    for key in (HIDDEN, WHOLE):
+        for setting, methods in results["damage"].items():
+            for method, kind in ((method, kind) for method, kinds in methods.items() for kind in kinds):
+                points = methods[method][kind]
+                values = [(point["strength"], point["averages"].get(key, {}).get("per_video")) for point in points]
+                scored = [(strength, value) for strength, value in values if value is not None]
+                if scored:
+                    panels.setdefault((setting, key), {}).setdefault(method, {})[kind] = scored
     return [(*place, lines) for place, lines in panels.items()]

@@ -31,11 +31,6 @@ Make = Callable[[int], Inputs]  # gives the batch of a number
 _APART = 3  # so many batches lie between two echoes of one
 
 
-def make_here(make: Make, first: int) -> Iterator[Inputs]:
-    """Make batch `first` and those after it in this process."""
-    return map(make, count(first))
-
-
 def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: int, workers: int) -> Iterator[Inputs]:
     """Make batch `first` and those after it in processes; each has one batch in its hands, and one ready.
 
@@ -82,12 +77,11 @@ def echo(start: Callable[[int], Generator[Inputs, None, None]], step: int, echoe
 
 def mirror(x: Inputs) -> Inputs:
     """Exchange left and right in all maps (..., c, h, w); those of two channels are flows."""
-    result = {name: value.flip(-1) if value.ndim >= 5 else value for name, value in x.items()}
-    for name, value in result.items():
-        if value.ndim >= 5 and value.shape[-3] == 2:
-            result[name] = value * value.new_tensor([-1.0, 1.0]).view(2, 1, 1)
-    if "evidence" in result:
-        result["evidence"] = result["evidence"] * result["evidence"].new_tensor(MIRRORED).view(-1, 1, 1)
+    result = dict(x)
+    for name, value in x.items():
+        if value.ndim >= 5:
+            signs = MIRRORED if name == "evidence" else (-1.0, 1.0) if value.shape[-3] == 2 else (1.0,)
+            result[name] = value.flip(-1) * value.new_tensor(signs).view(-1, 1, 1)
     return result
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import cv2
@@ -24,7 +25,7 @@ from voin.data.categories import CATEGORIES
 from voin.data.pack import Pack, open_pack
 from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig
-from voin.training.batches import echo, estimators_of, make_batches, make_beside, make_here, open_packs
+from voin.training.batches import echo, estimators_of, make_batches, make_beside, open_packs
 from voin.training.config import TrainConfig
 from voin.training.options import TrainOptions
 from voin.training.state import load_state, optimizer_tensors, restore_optimizer, save_state
@@ -125,7 +126,7 @@ class Run:
             if options.workers:
                 made = make_beside(make_batches, (options, self.config, *place), number, options.workers)
             else:
-                made = make_here(make_batches(options, self.config, *place, self.task), number)
+                made = map(make_batches(options, self.config, *place, self.task), count(number))
             for inputs in made:
                 yield {name: x.to(fabric.device) for name, x in inputs.items()}
 

@@ -262,14 +262,13 @@ class Sampler:
                 frames, stride = self._draw_frames(source, index, u[6:9])
             target = Part(source, index, frames)
         used = {self._video(part) for part in (target, background) if part is not None}
-        first, second = self._choose_moving(more[6]), self._choose_moving(more[7])
-        # Of two videos, the one behind the object must do.
-        donor = self._draw_part(first, used, u[2], u[9:12]) or self._draw_part(
-            "films", {self._video(target)}, u[2], u[9:12]
-        )
+        donor = self._draw_part(self._choose_other(more[6]), used, u[2], u[9:12])
+        if donor is None:
+            # Of two videos, the one behind the object must do.
+            donor = self._draw_part("films", {self._video(target)}, u[2], u[9:12])
         if more[0] < config.distractors:
-            other_source = source if source == "cutouts" else second
-            distractor = self._draw_part(other_source, used, more[1], more[2:5])
+            beside: Source = "cutouts" if source == "cutouts" else self._choose_other(more[7])
+            distractor = self._draw_part(beside, used, more[1], more[2:5])
         name = self._packs[source].categories[target.index]
         return Choice(
             target=target,
@@ -285,6 +284,9 @@ class Sampler:
         cutouts, sprites = self.config.cutouts, self.config.sprites
         source = "cutouts" if number < cutouts else "sprites" if number < cutouts + sprites else "films"
         return source if source in self._packs else "films"
+
+    def _choose_other(self, number: float) -> Source:
+        return "sprites" if "sprites" in self._packs and number < self.config.sprites else "films"
 
     def _video(self, part: Part) -> str:
         return self._packs[part.source].videos[part.index]

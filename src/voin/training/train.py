@@ -67,11 +67,9 @@ def _fabric(options: TrainOptions) -> Any:
             f"training needs lightning and tensorboard, which do not import ({error})",
             remedy="install them with: pip install 'voin[train]'",
         ) from error
-    strategy = "ddp_spawn" if options.devices > 1 else "auto"
+    place, strategy = choose_device(options.device).type, "ddp_spawn" if options.devices > 1 else "auto"
     # Fabric's "bf16-mixed" would round the inputs too, flow among them; so `Run` asks for bfloat16 itself.
-    return Fabric(
-        accelerator=choose_device(options.device).type, devices=options.devices, strategy=strategy, precision="32-true"
-    )
+    return Fabric(accelerator=place, devices=options.devices, strategy=strategy, precision="32-true")
 
 
 class RunFolder(JobFolder):
@@ -95,12 +93,12 @@ class RunFolder(JobFolder):
         return {"stage": OLD_STAGES.get(str(stage), stage), "config": content.get("config", {})}
 
     def is_same(self, content: dict[str, Any] | None) -> bool:
-        """Return whether a record is of this very run; former names of settings count as today's."""
+        """Return whether a record is of this very run, by whatever version; what it lacks is as by default."""
         if content is None:
             return False
         held = self.request_of(content)
-        settings = (flatten_settings(request["config"]) for request in (held, self.request))
-        return held["stage"] == self.request["stage"] and next(settings) == next(settings)
+        usual, old, new = map(flatten_settings, (to_json(TrainConfig()), held["config"], self.request["config"]))
+        return held["stage"] == self.request["stage"] and usual | old == new
 
     def others(self) -> list[dict[str, Any]]:
         """Return nothing: no run is ever replaced."""
@@ -114,12 +112,7 @@ class RunFolder(JobFolder):
         return f"something else ({min(names)})" if names else None
 
     def check(self, overwrite: bool = False) -> None:
-        """Refuse a folder that holds anything but this run, or this run where it is not to be gone on with.
-
-        Raises:
-            OSError: it is a file, or holds something else, or a run and `resume` was not asked for.
-            ValueError: the run has other settings.
-        """
+        """Refuse a folder that holds anything but this run, or this run where it is not to be gone on with."""
         super().check(overwrite)
         if self.state is not None and not self._resume:
             raise FileRefusal(

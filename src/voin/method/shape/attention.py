@@ -35,8 +35,9 @@ class PatchAttention(nn.Module):
         """Attend; any number of frames, any size. The order of the frames plays no part."""
         b = len(x)
         three = rearrange(self.query_key_value(x.flatten(0, 1)), "(b t) (n c) h w -> n b t c h w", b=b, n=3)
-        heads = zip(three.chunk(len(self.patches), dim=3), self.patches, strict=True)
-        attended = torch.cat([attend(head[0], head[1], head[2], patch) for head, patch in heads], dim=2)
+        query, key, value = (x.chunk(len(self.patches), dim=2) for x in three)
+        heads = zip(query, key, value, self.patches, strict=True)
+        attended = torch.cat([attend(*head) for head in heads], dim=2)
         return self.merge(attended.flatten(0, 1)).unflatten(0, (b, -1))
 
 

@@ -45,7 +45,7 @@ ESTIMATORS = Estimators(DIS(), DIS(finest=0))
 class Task(nn.Module, ABC):
     """Networks in training; `networks` are those that are saved, each under the name of its kind."""
 
-    kinds: ClassVar[tuple[str, ...]]  # of its networks, whose configs have the same names in `TrainConfig`
+    kinds: ClassVar[tuple[str, ...]] = ()  # of its networks, whose configs have the same names in `TrainConfig`
     networks: nn.ModuleDict
 
     def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
