@@ -142,7 +142,7 @@ def test_masks_that_were_not_given_score_0(clip: Clip) -> None:
 
 
 def test_only_what_is_judged_is_there(clip: Clip) -> None:
-    assert set(clip.score(None, clip.amodal, content=False).frames) == {"iou_amodal", "iou_occluded"}
+    assert set(clip.score(None, clip.amodal, content=False).frames) == {"iou_amodal", "iou_occluded", "area_added"}
     pixels = {"psnr_frame", "ssim_frame", "psnr_hidden", "ssim_hidden"}
     assert set(clip.score(clip.given, None, shape=False).frames) == pixels
     assert set(clip.score(clip.given, None, shape=False, perceptual=total_difference).frames) == {
@@ -150,6 +150,17 @@ def test_only_what_is_judged_is_there(clip: Clip) -> None:
         "lpips_frame",
         "lpips_crop",
     }
+
+
+def test_area_wrongly_added_is_measured_against_the_whole_object(clip: Clip) -> None:
+    more = clip.amodal.copy()
+    more[:, 50:65, 30:60] = True  # half as much again, below
+    rows = clip.score(None, more, content=False).frames["area_added"]
+    assert rows[:4] == [0.5] * 4
+    assert math.isnan(rows[4])  # no object: counted as invented
+    assert clip.score(None, clip.hidden, content=False).mean("area_added") == 0
+    assert clip.score(None, None, content=False).mean("area_added") == 0
+    assert not METRICS["area_added"].higher
 
 
 def test_the_visible_mask_alone_finds_nothing_of_the_hidden_part(clip: Clip) -> None:
@@ -249,7 +260,7 @@ def test_every_count_that_a_clip_gives_has_a_meaning(clip: Clip) -> None:
 # --- the version of the rules
 
 # The version, and the checksum of the rules' code at that version.
-RULES = (1, "c5c4f0fbcfc3b711")
+RULES = (2, "6f41d2454adaf095")
 
 
 def code_of(module: ModuleType) -> str:

@@ -200,12 +200,25 @@ def test_hinge_has_nothing_to_teach_beyond_its_margins() -> None:
 
 def test_the_class_loss_is_cross_entropy_with_the_last_class_for_fakes() -> None:
     real, fake = torch.randn(2, B, CLASSES + 1)
-    category = torch.tensor([2, 0])
+    category = torch.tensor([2, 1])
     expected = F.cross_entropy(real, category) + F.cross_entropy(fake, torch.tensor([CLASSES, CLASSES]))
     assert losses.class_discriminator(real, fake, category) == expected
     by_hand = -(real.softmax(1)[[0, 1], category].log() + fake.softmax(1)[:, CLASSES].log()).mean()
     assert losses.class_discriminator(real, fake, category).item() == pytest.approx(by_hand.item(), rel=1e-5)
     assert losses.class_generator(fake, category) == F.cross_entropy(fake, category)
+
+
+def test_clips_of_unknown_class_are_told_to_be_none_and_are_real_or_made_all_the_same() -> None:
+    real, fake = torch.randn(2, B, CLASSES + 1)
+    real.requires_grad_()
+    unknown = torch.tensor([2, 0])
+    loss = losses.class_discriminator(real, fake, unknown)
+    made = torch.full((B,), CLASSES)
+    assert torch.allclose(loss, F.cross_entropy(real[:1], unknown[:1]) / B + F.cross_entropy(fake, made))
+    loss.backward()
+    assert real.grad is not None
+    assert not real.grad[1].any()
+    assert torch.allclose(losses.class_generator(fake, unknown), F.cross_entropy(fake[:1], unknown[:1]) / B)
 
 
 def test_the_generator_is_pushed_to_the_true_class_and_away_from_fake() -> None:

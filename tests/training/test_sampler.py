@@ -141,6 +141,15 @@ def test_categories_are_those_of_the_clips_or_dropped() -> None:
     assert (category_index("airplane"), category_index("zebra"), category_index(None)) == (1, len(CATEGORIES), 0)
 
 
+def test_the_label_is_told_where_the_category_is_not() -> None:
+    told, untold = (sampler(replace(CONFIG, unknown=unknown)) for unknown in (0.0, 1.0))
+    for step in range(2):
+        batch = untold.batch(step)
+        assert not batch.category.any()
+        assert torch.equal(batch.label, told.batch(step).category)
+        assert torch.equal(batch.label, told.batch(step).label)
+
+
 def test_frames_follow_the_stride_in_both_directions() -> None:
     one = sampler(replace(CONFIG, cutouts=0.0, pasted=0.0, augment=STILL))
     for step in range(2):

@@ -159,6 +159,20 @@ def test_critics_that_count_nothing_do_not_exist() -> None:
     assert not list(critics.parameters())
 
 
+@pytest.mark.parametrize("stage", ["fill", "joint"])
+def test_the_class_critic_is_told_what_the_networks_are_not(stage: str) -> None:
+    config = replace(TINY, sampler=replace(TINY.sampler, unknown=1.0, cutouts=0.0))
+    task = TASKS[stage](config)  # pyright: ignore[reportArgumentType]
+    clips = pack_of(("a", "b", "c"), ("dog", "cat", "dog"))
+    x = task.prepare(Sampler(clips, config.sampler, "cpu", 0).batch(0), SEEDS)
+    assert not x["category"].any()
+    assert (x["label"] > 0).all()
+    critics, other = Critics(config), {**x, "label": torch.zeros_like(x["label"])}
+    judged = critics.judge(x["truth"], x)["category"], critics.judge(x["truth"], other)["category"]
+    assert judged[0] > 0
+    assert judged[1] == 0
+
+
 @pytest.mark.parametrize("stage", ["shape", "joint"])
 def test_evidence_is_gathered_as_the_pipeline_does_and_only_where_it_is_asked_for(stage: str) -> None:
     sampler = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0)

@@ -171,6 +171,17 @@ def test_init_takes_weights_that_have_seen_no_evidence_and_the_first_step_is_the
         train(options(tmp_path, "shape", "fourth", init=str(first)), deeper)
 
 
+def test_a_run_speaks_before_its_first_step_at_it_and_before_it_validates(tmp_path: Path) -> None:
+    said: list[str] = []
+    train(options(tmp_path, "shape"), longer(5, log_steps=100), said.append)
+    assert said[0].startswith("shape on ")
+    assert "3 clips" in said[0]
+    assert "4 clips" in said[0]
+    assert [line.split()[1] for line in lines(said, "step")] == ["1"]
+    assert said.index(lines(said, "validating")[0]) < said.index(lines(said, "validation at step 5")[0])
+    assert " s)" in lines(said, "validation at step 5")[0]  # how long it took
+
+
 def test_a_pause_ends_the_run_early_and_resume_goes_on(tmp_path: Path) -> None:
     config = longer(40)
     train(options(tmp_path, "shape", pause_minutes=1e-6), config)

@@ -39,6 +39,28 @@ def test_nothing_is_invented_in_the_fixed_set() -> None:
     assert (config.pasted, config.cutouts, config.reversed, config.unknown, config.damage.clips) == (0,) * 5
 
 
+def test_joint_validation_scores_every_stage() -> None:
+    validator, task = made("joint")
+    with torch.no_grad():
+        scores, _ = validator(task.predict)
+    assert {"IoU amodal", "area added", "flow error", "flow error, prior", "PSNR hidden"} <= scores.keys()
+    assert math.isfinite(scores["flow error"])
+    x = validator._inputs[0]
+    y = {**task.predict(x), "flow": torch.cat([x["true_flow"][:, way] for way in (0, 1)])}
+    assert {row["flow error"] for row in score("joint", x, y) if not math.isnan(row["flow error"])} == {0.0}
+
+
+def test_area_that_is_wrongly_added_is_scored_against_the_object() -> None:
+    validator, _ = made("shape")
+    x = validator._inputs[0]
+    for row in score("shape", x, {"logits": torch.ones_like(x["amodal"])}):
+        assert row["area added"] > 0.5
+    for row in score("shape", x, {"logits": -torch.ones_like(x["amodal"])}):
+        assert row["area added"] == pytest.approx(0, abs=0.2)  # what damaged masks add
+    for row in score("shape", x, {"logits": 2 * x["amodal"] - 1}):
+        assert row["area added"] == 0
+
+
 def test_perfect_answers_have_perfect_scores() -> None:
     validator, _ = made("shape")
     for x in validator._inputs:

@@ -18,7 +18,7 @@ from voin.core.errors import ValueRefusal
 
 # The version of the rules, which are this file, `voin.core.metrics` and `voin.benchmark.corrupt`. Raise it whenever a
 # change of them can change a number, so that kept scores are made anew; a test notices changes of their code.
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 # One picture or mask a frame; None where the method gave none.
 PerFrame = np.ndarray | Sequence[np.ndarray | None]
@@ -45,6 +45,7 @@ METRICS: dict[str, Metric] = {
     "warp_error": Metric("warp error, object", "", higher=False, digits=5),
     "iou_amodal": Metric("mIoU, amodal", "", higher=True, digits=3),
     "iou_occluded": Metric("mIoU, occluded", "", higher=True, digits=3),
+    "area_added": Metric("area wrongly added, of the object's", "", higher=False, digits=4),
 }
 
 COUNTS: dict[str, str] = {
@@ -173,6 +174,7 @@ def score_clip(
         found = np.stack([np.zeros((h, w), np.bool_) if mask is None else mask for mask in masks])
         counts["invented"] = int((found.any(axis=(1, 2)) & ~present).sum())
         rows["iou_amodal"] = [metrics.iou(f, a) for f, a in zip(found, amodal, strict=True)]
+        rows["area_added"] = [metrics.added_share(f, a) for f, a in zip(found, amodal, strict=True)]
         rows["iou_occluded"] = [metrics.iou(f & ~v, o) for f, v, o in zip(found, visible, hidden, strict=True)]
     return ClipScores(name, video or name, rows, counts)
 

@@ -106,6 +106,11 @@ def iou(predicted: Mask, truth: Mask) -> float:
     return float((predicted & truth).sum() / (predicted | truth).sum())
 
 
+def added_share(predicted: Mask, truth: Mask) -> float:
+    """Measure the area that is no object and was taken for it, over the object's; NaN where there is no object."""
+    return float((predicted & ~truth).sum() / truth.sum()) if truth.any() else float("nan")
+
+
 def pixel_flow_errors(
     flow: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray], hidden: Bool[np.ndarray, "t h w"]
 ) -> list[float]:

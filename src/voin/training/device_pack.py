@@ -35,7 +35,8 @@ class Choice:
         distractor: what passes behind the object: another photo behind a photo, else of another video.
         clear: whether nothing stands before the object.
         stride: of the target's frames.
-        category: index, as in `Batch`.
+        label: as in `Batch`.
+        told: whether the networks are told it.
     """
 
     target: Part
@@ -44,7 +45,8 @@ class Choice:
     distractor: Part | None
     clear: bool
     stride: int
-    category: int
+    label: int
+    told: bool
 
 
 class DevicePack:

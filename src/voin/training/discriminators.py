@@ -149,8 +149,7 @@ class ClassDiscriminator(nn.Module):
     def forward(self, frames: Frames, amodal: Masks | None = None) -> Float[Tensor, "b classes"]:
         """Return logits (b, classes + 2), of the same as `TemporalPatchDiscriminator` takes.
 
-        0 is "an object" of no known category, which the paper's K counts too, 1..classes are the categories, and the
-        last, `config.fake`, is what was made.
+        1..classes are the categories, as in `Batch`, and the last, `config.fake`, is what was made; 0 is never true.
         """
         volume = _volume(frames, amodal, self.config)
         for i, layer in enumerate(self.layers, start=1):

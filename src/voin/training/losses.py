@@ -134,19 +134,25 @@ def hinge_generator(fake: Float[Tensor, "*f"]) -> Scalar:
     return -fake.mean()
 
 
-def class_discriminator(real: Classes, fake: Classes, category: Int[Tensor, " b"]) -> Scalar:
-    """Teach the class discriminator to name what true clips show, and to tell generated ones, the last class (nats)."""
+def class_discriminator(real: Classes, fake: Classes, label: Int[Tensor, " b"]) -> Scalar:
+    """Teach the class discriminator to name what true clips show, and to tell generated ones, the last class (nats).
+
+    Where the label is 0 nobody knows it: "an object" is never told to be the true class.
+    """
     # Paper 3.4, eq. 9: log D_cls(y|x) + log D_cls(K+1|G(z)). Eq. 9 as printed has no sign before them, though they
     # are to grow while L_Dis falls; cross entropy is meant.
-    last = torch.full_like(category, fake.shape[1] - 1)
-    return F.cross_entropy(real, category) + F.cross_entropy(fake, last)
+    return _name(real, label) + F.cross_entropy(fake, torch.full_like(label, fake.shape[1] - 1))
 
 
-def class_generator(fake: Classes, category: Int[Tensor, " b"]) -> Scalar:
-    """Teach the generator to have its clips named as what they show (nats)."""
+def class_generator(fake: Classes, label: Int[Tensor, " b"]) -> Scalar:
+    """Teach the generator to have its clips named as what they show, where that is known (nats)."""
     # Paper 3.4, eq. 10: as printed, -D_cls(K+1|G(z)) falls as generated clips are told to be fake; the generator must
     # be pushed to the true class y instead.
-    return F.cross_entropy(fake, category)
+    return _name(fake, label)
+
+
+def _name(scores: Classes, label: Int[Tensor, " b"]) -> Scalar:
+    return (F.cross_entropy(scores, label, reduction="none") * (label > 0)).mean()
 
 
 def _mean(error: Float[Tensor, "b t c h w"], region: Float[Tensor, "b t 1 h w"]) -> Scalar:

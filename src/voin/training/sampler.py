@@ -108,6 +108,7 @@ class Batch:
         amodal: of the whole object.
         occluder: of what is before it.
         category: the place in `CATEGORIES` plus 1; 0 where it is unknown or not told.
+        label: the same, 0 only where it is unknown: for what judges networks that are not told.
         strides: of the video's frames; negative where time runs backward, 0 in clips made of a photo.
         present: whether the frame holds any of the object.
         forward: the true flow of `truth`; 0 where it is not known.
@@ -121,6 +122,7 @@ class Batch:
     amodal: Masks
     occluder: Masks
     category: Int[Tensor, " b"]
+    label: Int[Tensor, " b"]
     strides: Int[Tensor, " b"]
     present: Bool[Tensor, "b t"]
     forward: Flows
@@ -221,7 +223,8 @@ class Sampler:
             visible=augment.damage(visible, numbers["damage"], config.damage),
             amodal=amodal,
             occluder=occluder,
-            category=torch.tensor([choice.category for choice in choices], device=device),
+            category=torch.tensor([choice.label * choice.told for choice in choices], device=device),
+            label=torch.tensor([choice.label for choice in choices], device=device),
             strides=torch.tensor([choice.stride for choice in choices], device=device),
             present=amodal.flatten(2).any(dim=2),
             forward=forward,
@@ -277,7 +280,8 @@ class Sampler:
             distractor=distractor,
             clear=more[5] < config.clear,
             stride=stride,
-            category=0 if u[12] < config.unknown else category_index(name),
+            label=category_index(name),
+            told=u[12] >= config.unknown,
         )
 
     def _choose_source(self, number: float) -> Source:

@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from voin.core.draw import contact_sheet, flow_colours, outline
-from voin.core.metrics import iou, masked_psnr, ssim_inside
+from voin.core.metrics import added_share, iou, masked_psnr, ssim_inside
 from voin.data.pack import Pack
 from voin.training.augment import AugmentConfig, DamageConfig
 from voin.training.config import TrainConfig
@@ -82,6 +82,7 @@ def _score_shape(x: Inputs, y: Inputs, i: int) -> Scores:
     found = (y["logits"][i, :, 0] > 0).numpy() | seen
     return {
         "IoU amodal": _mean(iou(a, b) for a, b in zip(found, whole, strict=True)),
+        "area added": _mean(added_share(a, b) for a, b in zip(found, whole, strict=True)),
         "IoU occluded": _mean(iou(a & ~s, b & ~s) for a, b, s in zip(found, whole, seen, strict=True)),
         "IoU amodal, visible mask": _mean(iou(s, b) for s, b in zip(seen, whole, strict=True)),
     }
@@ -89,12 +90,16 @@ def _score_shape(x: Inputs, y: Inputs, i: int) -> Scores:
 
 def _score_flow(x: Inputs, y: Inputs, i: int) -> Scores:
     """Measure the end-point error inside the hidden region, where the true flow is trusted (pixels)."""
-    hidden = (x["amodal"][i, :-1] > 0.5) & (x["visible"][i, :-1] <= 0.5) & (x["trusted"][i] > 0.5)
-    errors = {"flow error": y["flow"][i], "flow error, prior": x["prior"][i], "flow error, raw": x["initial"][i]}
+    truth, trusted = x["true_flow"][i], x["trusted"][i]
+    if truth.ndim == 5:  # both ways of a clip side by side, as joint training has them: ahead
+        truth, trusted = truth[0], trusted[0]
+    hidden = (x["amodal"][i, :-1] > 0.5) & (x["visible"][i, :-1] <= 0.5) & (trusted > 0.5)
+    named = {"flow error": "flow", "flow error, prior": "prior", "flow error, raw": "initial"}
+    errors = {name: {**x, **y}[key][i] for name, key in named.items()}
     return {
         name: _mean(
-            torch.hypot(*(found - truth).unbind(0))[region[0]].mean().item() if region.any() else math.nan
-            for found, truth, region in zip(flows, x["true_flow"][i], hidden, strict=True)
+            torch.hypot(*(found - true).unbind(0))[region[0]].mean().item() if region.any() else math.nan
+            for found, true, region in zip(flows, truth, hidden, strict=True)
         )
         for name, flows in errors.items()
     }
@@ -123,7 +128,7 @@ _PARTS: dict[Stage, tuple[Callable[[Inputs, Inputs, int], Scores], ...]] = {
     "shape": (_score_shape,),
     "flow": (_score_flow,),
     "fill": (_score_fill,),
-    "joint": (_score_shape, _score_fill),
+    "joint": (_score_shape, _score_flow, _score_fill),
 }
 
 

@@ -28,7 +28,7 @@ class Critics(nn.Module):
             )
         if self.category is not None:
             terms["category_real_fake"] = losses.class_discriminator(
-                self.category(truth, amodal).float(), self.category(completed, amodal).float(), x["category"]
+                self.category(truth, amodal).float(), self.category(completed, amodal).float(), x["label"]
             )
         return terms
 
@@ -38,5 +38,5 @@ class Critics(nn.Module):
         if self.patch is not None:
             terms["patch"] = losses.hinge_generator(self.patch(completed, x["amodal"]).float())
         if self.category is not None:
-            terms["category"] = losses.class_generator(self.category(completed, x["amodal"]).float(), x["category"])
+            terms["category"] = losses.class_generator(self.category(completed, x["amodal"]).float(), x["label"])
         return terms

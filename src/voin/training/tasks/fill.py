@@ -36,7 +36,7 @@ class FillTask(Task):
             found = self.find_motion(*hidden, known_masks(seeds)[carried.cpu()])
             forward, backward = found.prior.chunk(2)
             frames[carried], confidence[carried] = propagate_clips(*hidden, forward, backward.flip(1))
-        clips = take(batch, "truth", "visible", "amodal", "category")
+        clips = take(batch, "truth", "visible", "amodal", "category", "label")
         return {"frames": frames, **clips, "confidence": confidence}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102

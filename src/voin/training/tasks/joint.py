@@ -37,7 +37,7 @@ class JointTask(Task):
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         # Both ways side by side, so that the first axis is that of the clips.
         pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in find_truth(self, batch).items()}
-        clips = take(batch, "frames", "truth", "visible", "amodal", "category")
+        clips = take(batch, "frames", "truth", "visible", "amodal", "category", "label")
         return {**clips, **find_evidence(self.config, batch), **pairs}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
@@ -50,7 +50,8 @@ class JointTask(Task):
         propagated, confidence = propagate_clips(frames, visible, amodal, forward, backward.flip(1))
         inputs = {**x, "frames": propagated, "amodal": amodal, "confidence": confidence}
         y = fill(self.networks["generator"], inputs)
-        return {"logits": logits, "found": amodal, "flow": flow, **y, "confidence": confidence}
+        given = {"prior": found.prior, "initial": found.initial}
+        return {"logits": logits, "found": amodal, "flow": flow, **given, **y, "confidence": confidence}
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         amodal = x["amodal"]
