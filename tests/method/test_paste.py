@@ -27,9 +27,8 @@ def test_nothing_outside_occluded_changes_whatever_the_window(left: int, top: in
     assert np.array_equal(whole, occluded | clip.visible[0])
     nothing = torch.zeros(1, 32, 32)
     tracks = Tracks(0, nothing.to(torch.int16) - 1, torch.zeros(1, 2, 32, 32), nothing)
-    maps = torch.zeros(9, 32, 32)
-    maps[4:8] = 0.5  # invented colours, weighted by the share of the object
-    patch = make_box(clip, 0, whole, occluded, [tracks], maps)
+    white, black = torch.ones(3, 32, 32), torch.zeros(3, 32, 32)
+    patch = make_box(clip, 0, whole, occluded, [tracks], [black, white, black[:1], white[:1]])
     assert np.array_equal(patch.missing, patch.occluded)
     result = paste(frame, [patch])
     changed = np.zeros(frame.shape[:2], bool)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from voin.core.morphology import grow
-from voin.core.types import Flows, Frame, Frames, Mask, Masks, to_kind, to_unit
+from voin.core.types import Flows, Frame, Mask, Masks, to_kind, to_unit
 from voin.core.warp import sample_points
 from voin.method.propagation.tracks import Tracks
 from voin.method.window import CompletedBox, ObjectClip, SoftMask, box_of, cut
@@ -66,11 +66,12 @@ def make_box(
     amodal: Mask,
     occluded: Mask,
     tracks: Sequence[Tracks] = (),
-    maps: Float[Tensor, "9 size size"] | None = None,
+    working: Sequence[Float[Tensor, "_ size size"]] = (),
 ) -> CompletedBox:
     """Complete one frame: fetched pixels with their correction, invented pixels where nothing was found.
 
-    `tracks` in all directions and `correction_maps` of the frame are not needed where nothing is occluded.
+    Where nothing is occluded, neither `tracks` in all directions are needed nor what the frame has on the working grid:
+    the propagated picture, the filled one, confidence and the amodal mask.
     """
     x0, y0, x1, y1 = box_of(amodal)
     box = np.s_[y0:y1, x0:x1]
@@ -79,13 +80,16 @@ def make_box(
     confidence = np.where(clip.visible[frame][box], 255, 0).astype(np.uint8)
     rows, columns = np.nonzero(occluded)
     if len(rows):
-        assert maps is not None
         fetched, found = fetch(clip, tracks, frame, rows, columns)
         scale = clip.windows.scale[frame]
         x, y = (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
+        # The part of the grid that is needed.
+        left, top = max(int(x.min()) - 1, 0), max(int(y.min()) - 1, 0)
+        part = np.s_[:, top : int(y.max()) + 3, left : int(x.max()) + 3]
+        maps = correction_maps(*(layer[part] for layer in working))
         # OpenCV takes pictures of up to four channels.
         threes = [np.ascontiguousarray(maps[i : i + 3].permute(1, 2, 0).numpy()) for i in (0, 3, 6)]
-        values = np.concatenate([_sample(three, x, y, cv2.INTER_LINEAR) for three in threes], axis=1)
+        values = np.concatenate([_sample(three, x - left, y - top, cv2.INTER_LINEAR) for three in threes], axis=1)
         change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
         mended = fetched + change / np.maximum(found_share, 1e-6)
         result = np.where(found[:, None], mended, invented / np.maximum(share, 1e-6))
@@ -98,7 +102,7 @@ def make_box(
     return CompletedBox(left + x0, top + y0, amodal[box], occluded[box], missing, colours, confidence)
 
 
-def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: Masks) -> Float[Tensor, "n 9 h w"]:
+def correction_maps(picture: Tensor, filled: Tensor, confidence: Tensor, amodal: Tensor) -> Float[Tensor, "9 h w"]:
     """Lay out what native pixels need from the working grid, each map weighted so that it can be interpolated.
 
     Channels: what the fill changed of the propagated picture (3) and where it has one (1); the filled picture (3) and
@@ -106,8 +110,7 @@ def correction_maps(picture: Frames, filled: Frames, confidence: Masks, amodal: 
     """
     found = (confidence > 0).to(filled)
     inside = (amodal > 0.5).to(filled)
-    maps = torch.cat([(filled - picture) * found, found, filled * inside, inside, confidence], dim=2)
-    return maps[0].cpu()
+    return torch.cat([(filled - picture) * found, found, filled * inside, inside, confidence]).cpu()
 
 
 def add_flow(box: CompletedBox, clip: ObjectClip, frame: int, forward: Flows, backward: Flows) -> CompletedBox:

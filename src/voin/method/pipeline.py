@@ -20,7 +20,7 @@ from torch import Tensor
 from voin.core.morphology import grow, shrink
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
-from voin.method.paste import add_flow, correction_maps, make_box, native_masks, soft_mask
+from voin.method.paste import add_flow, make_box, native_masks, soft_mask
 from voin.method.propagation.propagate import propagate
 from voin.method.stages import ClipView, Fill, Flow, Motion, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
@@ -133,8 +133,8 @@ class Inpainter:
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
         with _timed(clock, "propagation"):
-            maps = correction_maps(found.picture, filled, found.confidence, amodal)
-            boxes = [make_box(clip, i, *masks[i], found.tracks, maps[i - wanted.start]) for i in wanted]
+            layers = [x[0].cpu() for x in (found.picture, filled, found.confidence, amodal)]
+            boxes = [make_box(clip, i, *masks[i], found.tracks, [x[j] for x in layers]) for j, i in enumerate(wanted)]
             boxes = [replace(box, soft=soft[i]) for box, i in zip(boxes, wanted, strict=True)]
         if with_flow:
             boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]

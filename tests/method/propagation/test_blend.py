@@ -100,6 +100,14 @@ def test_without_found_pixels_there_is_no_band() -> None:
     assert not correct_shade(None, nothing, 0.1).any()
 
 
+def lay_out(values: Tensor, found: Tracks) -> Tensor:
+    """Put the found pixels' values where they are; 0 elsewhere."""
+    entry, row, column = found.found
+    maps = torch.zeros(len(found.source), 3, SIZE, SIZE)
+    maps[entry, :, row, column] = values
+    return maps
+
+
 # Trust.
 
 
@@ -150,7 +158,7 @@ def test_a_step_in_exposure_is_corrected(step: float) -> None:
     frames = textured()
     frames[1] += step
     found = tracks()
-    correction = correct_shade(band_of(frames, found), found, 0.1)
+    correction = lay_out(correct_shade(band_of(frames, found), found, 0.1), found)
     inside = (found.source >= 0)[:, None].expand_as(correction)
     assert (correction[inside] + step).abs().max() < 0.02
     assert (correction[~inside] == 0).all()
@@ -165,7 +173,8 @@ def test_no_correction_is_larger_than_its_limit() -> None:
 
 def test_draw_shows_the_source() -> None:
     frames = torch.rand(2, 3, SIZE, SIZE)
-    drawn = draw(tracks(shift=(3.0, -2.0)), frames)
+    found = tracks(shift=(3.0, -2.0))
+    drawn = lay_out(draw(found, frames), found)
     assert torch.allclose(drawn[0, :, 24:40, 24:40], frames[1, :, 22:38, 27:43], atol=1e-5)
     assert (drawn[0, :, :24] == 0).all()
 

@@ -62,23 +62,27 @@ def compare_band(
     width: int,
 ) -> Band | None:
     """Predict the band of seen pixels around each frame's found pixels; None where there is none."""
-    found = (tracks.source >= 0).numpy()
+    masks = (tracks.source >= 0).numpy()
     parts = []
-    for i in range(len(found)):
-        if not found[i].any():
-            continue
+    for i in np.unique(tracks.found[0].numpy()):
+        # The box of the found pixels and the band around them: elsewhere there is nothing to do.
+        x, y, box_w, box_h = cv2.boundingRect(masks[i].view(np.uint8))
+        top, left = max(y - width - 1, 0), max(x - width - 1, 0)
+        box = np.s_[top : y + box_h + width + 1, left : x + box_w + width + 1]
+        found = masks[i][box]
         distance, label = cv2.distanceTransformWithLabels(
-            (~found[i]).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+            (~found).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
-        band = (distance > 0) & (distance <= width) & seen[tracks.first + i].cpu().numpy()
+        band = (distance > 0) & (distance <= width) & seen[tracks.first + i].cpu().numpy()[box]
         row, column = np.nonzero(band)
         if len(row) == 0:
             continue
-        found_row, found_column = np.nonzero(found[i])
+        found_row, found_column = np.nonzero(found)
         nearest = np.empty(label.max() + 1, int)  # labels run from 1 over the found pixels
         nearest[label[found_row, found_column]] = np.arange(len(found_row))
         chosen = nearest[label[row, column]]
-        parts.append((np.full(len(row), i), row, column, found_row[chosen], found_column[chosen]))
+        places = (row + top, column + left, found_row[chosen] + top, found_column[chosen] + left)
+        parts.append((np.full(len(row), i), *places))
     if not parts:
         return None
     frame, row, column, found_row, found_column = (
@@ -123,35 +127,35 @@ def calibrate(bands: Sequence[Band | None], max_distance_frames: int = MAX_DISTA
     return torch.cummin(share.clamp(0, 1), dim=0).values
 
 
-def correct_shade(band: Band | None, tracks: Tracks, limit: float) -> Float[Tensor, "n 3 h w"]:
+def correct_shade(band: Band | None, tracks: Tracks, limit: float) -> Float[Tensor, "k 3"]:
     """Spread the band's difference in shade smoothly over the found pixels: what to add to them to leave no seam."""
-    n, h, w = tracks.source.shape
+    entry, row, column = tracks.found
+    if band is None or not len(band.frame):
+        return torch.zeros(len(entry), 3)
+    some, place = band.frame.unique(return_inverse=True)
+    n, (h, w) = len(some), tracks.source.shape[1:]
     values, weight = torch.zeros(n, 3, h, w), torch.zeros(n, 1, h, w)
-    found = (tracks.source >= 0)[:, None]
-    if band is None:
-        return values
-    values[band.frame, :, band.row, band.column] = band.shade.clamp(-limit, limit)
-    weight[band.frame, :, band.row, band.column] = 1.0
-    some = band.frame.unique()
-    region = found[some] | (weight[some] > 0)
-    values[some] = diffuse(values[some], weight[some], region, smooth=1.0, fade=1e-3, finest=2)
-    return values * found
+    values[place, :, band.row, band.column] = band.shade.clamp(-limit, limit)
+    weight[place, :, band.row, band.column] = 1.0
+    region = (tracks.source[some] >= 0)[:, None] | (weight > 0)
+    # A frame without a band is not corrected.
+    spread = torch.zeros(len(tracks.source), dtype=torch.long)
+    spread[some] = torch.arange(n)
+    known = torch.isin(entry, some)[:, None]
+    return diffuse(values, weight, region, smooth=1.0, fade=1e-3, finest=2)[spread[entry], :, row, column] * known
 
 
 def rate(tracks: Tracks, share: Float[Tensor, " distances"]) -> Tracks:
     """Multiply the tracks' confidence by the measured share for their distance in time."""
-    here = torch.arange(len(tracks.source)).view(-1, 1, 1) + tracks.first
-    distance = (tracks.source - here).abs().clamp(max=len(share) - 1)
+    source, confidence = tracks.source[tracks.found].long(), torch.zeros_like(tracks.confidence)
+    distance = (source - tracks.found[0] - tracks.first).abs().clamp(max=len(share) - 1)
     # A found pixel keeps a little confidence: 0 means missing.
-    rated = (tracks.confidence * share[distance]).clamp(min=0.004) * (tracks.source >= 0)
-    return Tracks(tracks.first, tracks.source, tracks.displacement, rated)
+    confidence[tracks.found] = (tracks.confidence[tracks.found] * share[distance]).clamp(min=0.004)
+    return Tracks(tracks.first, tracks.source, tracks.displacement, confidence)
 
 
-def draw(tracks: Tracks, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Draw the propagated picture on the working grid; 0 where there is no source."""
-    result = frames.new_zeros(len(tracks.source), 3, *frames.shape[-2:])
-    frame, row, column = (tracks.source >= 0).nonzero(as_tuple=True)
-    shift = tracks.displacement[frame, :, row, column]
-    source = tracks.source[frame, row, column].long()
-    result[frame, :, row, column] = sample_points(frames, source, column + shift[:, 0], row + shift[:, 1])
-    return result
+def draw(tracks: Tracks, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "k 3"]:
+    """Look up what the found pixels' sources show, on the working grid."""
+    entry, row, column = tracks.found
+    shift = tracks.displacement[entry, :, row, column]
+    return sample_points(frames, tracks.source[tracks.found].long(), column + shift[:, 0], row + shift[:, 1])

@@ -47,16 +47,19 @@ def propagate(view: ClipView, wanted: range) -> Propagated:
     # What was matched by outline has no track that could be rated by its length.
     share = blend.calibrate(bands[:2])
     directions = (blend.rate(ahead, share), blend.rate(back, share), matched)
-    picture = correction = total = torch.zeros(1)
-    confidence = torch.zeros(len(wanted), 1, height, width)
+    picture, correction = torch.zeros(2, len(wanted), height, width, 3)
+    total, confidence = torch.zeros(2, len(wanted), height, width, 1)
     for tracks, band in zip(directions, bands, strict=True):
-        weight = (tracks.confidence**2)[:, None]
-        picture = picture + weight * blend.draw(tracks, frames)
-        correction = correction + weight * blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
-        total = total + weight
-        confidence = torch.maximum(confidence, tracks.confidence[:, None])
-    total = total.clamp(min=1e-12)
-    kept = [x[None].to(view.frames.device) for x in (picture / total, confidence, correction / total)]
+        place, trust = tracks.found, tracks.confidence[tracks.found][:, None]
+        weight = trust**2
+        picture[place] += weight * blend.draw(tracks, frames)
+        correction[place] += weight * blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
+        total[place] += weight
+        confidence[place] = torch.maximum(confidence[place], trust)
+    found = total[..., 0].nonzero(as_tuple=True)
+    picture[found] /= total[found]
+    correction[found] /= total[found]
+    kept = [x.permute(0, 3, 1, 2)[None].to(view.frames.device) for x in (picture, confidence, correction)]
     return Propagated(directions, *kept)
 
 
