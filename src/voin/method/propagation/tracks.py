@@ -22,6 +22,7 @@ MAX_CYCLE_ERROR = 5.0
 # pixels; at this error confidence falls to 1/e, and errors of links add up squared.
 CYCLE_SIGMA = 3.0
 MAX_DISTANCE_FRAMES = 32  # a source lies no farther away
+_LEAST_KEPT = 0.3  # share of the tracks around a point that are not lost, from which one is taken over
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def _follow(away, back, wanted, first: int, sources, amodal, most: int, step: in
         arrived = alive & sources[other][place]
         error = (error / unit) ** 2
         source = torch.where(arrived, other, -1)
-        # Those that go on take the track of the nearest of the four pixels around that leads them to a source.
+        # Those that go on take, of the tracks of the four pixels around, the one that soonest leads them to a source,
+        # unless most of these tracks are lost.
         on = (alive & ~arrived).nonzero()[:, 0]
         left, top = x[on].floor(), y[on].floor()
         corner_x, corner_y = torch.stack([left, left + 1, left, left + 1]), torch.stack([top, top, top + 1, top + 1])
@@ -98,8 +100,10 @@ def _follow(away, back, wanted, first: int, sources, amodal, most: int, step: in
         corner, _ = _pixels(corner_x, corner_y, found)
         sought, led = found[corner], ways[:, *corner]
         end, inside = _pixels(x[on] + led[0], y[on] + led[1], found)
-        good = inside & (sought >= 0) & ((sought - i).abs() <= most) & sources[sought.clamp(min=0), *end]
-        best = torch.where(good, share, -1.0).argmax(dim=0)[None]
+        frames = torch.where(sought >= 0, (sought - i).abs(), most + 1)
+        kept = (share * (sought >= 0)).sum(dim=0) > _LEAST_KEPT
+        good = inside & kept & (frames <= most) & sources[sought.clamp(min=0), *end]
+        best = torch.where(good, frames, most + 1).argmin(dim=0)[None]
         source[on] = torch.where(good.any(dim=0), sought.gather(0, best)[0], -1)
         # Ways to different sources have nothing to do with each other.
         share = share * (sought == source[on])
