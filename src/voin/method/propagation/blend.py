@@ -70,9 +70,10 @@ def compare_band(
         top, left = max(y - width - 1, 0), max(x - width - 1, 0)
         box = np.s_[top : y + box_h + width + 1, left : x + box_w + width + 1]
         found = masks[i][box]
-        distance, label = cv2.distanceTransformWithLabels(
+        distance, labels = cv2.distanceTransformWithLabels(
             (~found).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
+        label = np.asarray(labels, np.int32)
         band = (distance > 0) & (distance <= width) & seen[tracks.first + i].cpu().numpy()[box]
         row, column = np.nonzero(band)
         if len(row) == 0:
