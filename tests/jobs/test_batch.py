@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fakes.fake_method import Fake, labels, listing, save_frames, save_labels
+from fakes.fake_method import Fake, contents, labels, listing, save_frames, save_labels
 from scenes.video_clips import SIZE, pictures
 from voin.cli import app as cli
 from voin.io.quality import Quality
@@ -176,6 +177,23 @@ def test_the_command_says_what_became_of_each_clip(clips: Path, monkeypatch: pyt
     done = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["batch", "clips.csv", "--box", "1,2,9,9", *words])
     assert done.exit_code == 2
     assert "each clip has its own" in done.stderr
+
+
+def test_without_ray_a_cluster_is_refused_before_anything_is_written(clips: Path) -> None:
+    if find_spec("ray"):
+        pytest.skip("ray is here")
+    with pytest.raises(ImportError, match=r"pip install \"voin\[ray\]\""):
+        batch(read_table(names_of(clips), PLAIN), clips / "out", CLASSICAL, ray="local")
+    assert not (clips / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same(clips: Path) -> None:
+    pytest.importorskip("ray")
+    here = batch(read_table(names_of(clips), PLAIN), clips / "here", CLASSICAL)
+    there = batch(read_table(names_of(clips), PLAIN), clips / "there", CLASSICAL, workers=2, ray="local")
+    assert {name: outcome["state"] for name, outcome in there.items()} == {n: o["state"] for n, o in here.items()}
+    assert contents(clips / "here" / "a") == contents(clips / "there" / "a")
 
 
 # The table

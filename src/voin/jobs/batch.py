@@ -122,7 +122,7 @@ def batch(
     todo = {clip.name: clip for clip in clips if clip.name not in found}
     out.mkdir(parents=True, exist_ok=True)
     progress.stage("batch", len(todo))
-    for name, outcome in run_all(_Work(method, out), todo.values(), min(workers, max(len(todo), 1)), ray):
+    for name, outcome in run_all(_Work(method, out.absolute()), todo.values(), min(workers, max(len(todo), 1)), ray):
         found[name] = outcome | {"request": todo[name].request(method)}
         _write_summary(out, clips, known | found)
         progress.advance("batch")
@@ -185,7 +185,7 @@ def read_table(path: Path, options: CompleteOptions) -> list[Clip]:
     clips = []
     for line, row in _json_rows(path, text) if text.lstrip().startswith("{") else _csv_rows(path, text):
         try:
-            clips.append(_clip(row, path.parent, options))
+            clips.append(_clip(row, path.parent.absolute(), options))
         except ValueError as error:
             what, *rest = parts_of(error)
             raise ValueRefusal(f"{path}, line {line}: {what}", *rest) from error
@@ -214,7 +214,8 @@ def read_pattern(videos: str, masks: str | None, options: CompleteOptions, marke
         for star in stars[: masks.count("*")] if masks is not None else ():
             beside = beside.replace("*", star, 1) if beside else None
         name = re.sub(r"[^\w.-]+", "-", "-".join((*stars[:-1], Path(stars[-1]).stem)))
-        clips.append(Clip(name, Path(match[0]), Path(beside) if beside else None, options, marked))
+        found = Path(beside).absolute() if beside else None
+        clips.append(Clip(name, Path(match[0]).absolute(), found, options, marked))
     if not clips:
         raise FileRefusal(f"{videos} finds no file or folder", "it must name videos", "check it, and put quotes around")
     return _checked(clips, videos)
