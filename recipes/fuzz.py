@@ -39,10 +39,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
+import av
 import numpy as np
 import torch
 import typer
+from av.video.stream import VideoStream
 
 from voin.cli.app import app
 from voin.cli.console import report_errors
@@ -140,6 +143,39 @@ def read_pack(folder: Path) -> None:
             print(int(frames.sum()) + int(masks.sum()))
 
 
+def sprites(folder: Path) -> None:
+    """Write moving things with soft masks, as frames and as a video with one for its mask."""
+    y, x = np.mgrid[:48, :48]
+    for name in ("a", "b"):
+        (folder / "sprites" / name).mkdir(parents=True)
+    covers = [(255 * np.clip(12.5 - np.hypot(x - 20 - i, y - 24), 0, 1)).astype(np.uint8) for i in range(FRAMES)]
+    colours = np.dstack([4 * x, 4 * y, x + y]).astype(np.uint8)
+    for i, cover in enumerate(covers):
+        for name in ("a", "b"):
+            write_image(folder / "sprites" / name / f"{i:05d}.png", np.dstack([colours, cover]))
+    for name, codec, layout, frames in (
+        ("c.mp4", "libx264", "rgb24", [colours] * FRAMES),
+        ("c.mask.mkv", "ffv1", "gray", covers),
+    ):
+        with av.open(str(folder / "sprites" / name), "w") as container:
+            stream = cast(VideoStream, container.add_stream(codec, rate=12))
+            stream.height, stream.width, stream.pix_fmt = 48, 48, "gray" if layout == "gray" else "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format=layout)))
+            container.mux(stream.encode(None))
+
+
+def cutouts(folder: Path) -> None:
+    """Write photographs of one thing each, with their masks."""
+    y, x = np.mgrid[:60, :80]
+    for i in range(3):
+        mask = (x - 40 - i) ** 2 + (y - 30) ** 2 < 15**2
+        colours = np.where(mask[..., None], (200, 90, 20), (x + y)[..., None]).astype(np.uint8)
+        for part, suffix, picture in (("img", "jpg", colours), ("mask", "png", mask.astype(np.uint8) * 255)):
+            (folder / "cats" / part).mkdir(parents=True, exist_ok=True)
+            write_image(folder / "cats" / part / f"{i}.{suffix}", picture)
+
+
 def checkpoints(folder: Path) -> None:
     """Write a clip, and copy the model that ships."""
     clip(folder)
@@ -179,6 +215,14 @@ KINDS: dict[str, Kind] = {
         source,
         ["train/meta.json", "train/meta.json", "train/*/*/*"],
         command("data", "build", "@", "-o", "@/result", "--layout", "youtube-vos", "--size", "96x64", "-q"),
+    ),
+    "sprites": Kind(
+        sprites,
+        ["sprites/c.*", "sprites/*/*"],
+        command("data", "sprites", "@/sprites", "-o", "@/result", "--size", "32", "-q"),
+    ),
+    "cutouts": Kind(
+        cutouts, ["cats/*/*"], command("data", "cutouts", "@/cats", "-o", "@/result", "--size", "32", "-q")
     ),
     "checkpoints": Kind(
         checkpoints,

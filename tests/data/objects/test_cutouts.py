@@ -42,3 +42,15 @@ def test_a_photo_without_its_mask_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="each photo needs a mask"):
         pack_cutouts([tmp_path / "cats"], tmp_path / "out.pack")
     assert not (tmp_path / "out.pack").exists()
+
+
+@pytest.mark.parametrize("part", ["img/one.jpg", "mask/one.png"])
+def test_a_picture_that_would_not_fit_into_memory_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    write_photo(tmp_path / "cats", "one", (30, 40), (5, 5, 20, 20))
+    cv2.imwrite(str(tmp_path / "cats" / part), np.zeros((300, 400), np.uint8))
+    monkeypatch.setattr("voin.data.objects.cutouts.MOST_PIXELS", 30 * 40)
+    monkeypatch.setattr(cv2, "imread", lambda *_: pytest.fail("it is read"))
+    with pytest.raises(OSError, match=r"one\.(jpg|png) has too many pixels; .*; make it smaller"):
+        pack_cutouts([tmp_path / "cats"], tmp_path / "out.pack")

@@ -120,3 +120,31 @@ def test_faults_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot be read as a picture"):
         pack_sprites([tmp_path / "plain"], tmp_path / "x.pack")
     assert not (tmp_path / "x.pack").exists()
+
+
+def test_a_video_that_breaks_off_and_frames_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    colours, covers = disc(t=12)
+    write_pair(tmp_path, "a", colours, covers)
+    data = bytearray((tmp_path / "a.mask.mkv").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    (tmp_path / "a.mask.mkv").write_bytes(data)
+    with pytest.raises(OSError, match=r"breaks off after|has frames") as caught:
+        read_sprite(tmp_path / "a.mask.mkv")
+    assert str(caught.value).count("; ") == 2
+    write_layers(tmp_path / "b", colours, covers)
+    Image.new("RGBA", (8, 8)).save(tmp_path / "b" / "00003.png")
+    with pytest.raises(OSError, match="has frames of several sizes; all must have one; export it again"):
+        read_sprite(tmp_path / "b")
+
+
+def test_what_would_not_fit_into_memory_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    colours, covers = disc()
+    write_layers(tmp_path / "a", colours, covers)
+    write_pair(tmp_path, "b", colours, covers)
+    monkeypatch.setattr("voin.data.objects.sprites.MOST_PIXELS", 3 * 64 * 64)
+    monkeypatch.setattr("voin.data.objects.cutouts.MOST_PIXELS", 3 * 64 * 64)
+    with pytest.raises(OSError, match=r"b\.mp4 has too many pixels; .* at most 12,288; make it smaller"):
+        read_sprite(tmp_path / "b.mask.mkv")
+    monkeypatch.setattr("voin.data.objects.sprites.MOST_PIXELS", 64 * 64 - 1)
+    with pytest.raises(OSError, match=r"00000\.png has too many pixels"):
+        read_sprite(tmp_path / "a")

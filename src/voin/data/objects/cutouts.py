@@ -12,8 +12,10 @@ import numpy as np
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
 from voin.data.pack import Pack, PackIndex, Progress, lay_out, write_pack
+from voin.io.images import header_size
 
 ENLARGE = 1.125  # side of a cutout's picture over the object's longer side
+MOST_PIXELS = 2**27  # of a picture, or of all frames of a sprite
 # What is shown in folders of one kind of thing; others are unknown.
 _CATEGORIES = {"cats": "cat", "people": "person", "pedestrians": "person"}
 
@@ -44,10 +46,19 @@ def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: 
     return write_pack(out, index, (_read_cutout(photo, size) for photo in photos), progress)
 
 
+def too_large(file: Path) -> FileRefusal:
+    """Return the refusal of a picture, or a video, that would not fit into memory."""
+    must = f"pictures, and all frames of a video together, have at most {MOST_PIXELS:,}"
+    return FileRefusal(f"{file} has too many pixels", must, "make it smaller")
+
+
 def _read_cutout(photo: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Read one object's square, (1, s, s, 3) RGB and (1, s, s)."""
-    picture = cv2.imread(str(photo), cv2.IMREAD_COLOR)
     file = photo.parent.parent / "mask" / f"{photo.stem}.png"
+    for part in (photo, file):
+        if part.is_file() and np.prod(header_size(part)) > MOST_PIXELS:
+            raise too_large(part)
+    picture = cv2.imread(str(photo), cv2.IMREAD_COLOR)
     mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
     if picture is None or mask is None or picture.shape[:2] != mask.shape:
         raise FileRefusal(

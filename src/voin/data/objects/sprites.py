@@ -17,8 +17,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import FileRefusal, Refusal, ValueRefusal
+from voin.data.objects.cutouts import MOST_PIXELS, too_large
 from voin.data.pack import Pack, PackIndex, Progress, cut_windows, lay_out, write_pack
+from voin.io.video_info import FFMPEG_ERRORS
 from voin.io.video_read import open_video
 from voin.method.window import WindowConfig
 
@@ -93,7 +95,7 @@ def read_sprite(file: Path) -> tuple[_Colours, _Covers]:
         OSError: it cannot be read, has no alpha, or colours and mask differ in size or number.
     """
     if file.is_dir():
-        layers = np.stack([_read_layer(picture) for picture in _pictures(file)])
+        layers = _stacked(file, [_read_layer(picture) for picture in _pictures(file)])
         return layers[..., :3], layers[..., 3]
     if not file.name.endswith(MASK):
         layers = _read_video(file, "rgba")
@@ -117,24 +119,42 @@ def _pictures(folder: Path) -> list[Path]:
 def _read_layer(file: Path) -> UInt8[np.ndarray, "h w 4"]:
     try:
         with Image.open(file) as picture:
-            mode, layer = picture.mode, np.asarray(picture)
-    except (OSError, SyntaxError) as error:
+            mode, (w, h) = picture.mode, picture.size
+            layer = np.asarray(picture) if w * h <= MOST_PIXELS else None
+    except Exception as error:  # Pillow raises SyntaxError, struct.error and more on garbage
         raise FileRefusal(
             f"{file} cannot be read as a picture ({error})", "it must be a whole PNG or WebP", "copy it again"
         ) from error
+    if layer is None:
+        raise too_large(file)
     if mode != "RGBA":
         raise FileRefusal(f"{file} is {mode}", "frames of a sprite must have alpha", "save them as RGBA")
     return layer
 
 
 def _read_video(file: Path, layout: str) -> np.ndarray:
+    frames: list[np.ndarray] = []
     with open_video(file) as (container, stream):
-        frames = []
-        for frame in container.decode(stream):
-            if layout == "rgba" and not any(part.is_alpha for part in frame.format.components):
-                what = f"{file} has no alpha"
-                raise FileRefusal(what, f"a sprite needs it, or a mask beside it: NAME{MASK}", "export it with alpha")
-            frames.append(frame.to_ndarray(format=layout))
+        try:
+            for frame in container.decode(stream):
+                # What is held is counted, not what the file says of itself.
+                if frame.width * frame.height * (len(frames) + 1) > MOST_PIXELS:
+                    raise too_large(file)
+                if layout == "rgba" and not any(part.is_alpha for part in frame.format.components):
+                    what, must = f"{file} has no alpha", f"a sprite needs it, or a mask beside it: NAME{MASK}"
+                    raise FileRefusal(what, must, "export it with alpha")
+                frames.append(frame.to_ndarray(format=layout))
+        except (*FFMPEG_ERRORS, ValueError) as error:
+            if isinstance(error, Refusal):
+                raise
+            what = f"{file} breaks off after {len(frames)} frames ({type(error).__name__})"
+            raise FileRefusal(what, "it must be a whole video", "copy it again") from error
+    return _stacked(file, frames)
+
+
+def _stacked(file: Path, frames: list[np.ndarray]) -> np.ndarray:
     if not frames:
         raise FileRefusal(f"{file} has no frames", "it must show an object that moves", "export it again")
+    if len({frame.shape for frame in frames}) > 1:
+        raise FileRefusal(f"{file} has frames of several sizes", "all must have one", "export it again")
     return np.stack(frames)
