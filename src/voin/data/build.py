@@ -110,17 +110,18 @@ def _lost_videos(
     progress: Progress,
 ) -> set[str]:
     """Find the videos without any clip that can serve, of those whose split is drawn: they belong to none."""
-    free = [clip for clip in clips if clip.split is None]
-    lengths = {clip.name: len(clip.first(config.most_frames)) for clip in free}
-    if free:
-        progress.stage("filter", sum(lengths.values()))
-    kept = set()
-    tasks = (ClipTask(clip, "train", (), source, out, config) for clip in free)
+    free = {clip.name: clip for clip in clips if clip.split is None}
+    if not free:
+        return set()
+    lengths = {name: len(clip.first(config.most_frames)) for name, clip in free.items()}
+    progress.stage("filter", sum(lengths.values()))
+    lost = {clip.video for clip in free.values()}
+    tasks = (ClipTask(clip, "train", (), source, out, config) for clip in free.values())
     for name, serves in run_all(sift_clip, tasks, workers, ray):
         progress.advance("filter", lengths[name])
         if serves:
-            kept.add(name)
-    return {clip.video for clip in free} - {clip.video for clip in free if clip.name in kept}
+            lost.discard(free[name].video)
+    return lost
 
 
 def finish_set(folder: SetFolder, names: Sequence[str], source: str) -> None:
