@@ -8,6 +8,8 @@
 set -eu
 davis=$1 cutouts=$2 out=$3 start=${4:-none}
 export OMP_NUM_THREADS=1
+# Videos of DAVIS whose own objects are hidden in part; of another set give yours, or PARTIAL= for none.
+partial=${PARTIAL-bmx-bumps,bus,dog-agility,soccerball}
 
 mkdir -p "$out"
 [ -d "$out/set" ] || voin data build "$davis" -o "$out/set" --layout davis --seed 0
@@ -25,16 +27,21 @@ learn() {
     # Objects that are hidden in part in the videos themselves would teach that half a dog is whole.
     nice voin train "$stage" --pack "$out/train.pack" --cutouts "$out/cutouts.pack" \
         --validation "$out/validation.pack" -o "$out/$stage" --resume \
-        --set sampler.partial=bmx-bumps,bus,dog-agility,soccerball "$@"
+        --set sampler.partial="$partial" "$@"
 }
 
 # One core each: the generator beside the two others.
 learn fill --minutes 85 --set loss.adversarial_from=0.5 > "$out/fill.log" 2>&1 &
+fill=$!
 # Shape must not learn that whatever touches the object is in front of it: things pass behind it too, some clips hide nothing, and windows drift.
 learn shape --minutes 40 --set sampler.cutouts=0.5 --set sampler.damage.clips=0.15 \
     --set sampler.distractors=0.55 --set sampler.clear=0.35 --set sampler.drift=0.6
 learn flow --minutes 40 --set sampler.cutouts=0.4
-wait
+wait $fill || {
+    tail -n 5 "$out/fill.log" >&2
+    echo "failed; all it said stands in $out/fill.log" >&2
+    exit 1
+}
 
 mkdir -p "$out/model"
 # The generator's last weights, not its best: what the discriminators teach shows in LPIPS, not in PSNR, by which "best" goes.

@@ -10,6 +10,15 @@
 # windows when this was run). What these commands printed stands in docs/training_log.md.
 set -eu
 train=$1 cutouts=$2 validation=$3 alexnet=$4 out=$5 minutes=${6:-8.2} start=${7:-small}
+# Videos of DAVIS whose own objects are hidden in part; of another set give yours, or PARTIAL= for none.
+partial=${PARTIAL-bmx-bumps,bus,dog-agility,soccerball}
+
+# Say why a run failed: what it said last.
+fail() {
+    tail -n 5 "$1" >&2
+    echo "failed; all it said stands in $1" >&2
+    exit 1
+}
 
 mkdir -p "$out"
 learn() {
@@ -17,7 +26,7 @@ learn() {
     shift
     [ "$start" = none ] || set -- "$@" --init "$start"
     voin train "$stage" --pack "$train" --cutouts "$cutouts" --validation "$validation" -o "$out/$stage" --resume \
-        --device cuda --minutes "$minutes" --set sampler.partial=bmx-bumps,bus,dog-agility,soccerball \
+        --device cuda --minutes "$minutes" --set sampler.partial="$partial" \
         --set validate_minutes=2.7 --set save_minutes=3 --set log_steps=100 "$@" > "$out/$stage.log" 2>&1
 }
 
@@ -32,9 +41,9 @@ OMP_NUM_THREADS=8 learn fill --workers 5 --set echoes=4 --set sampler.batch=12 -
     --set simulated_propagation.share=0.3 --lpips-weights "$alexnet" --set loss.perceptual=4 --set loss.adversarial_from=0.35 \
     --set optimizer.rate=0.0005 &
 fill=$!
-wait $shape
-wait $flow
-wait $fill
+wait $shape || fail "$out/shape.log"
+wait $flow || fail "$out/flow.log"
+wait $fill || fail "$out/fill.log"
 tail -n 2 "$out"/*.log
 
 mkdir -p "$out/model"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from voin.method.flow.paint_over import paint_over
 from voin.method.flow.smooth import SmoothFlow
 from voin.method.motion import DIS
-from voin.training.flow_targets import both_ways, find_hidden_motion, find_true_motion
+from voin.training.flow_targets import KeptMotion, both_ways, find_hidden_motion, find_true_motion
 
 
 def sliding(b: int = 2, t: int = 4, size: int = 64) -> Tensor:
@@ -69,3 +71,39 @@ def test_flow_that_does_not_lead_back_is_not_trusted() -> None:
     zero = torch.zeros(1, 2, 2, 64, 64)
     _, trusted = find_true_motion(frames, ones, zero, zero, torch.tensor([False]), DIS(finest=0))
     assert trusted.mean() < 0.9
+
+
+class Counted:
+    """A stand-in for RAFT; counts the clips that it was given."""
+
+    def __init__(self, value: float) -> None:
+        self.value, self.clips = value, 0
+
+    def __call__(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        self.clips += len(frames)
+        flow = self.value * frames[:, 1:, :2]
+        return flow, -flow
+
+
+def test_kept_flow_is_estimated_once_a_clip(tmp_path: Path) -> None:
+    frames = torch.rand(3, 4, 3, 16, 16)
+    motion = Counted(2.0)
+    kept = KeptMotion(motion, tmp_path, "two")
+    first = kept(frames[:2])
+    again = kept(frames)
+    assert motion.clips == 3
+    for flow, repeated, sign in zip(first, again, (1, -1), strict=True):
+        assert torch.equal(flow, repeated[:2])
+        assert torch.allclose(repeated, sign * 2 * frames[:, 1:, :2], atol=2e-3)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_kept_flow_of_another_estimator_or_a_broken_file_is_not_taken(tmp_path: Path) -> None:
+    frames = torch.rand(1, 3, 3, 16, 16)
+    KeptMotion(Counted(2.0), tmp_path, "two")(frames)
+    other = Counted(3.0)
+    assert torch.allclose(KeptMotion(other, tmp_path, "three")(frames)[0], 3 * frames[:, 1:, :2], atol=3e-3)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    KeptMotion(other, tmp_path, "three")(frames)
+    assert other.clips == 2

@@ -88,6 +88,20 @@ def test_perfect_flow_costs_little() -> None:
     assert terms["flow_l1"].item() == terms["laplacian_pyramid"].item() == terms["flow_gradient"].item() == 0
 
 
+def test_outside_the_object_flow_stays_as_given_so_that_eq_7_counts_the_object_alone_and_double() -> None:
+    task, x = made("flow")
+    with torch.no_grad():
+        for weight in task.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+        y = task.predict(x)
+        start = x["amodal"][:, :-1]
+        outside = (start == 0).expand_as(y["flow"])
+        assert torch.equal(y["flow"][outside], x["initial"][outside])
+        inside = ((y["flow"] - x["true_flow"]) * x["trusted"] * start).abs().mean()
+        assert inside > 0
+        assert task.terms(y, x)["flow_l1"].item() == pytest.approx(2 * inside.item(), rel=1e-4)
+
+
 def test_flow_that_is_not_trusted_is_not_learned() -> None:
     task, x = made("flow")
     x["trusted"] = torch.zeros_like(x["trusted"])

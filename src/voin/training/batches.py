@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from hashlib import sha256
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.method.shape.evidence import MIRRORED
 from voin.training.config import TrainConfig
+from voin.training.flow_targets import KeptMotion
 from voin.training.options import TrainOptions
 from voin.training.sampler import Sampler, mix_seed
 from voin.training.tasks import TASKS
@@ -121,7 +123,7 @@ def make_batches(
     """Return what makes the inputs of a step, or the part of them that process `rank` of `ranks` trains on."""
     place = torch.device(device)
     if task is None:
-        task = TASKS[options.stage](config, estimators_of(config, options.raft_weights, place))
+        task = TASKS[options.stage](config, estimators_of(options, config, place))
     clips, *others = open_packs(options)
     sampler = Sampler(clips, config.sampler, place, config.seed, *others)
     share = config.sampler.batch // ranks
@@ -141,12 +143,17 @@ def open_packs(options: TrainOptions) -> tuple[Pack, Pack | None, Pack | None]:
     return open_pack(options.pack), cutouts, sprites
 
 
-def estimators_of(config: TrainConfig, weights: Path | None, device: torch.device) -> Estimators:
-    """Return what finds motion, as the config asks; `weights` are those of RAFT."""
-    paint = config.estimator == "dis"  # as in `voin.method.load`
-    if (config.estimator, config.truth) == ("dis", "dis"):
-        return ESTIMATORS
-    names = (config.estimator, config.truth)
-    # At twice their size, as in `voin.method.load`: RAFT takes pictures of at least 128 pixels.
-    motion, truth = (load_motion(name, weights, device, enlarge=2) for name in names)
-    return Estimators(motion, truth, paint)
+def estimators_of(options: TrainOptions, config: TrainConfig, device: torch.device) -> Estimators:
+    """Return what finds motion, as the config asks."""
+    found = ESTIMATORS
+    if (config.estimator, config.truth) != ("dis", "dis"):
+        # At twice their size, as in `voin.method.load`: RAFT takes pictures of at least 128 pixels.
+        names = (config.estimator, config.truth)
+        motion, truth = (load_motion(name, options.raft_weights, device, enlarge=2) for name in names)
+        found = Estimators(motion, truth, paint=config.estimator == "dis")  # as in `voin.method.load`
+    if options.truth_cache is None:
+        return found
+    weights = options.raft_weights and sha256(options.raft_weights.read_bytes()).hexdigest()
+    # DIS goes down to single pixels if it is alone.
+    name = f"{config.truth} {weights} {getattr(found.truth, 'finest', '')}"
+    return replace(found, truth=KeptMotion(found.truth, options.truth_cache, name))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
+import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 
+from voin.core.files import write_whole
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import cycle_error
 from voin.method.flow.paint_over import paint_over
@@ -85,3 +90,32 @@ def _one_after_the_other(forward: Flows, backward: Flows) -> Float[Tensor, "2*b 
 def both_ways(clips: Float[Tensor, "b t c h w"]) -> Float[Tensor, "2*b t c h w"]:
     """Add each clip in reverse order."""
     return torch.cat([clips, clips.flip(1)])
+
+
+class KeptMotion:
+    """A `Motion` whose flow is kept in a folder, a file of fp16 a clip, so that runs on the same batches find it there.
+
+    The checksum in a file's name is of the clip's pixels and of `name`, which says which estimator `motion` is.
+    """
+
+    def __init__(self, motion: Motion, folder: Path, name: str) -> None:
+        self.motion, self.folder, self.name = motion, folder, name
+
+    def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
+        """Estimate `forward` and `backward`, as every `Motion` does, where they are not kept."""
+        both = torch.stack([self._flows(clip[None]) for clip in frames], dim=1)  # way b t-1 2 h w
+        return both[0].to(frames), both[1].to(frames)
+
+    def _flows(self, clip: Frames) -> Float16[Tensor, "way pairs 2 h w"]:
+        pixels = clip.cpu().numpy()
+        checksum = sha256(f"{self.name} {pixels.shape}".encode() + pixels.tobytes()).hexdigest()[:32]
+        path = self.folder / f"{checksum}.npy"
+        try:
+            return torch.from_numpy(np.load(path))
+        except (OSError, ValueError, EOFError):  # not there, or not whole
+            flows = torch.stack(self.motion(clip))[:, 0].half().cpu()
+        data = io.BytesIO()
+        np.save(data, flows.numpy())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data.getvalue())
+        return flows

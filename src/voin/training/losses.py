@@ -57,7 +57,8 @@ def dice_occluded(logits: Masks, amodal: Masks, visible: Masks, *, smooth: float
 
 def flow_l1(completed: Flows, truth: Flows, amodal: Masks) -> Scalar:
     """Compare flows; the object counts double (pixels)."""
-    # Paper 3.4, eq. 7: ||(1 + M-hat) (O-hat - O)||_1.
+    # Paper 3.4, eq. 7: ||(1 + M-hat) (O-hat - O)||_1. Outside the object nothing is predicted: completed flow is the
+    # given one there, nobody follows it, and the contour comes from the mask. So the weight is a factor of 2.
     return ((1 + amodal) * (completed - truth)).abs().mean()
 
 

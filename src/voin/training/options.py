@@ -65,6 +65,12 @@ class TrainOptions(Checked):
     raft_weights: Path | None = setting(
         None, "Weights of RAFT, where it is asked for; torchvision's own by default.", metavar="FILE", panel=_DATA
     )
+    truth_cache: Path | None = setting(
+        None,
+        "Keep the flow that is taken for true here, a megabyte a clip, for runs on the same batches (ablations).",
+        metavar="DIR",
+        panel=_DATA,
+    )
     lpips_weights: Path | None = setting(
         None,
         "AlexNet's weights, where loss.perceptual counts; torchvision's own by default.",

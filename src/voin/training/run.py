@@ -51,7 +51,7 @@ class Run:
         self.chief = fabric.is_global_zero
         self.say: Say = say if say is not None and self.chief else lambda text: None
         torch.manual_seed(config.seed)
-        estimators = estimators_of(config, options.raft_weights, fabric.device)
+        estimators = estimators_of(options, config, fabric.device)
         if config.loss.perceptual and options.stage in ("fill", "joint"):
             estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
         self.task = TASKS[options.stage](config, estimators)
@@ -65,7 +65,12 @@ class Run:
             self.critics = Critics(config)
             critic_optimizer = _adam(config, self.critics)
             self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
-        self.data = _describe(*open_packs(options))
+        packs = open_packs(options)
+        self.data = _describe(*packs)
+        self.say(
+            f"{options.stage} on {_name_device(fabric)}, from {count_of(len(packs[0]), 'clip')}; "
+            f"{count_of(config.validation_clips, 'clip')} to validate are made first"
+        )
         self.validator: Validator | None = None
         if self.chief:
             clips = open_pack(options.validation or options.pack)
@@ -80,7 +85,7 @@ class Run:
 
     def go(self, stopped: threading.Event) -> None:
         """Train until the end, the pause, or the stop."""
-        config, began = self.config, self.seconds
+        config, began, first = self.config, self.seconds, self.step + 1
         writer = self._writer()
         feed = Prefetcher(self._inputs(), _AHEAD, "batches")
         validated = saved = self.seconds
@@ -91,7 +96,7 @@ class Run:
                 self.waited += time.perf_counter() - mark
                 terms = self._learn(x, share)
                 self.step += 1
-                if self.step % config.log_steps == 0 and self.chief:
+                if self.chief and (self.step % config.log_steps == 0 or self.step == first):
                     self._log(writer, terms)
                 now = time.perf_counter()
                 self.seconds, mark = self.seconds + now - mark, now
@@ -207,8 +212,9 @@ class Run:
     def _validate(self, writer: Any) -> None:
         """Score the averaged weights; keep them if they are the best so far."""
         if self.validator is not None:
+            self.say(f"validating at step {self.step}, which is no time of training")
+            began, minutes = time.perf_counter(), self.seconds / 60
             scores, sheet = self.validator(self._predict)
-            minutes = self.seconds / 60
             for name, value in scores.items():
                 writer.add_scalar(f"validation/{name}", value, self.step)
             writer.add_image("validation", sheet, self.step, dataformats="HWC")
@@ -218,7 +224,8 @@ class Run:
             row = {"step": self.step, "minutes": round(minutes, 2), "scores": scores}
             with (self.options.out / SCORES).open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            self.say(f"validation at step {self.step}: " + "  ".join(f"{n} {v:.4f}" for n, v in scores.items()))
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            self.say(f"validation at step {self.step}: {shown}  ({time.perf_counter() - began:.0f} s)")
             self._keep("last", scores)
             value = scores[self.validator.metric]
             if self.validator.better(value, self.best):
