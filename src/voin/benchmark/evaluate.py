@@ -198,13 +198,9 @@ def _check_pictures(
 def _row(scorer: Scorer, record: ClipRecord, trial: Trial) -> Row:
     kept = scorer.kept(record, trial)
     if kept is None:
-        raise FileRefusal(
-            f"{scorer.path_of(record, trial)} is gone",
-            "scores must stay while they are used",
-            "run the same command again",
-        )
-    name = scorer.entries[trial.entry].name
-    return Row(name, trial.setting, trial.corruption, record, kept.scores, kept.seconds, kept.error)
+        gone = f"{scorer.path_of(record, trial)} is gone"
+        raise FileRefusal(gone, "scores must stay while they are used", "run the same command again")
+    return kept
 
 
 def _make_examples(scorer: Scorer, rows: list[Row], options: EvaluateOptions, progress: Progress) -> list[Example]:

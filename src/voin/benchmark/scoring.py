@@ -19,6 +19,7 @@ import numpy as np
 
 from voin.benchmark.corrupt import Corruption, corrupt
 from voin.benchmark.options import ReferenceOptions, Setting
+from voin.benchmark.results import Row
 from voin.benchmark.scores import RULES_VERSION, ClipScores, score_clip
 from voin.benchmark.trials import Entry, Outcome
 from voin.benchmark.true_flow import TrueFlow
@@ -79,15 +80,6 @@ class References(ReferenceOptions):
 
 
 @dataclass(frozen=True)
-class Score:
-    """What is kept of a trial: the scores, the seconds the method took, why it failed."""
-
-    scores: ClipScores
-    seconds: float | None
-    error: str
-
-
-@dataclass(frozen=True)
 class Scorer:
     """Scores units of trials; small enough to be sent to other processes."""
 
@@ -108,13 +100,9 @@ class Scorer:
         frames = clip.frames
         for trial in unit.trials:
             outcome = self.run(clip, frames, trial)
-            content = {
-                "request": self.request(unit.record, trial),
-                "scores": self._scores(clip, frames, trial, outcome).to_json(),
-                "seconds": outcome.seconds,
-                "error": outcome.error,
-                "trace": outcome.trace,
-            }
+            scores = self._scores(clip, frames, trial, outcome).to_json()
+            said = {name: getattr(outcome, name) for name in ("seconds", "error", "trace")}
+            content = {"request": self.request(unit.record, trial), "scores": scores, **said}
             path = self.path_of(unit.record, trial)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(content).encode())
@@ -177,13 +165,14 @@ class Scorer:
         folder = self.out / SCORES / trial.setting.replace(" ", "-") / masks / self.entries[trial.entry].name
         return folder / f"{record.name}.json"
 
-    def kept(self, record: ClipRecord, trial: Trial) -> Score | None:
+    def kept(self, record: ClipRecord, trial: Trial) -> Row | None:
         """Read a score that was made from the same; None if there is none."""
         content = read_json(self.path_of(record, trial))
         try:
             if content is None or content["request"] != self.request(record, trial):
                 return None
-            return Score(ClipScores.from_json(content["scores"]), content["seconds"], content["error"])
+            name, scores = self.entries[trial.entry].name, ClipScores.from_json(content["scores"])
+            return Row(name, trial.setting, trial.corruption, record, scores, content["seconds"], content["error"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 

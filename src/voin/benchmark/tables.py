@@ -120,13 +120,12 @@ def clip_grid(results: dict[str, Any], setting: str) -> Grid:
 def corruption_grid(results: dict[str, Any], setting: str, key: str) -> Grid | None:
     """Make a row a corruption and a column a method, of one metric; None if there is none."""
     found: dict[tuple[str, float], dict[str, float]] = {}
-    for method, kinds in results["damage"].get(setting, {}).items():
-        for kind, points in kinds.items():
-            for point in points:
-                values = found.setdefault((kind, point["strength"]), {})
-                value = _value(point, key, "per_video")
-                if value is not None:
-                    values[method] = value
+    curves = results["damage"].get(setting, {}).items()
+    for method, kind, points in ((method, kind, points) for method, kinds in curves for kind, points in kinds.items()):
+        for point in points:
+            values, value = found.setdefault((kind, point["strength"]), {}), _value(point, key, "per_video")
+            if value is not None:
+                values[method] = value
     methods = list(dict.fromkeys(method for values in found.values() for method in values))
     if not methods:
         return None

@@ -100,11 +100,8 @@ class FolderEntry:
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
-            raise FileRefusal(
-                f"{self.folder} is no folder",
-                "results are FOLDER/<clip>/00000.png",
-                f"check --results {self.name}=FOLDER",
-            )
+            remedy = f"check --results {self.name}=FOLDER"
+            raise FileRefusal(f"{self.folder} is no folder", "results are FOLDER/<clip>/00000.png", remedy)
 
     @property
     def content(self) -> bool:
@@ -164,15 +161,11 @@ def _outcome(done: Any, size: tuple[int, ...], seconds: float) -> Outcome:
         if not isinstance(tensor, torch.Tensor) or tensor.shape != shape:
             shaped = isinstance(tensor, torch.Tensor)
             what = f"of shape {tuple(tensor.shape)}" if shaped else f"a {type(tensor).__name__}"
-            raise ValueRefusal(
-                f"the method's {name} is {what}",
-                f"it must be a tensor of shape {shape}",
-                "give a voin.method.pipeline.Completion on the clip's own grid",
-            )
+            remedy = "give a voin.method.pipeline.Completion on the clip's own grid"
+            raise ValueRefusal(f"the method's {name} is {what}", f"it must be a tensor of shape {shape}", remedy)
         if not torch.isfinite(tensor).all():
-            raise ValueRefusal(
-                f"the method's {name} has values that are NaN or infinite", "all must be finite", "mend it"
-            )
+            what = f"the method's {name} has values that are NaN or infinite"
+            raise ValueRefusal(what, "all must be finite", "mend it")
         arrays[name] = tensor[0].detach().float().cpu().numpy()
     return Outcome(
         # One by one: as floats they take much memory.
@@ -201,9 +194,7 @@ def _read_frames(folder: Path, size: tuple[int, ...]) -> list[np.ndarray | None]
             raise ValueRefusal(f"{path} is no frame of the clip", f"names must be 00000 to {t - 1:05d}", "rename it")
         picture = read_picture(path)
         if picture.shape[:2] != (h, w):
-            found = f"{picture.shape[1]}x{picture.shape[0]}"
-            raise ValueRefusal(
-                f"{path} is {found}", f"it must be {w}x{h} as the set is", "nothing is resized, give that size"
-            )
+            what = f"{path} is {picture.shape[1]}x{picture.shape[0]}"
+            raise ValueRefusal(what, f"it must be {w}x{h} as the set is", "nothing is resized, give that size")
         pictures[number] = picture
     return pictures

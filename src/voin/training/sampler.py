@@ -252,9 +252,9 @@ class Sampler:
         if source == "films":
             clip = self._whole[self._turn("clips", step, place, len(self._whole))]
             frames, stride = self._draw_frames("films", clip, u[3:6])
-            target = Part("films", clip, frames)
-            other = clips.other({clips.videos[clip]}, u[1]) if u[0] >= 1 - config.pasted else None
-            background = None if other is None else Part("films", other, self._draw_frames("films", other, u[6:9])[0])
+            target, background = Part("films", clip, frames), None
+            if u[0] >= 1 - config.pasted:
+                background = self._draw_part("films", {clips.videos[clip]}, u[1], u[6:9])
         else:
             # Behind what is no film any film will do.
             clip = int(u[13] * len(clips))
@@ -272,17 +272,9 @@ class Sampler:
         if more[0] < config.distractors:
             beside: Source = "cutouts" if source == "cutouts" else self._choose_other(more[7])
             distractor = self._draw_part(beside, used, more[1], more[2:5])
-        name = self._packs[source].categories[target.index]
-        return Choice(
-            target=target,
-            background=background,
-            donor=donor,
-            distractor=distractor,
-            clear=more[5] < config.clear,
-            stride=stride,
-            label=category_index(name),
-            told=u[12] >= config.unknown,
-        )
+        label = category_index(self._packs[source].categories[target.index])
+        clear, told = more[5] < config.clear, u[12] >= config.unknown
+        return Choice(target, background, donor, distractor, clear, stride, label, told)
 
     def _choose_source(self, number: float) -> Source:
         cutouts, sprites = self.config.cutouts, self.config.sprites
@@ -294,9 +286,6 @@ class Sampler:
 
     def _video(self, part: Part) -> str:
         return self._packs[part.source].videos[part.index]
-
-    def _choose_moving(self, number: float) -> Source:
-        return "sprites" if "sprites" in self._packs and number < self.config.sprites else "films"
 
     def _draw_part(self, source: Source, used: set[str], number: float, frames: list[float]) -> Part | None:
         index = self._packs[source].other(used, number)
@@ -373,13 +362,11 @@ class Sampler:
         pictures, masks = self._photos([choice.target for choice in choices], numbers["colour"])
         grounds = [choice.background for choice in choices if choice.background is not None]
         behind, _ = to_unit(*self._clips.gather([(ground.index, ground.frames[:1]) for ground in grounds]))
-        distractors = None
-        if any(choice.distractor is not None for choice in choices):
-            distractors = Distractors(
-                *self._photos([choice.distractor for choice in choices], numbers["distractor colour"]),
-                numbers["distractor move"],
-                augment.draw_slide(numbers["slide"], config.frames, config.aside),
-            )
+        distractors, parts = None, [choice.distractor for choice in choices]
+        if any(part is not None for part in parts):
+            slide = augment.draw_slide(numbers["slide"], config.frames, config.aside)
+            photos = self._photos(parts, numbers["distractor colour"])
+            distractors = Distractors(*photos, numbers["distractor move"], slide)
         moved = move_cutouts(
             pictures,
             masks,
