@@ -8,24 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fakes.web_servers import Client, Served, serving, wait_until
+from fakes.web_servers import Client, memory, serving, wait_until
 from scenes.video_clips import encode, pictures
 from voin.app.controls import COMPLETE_OPTIONS
 
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 CLIENTS, JOBS = 4, 5
-
-
-def memory(served: Served) -> float:
-    """Megabytes of the server and of all that it has begun."""
-    total = 0
-    for process in (served.process.pid, *served.children()):
-        try:
-            lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        except OSError:
-            continue  # ended meanwhile
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-    return total / 1e3
 
 
 def prepare(client: Client) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fakes.web_servers import STOP_SECONDS, Client, Served, as_file, serving, wait_until
+from fakes.web_servers import STOP_SECONDS, Client, Served, as_file, memory, serving, wait_until
 from scenes.video_clips import encode, pictures
 from voin.app import server as web
 from voin.app.options import ServeConfig, parse_auth
@@ -75,6 +77,22 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_served(words: s
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "find_spec", lambda name: None)
     assert 'run: pip install "voin[web]"' in refuse()
+
+
+WITHOUT_THE_EXTRA = """
+import sys
+class Hide:
+    def find_spec(name, *more):
+        if name.partition(".")[0] in ("gradio", "starlette", "fastapi", "uvicorn"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hide)
+import voin.app.server
+"""
+
+
+def test_without_the_extra_the_server_can_be_asked_for() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", WITHOUT_THE_EXTRA], check=True, env=environment)
 
 
 def test_a_port_that_is_taken_is_refused() -> None:
@@ -145,6 +163,50 @@ def test_uploads_that_are_too_large_are_refused(served: Served, tmp_path: Path) 
     with pytest.raises((RuntimeError, OSError)):
         client.upload(tmp_path / "larger.mp4")
     assert not [path for path in served.own.rglob("*") if path.is_file() and path.stat().st_size > 1_100_000]
+
+
+@pytest.mark.parametrize("name", ["100%20done.mp4", "50%.mp4", "\u4e2d\u6587 (1)&#39;.mp4", "x" * 251 + ".mp4"])
+def test_a_video_of_any_name_is_uploaded_and_found(served: Served, place: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes((place / "root" / "clip.mp4").read_bytes())
+    client = Client(served, f"page-name-{abs(hash(name))}")
+    answer = client.do("upload", "upload", client.token, client.upload(tmp_path / name))
+    assert f"{name}: 128x96" in str(answer["choose"])
+
+
+def test_what_is_no_form_with_one_file_is_no_upload(served: Served) -> None:
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    head = b'--b\r\nContent-Disposition: form-data; name="files"'
+    for headers, body in (
+        ({"content-type": "text/plain"}, b"x"),
+        ({"content-type": "multipart/form-data"}, b"x"),
+        (form, b"garbage"),
+        (form, head + b"\r\n\r\nno file\r\n--b--\r\n"),
+        (form, 2 * (head + b'; filename="a.mp4"\r\n\r\nx\r\n') + b"--b--\r\n"),
+    ):
+        status, text = served.ask("/gradio_api/upload", "POST", body, headers)
+        assert (status, text.count(b"; ")) == (400, 2), text
+    assert not list(served.own.glob("upload-*/*"))
+
+
+def test_bodies_that_break_off_leave_nothing(served: Served) -> None:
+    def send(route: str, head: bytes) -> None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+            connection.sendall(b"POST /gradio_api/" + route.encode() + b" HTTP/1.1\r\nHost: localhost\r\n" + head)
+            for _ in range(60):
+                connection.sendall(b"80000\r\n" + bytes(0x80000) + b"\r\n")
+
+    chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    send("reset", chunked)  # so that what is loaded once is loaded
+    before = memory(served)
+    for route in ("reset", "cancel", "queue/join", "call/complete") * 2:
+        send(route, chunked)
+    form = b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+    form += b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\nbegun'
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n" + form)
+        wait_until(lambda: list(served.own.glob("upload-*/*")))
+    wait_until(lambda: not list(served.own.glob("upload-*")))
+    assert memory(served) < before + 60  # of the 240 MB that were sent
 
 
 def test_other_names_of_the_server_are_refused(served: Served) -> None:
@@ -250,16 +312,20 @@ def test_a_stopped_server_leaves_nothing(locked: Served) -> None:
     locked.process.send_signal(signal.SIGINT)
     assert locked.process.wait(STOP_SECONDS) == 0
     assert list(locked.folder.iterdir()) == []
-    assert not [child for child in children if _is_alive(child)]
+    # The last of them, a watch over shared memory, ends by itself.
+    wait_until(lambda: not [child for child in children if _is_alive(child)], 5)
 
 
 @pytest.mark.slow
 def test_a_killed_server_takes_its_jobs_with_it(tmp_path: Path, place: Path) -> None:
     with serving(tmp_path, "--root", str(place / "root")) as served:
         draw_and_track(Client(served, "page"))
-        children = wait_until(served.children)
+        children, left = wait_until(served.children), served.own
         served.process.kill()
         wait_until(lambda: not [child for child in children if _is_alive(child)], 20)
+    assert left.exists()
+    with serving(tmp_path) as served:  # and the next one removes its files
+        assert served.own != left
 
 
 def _is_alive(process: int) -> bool:

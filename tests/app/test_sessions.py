@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from voin.app.sessions import Session, Sessions, find_inside, list_videos, safe_name, take_upload
+from voin.app.sessions import (
+    Session,
+    Sessions,
+    find_inside,
+    list_videos,
+    new_upload_folder,
+    safe_name,
+    short_name,
+    take_upload,
+)
 
 
 @pytest.fixture
@@ -80,39 +89,58 @@ def test_places_in_a_session_are_new_and_in_its_folder(sessions: Sessions) -> No
 # --- uploads
 
 
-def uploaded(sessions: Sessions, name: str = "clip.mp4", where: str = "aa11") -> Path:
-    path = sessions.folder / where / name
-    path.parent.mkdir(exist_ok=True)
+def uploaded(sessions: Sessions, name: str = "clip.mp4") -> Path:
+    path = new_upload_folder(sessions.folder) / name
     path.write_text("video")
     return path
 
 
-def test_an_upload_is_taken_over_and_goes_with_the_session(sessions: Sessions) -> None:
+NAMES = ["clip.mp4", "100%20done.mp4", "a b;c$(x)&.mp4", "-o.mp4", "\u00e4\u4e2d.mp4", "a\nb.mp4", "x" * 251 + ".mp4"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "\U00020000" * 62 + ".mp4"])
+def test_an_upload_of_any_name_is_taken_and_goes_with_the_session(sessions: Sessions, name: str) -> None:
+    session, path = sessions.enter("", "page 1"), uploaded(sessions, name)
+    mine = take_upload(session, path, sessions.folder)
+    assert (mine.parent, mine.read_text(), mine.suffix) == (session.folder, "video", ".mp4")
+    assert not path.parent.exists()
+    sessions.end(session)
+    assert not mine.exists()
+
+
+def test_an_upload_is_taken_once(sessions: Sessions) -> None:
     first, second = sessions.enter("", "page 1"), sessions.enter("", "page 2")
     path = uploaded(sessions)
-    # Both have chosen the same file: Gradio keeps it once.
-    mine, theirs = take_upload(first, path, sessions.folder), take_upload(second, path, sessions.folder)
-    assert mine.parent == first.folder
-    assert theirs.parent == second.folder
-    sessions.end(first)
-    assert path.exists()
-    assert theirs.read_text() == "video"
+    mine = take_upload(first, path, sessions.folder)
+    with pytest.raises(ValueError, match="this is no upload of this page"):
+        take_upload(second, path, sessions.folder)
     sessions.end(second)
-    assert not path.parent.exists()
+    assert mine.exists()
 
 
-@pytest.mark.parametrize("given", ["/etc/passwd", "{folder}/../x", "{folder}", "{folder}/absent/file", "", None])
+def test_a_file_of_another_session_cannot_be_taken_though_its_secret_is_known(sessions: Sessions) -> None:
+    first, second = sessions.enter("", "page 1"), sessions.enter("", "page 2")
+    mine = take_upload(first, uploaded(sessions), sessions.folder)
+    with pytest.raises(ValueError, match="this is no upload of this page"):
+        take_upload(second, mine, sessions.folder)
+    sessions.end(second)
+    assert mine.read_text() == "video"
+
+
+GIVEN = ["/etc/passwd", "{folder}/../x", "{folder}", "{folder}/absent/file", "", None, "{folder}/a\0", "\0", "x" * 5000]
+
+
+@pytest.mark.parametrize("given", [*GIVEN, "{folder}/owner.txt", "{folder}/upload-x/../owner.txt", "\udc80"])
 def test_what_is_no_upload_is_refused(sessions: Sessions, given: str | None) -> None:
     session = sessions.enter("", "page")
     path = given.replace("{folder}", str(sessions.folder)) if given else given
-    with pytest.raises(ValueError, match="this is no upload of this page"):
+    with pytest.raises(ValueError, match="this is no upload of this page; files must be chosen in it; choose"):
         take_upload(session, path, sessions.folder)
 
 
 def test_a_link_among_uploads_leads_nowhere(sessions: Sessions, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    link = sessions.folder / "aa11" / "clip.mp4"
-    link.parent.mkdir()
+    link = new_upload_folder(sessions.folder) / "clip.mp4"
     link.symlink_to(tmp_path / "secret")
     with pytest.raises(ValueError, match="this is no upload"):
         take_upload(sessions.enter("", "page"), link, sessions.folder)
@@ -120,13 +148,28 @@ def test_a_link_among_uploads_leads_nowhere(sessions: Sessions, tmp_path: Path) 
 
 def test_uploads_that_nobody_took_are_removed_after_a_while(sessions: Sessions) -> None:
     session = sessions.enter("", "page")
-    old, new, taken = (uploaded(sessions, where=name) for name in ("old", "new", "taken"))
-    take_upload(session, taken, sessions.folder)
-    for path in (old, taken):
-        os.utime(path.parent, (1, 1))
-    os.utime(session.folder, (1, 1))
+    old, new = uploaded(sessions), uploaded(sessions)
+    stray = sessions.folder / "tmpabc"
+    stray.write_text("")
+    for path in (old.parent, session.folder, stray):
+        os.utime(path, (1, 1))
     sessions.reap()
-    assert [path.exists() for path in (old, new, taken, session.folder)] == [False, True, True, True]
+    assert [path.exists() for path in (old, new, session.folder, stray)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("clip.mp4", "clip.mp4"),
+        ("x" * 300 + ".mp4", "x" * 251 + ".mp4"),
+        ("\u4e2d" * 99, "\u4e2d" * 85),
+        ("..", "file"),
+        ("", "file"),
+        ("a." + "b" * 300, "a." + "b" * 253),
+    ],
+)
+def test_names_are_no_longer_than_file_systems_allow(name: str, short: str) -> None:
+    assert short_name(name) == short
 
 
 @pytest.mark.parametrize(
@@ -136,6 +179,8 @@ def test_uploads_that_nobody_took_are_removed_after_a_while(sessions: Sessions) 
         ("../../etc/passwd", "passwd"),
         ("a b;c$(x).mp4", "a_b_c__x_.mp4"),
         (".hidden", "hidden"),
+        ("\U00020000" * 60 + ".mp4", "\U00020000" * 19 + ".mp4"),
+        ("x." + "y" * 300, "x." + "y" * 78),
         ("..", "file"),
         ("x" * 300 + ".mp4", "x" * 76 + ".mp4"),
         ('<img src="x">.mp4', "_img_src__x__.mp4"),

@@ -1,23 +1,33 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from fakes import web_works
 from fakes.fake_method import labels, save_labels
 from fakes.web_desks import workspace_of
 from scenes.video_clips import COUNT, encode, pictures
+from voin.app import workspace as workspace_module
+from voin.app.controls import read_controls
 from voin.app.marks import as_data_url
 from voin.app.options import Limits
-from voin.app.sessions import Sessions
+from voin.app.readers import Readers
+from voin.app.sessions import Sessions, new_upload_folder
 from voin.app.workspace import Workspace
+from voin.core.errors import Refusal, ValueRefusal
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
 METHOD = MethodOptions(method="classical", device="cpu")
 SIZE = (96, 128)
+PNG = "data:image/png;base64,"
 
 
 @pytest.fixture
@@ -49,8 +59,7 @@ def workspace(sessions: Sessions, root: Path) -> Workspace:
 
 def uploaded(sessions: Sessions, path: Path) -> Path:
     """Put a file where Gradio does."""
-    target = sessions.folder / "aa11" / path.name
-    target.parent.mkdir(exist_ok=True)
+    target = new_upload_folder(sessions.folder) / path.name
     target.write_bytes(path.read_bytes())
     return target
 
@@ -102,7 +111,7 @@ def test_before_there_is_a_video_everything_says_so(sessions: Sessions) -> None:
     ]
     for verb in [
         *verbs,
-        lambda: workspace.draw({}),
+        lambda: workspace.draw({"kind": "box"}),
         lambda: workspace.type("", "", ""),
         lambda: workspace.take_masks("x"),
     ]:
@@ -161,12 +170,74 @@ def test_what_is_drawn_is_marked_on_its_frame(workspace: Workspace) -> None:
         {"kind": "point", "x": 128, "y": 0},
         {"kind": "not", "x": -1, "y": 0},
         {"kind": "paint", "data": "x"},
+        {"kind": "paint", "data": "data:image/png;base64,\u00e4"},
+        {"kind": "circle", "x": 1, "y": 1},
+        {"kind": ["box"]},
+        {},
     ],
 )
 def test_what_cannot_be_drawn_is_refused(workspace: Workspace, event: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=";"):
+    with pytest.raises(ValueRefusal, match=r";.*;"):
         workspace.draw({"frame": 0, **event})
     assert not workspace.marks
+
+
+@pytest.mark.parametrize("event", [None, 3, "box", [], [{"kind": "box"}], True])
+def test_what_is_no_stroke_is_refused(workspace: Workspace, event: object) -> None:
+    with pytest.raises(ValueRefusal, match="what was drawn is no stroke; it must be a box, a point or paint"):
+        workspace.draw(event)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PAINTED = JSON | st.binary().map(lambda data: PNG + b64encode(data).decode())
+STROKES = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["box", "point", "not", "paint"]), "frame": st.just(0)},
+    optional={**dict.fromkeys("xywh", st.integers(-3, 140) | JSON), "data": PAINTED},
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STROKES | JSON, st.text(max_size=12), st.tuples(JSON, JSON))
+def test_whatever_a_browser_sends_is_marked_or_refused(
+    workspace: Workspace, event: Any, typed: str, values: tuple[Any, Any]
+) -> None:
+    for verb in (
+        lambda: workspace.draw(event),
+        lambda: workspace.type(typed, typed, typed),
+        lambda: workspace.take_pen(*values),
+        lambda: workspace.trim(*values),
+        lambda: workspace.job(values[0]),
+        lambda: workspace.choose_below_root(typed),
+        lambda: workspace.choose_upload(typed),
+        lambda: read_controls(CompleteOptions, {"layer": values[0], "quality.crf": values[1], "cuts": event}),
+    ):
+        refusals = []
+        try:
+            verb()
+        except Refusal as refusal:
+            refusals.append(refusal)
+        assert all(len(refusal.parts) == 3 for refusal in refusals), refusals
+    workspace.marked.clear()
+
+
+def test_what_does_not_decode_is_refused_and_the_page_goes_on(sessions: Sessions, root: Path) -> None:
+    workspace = workspace_of(sessions, root)
+    readers = Readers(count=1)
+    workspace.services = replace(workspace.services, readers=readers)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(workspace_module, "check_video", web_works.abort)  # as a codec does that crashes
+            with pytest.raises(ValueRefusal, match=r"process that reads this file died; .*; convert it"):
+                workspace.choose_below_root("clip.mp4")
+        assert workspace.info is None
+        workspace.choose_below_root("clip.mp4")
+        assert workspace.video.count == COUNT
+    finally:
+        readers.close()
 
 
 def test_from_a_box_to_the_result(workspace: Workspace) -> None:

@@ -100,6 +100,18 @@ def _answers(served: Served) -> bool:
         return False
 
 
+def memory(served: Served) -> float:
+    """Megabytes of the server and of all that it has begun."""
+    total = 0
+    for process in (served.process.pid, *served.children()):
+        try:
+            lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        except OSError:
+            continue  # ended meanwhile
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    return total / 1e3
+
+
 def wait_until(ready: Any, seconds: float = 30.0) -> Any:
     """Wait until something is true, and give it."""
     end = time.monotonic() + seconds

@@ -75,6 +75,11 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def abort(*given: object) -> None:
+    """Die as by a crash in native code."""
+    os.abort()
+
+
 def refuse() -> None:
     """Refuse."""
     raise OSError("the file is broken; it must be whole; copy it again")

@@ -48,7 +48,7 @@ def _read(option: Option, value: object) -> Any:
         return bool(value)
     if option.kind is int:
         return whole_number(value, option.name)
-    if words and value not in words:
+    if words and not (isinstance(value, str) and value in words):
         known = f"it must be one of {', '.join(words)}"
         raise ValueRefusal(f"{str(value)[:40]!r} is no choice", known, "choose one of them")
     return str(value) if value else None

@@ -238,7 +238,7 @@ class Events:
             page.mask_state: _mask_text(work, area),
         }
 
-    def _draw(self, work: Workspace, event: dict[str, Any]) -> Update:
+    def _draw(self, work: Workspace, event: object) -> Update:
         self._try(work, lambda: work.draw(event))
         # What is marked is shown anew, without what was refused.
         return self._stage(work)

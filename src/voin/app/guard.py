@@ -1,29 +1,41 @@
-"""What stands before Gradio's own server: only the routes that the page needs, and no file but those of sessions.
+"""What stands before Gradio's own server: only the routes that the page needs, for those who may use them.
 
-The browser is told to load nothing from elsewhere, so that the page is the same without a network.
+Whoever has to log in is asked first, and no body is read that is larger than its route needs. The browser is told to
+load nothing from elsewhere, so that the page is the same without a network.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import urlsplit
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_API = "/gradio_api"
-_FILE = f"{_API}/file="
-_AROUND = 100_000  # bytes of a request around a file
+from voin.app.logins import WrongPasswords
+from voin.app.sessions import is_upload
+
+API = "/gradio_api"
+_FILE = f"{API}/file="
+_UPLOAD = f"{API}/upload"
+_AROUND = 100_000  # bytes of an upload around the file
+_EVENT_BYTES = 24_000_000  # of an event: what is painted on the largest frame takes less
+# What the page needs before anybody has logged in; nothing of users' is there.
+_PUBLIC = (
+    *("/static/", "/assets/", "/svelte/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"),
+    *("/login", "/logout", *(f"{API}/{name}" for name in ("app_id", "user", "login_check", "token", "theme.css"))),
+)
 # Everything else that Gradio offers (proxies, downloads of URLs, histories, recordings) is not for this page.
 _OPEN = (
-    *("/static/", "/assets/", "/svelte/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"),
-    *("/config", "/login", "/logout"),
-    *(f"{_API}/{name}" for name in ("queue/", "heartbeat/", "info", "app_id", "user", "login_check", "token")),
-    *(f"{_API}/{name}" for name in ("upload", "cancel", "reset", "startup-events", "theme.css")),
+    *(*_PUBLIC, "/config", f"{API}/startup-events", f"{API}/info", f"{API}/heartbeat/", f"{API}/queue/"),
+    *(f"{API}/{name}" for name in ("call/", "upload", "cancel", "reset")),
 )
+# Routes that take a body, with its largest size in bytes; that of an upload is for the owner to say.
+_BODIES = {f"{API}/queue/join": _EVENT_BYTES, f"{API}/call": _EVENT_BYTES, _UPLOAD: 0}
+_BODIES |= {"/login": 10_000, f"{API}/cancel": 10_000, f"{API}/reset": 10_000}
 _POLICY = (
     "default-src 'self'; "
     # Gradio's page is made of scripts and styles in line.
@@ -48,10 +60,21 @@ class Guard:
         hosts: names by which the server may be called; None for any. A page elsewhere could point a name of its own at
             this machine, and so talk to a server that is for this machine alone.
         most_bytes: of an upload.
+        is_known: whether a request comes from somebody who has logged in.
+        root_path: path or URL under which a proxy serves the page; a proxy may leave the path in requests, or not.
     """
 
-    def __init__(self, app: ASGIApp, folder: Path, hosts: frozenset[str] | None, most_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        folder: Path,
+        hosts: frozenset[str] | None,
+        most_bytes: int,
+        is_known: Callable[[Scope], bool] = lambda scope: True,
+        root_path: str = "",
+    ) -> None:
         self._app, self._folder, self._hosts, self._most = app, folder.resolve(), hosts, most_bytes
+        self._is_known, self._root, self._wrong = is_known, urlsplit(root_path), WrongPasswords()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -59,65 +82,111 @@ class Guard:
             await self._app(scope, receive, send)
         if scope["type"] != "http":
             return  # the page has no web sockets
+        prefix = self._root.path
+        if prefix and (scope["path"] + "/").startswith(f"{prefix}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(prefix)}
+        is_login, address = _route(scope["path"]) == "/login", str((scope.get("client") or ("",))[0])
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in _HEADERS}
                 kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in ours]
                 message["headers"] = [*kept, *_HEADERS]
+                if is_login and message["status"] < 400:
+                    self._wrong.forget(address)
             await send(message)
 
-        refusal = self._refusal(scope)
-        if refusal is None and scope["path"].startswith(f"{_API}/queue/join"):
-            body = await _body(receive, self._most + _AROUND)
-            if body is None or not self._names_uploads(body):
-                refusal = 403, "this names a file that is no upload; choose the file again"
-            else:
-                receive = _again(body, receive)
-        if refusal is None:
-            await self._app(scope, receive, guarded)
-        else:
-            status, text = refusal
-            await PlainTextResponse(text, status)(scope, receive, guarded)
+        refusal = self._refusal(scope, address)
+        if refusal is None and scope["method"] == "POST" and _route(scope["path"]) != _UPLOAD:
+            body = await _body(receive, _BODIES[_route(scope["path"])])
+            if body is None:
+                return  # it broke off: nobody is there to be answered
+            refusal = self._refused_body(scope, body)
+            receive = _again(body, receive)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
+            return
+        if is_login and scope["method"] == "POST":
+            self._wrong.note(address)  # until it is right: many may be tried at once
+        await self._app(scope, receive, guarded)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, address: str) -> Response | None:
+        """Look at all but the body."""
         path, headers = scope["path"], {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if self._hosts is not None and host_of(headers.get(b"host", "")) not in self._hosts:
-            return 421, "this server answers on this machine alone; call it 127.0.0.1 or localhost"
-        length = headers.get(b"content-length", "" if path == f"{_API}/upload" else "0")
-        if not length.isdecimal():
-            return 411, "this does not say how large it is; an upload must; send it with its length"
-        if int(length) > self._most + _AROUND:
-            return 413, (
-                f"this is too large; at most {self._most // 1_000_000} MB are taken here; cut or convert it, or start "
-                "the server with a larger --max-mb"
-            )
-        origin = headers.get(b"origin")
-        if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
-            return 403, "another page may not use this one; open it by itself"
+        host, origin = headers.get(b"host", ""), headers.get(b"origin")
+        if self._hosts is not None and host_of(host) not in self._hosts:
+            return _no(421, "this server answers on this machine alone; call it 127.0.0.1 or localhost")
+        # A page elsewhere cannot make a browser send a header of a proxy.
+        names = {host, headers.get(b"x-forwarded-host", host).partition(",")[0].strip(), self._root.netloc or host}
+        if origin is not None and origin.partition("://")[2] not in names:
+            return _no(403, "another page may not use this one; open it by itself")
+        if path == "":
+            return RedirectResponse(f"{self._root.path}/")
         if path.startswith(_FILE):
-            return None if self.is_served(path.removeprefix(_FILE)) else (403, "no such file; load the page again")
-        if path != "/" and not path.startswith(_OPEN):
-            return 404, "there is nothing here; the page is at /"
+            if not self._is_known(scope) or not self.is_served(path.removeprefix(_FILE)):
+                return _no(403, "no such file; load the page again")
+        elif path != "/" and not path.startswith(_OPEN):
+            return _no(404, "there is nothing here; the page is at /")
+        elif path != "/" and not path.startswith(_PUBLIC) and not self._is_known(scope):
+            return _no(401, "this page is for those who have a password; log in")
+        if scope["method"] in ("GET", "HEAD"):
+            return None
+        if scope["method"] != "POST" or _route(path) not in _BODIES:
+            return _no(405, "this can only be read; use GET")
+        if _route(path) == "/login" and self._wrong.seconds_to_wait(address) > 0:
+            return _no(429, "too many wrong passwords came from here; wait a minute and try again")
+        return self._refused_length(_route(path), headers.get(b"content-length"))
+
+    def _refused_length(self, route: str, length: str | None) -> Response | None:
+        most = self._most + _AROUND if route == _UPLOAD else _BODIES[route]
+        if length is None and route != _UPLOAD:
+            return None  # it is counted as it comes
+        if length is None or not length.isdecimal():
+            return _no(411, "this does not say how large it is; an upload must; send it with its length")
+        return self._too_large() if int(length) > most else None
+
+    def _too_large(self) -> Response:
+        return _no(
+            413,
+            f"this is too large; at most {self._most // 1_000_000} MB are taken here; cut or convert it, or start the "
+            "server with a larger --max-mb",
+        )
+
+    def _refused_body(self, scope: Scope, body: bytes) -> Response | None:
+        route = _route(scope["path"])
+        if len(body) > _BODIES[route]:
+            return self._too_large()
+        if _BODIES[route] == _EVENT_BYTES and not self._names_uploads(body):
+            return _no(403, "this names a file that is no upload; choose the file again")
         return None
 
     def _names_uploads(self, body: bytes) -> bool:
-        """Return whether all files that an event names are ones of sessions: Gradio would copy any other, too."""
+        """Return whether all files that an event names are uploads: Gradio would copy any other, too."""
         try:
-            return all(isinstance(path, str) and self.is_served(path) for path in _paths(json.loads(body)))
+            paths = list(_paths(json.loads(body)))
+            return all(isinstance(path, str) and self.is_served(path) and is_upload(Path(path)) for path in paths)
         except (ValueError, RecursionError):
             return False
 
     def is_served(self, text: str) -> bool:
         """Return whether a path leads to a file of a session, links and dots followed."""
         path = Path(text)
-        if "\0" in text or unquote(text) != text or not path.is_absolute() or ".." in path.parts:
+        if "\0" in text or not path.is_absolute() or ".." in path.parts:
             return False
         try:
             found = path.resolve(strict=True)
         except (OSError, RuntimeError):
             return False
-        return found.is_relative_to(self._folder) and found.is_file()
+        return found.is_relative_to(self._folder) and found.parent != self._folder and found.is_file()
+
+
+def _no(status: int, text: str) -> Response:
+    return PlainTextResponse(text, status)
+
+
+def _route(path: str) -> str:
+    """Return a path without what stands behind the route."""
+    return f"{API}/call" if path.startswith(f"{API}/call/") else path.rstrip("/")
 
 
 def _paths(content: Any) -> Iterator[Any]:
@@ -132,13 +201,13 @@ def _paths(content: Any) -> Iterator[Any]:
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:
-    """Read a request's body; None where it is too large or breaks off."""
+    """Read a request's body, and not on once it is larger than `most`; None where it breaks off."""
     data, more = bytearray(), True
-    while more:
+    while more and len(data) <= most:
         message = await receive()
-        data += message.get("body", b"")
-        if message["type"] != "http.request" or len(data) > most:
+        if message["type"] != "http.request":
             return None
+        data += message.get("body", b"")
         more = message.get("more_body", False)
     return bytes(data)
 

@@ -16,7 +16,7 @@ from voin.data.categories import CATEGORIES
 from voin.jobs.demo import SHOTS
 from voin.jobs.describe import Option
 
-TOOLS = [("Box", "box"), ("On the object", "point"), ("Not the object", "not"), ("Paint", "paint"), ("Erase", "erase")]
+_TOOLS = [("Box", "box"), ("On the object", "point"), ("Not the object", "not"), ("Paint", "paint"), ("Erase", "erase")]
 VIEWS = [("Completed", "result"), ("Whole mask", "whole"), ("Confidence", "confidence")]
 _HEAD = """<div class="head-line"><h1>voin</h1><p>Shows the hidden part of an object in a video.
 Your files stay on this server, for you alone, and are removed when you leave.</p></div>"""
@@ -94,7 +94,7 @@ class Layout:
                 self.open_below = gr.Button("Open", elem_id="open-below")
 
     def _draw(self) -> None:
-        self.tool = gr.Radio(TOOLS, value="box", label="Draw on the frame", container=False, elem_id="tool")
+        self.tool = gr.Radio(_TOOLS, value="box", label="Draw on the frame", container=False, elem_id="tool")
         self.brush = _slider(2, 120, BRUSH, step=2, label="Brush, in pixels", visible=False)
         self.stage = _scripted("stage")
         self.frame = _slider(0, 1, 0, label="Frame", elem_id="frame")

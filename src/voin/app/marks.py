@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from voin.core.errors import ValueRefusal
 from voin.core.types import Mask
@@ -17,6 +16,7 @@ from voin.tracking.prompts import Box, Point, Prompt, parse_box, parse_point
 
 _MOST_STEPS = 50  # to go back
 _MOST_POINTS = 200
+_MOST_LETTERS = 10_000  # that are typed
 _PNG_HEAD = "data:image/png;base64,"
 
 
@@ -96,6 +96,8 @@ class MarkedFrames:
 
 def marks_of_texts(box: str, points: str, negative: str, mask: Mask | None, size: tuple[int, int]) -> Marks:
     """Read marks as they are typed: "x,y,w,h" and "x,y x,y ..."; they must lie in a frame of `size` (h, w)."""
+    if len(box) + len(points) + len(negative) > _MOST_LETTERS:
+        raise ValueRefusal("what is typed is too long", f"{_MOST_POINTS} points say enough", "type fewer")
     on, off = (tuple(parse_point(word) for word in text.replace(";", " ").split()) for text in (points, negative))
     marks = Marks(parse_box(box) if box.strip() else None, on, off, mask)
     check_marks(marks, size)
@@ -124,7 +126,7 @@ def painted_mask(text: object, size: tuple[int, int]) -> Mask | None:
             if (picture.height, picture.width) != size:
                 raise refusal
             mask = np.asarray(picture.convert("RGBA"))[..., 3] > 127
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
         raise refusal from error
     return mask if mask.any() else None
 

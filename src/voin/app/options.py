@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ class ServeConfig(Checked):
     root: Path | None = setting(
         None, "Folder whose videos may be chosen on the page; nothing outside it can.", metavar="DIR", panel="Address"
     )
+    root_path: str = setting(
+        "",
+        "Path, or whole URL, under which a proxy serves the page, such as /voin or https://example.org/voin.",
+        read=lambda text: text.rstrip("/"),
+        metavar="PATH|URL",
+        panel="Address",
+    )
     jobs: int = setting(1, "Jobs that run at a time; others wait.", least=1, most=64, panel="Limits")
     limits: Limits = setting(factory=Limits)
     keep_minutes: float = setting(10.0, "How long files are kept after a page was closed.", least=0, panel="Limits")
@@ -70,6 +78,11 @@ class ServeConfig(Checked):
         """Refuse what cannot be served, and what would be open to strangers."""
         if not 1 <= self.port <= 65535:
             raise ValueRefusal(f"the port is {self.port}", "it must be 1 to 65535", "leave it out for 7860")
+        if self.root_path and not re.fullmatch(r"(https?://[^/?#\s]+)?(/[^/?#\s]+)*", self.root_path):
+            must = "it must be a path such as /voin, or a URL such as https://example.org/voin"
+            raise ValueRefusal(
+                f"the root path is {self.root_path!r}", must, "correct it, or leave it out without a proxy"
+            )
         if not is_loopback(self.host) and self.auth is None:
             what, remedy = "can be reached from other machines", "add --auth user:password, or leave --host out"
             raise ValueRefusal(f"the address {self.host} {what}", "the page must then ask for a password", remedy)

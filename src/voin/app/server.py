@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from voin.app.guard import Guard
 from voin.app.options import ServeConfig
 from voin.core.errors import FileRefusal, PackageRefusal
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import Scope
 
 log = logging.getLogger("voin.serve")
 _REAP_SECONDS = 15.0
@@ -55,13 +56,18 @@ class Server:
         from fastapi import FastAPI
         from gradio.themes import Base
 
+        from voin.app.guard import API, Guard, host_of
         from voin.app.text import ASSETS
+        from voin.app.uploads import uploader
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        config, folder, most = self.config, self.sessions.folder, self.config.limits.bytes
         # With a password a name that leads here is of no use to others, and a proxy may have one.
-        hosts = _LOCAL_HOSTS | {self.config.host} if self.config.auth is None else None
-        most = self.config.limits.bytes
-        app.add_middleware(Guard, folder=self.sessions.folder, hosts=hosts, most_bytes=most)  # pyright: ignore[reportArgumentType]
+        hosts = _LOCAL_HOSTS | {config.host, host_of(urlsplit(config.root_path).netloc)} - {""}
+        guards: dict[str, Any] = {"folder": folder, "hosts": hosts if config.auth is None else None, "most_bytes": most}
+        guards |= {"is_known": lambda scope: _is_known(app, scope), "root_path": config.root_path}
+        app.add_middleware(Guard, **guards)  # pyright: ignore[reportArgumentType]
+        app.add_route(f"{API}/upload", uploader(folder), methods=["POST"])
         # Fonts of the system: Gradio's own come from elsewhere.
         sans, mono = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
         unused = ("show_error", "ssr_mode", "enable_monitoring", "pwa", "mcp_server", "run_history")
@@ -71,6 +77,7 @@ class Server:
             path="",
             auth=self.config.auth,
             auth_message="This page is for those who have a password.",
+            root_path=self.config.root_path or None,
             allowed_paths=[],
             footer_links=[],
             theme=Base(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono),
@@ -118,6 +125,18 @@ class Server:
                 self.sessions.reap()
             except Exception:
                 log.exception("sessions could not be ended")
+
+
+def _is_known(app: FastAPI, scope: Scope) -> bool:
+    """Return whether a request comes from somebody who has logged in to Gradio's page, or nobody must."""
+    from starlette.requests import Request
+
+    page: Any = app.routes[-1].app  # pyright: ignore[reportAttributeAccessIssue]
+    cookies, names = (
+        Request(scope).cookies,
+        (f"access-token-{page.cookie_id}", f"access-token-unsecure-{page.cookie_id}"),
+    )
+    return page.auth is None or any(cookies.get(name) in page.tokens for name in names)
 
 
 def check_gradio() -> None:

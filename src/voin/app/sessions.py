@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -14,13 +13,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from voin.app.folder import OwnFolder
 from voin.app.limits import VIDEO_SUFFIXES
 from voin.core.errors import ValueRefusal
 from voin.io.images import FRAME_SUFFIXES
 
 _TOKEN_BYTES = 32
 _MOST_LISTED, _MOST_FOLDERS = 500, 5000
-_LONGEST_NAME = 80
+_LONGEST_NAME, _LONGEST_PLAIN_NAME, _LONGEST_SUFFIX = 255, 80, 16  # bytes
+_UPLOAD = "upload-"
 _IDLE_SECONDS = 24 * 3600.0  # for pages whose end was never told
 _STRAY_SECONDS = 3600.0  # for uploads that no session took
 
@@ -36,7 +37,6 @@ class Session:
     pages: set[str] = field(default_factory=set)  # open ones, by Gradio's name for them
     touched: float = field(default_factory=time.monotonic)  # when it was last used
     left: float | None = None  # when its last page was closed
-    uploads: set[Path] = field(default_factory=set)  # files of Gradio's that it took over
     _numbers: int = 0
 
     def place(self, name: str) -> Path:
@@ -64,7 +64,8 @@ class Sessions:
         ended: Callable[[Session], object] = lambda session: None,
         keep_seconds: float = 600.0,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="voin-serve-")).resolve()
+        self._own = OwnFolder()
+        self.folder = self._own.path
         self._make_state, self._ended, self._keep = make_state, ended, keep_seconds
         self._all: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -76,7 +77,7 @@ class Sessions:
             if session is None:
                 # The folder's name is a secret of its own: files name it, and who reads it there gets no further.
                 token, name = (secrets.token_urlsafe(_TOKEN_BYTES) for _ in range(2))
-                session = self._all[token] = Session(token, self.folder / name)
+                session = self._all[token] = Session(token, self.folder / f"session-{name}")
                 session.folder.mkdir(mode=0o700)
                 session.state = self._make_state(session)
             session.pages.add(page)
@@ -106,57 +107,75 @@ class Sessions:
         """End a session and remove its files."""
         with self._lock:
             self._all.pop(session.token, None)
-            shared = {path for other in self._all.values() for path in other.uploads}
         self._ended(session)
-        for folder in (session.folder, *(path.parent for path in session.uploads - shared)):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(session.folder, ignore_errors=True)
 
     def reap(self) -> None:
         """End the sessions whose time is over, and remove uploads that nobody took."""
         now = time.monotonic()
         with self._lock:
             over = [session for session in self._all.values() if session.is_over(now, self._keep)]
-            kept = {session.folder for session in self._all.values()}
-            kept |= {path.parent for session in self._all.values() for path in session.uploads}
         for session in over:
             self.end(session)
-        for path in self.folder.iterdir():
-            if path in kept or time.time() - path.stat().st_mtime <= _STRAY_SECONDS:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        for path in (*self.folder.glob(f"{_UPLOAD}*"), *self.folder.glob("tmp*")):  # Gradio makes the latter
+            if time.time() - path.stat().st_mtime > _STRAY_SECONDS:
+                _remove(path)
 
     def close(self) -> None:
         """End all sessions and remove the folder."""
         for session in list(self._all.values()):
             self.end(session)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._own.close()
 
     def __len__(self) -> int:
         return len(self._all)
 
 
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def new_upload_folder(folder: Path) -> Path:
+    """Make a folder for an upload, by a name that nobody can guess: who knows it has uploaded the file."""
+    place = folder / f"{_UPLOAD}{secrets.token_urlsafe(_TOKEN_BYTES)}"
+    place.mkdir(mode=0o700)
+    return place
+
+
+def is_upload(path: Path) -> bool:
+    """Return whether a file in the server's folder is an upload that no session has taken yet."""
+    return path.parent.name.startswith(_UPLOAD)
+
+
 def take_upload(session: Session, given: object, folder: Path) -> Path:
-    """Move an upload from where Gradio has put it into the session's folder; paths to anything else are refused."""
-    path = Path(str(given)).resolve()
-    # Uploads lie two levels deep in folders that Gradio names; sessions' folders are not for others to name.
-    if path.parent.parent != folder or not path.is_file():
-        raise ValueRefusal("this is no upload of this page", "files must be chosen in it", "choose the file again")
-    target = session.place(path.name)
+    """Move an upload into the session's folder; paths to anything else are refused."""
     try:
-        os.link(path, target)
-    except OSError:
-        shutil.copyfile(path, target)
-    session.uploads.add(path)
+        path = Path(str(given)).resolve()
+        if path.parent.parent != folder or not is_upload(path) or not path.is_file():
+            raise ValueError
+        target = path.rename(session.place(path.name))
+    except (ValueError, OSError):  # a name with a NUL, or too long; or somebody else was faster
+        what, remedy = "this is no upload of this page", "choose the file again"
+        raise ValueRefusal(what, "files must be chosen in it", remedy) from None
+    shutil.rmtree(path.parent, ignore_errors=True)
     return target
+
+
+def short_name(name: str, most: int = _LONGEST_NAME) -> str:
+    """Shorten a file's name to so many bytes, its suffix kept; what is no name becomes "file"."""
+    suffix = Path(name).suffix if len(Path(name).suffix.encode(errors="ignore")) <= _LONGEST_SUFFIX else ""
+    room = most - len(suffix.encode(errors="ignore"))
+    stem = name.removesuffix(suffix).encode(errors="ignore")[:room].decode(errors="ignore")
+    return (stem if stem.strip(".") else "file") + suffix
 
 
 def safe_name(name: str) -> str:
     """Turn what a stranger calls a file into a plain file name, with its suffix."""
-    plain = Path("".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).name))
-    return (plain.stem.lstrip(".") or "file")[: _LONGEST_NAME - len(plain.suffix)] + plain.suffix
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).name)
+    return short_name(plain.lstrip(".") if Path(plain).stem.strip(".") else "file", _LONGEST_PLAIN_NAME)
 
 
 def find_inside(root: Path, text: str) -> Path:

@@ -26,6 +26,7 @@ from voin.io.video import VideoInfo
 from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
+TOOLS = ("box", "point", "not", "paint", "erase")
 BRUSH = 24  # pixels of the video, to begin with
 _KEPT_PICTURES = 8  # of results that stay on the disk, so that a browser which is behind finds them
 
@@ -150,21 +151,28 @@ class Workspace:
         """What is marked on the frame that is shown."""
         return self.marked.on(self.frame)
 
-    def take_pen(self, tool: str, brush: float) -> None:
-        """Draw with another tool."""
-        self.tool, self.brush = tool, brush
+    def take_pen(self, tool: object, brush: object) -> None:
+        """Draw with another tool, and a brush of so many pixels."""
+        if not isinstance(tool, str) or tool not in TOOLS:
+            must = f"it must be one of {', '.join(TOOLS)}"
+            raise ValueRefusal(f"{str(tool)[:40]!r} is no tool", must, "choose one of them")
+        self.tool, self.brush = tool, whole_number(brush, "brush")
 
-    def draw(self, event: dict[str, Any]) -> None:
+    def draw(self, event: object) -> None:
         """Do what was drawn on the frame: {"kind": "box" | "point" | "not" | "paint", ...}, in pixels of the video."""
-        size, kind = self.video.size, event.get("kind")
+        size, kind = self.video.size, event.get("kind") if isinstance(event, dict) else None
+        if not isinstance(event, dict) or kind not in ("box", "point", "not", "paint"):
+            must = "it must be a box, a point or paint on a frame"
+            raise ValueRefusal("what was drawn is no stroke", must, "load the page again, and draw with its tools")
         if event.get("frame") != self.frame:
             return  # drawn on a frame that is no longer shown
         if kind == "paint":
-            self._put(replace(self.marks, mask=painted_mask(event.get("data"), size)))
+            mask = self.services.readers.call(painted_mask, event.get("data"), size)
+            self._put(replace(self.marks, mask=mask))
         elif kind == "box":
             x, y, w, h = (whole_number(event.get(name), name) for name in "xywh")
             self._put(replace(self.marks, box=(x, y, w, h)))
-        elif kind in ("point", "not"):
+        else:
             at = (whole_number(event.get("x"), "x"), whole_number(event.get("y"), "y"))
             check_marks(Marks(points=(at,)), size)
             self.marked.add(self.frame, at, on=kind == "point")
