@@ -236,7 +236,9 @@ class Toy(torch.nn.Module):
 
 def test_a_new_baseline_is_one_line_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BASELINES, "toy", lambda resources: Toy(resources.device))
-    with pytest.raises(ValueError, match="must be one of telea, copy, visible, hull, toy, voin, "):
+    with pytest.raises(
+        ValueError, match="must be one of telea, copy, visible, hull, toy, sttn, lgtsm, dfvi, fgvc, pcnet, voin, "
+    ):
         load_method("nearest")
     voi_set = write_set(tmp_path / "set")
     words = ["evaluate", str(voi_set.root), "--methods", "toy,telea", "--clips", "1", "-o", str(tmp_path / "out"), "-q"]
@@ -250,7 +252,7 @@ def test_a_new_baseline_is_one_line_in_the_table(tmp_path: Path, monkeypatch: py
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        ValueError, match=r"'nearest'; it must be one of telea, copy, visible, hull, voin, .*, classical, or "
+        ValueError, match=r"'nearest'; it must be one of telea, copy, visible, hull, sttn, .*, voin, .*, classical, or "
     ):
         load_method("nearest")
 

@@ -80,7 +80,10 @@ def test_degrade_draws_curves(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--methods", "nearest"), "it must be one of telea, copy, visible, hull, voin, voin-classical-shape"),
+        (
+            ("--methods", "nearest"),
+            "it must be one of telea, copy, visible, hull, sttn, lgtsm, dfvi, fgvc, pcnet, voin, voin-classical-shape",
+        ),
         (("--methods", "voin-classical-fill", "--model", "absent"), "'absent' is no model"),
         (("--methods", "telea,telea"), "has telea twice"),
         (("--methods", "telea,,hull"), "names with commas between"),

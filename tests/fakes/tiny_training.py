@@ -6,6 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sets.packs import cutouts_of, pack_of, save_pack
+from voin.baselines.trained.deepfill import DeepfillConfig
+from voin.baselines.trained.dfvi import DfviConfig
+from voin.baselines.trained.edges import EdgesConfig
+from voin.baselines.trained.lgtsm import LgtsmConfig
+from voin.baselines.trained.models import BaselinesConfig
+from voin.baselines.trained.pcnet import PcnetConfig
+from voin.baselines.trained.sttn import SttnConfig
 from voin.data.occluders.occlude import OccluderConfig
 from voin.data.occluders.shapes import ShapeConfig as OccluderShapeConfig
 from voin.method.fill.generator import GeneratorConfig
@@ -23,6 +30,14 @@ TINY = TrainConfig(
     generator=GeneratorConfig(channels=(4, 6), dilations=(1,), shifts=(1,)),
     patch_discriminator=TemporalPatchConfig(channels=(4, 1)),
     class_discriminator=ClassConfig(channels=(4, 4, 4, 4)),
+    baselines=BaselinesConfig(
+        sttn=SttnConfig(channels=(4, 4, 4, 4), blocks=1, patches=((4, 4), (2, 2))),
+        lgtsm=LgtsmConfig(channels=4, dilations=(2,)),
+        deepfill=DeepfillConfig(channels=2),
+        dfvi=DfviConfig(stem=4, channels=(4, 4, 4, 4), blocks=(1, 1, 1, 1), head=(4, 4), frames=3),
+        edges=EdgesConfig(channels=(4, 4, 4), blocks=1),
+        pcnet=PcnetConfig(channels=2),
+    ),
     sampler=SamplerConfig(batch=2, frames=3, size=32, strides=(1, 2), occluder=OCCLUDER),
     optimizer=OptimizerConfig(rate=2e-3, warmup_steps=2, average=0.9),
     loss=LossConfig(adversarial_from=0.0),

@@ -12,19 +12,21 @@ from voin.baselines.copy import Copy
 from voin.baselines.hull import HullShape
 from voin.baselines.method import Method, Resources
 from voin.baselines.telea import Telea
+from voin.baselines.trained.models import ROWS, load_baseline
 from voin.baselines.visible import VisibleShape
 from voin.core.errors import PackageRefusal, ValueRefusal
 from voin.method.load import STAGES, load
 from voin.method.pipeline import Completion
 
-# A new baseline is a file beside this one, with its networks, and a line here; networks find what they need in
-# `Resources`.
+# A new baseline without weights is a file beside this one and a line here; one with networks is a file in `trained/`
+# and lines in `trained/models.py`.
 BASELINES: dict[str, Callable[[Resources], Method]] = {
     "telea": lambda _: Telea(),
     "copy": lambda _: Copy(),
     "visible": lambda _: VisibleShape(),
     "hull": lambda _: HullShape(),
 }
+TRAINED = tuple(ROWS)  # baselines with networks, of model folders
 
 # Methods of `voin.load`: name -> the stages that do without their network, None for all; so a table can say what each
 # network is worth.
@@ -39,8 +41,8 @@ def load_method(name: str, resources: Resources | None = None) -> Callable[..., 
     """Make a method by name: a baseline, one of `voin.load`, or your own as `module:attribute`.
 
     Args:
-        name: a key of `BASELINES` or of `LOADED`, or `module:attribute`, found in the working folder or where Python
-            finds modules. A class is called without arguments; anything else is the method itself.
+        name: a key of `BASELINES` or of `LOADED`, one of `TRAINED`, or `module:attribute`, found in the working folder
+            or where Python finds modules. A class is called without arguments; anything else is the method itself.
         resources: what a baseline or a method of `voin.load` is made from; None for the usual.
 
     Raises:
@@ -51,6 +53,16 @@ def load_method(name: str, resources: Resources | None = None) -> Callable[..., 
     resources = resources or Resources()
     if name in BASELINES:
         return BASELINES[name](resources)
+    if name in TRAINED:
+        return load_baseline(
+            name,
+            resources.baseline_models,
+            preset=resources.preset,
+            flow=resources.flow,
+            raft_weights=resources.raft_weights,
+            device=resources.device,
+            certainty=resources.certainty,
+        )
     if name in LOADED:
         exchanged = LOADED[name]
         options: dict[str, Any] = {
@@ -65,7 +77,7 @@ def load_method(name: str, resources: Resources | None = None) -> Callable[..., 
         return load("voin", model=resources.model, classical=exchanged, **options)
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
-        names = ", ".join([*BASELINES, *LOADED])
+        names = ", ".join([*BASELINES, *TRAINED, *LOADED])
         raise ValueRefusal(
             f"the method is {name!r}", f"it must be one of {names}, or module:attribute", "choose one of these"
         )

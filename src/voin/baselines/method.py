@@ -42,13 +42,17 @@ class Resources:
 
     Args:
         model: of `voin` and its variants, as `voin.load` takes it.
-        flow: of the methods of `voin.load`.
+        baseline_models: of the trained baselines, as `voin.baselines.trained.models.load_baseline` takes them.
+        preset: of these.
+        flow: of all methods that estimate motion.
         raft_weights: RAFT's weights as a file; torchvision downloads them otherwise.
         device: where networks compute.
         certainty: of shape networks, as `voin.load` takes it.
     """
 
     model: str | Path | None = None
+    baseline_models: tuple[str | Path, ...] = ()
+    preset: str = "small"
     flow: str = "dis"
     raft_weights: Path | None = None
     device: str = "auto"

@@ -25,6 +25,9 @@ voin evaluate VOI-DAVIS --clips 3 --workers 2 -o out
 [dim]What each network is worth: `voin` with one of them exchanged for its classical part:[/dim]
 voin evaluate VOI-DAVIS --methods voin,voin-classical-shape,voin-classical-flow,voin-classical-fill -o out
 
+[dim]A baseline of the paper, trained by `voin train sttn`, beside ours:[/dim]
+voin evaluate VOI-DAVIS --methods sttn,voin --baseline-model runs/sttn/best -o out
+
 [dim]Your own method, class Mine in my_method.py of this folder, beside ours:[/dim]
 voin evaluate VOI-DAVIS --methods classical,mine=my_method:Mine -o out
 
@@ -50,8 +53,9 @@ def evaluate(
         str,
         option(
             "Methods",
-            "Methods, with commas between: telea, copy, visible, hull, voin, voin-classical-shape (-flow, -fill), "
-            "classical, or your own as module:attribute. NAME=METHOD names the row; '' is none.",
+            "Methods, with commas between: telea, copy, visible, hull, the trained sttn, lgtsm, dfvi, fgvc, pcnet, "
+            "voin, voin-classical-shape (-flow, -fill), classical, or your own as module:attribute. NAME=METHOD names "
+            "the row; '' is none.",
             metavar="A,B,...",
         ),
     ] = "telea,copy,classical,visible,hull",
@@ -62,6 +66,15 @@ def evaluate(
             "Somebody else's results: DIR/CLIP/00000.png, and DIR/amodal/CLIP/00000.png if they are end to end. "
             "May be given several times.",
             metavar="NAME=DIR",
+        ),
+    ] = None,
+    baseline_model: Annotated[
+        list[str] | None,
+        option(
+            "Methods",
+            "Networks of the trained baselines, from `voin train`: each takes its own from the first folder that has "
+            "them. May be given several times.",
+            metavar="DIR",
         ),
     ] = None,
     degrade: Annotated[
@@ -85,7 +98,15 @@ def evaluate(
         options = replace(options, references=replace(options.references, lpips=True))
     if degrade:
         options = replace(options, corruptions=standard())
-    resources = Resources(loading.model, loading.flow, loading.raft_weights, loading.device, loading.certainty)
+    resources = Resources(
+        model=loading.model,
+        baseline_models=tuple(baseline_model or ()),
+        preset=loading.preset,
+        flow=loading.flow,
+        raft_weights=loading.raft_weights,
+        device=loading.device,
+        certainty=loading.certainty,
+    )
     named = _named("--methods", methods.split(",") if methods else [])
     chosen = {name: load_method(method, resources) for name, method in named.items()}
     folders = {name: Path(folder) for name, folder in _named("--results", results or [], named=True).items()}

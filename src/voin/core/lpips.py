@@ -86,6 +86,11 @@ class LPIPS:
         with torch.autocast(self.device.type, enabled=False):
             return self.network(2 * first.float() - 1, 2 * second.float() - 1).flatten()
 
+    def features(self, pictures: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """Return what the five layers of AlexNet see in pictures in [0, 1], with gradients."""
+        with torch.autocast(self.device.type, enabled=False):
+            return [*self.network.net(self.network.scaling_layer(2 * pictures.float() - 1))]
+
     def compare_hidden(
         self, first: Frames, second: Frames, hidden: Bool[Tensor, "b t 1 h w"], side: int
     ) -> Float[Tensor, ""]:

@@ -43,14 +43,15 @@ class MethodOptions(Checked):
 
     method: str = _object(
         "voin",
-        "How to complete: `voin` with trained networks, or `classical`, which needs no weights.",
+        "How to complete: `voin` with trained networks, `classical`, which needs no weights, or with --model a "
+        "baseline of the paper: sttn, lgtsm, dfvi, fgvc, pcnet.",
         metavar="NAME",
         label="Method",
         words={"voin": "Trained networks", "classical": "Classical, without networks"},
     )
     model: str | None = _object(
         None,
-        "Networks of `voin`: small, which ships, a folder, or owner/name on the Hugging Face hub.",
+        "Networks of `voin` or of a baseline: small, which ships, a folder, or owner/name on the Hugging Face hub.",
         metavar="NAME|DIR",
     )
     preset: Literal["small", "paper"] = _object(
@@ -76,10 +77,15 @@ class MethodOptions(Checked):
 
     def load(self) -> Inpainter:
         """Make the inpainter."""
-        from voin.method.load import load  # brings torch
+        from voin.baselines.trained.models import ROWS, load_baseline  # brings torch
+        from voin.method.load import load
 
         chosen: dict[str, Any] = {declared.name: getattr(self, declared.name) for declared in fields(MethodOptions)}
-        return load(chosen.pop("method"), **chosen)
+        method, model = chosen.pop("method"), chosen["model"]
+        if method in ROWS:
+            del chosen["model"]
+            return load_baseline(method, () if model is None else (model,), **chosen)
+        return load(method, **chosen)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from voin.method.pipeline import Inpainter, PipelineConfig
 from voin.method.shape.network import ShapeConfig, ShapeNetwork
 from voin.method.shape.stage import NetworkShape, ShapeUse
 from voin.method.shape.voting import VotedShape
+from voin.method.stages import Shape
 from voin.method.window import WindowConfig
 from voin.weights.checkpoint import TENSORS, load_checkpoint, read_record, read_use
 from voin.weights.hub import find_model, list_models, networks_of
@@ -114,16 +115,9 @@ def load(
                 "a model must have a network for each stage that is not exchanged",
                 f"train it, or load with classical={tuple(lacking)!r}",
             )
-        stages |= {stage: _load_stage(found[STAGES[stage]], smooth, preset, place) for stage in trained}
-    shape = stages["shape"]
+        stages |= {stage: load_stage(found[STAGES[stage]], smooth, preset, place) for stage in trained}
     if certainty is not None:
-        if not isinstance(shape, NetworkShape) or not 0 < certainty < 1:
-            raise ValueRefusal(
-                f"certainty is {certainty}",
-                "it must lie between 0 and 1, and be that of a shape network",
-                "leave it out for what the model was tuned to",
-            )
-        shape.certainty = certainty
+        set_certainty(stages["shape"], certainty)
     paper = preset == "paper"
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
     config = PipelineConfig(window=window, paint=not raft, whole_frame=paper)
@@ -166,7 +160,19 @@ def _find(method: str | Path, model: str | Path | None, preset: str) -> tuple[Pa
         ) from error
 
 
-def _load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device) -> Any:
+def set_certainty(shape: Shape, certainty: float) -> None:
+    """Set how sure of a pixel a shape network must be; a shape without one is refused."""
+    if not isinstance(shape, NetworkShape) or not 0 < certainty < 1:
+        raise ValueRefusal(
+            f"certainty is {certainty}",
+            "it must lie between 0 and 1, and be that of a shape network",
+            "leave it out for what the model was tuned to",
+        )
+    shape.certainty = certainty
+
+
+def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device) -> Any:
+    """Make the stage of the network in a file; `prior` is what one of flow starts from."""
     kind, record = path.stem, read_record(path)
     network: Any = load_checkpoint(path, {kind: NETWORKS[kind]}, place).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     use = {"half": has_bfloat16(place), **vars(read_use(path, USES[kind]))}

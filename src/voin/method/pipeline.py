@@ -96,17 +96,17 @@ class Inpainter:
         frames, visible = self._to_grid(clip.frames), self._to_grid(clip.visible)
 
         # Motion. Rough optical flow between neighbouring frames (motion.py).
-        with _timed(clock, "motion"):
+        with timed(clock, "motion"):
             forward, backward = self.coarse_motion(frames)
 
         # Shape (paper 3.1): the amodal mask from the visible one (shape/), unless the user gives it.
         if clip.amodal is None:
-            with _timed(clock, "shape"):
+            with timed(clock, "shape"):
                 allowed = torch.ones_like(visible) if clip.occluder is None else self._to_grid(clip.occluder)
                 amodal = self.shape(frames, visible, allowed, forward, backward, category)
         else:
             amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
-        view = ClipView(frames, visible, *_part(visible, amodal, clip.amodal is None), forward, backward)
+        view = ClipView(frames, visible, *hidden_part(visible, amodal, clip.amodal is None), forward, backward)
         masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
         sure = getattr(self.shape, "probability", torch.clone)(amodal) if with_shape else None
         soft = {i: soft_mask(clip, sure, i) if sure is not None else None for i in wanted}
@@ -114,25 +114,25 @@ class Inpainter:
             return [replace(make_box(clip, i, *masks[i]), soft=soft[i]) for i in wanted]
 
         # Flow (paper 3.2): estimated anew where the object is hidden, then completed inside the amodal mask (flow/).
-        with _timed(clock, "motion"):
+        with timed(clock, "motion"):
             view = self._estimate_motion(view)
-        with _timed(clock, "flow"):
+        with timed(clock, "flow"):
             flows = (view.forward, view.backward)
             given = torch.tensor([clip.amodal is not None])
             forward, backward = self.flow(view.frames, *flows, view.visible, view.amodal, given)
             view = replace(view, forward=forward, backward=backward)
 
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
-        with _timed(clock, "propagation"):
+        with timed(clock, "propagation"):
             found = propagate(view, wanted)
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
-        with _timed(clock, "fill"):
+        with timed(clock, "fill"):
             frames, visible, amodal = (x[:, wanted.start : wanted.stop] for x in (frames, view.visible, view.amodal))
             filled = self.fill(found.place(frames), visible, amodal, found.confidence, category)
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
-        with _timed(clock, "propagation"):
+        with timed(clock, "propagation"):
             layers = [x[0].cpu() for x in (found.picture, filled, found.confidence, amodal)]
             boxes = [make_box(clip, i, *masks[i], found.tracks, [x[j] for x in layers]) for j, i in enumerate(wanted)]
             boxes = [replace(box, soft=soft[i]) for box, i in zip(boxes, wanted, strict=True)]
@@ -228,7 +228,7 @@ class Inpainter:
         }
 
 
-def _part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, Masks]:
+def hidden_part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, Masks]:
     """Return the whole object and its hidden part, 0 or 1.
 
     Specks along the outline, which masks have that were completed, are not hidden.
@@ -253,7 +253,8 @@ def _describe(stage: object) -> dict[str, Any]:
 
 
 @contextmanager
-def _timed(clock: dict[str, float], stage: str) -> Iterator[None]:
+def timed(clock: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the seconds that a stage takes to a clock."""
     start = time.perf_counter()
     with torch.profiler.record_function(stage):
         yield

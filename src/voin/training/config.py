@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from voin.baselines.trained.models import PAPER as BASELINES_PAPER
+from voin.baselines.trained.models import BaselinesConfig
 from voin.core.config import Checked, edit, setting
 from voin.method.fill.generator import PAPER as GENERATOR_PAPER
 from voin.method.fill.generator import GeneratorConfig
@@ -72,6 +74,7 @@ class TrainConfig(Checked):
         factory=TemporalPatchConfig, help="The discriminator of patches in space and time."
     )
     class_discriminator: ClassConfig = setting(factory=ClassConfig, help="The discriminator of classes.")
+    baselines: BaselinesConfig = setting(factory=BaselinesConfig, help="The networks of baselines.")
     sampler: SamplerConfig = setting(factory=lambda: SamplerConfig(size=128), help="What clips are made of.")
     simulated_propagation: SimulatedPropagationConfig = setting(
         factory=SimulatedPropagationConfig, help="What the generator learns to complete."
@@ -102,6 +105,7 @@ PRESETS: dict[str, TrainConfig] = {
         generator=GENERATOR_PAPER,
         patch_discriminator=PATCH_PAPER,
         class_discriminator=CLASS_PAPER,
+        baselines=BASELINES_PAPER,
         sampler=SamplerConfig(batch=8, frames=5, size=320, cutouts=0.0, pasted=0.0),
         optimizer=OptimizerConfig(rate=1e-4, beta1=0.5, beta2=0.999, decay=0.0),
         steps=300_000,

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 
-Stage = Literal["shape", "flow", "fill", "joint"]
+Stage = Literal["shape", "flow", "fill", "joint", "sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 OLD_STAGES = {"inpaint": "fill"}  # names that older commands and run folders have
 
@@ -31,7 +31,7 @@ class TrainOptions(Checked):
     """What a run is given besides its config; `command`, as typed, goes into the checkpoints."""
 
     stage: Stage = setting(
-        help="The network to train; `joint` is all three, in a chain.",
+        help="The network to train; `joint` is all three, in a chain; the rest are baselines and parts of them.",
         flag="STAGE",
         metavar="|".join(STAGES),
         choices={},  # any word may be read, as some are older ones

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from voin.baselines.trained.models import NETWORKS as BASELINE_NETWORKS
 from voin.core.config import to_json
 from voin.core.errors import ValueRefusal, count_of
 from voin.core.lpips import LPIPS
@@ -31,7 +32,6 @@ from voin.training.options import TrainOptions
 from voin.training.state import load_state, optimizer_tensors, restore_optimizer, save_state
 from voin.training.tasks import TASKS
 from voin.training.tasks.base import Inputs, Task, Terms
-from voin.training.tasks.critics import Critics
 from voin.training.validate import Scores, Validator
 from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record, save_checkpoint
 from voin.weights.hub import find_model, networks_of
@@ -52,17 +52,17 @@ class Run:
         self.say: Say = say if say is not None and self.chief else lambda text: None
         torch.manual_seed(config.seed)
         estimators = estimators_of(options, config, fabric.device)
-        if config.loss.perceptual and options.stage in ("fill", "joint"):
+        if config.loss.perceptual and options.stage in ("fill", "joint", "lgtsm"):
             estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
         self.task = TASKS[options.stage](config, estimators)
         self.origin = _start_from(options.init, self.task) if options.init else 0.0
         self.averaged = TASKS[options.stage](config, estimators).to(fabric.device).requires_grad_(False)
         self.averaged.load_state_dict(self.task.state_dict())
+        self.averaged.eval()
         self.optimizer = _adam(config, self.task)
         self.model, self.optimizer = fabric.setup(self.task, self.optimizer)
-        self.critics: Critics | None = None
-        if options.stage in ("fill", "joint") and (config.loss.patch or config.loss.category):
-            self.critics = Critics(config)
+        self.critics: Any = self.task.critics()
+        if self.critics is not None:
             critic_optimizer = _adam(config, self.critics)
             self.critic_model, self.critic_optimizer = fabric.setup(self.critics, critic_optimizer)
         packs = open_packs(options)
@@ -171,6 +171,9 @@ class Run:
             old, new = (list(task.networks.parameters()) for task in (self.averaged, self.task))
             for weight, latest in zip(old, new, strict=True):
                 weight.lerp_(latest, 1 - average)
+            # What layers keep of the data or of their weights, such as norms, is taken as it is.
+            for old_buffer, latest in zip(self.averaged.buffers(), self.task.buffers(), strict=True):
+                old_buffer.copy_(latest)
         if critics is not None:
             critics.requires_grad_(True)
             with self._half():
@@ -244,7 +247,8 @@ class Run:
         recipe = Recipe(self.options.command, round(minutes, 1), _name_device(self.fabric))
         known = {f"{name}, validation windows": value for name, value in scores.items() if math.isfinite(value)}
         for kind, network in self.averaged.networks.items():
-            use = use_after_training(kind, self.config.sampler.size)
+            size = self.config.sampler.size
+            use = {"size": size} if kind in BASELINE_NETWORKS else use_after_training(kind, size)
             about = About(kind, _classes(network), recipe, self.data, known, use)
             save_checkpoint(self.options.out / name / f"{kind}.safetensors", network, about, "fp16")
 
@@ -298,7 +302,7 @@ def _start_from(name: str, task: Task) -> float:
     for kind in task.networks:
         if kind not in networks_of(folder):
             continue
-        network: Any = load_checkpoint(networks_of(folder)[kind], {kind: NETWORKS[kind]})
+        network: Any = load_checkpoint(networks_of(folder)[kind], {kind: {**NETWORKS, **BASELINE_NETWORKS}[kind]})
         mine = task.networks[kind]
         if network.config not in (mine.config, _without_evidence(mine.config)):
             raise ValueRefusal(

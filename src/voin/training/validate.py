@@ -21,13 +21,17 @@ from voin.training.options import Stage
 from voin.training.sampler import Sampler, SamplerConfig
 from voin.training.tasks.base import Inputs, Task
 
+# Baselines are scored, and shown, as the stage of ours whose work they do.
+LIKE: dict[Stage, Stage] = {"sttn": "fill", "lgtsm": "fill", "deepfill": "fill", "dfvi": "flow", "pcnet": "shape"}
 # Which score says which weights are best, and whether more of it is better.
 BEST: dict[Stage, tuple[str, bool]] = {
     "shape": ("IoU amodal", True),
     "flow": ("flow error", False),
     "fill": ("PSNR hidden", True),
     "joint": ("PSNR hidden", True),
+    "edges": ("edges F", True),
 }
+BEST |= {stage: BEST[like] for stage, like in LIKE.items()}
 _SEED = 20211011  # of the fixed set
 _BATCH = 4
 Scores = dict[str, float]
@@ -37,7 +41,7 @@ class Validator:
     """Scores a task's networks on clips that are made once, by any `task` of the stage, and kept on the CPU."""
 
     def __init__(self, stage: Stage, task: Task, config: TrainConfig, pack: Pack, device: torch.device) -> None:
-        self.stage: Stage = stage
+        self.stage: Stage = LIKE.get(stage, stage)
         self.metric, self.rising = BEST[stage]
         count = max(config.validation_clips // _BATCH, 1)
         sampler = Sampler(pack, fixed(config.sampler), device, _SEED)
@@ -105,6 +109,17 @@ def _score_flow(x: Inputs, y: Inputs, i: int) -> Scores:
     }
 
 
+def _score_edges(x: Inputs, y: Inputs, i: int) -> Scores:
+    """Count how many edges in the hole are found, and how many of those found are true; F is their harmonic mean."""
+    found, true, hole = (value[i] > 0.5 for value in (y["shown"], x["edges"], x["hole"]))
+    both, made, there = ((mask & hole).sum().item() for mask in (found & true, found, true))
+    return {
+        "edges F": 2 * both / (made + there) if there else math.nan,
+        "edges, precision": both / made if made else math.nan,
+        "edges, recall": both / there if there else math.nan,
+    }
+
+
 def _score_fill(x: Inputs, y: Inputs, i: int) -> Scores:
     hidden = ((x["amodal"][i] > 0.5) & (x["visible"][i] <= 0.5))[:, 0].numpy()
     truth, made, given = (_bytes(clips[i]) for clips in (x["truth"], y["completed"], x["frames"]))
@@ -129,6 +144,7 @@ _PARTS: dict[Stage, tuple[Callable[[Inputs, Inputs, int], Scores], ...]] = {
     "flow": (_score_flow,),
     "fill": (_score_fill,),
     "joint": (_score_shape, _score_flow, _score_fill),
+    "edges": (_score_edges,),
 }
 
 
@@ -150,6 +166,9 @@ def draw_rows(stage: Stage, x: Inputs, y: Inputs, i: int, label: str) -> list[tu
         for name, flow in named.items():
             shown = rearrange(flow * start, "t c h w -> t h w c").numpy()
             rows.append((name, [flow_colours(flows, longest) for flows in [*shown, shown[-1]]]))
+    if stage == "edges":
+        rows.append(("true", outlined(x["edges"][i, :, 0] > 0.5)))
+        rows.append(("found", outlined(y["shown"][i, :, 0] > 0.5)))
     if stage in ("fill", "joint"):
         rows.append(("true", list(_bytes(x["truth"][i]))))
         rows.append(("completed", list(_bytes(y["completed"][i]))))

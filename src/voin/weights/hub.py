@@ -3,6 +3,7 @@
 MODEL/shape.safetensors, MODEL/shape.json           each network is a checkpoint (`voin.weights.checkpoint`)
 MODEL/flow.safetensors, MODEL/flow.json
 MODEL/generator.safetensors, MODEL/generator.json
+MODEL/sttn.safetensors, MODEL/sttn.json             and so on: networks of baselines
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.weights.checkpoint import RECORD, TENSORS, either
 
-KINDS = ("shape", "flow", "generator")  # the networks of a model, each named as its files
+# The networks of a model, each named as its files: ours, and those of the baselines.
+KINDS = ("shape", "flow", "generator", "sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet")
 WEIGHTS = Path(__file__).parent  # the models that ship
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 

@@ -31,13 +31,16 @@ class PatchAttention(nn.Module):
         # Paper eq. 1: "fc are convolutional layers merging the outputs from the k heads".
         self.merge = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Features) -> Features:
-        """Attend; any number of frames, any size. The order of the frames plays no part."""
+    def forward(self, x: Features, hidden: Float[Tensor, "b t 1 h w"] | None = None) -> Features:
+        """Attend; any number of frames, any size. The order of the frames plays no part.
+
+        Patches of which more than half is `hidden` are not looked at.
+        """
         b = len(x)
         three = rearrange(self.query_key_value(x.flatten(0, 1)), "(b t) (n c) h w -> n b t c h w", b=b, n=3)
         query, key, value = (x.chunk(len(self.patches), dim=2) for x in three)
         heads = zip(query, key, value, self.patches, strict=True)
-        attended = torch.cat([attend(*head) for head in heads], dim=2)
+        attended = torch.cat([attend(*head, hidden) for head in heads], dim=2)
         return self.merge(attended.flatten(0, 1)).unflatten(0, (b, -1))
 
 
@@ -64,8 +67,17 @@ class TransformerLayer(nn.Module):
         return x + self.feed(x.flatten(0, 1)).unflatten(0, (b, -1))
 
 
-def attend(query: Features, key: Features, value: Features, patch: tuple[int, int]) -> Features:
-    """Let the patches of all frames look at each other (eq. 2); zeros fill the last ones up."""
+def attend(
+    query: Features,
+    key: Features,
+    value: Features,
+    patch: tuple[int, int],
+    hidden: Float[Tensor, "b t 1 h w"] | None = None,
+) -> Features:
+    """Let the patches of all frames look at each other (eq. 2); zeros fill the last ones up.
+
+    Patches whose mean of `hidden` is above 0.5 are not looked at, unless all are.
+    """
     t, h, w = query.shape[1], query.shape[-2], query.shape[-1]
     y, x = patch
     # Not in the paper: patches larger than the features shrink to them, because coarse grids differ in size.
@@ -74,6 +86,10 @@ def attend(query: Features, key: Features, value: Features, patch: tuple[int, in
     cut = "b t c (h y) (w x) -> b (t h w) (c y x)"
     q, k, v = (rearrange(F.pad(features, pad), cut, y=y, x=x) for features in (query, key, value))
     # Paper eq. 2 as printed divides by the root of d_k after the softmax; the scaled dot product is meant.
-    out = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
+    shown = None
+    if hidden is not None:
+        shown = rearrange(F.pad(hidden, pad), cut, y=y, x=x).mean(dim=2) <= 0.5
+        shown = (shown | ~shown.any(dim=1, keepdim=True))[:, None, None]
+    out = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], shown)[:, 0]
     back = "b (t h w) (c y x) -> b t c (h y) (w x)"
     return rearrange(out, back, t=t, h=(h + pad[3]) // y, y=y, x=x)[..., :h, :w]

@@ -51,7 +51,11 @@ class Task(nn.Module, ABC):
     def __init__(self, config: TrainConfig, estimators: Estimators = ESTIMATORS) -> None:
         super().__init__()
         self.config, self.estimators = config, estimators
-        self.networks = nn.ModuleDict({kind: NETWORKS[kind][1](getattr(config, kind)) for kind in self.kinds})
+        self.networks = nn.ModuleDict({kind: self.build(kind) for kind in self.kinds})
+
+    def build(self, kind: str) -> nn.Module:
+        """Make a network of a kind."""
+        return NETWORKS[kind][1](getattr(self.config, kind))
 
     @abstractmethod
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:
@@ -73,6 +77,10 @@ class Task(nn.Module, ABC):
     def weights(self) -> dict[str, float]:
         """Return what each term counts for."""
         return vars(self.config.loss)
+
+    def critics(self) -> nn.Module | None:
+        """Make what judges the networks, as `Critics` does, on what `predict` calls "shown"; None for nothing."""
+        return None
 
     def forward(self, x: Inputs) -> tuple[Terms, Inputs]:
         """Return the terms, and what the networks gave."""

@@ -40,3 +40,8 @@ class Critics(nn.Module):
         if self.category is not None:
             terms["category"] = losses.class_generator(self.category(completed, x["amodal"]).float(), x["label"])
         return terms
+
+
+def make_critics(config: TrainConfig) -> Critics | None:
+    """Make the discriminators, if one counts."""
+    return Critics(config) if config.loss.patch or config.loss.category else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voin.core.errors import ValueRefusal
 from voin.core.lpips import LPIPS
@@ -16,6 +16,7 @@ from voin.training.config import TrainConfig
 from voin.training.sampler import Batch, mix_seed
 from voin.training.simulated_propagation import simulate_propagation
 from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
+from voin.training.tasks.critics import make_critics
 from voin.training.tasks.flow import known_masks
 
 _PERCEPTUAL_SIDE = 80  # pixels of the squares that LPIPS compares: about as large as objects in videos
@@ -44,6 +45,9 @@ class FillTask(Task):
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         return fill_terms(self.config, y, x["truth"], x["amodal"], self.estimators.perceptual)
+
+    def critics(self) -> nn.Module | None:  # noqa: D102
+        return make_critics(self.config)
 
 
 def fill(generator: Callable[..., tuple[Tensor, Tensor]], x: Inputs) -> Inputs:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from einops import rearrange
+from torch import nn
 
 from voin.method.propagation.propagate import propagate_clips
 from voin.training.flow_targets import both_ways
 from voin.training.sampler import Batch
 from voin.training.tasks.base import Inputs, Task, Terms, take
+from voin.training.tasks.critics import make_critics
 from voin.training.tasks.fill import fill, fill_terms
 from voin.training.tasks.flow import find_truth, flow_terms
 from voin.training.tasks.shape import complete_shape, find_evidence, shape_terms
@@ -64,6 +66,9 @@ class JointTask(Task):
         region = {**y, "hidden": y["hidden"] * amodal}
         fill = fill_terms(self.config, region, x["truth"], amodal, self.estimators.perceptual)
         return {**shape, **flow, **fill}
+
+    def critics(self) -> nn.Module | None:  # noqa: D102
+        return make_critics(self.config)
 
     def weights(self) -> dict[str, float]:  # noqa: D102
         loss = self.config.loss

@@ -1,0 +1,122 @@
+"""PCNet: self-supervised scene de-occlusion (Zhan et al., CVPR 2020): the image-based row of the paper's Table 2.
+
+It is PCNet's U-Net, trained on whole masks as that row is: each frame by itself, visible mask in, whole mask out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from voin.baselines.trained.network import check_sides
+from voin.core.config import Checked, setting
+from voin.core.resample import enlarge, reduce
+from voin.core.types import Flows, Frames, Masks
+from voin.method.frames import over_frames
+
+_FACTOR = 16
+_GROUPS = 8  # of the norms
+
+
+@dataclass(frozen=True)
+class PcnetConfig(Checked):
+    """The numbers of PCNet's U-Net."""
+
+    channels: int = setting(
+        16,
+        "Of the finest grid; the next three have twice as many each, and the last as many as the one before.",
+        least=1,
+    )
+    colours: bool = setting(True, "It sees the frame, too; it is not told what is in front.")
+    classes: int = setting(65, "Categories that it can be told, besides 0 for an object.", least=0)
+
+
+SMALL = PcnetConfig()
+PAPER = PcnetConfig(channels=32)
+
+
+def _double(inputs: int, outputs: int) -> nn.Sequential:
+    """Convolve twice. Not as published: norms are over the channels of a frame, so that clips of a batch do not mix."""
+    layers: list[nn.Module] = []
+    for first in (inputs, outputs):
+        convolution = nn.Conv2d(first, outputs, 3, padding=1, bias=False)
+        layers += [convolution, nn.GroupNorm(gcd(_GROUPS, outputs), outputs), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class Pcnet(nn.Module):
+    """The U-Net."""
+
+    def __init__(self, config: PcnetConfig = SMALL) -> None:
+        super().__init__()
+        self.config = config
+        c = config.channels
+        self.first = _double(1 + 3 * config.colours, c)
+        self.down = nn.ModuleList(
+            [_double(c, 2 * c), _double(2 * c, 4 * c), _double(4 * c, 8 * c), _double(8 * c, 8 * c)]
+        )
+        self.up = nn.ModuleList([_double(16 * c, 4 * c), _double(8 * c, 2 * c), _double(4 * c, c), _double(2 * c, c)])
+        self.classes = nn.Conv2d(c, 2, 1)
+
+    def forward(self, frames: Frames, visible: Masks, category: Int[Tensor, " b"]) -> Masks:
+        """Return logits of the whole object (b, t, 1, h, w), each frame by itself.
+
+        Args:
+            frames: (b, t, 3, h, w) in [0, 1].
+            visible: (b, t, 1, h, w), 0 or 1.
+            category: (b,) in 0..classes; 0 is "an object".
+
+        Raises:
+            ValueError: height or width is no multiple of 16.
+        """
+        check_sides(frames, _FACTOR)
+        # PCNet multiplies the mask by the number of the class; here it stays between a half and 1.
+        told = 0.5 + category.to(visible) / max(2 * self.config.classes, 1)
+        inputs = [visible * told[:, None, None, None, None], *([2 * frames - 1] if self.config.colours else [])]
+        return over_frames(self._picture, torch.cat(inputs, dim=2))
+
+    def _picture(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+        grids = [self.first(x)]
+        for layer in self.down:
+            grids.append(layer(F.max_pool2d(grids[-1], 2)))
+        x = grids.pop()
+        for layer in self.up:
+            x = layer(torch.cat([F.interpolate(x, scale_factor=2.0, mode="bilinear"), grids.pop()], dim=1))
+        # Two classes; their difference is the logit of the object.
+        background, whole = self.classes(x).split(1, dim=1)
+        return whole - background
+
+
+class PcnetShape:
+    """PCNet in the pipeline: a `Shape`.
+
+    Args:
+        network: the U-Net.
+        size: side of the pictures that it looks at, where frames are larger; None takes any.
+        half: compute in bfloat16.
+        categories: names of its classes, class 1 first.
+    """
+
+    def __init__(self, network: Pcnet, size: int | None, half: bool, categories: Sequence[str] = ()) -> None:
+        self.network, self.size, self.half = network, size, half
+        self.categories = tuple(categories)
+
+    @torch.no_grad()
+    def __call__(
+        self, frames: Frames, visible: Masks, allowed: Masks, forward: Flows, backward: Flows, category: str | None
+    ) -> Masks:
+        """Complete the mask, as every `Shape` does; motion is not looked at."""
+        del forward, backward
+        known = self.categories.index(category) + 1 if category in self.categories else 0
+        index = torch.full((len(frames),), known, device=frames.device)
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
+            seen = (reduce(visible, self.size) > 0.5).to(visible)
+            logits = self.network(reduce(frames, self.size), seen, index).float()
+        whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid()
+        return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
