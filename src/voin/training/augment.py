@@ -228,14 +228,13 @@ def _grow(masks: Masks, by: Tensor) -> Masks:
 
 def _shift(masks: Masks, by: Tensor) -> Masks:
     """Shift each clip's masks by whole pixels x y; what comes in from outside is 0."""
+    moved = torch.zeros_like(masks)
     h, w = masks.shape[-2:]
-    by = by.to(masks.device)
-    rows = torch.arange(h, device=masks.device) - by[:, 1:]  # b h
-    columns = torch.arange(w, device=masks.device) - by[:, :1]  # b w
-    clip = torch.arange(len(masks), device=masks.device)[:, None, None]
-    moved = masks[:, :, 0].transpose(0, 1)[:, clip, rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None]]
-    inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
-    return (moved * inside).transpose(0, 1)[:, :, None]
+    for mask, result, (x, y) in zip(masks, moved, by.tolist(), strict=True):
+        result[..., max(y, 0) : h + min(y, 0), max(x, 0) : w + min(x, 0)] = mask[
+            ..., max(-y, 0) : h + min(-y, 0), max(-x, 0) : w + min(-x, 0)
+        ]
+    return moved
 
 
 def _pieces(numbers: Tensor, share: Float[Tensor, " b"], like: Masks) -> Bool[Tensor, "b t 1 h w"]:

@@ -26,27 +26,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Choice:
-    """What one clip of a batch is made of.
+    """What one clip of a batch is made of."""
 
-    Attributes:
-        target: whose object it is.
-        background: a film before which the object is put; None: it stays where it was.
-        donor: of yet another video (where there are three), whose object may become the occluder.
-        distractor: what passes behind the object: another photo behind a photo, else of another video.
-        clear: whether nothing stands before the object.
-        stride: of the target's frames.
-        label: as in `Batch`.
-        told: whether the networks are told it.
-    """
-
-    target: Part
-    background: Part | None
-    donor: Part | None
-    distractor: Part | None
-    clear: bool
-    stride: int
-    label: int
-    told: bool
+    target: Part  # whose object it is
+    background: Part | None  # a film before which the object is put; None: it stays where it was
+    donor: Part | None  # of yet another video (where there are three), whose object may become the occluder
+    distractor: Part | None  # what passes behind the object: another photo behind a photo, else of another video
+    clear: bool  # whether nothing stands before the object
+    stride: int  # of the target's frames
+    label: int  # as in `Batch`
+    told: bool  # whether the networks are told it
 
 
 class DevicePack:

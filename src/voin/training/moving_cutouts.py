@@ -155,15 +155,13 @@ class _Layer:
         return _project(self.planes[:, frames], at)
 
     def _shear(self, points: Points, frames: slice, order: range, sign: int) -> Points:
-        x, y = points[..., 0], points[..., 1]
+        at = list(points.unbind(dim=-1))
         for k in order:
             length, phase = (self.waves[:, k, i, None, None, None] for i in range(2))
             height = sign * self.heights[:, frames, k, None, None]
-            if k % 2:
-                y = y + height * torch.sin(length * x + phase)
-            else:
-                x = x + height * torch.sin(length * y + phase)
-        return torch.stack([x, y], dim=-1)
+            # In turns across and down.
+            at[k % 2] = at[k % 2] + height * torch.sin(length * at[1 - k % 2] + phase)
+        return torch.stack(at, dim=-1)
 
 
 def _project(planes: Float[Tensor, "b n 3 3"], points: Points) -> Points:
