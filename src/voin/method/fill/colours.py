@@ -36,7 +36,9 @@ def weigh_known(hidden: Region, inside: Region, confidence: Weight) -> Weight:
 
 def spread_smoothly(pictures: Maps, weight: Weight, inside: Region, mean: Tensor) -> Maps:
     """Spread colours from where `weight` is high over `inside`; far from all they settle at `mean`."""
-    return diffuse(pictures - mean, weight, inside, smooth=1.0, fade=0.001) + mean
+    # At half the size, unless that is little.
+    finest = 2 if min(pictures.shape[-2:]) > 64 else 1
+    return diffuse(pictures - mean, weight, inside, smooth=1.0, fade=0.001, finest=finest) + mean
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The generator in the pipeline: a clip in overlapping groups of frames, each looked at around the object alone."""
+"""The generator in the pipeline: overlapping groups of frames, each looked at around the hidden part alone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from voin.method.fill.colours import mix, part_hidden
 from voin.method.fill.generator import Generator
 from voin.method.frames import cut_groups, over_frames
 
-# Pixels around the object that the stage looks at, too.
-_MARGIN = 16
+# Pixels around the hidden part that the stage looks at, too. On four validation clips of VOI-DAVIS, 16, 24, 32, 48 and
+# 64 are within 0.02 dB of the whole object.
+_MARGIN = 24
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,9 @@ class NetworkFill:
                 both = self._generate([x[:, part.start : part.stop] for x in clip], category)
                 for total, result in zip((made, trust), both, strict=True):
                     total[:, part.start : part.stop] += weight * result.to(frames)
-            mixed = mix(clip[0], made, trust).clamp(0, 1)
-            filled[i : i + 1] = torch.where(hidden & (clip[3] < 1), mixed, clip[0])
+            t, row, column = (hidden & (clip[3] < 1))[0, :, 0].nonzero(as_tuple=True)
+            given, new, share = (x[0][t, :, row, column] for x in (clip[0], made, trust))
+            filled[i][t, :, row, column] = mix(given, new, share).clamp(0, 1)
         return filled
 
     def _generate(self, clip: list[Tensor], category: str | None) -> tuple[Tensor, Tensor]:
@@ -118,8 +120,8 @@ class NetworkFill:
         canvas = [torch.zeros_like(clip[0]), torch.zeros_like(clip[3])]
         hidden, missing = part_hidden(*clip[1:])
         factor = self.config.factor
-        # What lies farther from the object tells nothing of it, and takes half of the time.
-        rows, columns = box_around(clip[2] > 0.5, _MARGIN, factor)
+        # What lies farther from the hidden part tells little of it, and takes half of the time.
+        rows, columns = box_around(hidden, _MARGIN, factor)
         pictures, *masks = (x[..., rows, columns] for x in clip)
         h, w = pictures.shape[-2:]
         pad = (0, -w % factor, 0, -h % factor)
