@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from voin.core.warp import sample_points
@@ -34,7 +34,7 @@ class Outlines:
     weight: Float[Tensor, "n k"]  # pixels of the edge that a point stands for; 0 for none
     distance: Float[Tensor, "n 3 h w"]  # pixels to the second masks' outline, negative inside, and its slope along x, y
 
-    def select(self, which: Bool[Tensor, " n"]) -> Outlines:
+    def select(self, which: Int[Tensor, " some"]) -> Outlines:
         """Take some of the n."""
         return Outlines(self.points[which], self.weight[which], self.distance[which])
 

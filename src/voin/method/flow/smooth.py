@@ -29,6 +29,7 @@ CYCLE = 0.9  # forward-backward error at which trust has dropped to 1/e (pixels)
 OUTLINE_DEVIATION = 4.0  # weight of a point of the outline for deviations, against a trusted pixel of the visible flow
 SMOOTH = 4.0  # weight of smoothness against the visible flow
 FADE = 0.01  # pull of the deviations towards zero, per pixel
+_BATCH = 16  # pairs of frames
 
 Maps = Float[Tensor, "n c h w"]
 Trust = Float[Tensor, "n 1 h w"]
@@ -72,8 +73,11 @@ class SmoothFlow:
         motions[1][:, 0] -= lack
         completed = []
         for (flow, weight, inside, outline), motion in zip(directions, motions, strict=True):
-            result, outline = flow.clone(), outline and outline.select(touched)
-            result[touched] = complete_flow(flow[touched], weight[touched], inside[touched], motion[touched], outline)
+            result = flow.clone()
+            # Some pairs at a time: less memory.
+            for part in touched.nonzero()[:, 0].split(_BATCH):
+                some = outline and outline.select(part)
+                result[part] = complete_flow(flow[part], weight[part], inside[part], motion[part], some)
             completed.append(result.unflatten(0, (b, pairs)))
         return completed[0], completed[1]
 

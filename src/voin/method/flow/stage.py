@@ -68,15 +68,13 @@ class NetworkFlow:
         # The network takes masks of 0 and 1, as in training.
         seen, whole = (visible > 0.5).to(frames), whole.to(frames)
         ahead, back = self.prior(frames, forward, backward, visible, amodal, given)
-        # The same net for both: backwards in time, backward flow leads forward.
-        turned = [x.flip(1) for x in (frames, backward, back, seen, whole, touched)]
         forward = self._complete(frames, forward, ahead, seen, whole, touched)
-        return forward, self._complete(*turned).flip(1)
+        return forward, self._complete(frames, backward, back, seen, whole, touched, turn=True)
 
     def _complete(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, touched: Tensor
+        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, touched: Tensor, turn=False
     ) -> Flows:
-        """Complete one direction, group by group."""
+        """Complete one direction, group by group; with `turn` backward flow, which leads forward backwards in time."""
         result, reach, pairs = initial.clone(), self.config.reach_pairs, initial.shape[1]
         device = self.network.head.weight.device
         for i in range(len(frames)):
@@ -86,12 +84,14 @@ class NetworkFlow:
                 start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
                 part, ends = slice(start, stop), slice(start, stop + 1)
                 given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                given = [x[None].to(device) for x in given]
+                # The same net for both directions.
+                given = [(x.flip(0) if turn else x)[None].to(device) for x in given]
                 completed, lead = self._look(*given, box=box), given[2]
                 if self.least:
                     added = completed - lead
                     length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
                     completed = lead + added * (1 - self.least * lead.shape[-1] / 256 / length).clamp(min=0)
+                completed = completed.flip(1) if turn else completed
                 chosen = touched[i, group.start : group.stop].nonzero()[:, 0]
                 result[i, group.start + chosen] = completed[0, group.start - start + chosen.to(device)].to(result)
         return result

@@ -45,13 +45,14 @@ def split_detail(
     frames: Float[Tensor, "t 3 h w"], seen: Bool[Tensor, "t h w"], width: float
 ) -> tuple[Float[Tensor, "t 3 h w"], Float[Tensor, "t 3 h w"]]:
     """Part pictures into shade (blurred over seen pixels only, so that nothing else bleeds in) and detail."""
-    pictures = (frames * seen[:, None]).permute(0, 2, 3, 1).numpy()
-    shades = []
-    for picture, mask in zip(pictures, seen.numpy(), strict=True):
+    t, c, h, w = frames.shape
+    shades, details = np.empty((2, t, h, w, c), np.float32)
+    for shade, detail, picture, mask in zip(shades, details, frames.numpy(), seen.numpy(), strict=True):
         share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), width)
-        shades.append(cv2.GaussianBlur(picture, (0, 0), width) / np.maximum(share, 1e-4)[..., None])
-    shade = torch.from_numpy(np.stack(shades)).permute(0, 3, 1, 2)
-    return shade, (frames - shade) * seen[:, None]
+        shown, picture = mask[..., None], picture.transpose(1, 2, 0)
+        shade[:] = cv2.GaussianBlur(picture * shown, (0, 0), width) / np.maximum(share, 1e-4)[..., None]
+        detail[:] = (picture - shade) * shown
+    return torch.from_numpy(shades).permute(0, 3, 1, 2), torch.from_numpy(details).permute(0, 3, 1, 2)
 
 
 def compare_band(
