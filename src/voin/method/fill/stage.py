@@ -100,15 +100,17 @@ class NetworkFill:
             hidden, _ = part_hidden(*clip[1:])
             # Nothing is asked of the network where propagation is believed in full.
             touched = (hidden & (clip[3] < 1))[0].flatten(1).any(dim=1).tolist()
-            made, trust = torch.zeros_like(clip[0]), torch.zeros_like(clip[3])
-            for part, weights in self.groups.cut(touched):
-                weight = torch.tensor(weights).to(frames).view(1, -1, 1, 1, 1)
-                both = self._generate([x[:, part.start : part.stop] for x in clip], category)
-                for total, result in zip((made, trust), both, strict=True):
-                    total[:, part.start : part.stop] += weight * result.to(frames)
             t, row, column = (hidden & (clip[3] < 1))[0, :, 0].nonzero(as_tuple=True)
-            given, new, share = (x[0][t, :, row, column] for x in (clip[0], made, trust))
-            filled[i][t, :, row, column] = mix(given, new, share).clamp(0, 1)
+            given = clip[0][0][t, :, row, column]  # (pixels, 3)
+            made, trust = torch.zeros_like(given), torch.zeros_like(given[:, :1])
+            for part, weights in self.groups.cut(touched):
+                both = self._generate([x[:, part.start : part.stop] for x in clip], category)
+                these = ((t >= part.start) & (t < part.stop)).nonzero()[:, 0]
+                place = (t[these] - part.start, slice(None), row[these], column[these])
+                weight = torch.tensor(weights).to(given)[place[0], None]
+                for total, result in zip((made, trust), both, strict=True):
+                    total[these] += weight * result[0][place].to(given)
+            filled[i][t, :, row, column] = mix(given, made, trust).clamp(0, 1)
         return filled
 
     def _generate(self, clip: list[Tensor], category: str | None) -> tuple[Tensor, Tensor]:
