@@ -14,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from scenes.video_clips import COUNT, SIZE, described, difference, encode, packets, pictures, save, seconds_of
 from voin.io.video import Colour, LayerWriter, Quality, VideoInfo, VideoWriter, join, probe, read, write_image
+from voin.io.video_join import check_sound
 
 LOSSLESS = Quality(lossless=True)
 UNEVEN = [17 + 512 * i + 150 * (i % 3) for i in range(COUNT)]
@@ -169,6 +170,44 @@ def test_sound_that_the_container_cannot_hold_is_encoded_anew(
     assert abs(_loudness(tmp_path / f"out{suffix}") - _loudness(info.path)) < 0.05
     found = packets(tmp_path / f"out{suffix}", "audio")
     assert abs(found[-1][0] - packets(info.path, "audio")[-1][0]) < Fraction(1, 20)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize(
+    ("name", "codec", "speakers", "found"),
+    [
+        ("a.avi", "pcm_s16le", "stereo", "2 channels"),
+        ("a.avi", "pcm_alaw", "mono", "1 channels"),
+        ("a.avi", "adpcm_ms", "stereo", "2 channels"),
+        ("a.mkv", "pcm_s16le", "quad", "4 channels"),
+    ],
+)
+def test_sound_that_does_not_say_where_it_is_heard_is_kept_by_its_number_of_channels(
+    tmp_path: Path, suffix: str, name: str, codec: str, speakers: str, found: str
+) -> None:
+    path = encode(tmp_path / name, pictures(), "mpeg4", sound=codec, sound_rate=48000, speakers=speakers)
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].layout.name == found
+    info = probe(path)
+    said = check_sound(info, suffix)
+    join([save(tmp_path / f"part{suffix}", list(read(info)), info)], tmp_path / f"out{suffix}", info)
+    copied = codec == "pcm_s16le" and suffix != ".mp4"
+    assert said.startswith(f"Sound: {'copied' if copied else 'encoded anew'} ({codec}, {found}")
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        sound = container.streams.audio[0]
+        assert sound.codec_context.name == (codec if copied else "aac")
+        assert copied or sound.layout.name == ("mono" if speakers == "mono" else "stereo")
+    assert abs(_loudness(tmp_path / f"out{suffix}") - _loudness(path)) < (0.5 if speakers == "quad" else 0.05)
+
+
+def test_sound_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = probe(encode(tmp_path / "a.avi", pictures(), "mpeg4", sound="pcm_s16le", speakers="mono"))
+    assert check_sound(replace(info, audio=False), ".mp4") == ""
+    monkeypatch.setattr("voin.io.video_join._SOUND", {".webm": ({"pcm_s16le"}, "aac")})
+    with pytest.raises(OSError, match=r"sound of .*a\.avi cannot be put into a \.webm .*pcm_s16le.*--no-audio"):
+        check_sound(info, ".webm")
 
 
 def _loudness(path: Path) -> float:

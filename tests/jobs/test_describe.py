@@ -22,7 +22,7 @@ SOURCE = Path(voin.__file__).parent
 NOT_IN_COMMAND = {"chunk_frames", "context_frames"}
 NOT_ON_PAGE = {
     *("start", "end", "skip_broken", "overwrite", "amodal", "occluder", "ids", "order"),
-    *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent"),
+    *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent", "audio"),
     *("track_between", "tracker"),
     *NOT_IN_COMMAND,
 }
@@ -126,8 +126,9 @@ def test_every_option_reaches_the_text_of_the_command_and_comes_back() -> None:
         for option in options:
             settings = make(kind, {option.name: another(option)})
             words = command_words(settings)
-            assert words[0] == option.flag
-            given = words[1] if len(words) > 1 else True
+            off = option.default is True
+            assert words[0] == (option.flag.replace("--", "--no-") if off else option.flag)
+            given = words[1] if len(words) > 1 else not off
             read = option.read(type(another(option))(given) if option.kind in (int, float, Path) else given)
             assert make(kind, {option.name: read}) == settings, shlex.join(words)
 

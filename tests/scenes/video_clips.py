@@ -67,6 +67,7 @@ def encode(
     sound: str | None = None,
     sound_rate: int = 44100,
     seconds: float = 0.5,
+    speakers: str = "stereo",
 ) -> Path:
     """Encode frames at 25 a second as others would: reordered frames, key frames every six, a sine for sound."""
     h, w = frames[0].shape[:2]
@@ -74,7 +75,7 @@ def encode(
         given = {"g": "6"} | (options or {})
         stream = cast(VideoStream, container.add_stream(codec, rate=25, options=given))
         stream.width, stream.height, stream.pix_fmt = w, h, layout
-        track = cast(AudioStream, container.add_stream(sound, rate=sound_rate, layout="stereo")) if sound else None
+        track = cast(AudioStream, container.add_stream(sound, rate=sound_rate, layout=speakers)) if sound else None
         for index, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, "rgb24").reformat(format=layout)
             picture.pts, picture.time_base = index, Fraction(1, 25)
@@ -82,8 +83,8 @@ def encode(
         if track is not None:
             wave = 0.5 * np.sin(np.arange(int(seconds * sound_rate)) * 2 * np.pi * 440 / sound_rate)
             for at in range(0, len(wave), 1024):
-                block = np.stack([wave[at : at + 1024]] * 2).astype(np.float32)
-                heard = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+                block = np.stack([wave[at : at + 1024]] * len(av.AudioLayout(speakers).channels)).astype(np.float32)
+                heard = av.AudioFrame.from_ndarray(block, format="fltp", layout=speakers)
                 heard.sample_rate, heard.pts, heard.time_base = sound_rate, at, Fraction(1, sound_rate)
                 container.mux(track.encode(heard))
             container.mux(track.encode(None))

@@ -1,15 +1,18 @@
-"""Join segments into one video without encoding anew, with the source's sound."""
+"""Join segments into one video without encoding anew, with the source's sound, which `check_sound` tries before."""
 
 from __future__ import annotations
 
 import heapq
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
@@ -31,6 +34,9 @@ _SOUND = {
     ".mkv": (_MP4_SOUND | {"vorbis", "dca", "truehd", "pcm_s16le", "pcm_s24le"}, "aac"),
 }
 
+_FORMATS = {".mkv": "matroska", ".m4v": "mp4"}  # FFmpeg's names, where they are not the suffix
+_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")  # what so many channels are taken for
+_TRIED = 40  # packets of sound that are tried before
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
 
@@ -105,6 +111,43 @@ def _zero(info: VideoInfo, start: int) -> int:
     return info.times[start] if start > 0 or info.times[0] < 0 else 0
 
 
+def check_sound(info: VideoInfo, suffix: str) -> str:
+    """Return in words what becomes of a video's sound in a file of that suffix; "" where it is silent.
+
+    Raises:
+        OSError: it can neither be copied nor encoded anew; found out by doing so with the beginning of it.
+    """
+    if not info.audio:
+        return ""
+    said = []
+    with _opened(info.path) as source:
+        for number, stream in enumerate(source.streams.audio):
+            if not stream.codec_context:
+                said.append(f"track {number} cannot be decoded and is left out")
+                continue
+            try:
+                with av.open(io.BytesIO(), "w", format=_FORMATS.get(suffix, suffix[1:])) as container:
+                    track = _Track(container, stream, Path(f"sound{suffix}"))
+                    source.seek(0)
+                    tried = (packet for packet in source.demux(stream) if packet.size and packet.pts is not None)
+                    for packet in [*islice(tried, _TRIED), None]:
+                        for ready in track.add(packet, Fraction(0)):
+                            container.mux(ready)
+            except FFMPEG_ERRORS as error:
+                raise FileRefusal(
+                    f"the sound of {info.path} cannot be put into a {suffix} file ({track_name(stream)}: {error})",
+                    "it must be one that can be copied or encoded anew",
+                    "use --no-audio to leave it out, or convert it with ffmpeg",
+                ) from error
+            said.append(track.words)
+    return f"Sound: {'; '.join(said)}" if said else ""
+
+
+def track_name(source: AudioStream) -> str:
+    """Write what a sound track is: "pcm_s16le, 2 channels"."""
+    return f"{source.codec_context.name}, {source.layout.name}"
+
+
 def _opened(path: Path) -> InputContainer:
     try:
         return av.open(str(path.resolve()), metadata_errors="replace")
@@ -146,17 +189,23 @@ def _pictures(
 
 
 class _Track:
-    """A sound track of the joined file: copied, or encoded anew where the container cannot hold the source's codec."""
+    """A sound track of the joined file: copied, or encoded anew where the container cannot hold the source's codec.
+
+    Attributes:
+        words: what becomes of it.
+    """
 
     def __init__(self, container: OutputContainer, source: AudioStream, out: Path) -> None:
         taken, encoder = _SOUND.get(out.suffix.lower(), _SOUND[".mp4"])
         self._copied = source.codec_context.name in taken
         self._keeps_negative = out.suffix.lower() in (".mp4", ".mov", ".m4v")
         self._last: int | None = None
+        self.words = f"copied ({track_name(source)})"
         if self._copied:
             self._stream = container.add_stream_from_template(source, opaque=True)
         else:
-            layout = source.layout.name if source.channels in (1, 2, 6) else "stereo"
+            layout = _LAYOUTS[source.channels - 1] if source.channels in (1, 2, 6) else "stereo"
+            self.words = f"encoded anew ({track_name(source)} to {encoder}, {layout})"
             rate = source.rate if encoder == "aac" and source.rate in _AAC_RATES else 48000
             self._stream = cast(AudioStream, container.add_stream(encoder, rate=rate, layout=layout))
             self._stream.codec_context.open()
@@ -195,12 +244,23 @@ class _Track:
             frames: list[Any] = [None] if packet is None else packet.decode()
         except FFMPEG_ERRORS:
             return []
+        frames = [frame if frame is None else _placed(frame) for frame in frames]
         for frame in frames:
             if frame is not None and frame.pts is not None and frame.time_base:
                 frame.pts -= round(zero / frame.time_base)
         blocks = [block for frame in frames for block in self._resampler.resample(frame)]
         packets = [out for block in blocks for out in self._stream.encode(block)]
         return packets + (self._stream.encode(None) if packet is None else [])
+
+
+def _placed(frame: AudioFrame) -> AudioFrame:
+    """Give sound that does not say where its channels are heard the usual places for so many."""
+    if not frame.layout.name.endswith("channels") or frame.layout.nb_channels > len(_LAYOUTS):
+        return frame
+    layout = _LAYOUTS[frame.layout.nb_channels - 1]
+    placed = AudioFrame.from_ndarray(frame.to_ndarray(), format=frame.format.name, layout=layout)
+    placed.sample_rate, placed.time_base, placed.pts = frame.sample_rate, frame.time_base, frame.pts
+    return placed
 
 
 def _sound(

@@ -20,6 +20,7 @@ from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, memory_refusal, trim_heap
 from voin.io.video import VideoInfo, join
+from voin.io.video_join import check_sound
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
 from voin.jobs.keyframes import fill_gaps, is_tracked
 from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output, make_record
@@ -119,9 +120,12 @@ def complete(
         for line in inputs.notes():
             note(line)
         return folder.record | {"finished_before": True}
+    sound = _check_sound(inputs.info, options)
     check_room(inputs, out, layout.png, share=1 - folder.finished_frames() / inputs.count)
     for line in inputs.notes():
         note(line)
+    if "anew" in sound or "left out" in sound:
+        note(sound)
     with folder.held(options.overwrite), _late_faults(folder):
         if folder.record is not None and folder.is_finished() and not options.overwrite:
             folder.forget()  # the run was killed after its last word
@@ -221,6 +225,11 @@ def _layout(info: VideoInfo, ids: tuple[int, ...], options: CompleteOptions, tra
     )
 
 
+def _check_sound(info: VideoInfo, options: CompleteOptions) -> str:
+    """Try the sound of a run that keeps it; return what becomes of it."""
+    return check_sound(info, ".mp4") if options.audio and info.kind == "video" and not options.png else ""
+
+
 def _track_first(
     video: Path,
     prompts: Sequence[Prompt],
@@ -235,6 +244,7 @@ def _track_first(
     def check_rest(info: VideoInfo) -> None:
         check_further_masks(info, options, (1,), progress)
         check_order((1,), options)
+        _check_sound(info, options)
         # Whatever run stands there, it is another one.
         Folder(out, _layout(info, (1,), options), {}).check(options.overwrite)
 
@@ -308,7 +318,7 @@ def _finish(
     began = time.perf_counter()
     for video in folder.layout.videos():
         segments = [folder.part_of(chunk, video) for chunk in plan.chunks]
-        sound = video.suffix == ".mp4"
+        sound = options.audio and video.suffix == ".mp4"
         join(segments, folder.path / video, inputs.info, start=inputs.start, end=inputs.end, audio=sound)
     write_preview(folder, plan.chunks)
     seconds["join"] = time.perf_counter() - began

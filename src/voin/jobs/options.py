@@ -146,6 +146,7 @@ class CompleteOptions(FrameOptions):
         page={"value": True},
     )
     quality: Quality = setting(factory=Quality)
+    audio: bool = setting(True, "Keep the video's sound.", panel="Output")
     resize_masks: bool = _input(False, "Scale masks of another size to the video's.")
     invert_masks: bool = _input(False, "Take what is black in MASKS for the object, not what is white.")
     mask_frames: str | None = _input(

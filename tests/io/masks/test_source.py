@@ -227,11 +227,11 @@ def test_the_user_can_say_which_frames_masks_belong_to(tmp_path: Path, frames: s
 
 def test_the_reading_says_how_masks_were_matched_to_frames(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", np.stack(labels()) > 0)
-    several = fill(tmp_path / "several", labels(3), ["a1", "a6", "a11"])
+    several = fill(tmp_path / "several", labels(3), ["a0", "a5", "a10"])
     everyone = fill(tmp_path / "all", labels(), [f"mask{i + 1}" for i in range(COUNT)])
-    numbers = "by the numbers in their names (1 to 11; frames are numbered 0 to 11)"
+    numbers = "by the numbers in their names (0 to 10; frames are numbered 0 to 11)"
     for path, frames, unit, how, missing in (
-        (several, None, "3 files", numbers, (0, 2, 3, 4, 5, 7, 8, 9, 10)),
+        (several, None, "3 files", numbers, (1, 2, 3, 4, 6, 7, 8, 9, 11)),
         (several, "0-2", "3 files", "as --mask-frames says", tuple(range(3, COUNT))),
         (everyone, None, "12 files", "in order, one a frame", ()),
         (tmp_path / "m.npz", None, "12 mask frames", "in order, one a frame", ()),
@@ -241,7 +241,7 @@ def test_the_reading_says_how_masks_were_matched_to_frames(tmp_path: Path) -> No
         assert reading.missing == missing
         assert reading.line.startswith(f"Masks: {unit}, matched {how}; ")
     line = open_masks(several, described()).reading.line
-    assert "9 of 12 frames have none (0, 2, 3, 4, 5, ...)" in line
+    assert "9 of 12 frames have none (1, 2, 3, 4, 6, ...)" in line
     assert line.endswith("; object 1 (13.0% of the frame)")
 
 
@@ -323,7 +323,7 @@ def _write_array(folder: Path, array: np.ndarray, **more: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda folder: fill(folder, labels(COUNT + 1)), "has 13 masks for a video of 12 frames; .*--mask-frames"),
+        (lambda folder: fill(folder, labels(COUNT + 2)), "has 14 masks for a video of 12 frames; .*--mask-frames"),
         (lambda folder: fill(folder, labels(2), ["a", "b"]), "2 masks for a video of 12 frames, and their names"),
         (lambda folder: fill(folder, labels(2), ["5", "12"]), "12 would belong to frame 12; frames are .* 0 to 11"),
         (lambda folder: fill(folder, labels(size=(24, 32))), r"00000\.png is 32x24 for .* 64x48.*--resize-masks"),

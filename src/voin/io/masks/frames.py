@@ -1,24 +1,49 @@
-"""Which frames masks belong to: as asked, by the frames' names, one a frame, or by the numbers in the masks' names."""
+"""Which frames masks belong to. The first rule that fits holds.
+
+1. as `--mask-frames` says;
+2. by name, where all masks are named like frames of the folder;
+3. in order, where there are as many masks as frames;
+4. by time, where the masks are a video that lasts as long, give or take a frame;
+5. by the number in the masks' names: the one after the word "frame", else one that is different in each. It is the
+   number of the frame's file, or counted from 0; or from 1, if it starts at 1. One mask too many is left out.
+
+Where two readings of the numbers are possible, the masks are refused, and both are said.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from voin.core.errors import ValueRefusal
+from voin.core.errors import ValueRefusal, count_of
 from voin.io.video_info import VideoInfo
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+_NUMBER = re.compile(r"(?P<word>[^\W\d_]*)[\W_]*(?P<number>\d{1,18})")
+_FRAME_WORDS = {"frame", "frames", "frm", "img", "image"}
+
+
+class Moments(NamedTuple):
+    """When the masks of a mask video are shown: seconds from the first one's start, and where the last one ends."""
+
+    seconds: Sequence[Fraction]
+    end: Fraction
 
 
 class MatchedFrames(NamedTuple):
-    """The frame of each mask, all different, and how they were found, in words."""
+    """The frame of each mask, all different, None where it has none; and how they were found, in words."""
 
-    frames: list[int]
+    frames: list[int | None]
     how: str
 
 
-_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+class _Reading(NamedTuple):
+    frames: tuple[int | None, ...]
+    how: str
 
 
 def parse_frames(text: str) -> list[int]:
@@ -39,50 +64,44 @@ def parse_frames(text: str) -> list[int]:
     return frames
 
 
+def write_frames(frames: Sequence[int]) -> str:
+    """Write frame numbers so that `parse_frames` reads them: "0-70:5"."""
+    steps = {later - earlier for earlier, later in pairwise(frames)}
+    if len(frames) < 3 or len(steps) > 1 or min(steps) < 1:
+        return ",".join(map(str, frames))
+    step = steps.pop()
+    return f"{frames[0]}-{frames[-1]}" + (f":{step}" if step > 1 else "")
+
+
 def frames_of(
-    where: Path, names: Sequence[str] | int, info: VideoInfo, asked: str | Sequence[int] | None
+    where: Path, names: Sequence[str] | Moments | int, info: VideoInfo, asked: str | Sequence[int] | None
 ) -> MatchedFrames:
     """Find the frame of each mask, or raise ValueError.
 
     Args:
         where: The masks' path, for messages.
-        names: The masks' file stems in natural order, or only their number where they have no names.
+        names: The masks' file stems in natural order, or when they are shown, or only their number.
         info: The video.
         asked: The frames as the user gave them; None to find them out.
     """
-    count = names if isinstance(names, int) else len(names)
-    have = f"{where} has {count} mask{'s' if count != 1 else ''} for a video of {info.count} frames"
+    count = names if isinstance(names, int) else len(names.seconds if isinstance(names, Moments) else names)
+    have = f"{where} has {count_of(count, 'mask')} for a video of {info.count} frames"
     if asked is not None:
-        return MatchedFrames(_asked_frames(have, count, info, asked), "as --mask-frames says")
-    if count > info.count:
-        raise ValueRefusal(
-            f"{have}", remedy="give at most one mask a frame, or use --mask-frames to say which frames they belong to"
-        )
-    if not isinstance(names, int):
+        return MatchedFrames([*_asked_frames(have, count, info, asked)], "as --mask-frames says")
+    if not isinstance(names, int | Moments) and info.kind == "folder":
         by_name = {name: frame for frame, name in enumerate(info.names)}
-        if all(name in by_name for name in names) and info.kind == "folder":
+        if all(name in by_name for name in names):
             return MatchedFrames([by_name[name] for name in names], "by the frames' names")
     if count == info.count:
-        return MatchedFrames(list(range(count)), "in order, one a frame")
+        return MatchedFrames([*range(count)], "in order, one a frame")
+    if isinstance(names, Moments):
+        return _by_time(have, names, info)
     advice = "give one mask a frame, or use --mask-frames to say which frames they belong to"
     if isinstance(names, int):
-        raise ValueRefusal(f"{have}", remedy=f"{advice}")
-    numbers, frames = _numbers(names), _numbers(info.names)
-    if numbers is None or frames is None:
-        raise ValueRefusal(f"{have}, and their names do not say which frames they belong to", remedy=f"{advice}")
-    by_number = {number: frame for frame, number in enumerate(frames)}
-    for name, number in zip(names, numbers, strict=True):
-        if number not in by_number:
-            raise ValueRefusal(
-                f"{have}, and {name} would belong to frame {number}",
-                f"frames are numbered {frames[0]} to {frames[-1]}",
-                f"{advice}",
-            )
-    span = f"{min(numbers)} to {max(numbers)}" if len(numbers) > 1 else f"{numbers[0]}"
-    return MatchedFrames(
-        [by_number[number] for number in numbers],
-        f"by the numbers in their names ({span}; frames are numbered {frames[0]} to {frames[-1]})",
-    )
+        raise ValueRefusal(have, remedy=advice)
+    if count > info.count + 1:
+        raise ValueRefusal(have, "there may be one a frame", advice)
+    return _by_number(have, names, info, advice)
 
 
 def _asked_frames(have: str, count: int, info: VideoInfo, asked: str | Sequence[int]) -> list[int]:
@@ -99,11 +118,93 @@ def _asked_frames(have: str, count: int, info: VideoInfo, asked: str | Sequence[
     return frames
 
 
-def _numbers(names: Sequence[str]) -> list[int] | None:
-    """Find the number that tells the names apart: the last one in them that is different in each."""
-    groups = [re.findall(r"\d+", name) for name in names]
+def _by_time(have: str, masks: Moments, info: VideoInfo) -> MatchedFrames:
+    seconds = [(time - info.times[0]) * info.time_base for time in info.times]
+    end = info.duration * info.time_base or seconds[-1] + 1 / info.rate
+    steps = end / info.count, masks.end / len(masks.seconds)
+    if abs(masks.end - end) > max(steps):
+        raise ValueRefusal(
+            f"{have}; the masks last {float(masks.end):.2f} s, the video {float(end):.2f} s",
+            "both must last equally long",
+            "cut the longer one, or use --mask-frames to say which frames the masks belong to",
+        )
+    frames: list[int | None] = [None] * len(masks.seconds)
+    if len(masks.seconds) > info.count:
+        for frame, mask in enumerate(_nearest(seconds, masks.seconds)):
+            if frames[mask] is None:
+                frames[mask] = frame
+    else:
+        taken: set[int] = set()
+        for mask, frame in enumerate(_nearest(masks.seconds, seconds)):
+            if frame not in taken:
+                frames[mask] = frame
+            taken.add(frame)
+    left = frames.count(None)
+    how = f"by time ({float(1 / steps[1]):.4g} masks and {float(1 / steps[0]):.4g} frames a second"
+    return MatchedFrames(frames, f"{how}; {left} left out)" if left else f"{how})")
+
+
+def _nearest(moments: Sequence[Fraction], among: Sequence[Fraction]) -> Iterator[int]:
+    """Find the nearest to each moment among others; both are in rising order."""
+    at = 0
+    for moment in moments:
+        while at + 1 < len(among) and abs(among[at + 1] - moment) < abs(among[at] - moment):
+            at += 1
+        yield at
+
+
+def _by_number(have: str, names: Sequence[str], info: VideoInfo, advice: str) -> MatchedFrames:
+    columns = _columns(names)
+    numbered = _columns(info.names)[:1]
+    if not columns or not numbered:
+        raise ValueRefusal(f"{have}, and their names do not say which frames they belong to", remedy=advice)
+    frames = numbered[0]
+    readings = {reading.frames: reading for numbers in columns for reading in _readings(numbers, frames, len(names))}
+    if len(readings) == 1:
+        reading = next(iter(readings.values()))
+        return MatchedFrames(list(reading.frames), reading.how)
+    if readings:
+        first, second, *_ = readings.values()
+        said = [write_frames([frame for frame in found.frames if frame is not None]) for found in (first, second)]
+        raise ValueRefusal(
+            f"{have}, which may be matched {first.how} or {second.how}",
+            "there must be one way to read their names",
+            f"use --mask-frames {said[0]} for the first, or --mask-frames {said[1]} for the second",
+        )
+    number, name = next(pair for pair in zip(columns[0], names, strict=True) if pair[0] not in frames)
+    raise ValueRefusal(
+        f"{have}, and {name} would belong to frame {number}", f"frames are numbered {frames[0]} to {frames[-1]}", advice
+    )
+
+
+def _readings(numbers: list[int], frames: list[int], count: int) -> Iterator[_Reading]:
+    """Return the ways in which numbers may say frames: as these are numbered, or counted from 0 or 1."""
+    by_number = {number: frame for frame, number in enumerate(frames)}
+    span = f"{min(numbers)} to {max(numbers)}" if len(numbers) > 1 else f"{numbers[0]}"
+    same = f"frames are numbered {frames[0]} to {frames[-1]}"
+    ways = [(by_number, same)]
+    if frames[0] != 0:
+        ways.append(({frame: frame for frame in range(len(frames))}, "counted from 0"))
+    if frames[0] != 1 and min(numbers) == 1:
+        ways.append(({frame + 1: frame for frame in range(len(frames))}, "counted from 1"))
+    for place, (known, words) in enumerate(ways):
+        found = tuple(known.get(number) for number in numbers)
+        lost = [number for number, frame in zip(numbers, found, strict=True) if frame is None]
+        if not lost or (count == len(frames) + 1 and lost == [max(numbers)]):
+            left = f"; {lost[0]} is left out" if lost else ""
+            yield _Reading(found, f"by the numbers in their names ({span}; {words}{left})")
+            if place == 0 and frames[0] != 0:
+                return  # the frames' own numbers
+
+
+def _columns(names: Sequence[str]) -> list[list[int]]:
+    """Find the numbers that tell the names apart, in the same place of each; of those after "frame" only these."""
+    groups = [[(match["word"].lower(), int(match["number"])) for match in _NUMBER.finditer(name)] for name in names]
+    columns, called = [], []
     for place in range(1, min(map(len, groups), default=0) + 1):
-        numbers = [int(group[-place]) for group in groups]
+        numbers = [group[-place][1] for group in groups]
         if len(set(numbers)) == len(numbers):
-            return numbers
-    return None
+            columns.append(numbers)
+            if {group[-place][0] for group in groups} <= _FRAME_WORDS:
+                called.append(numbers)
+    return called or columns

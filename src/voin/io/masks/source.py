@@ -21,7 +21,7 @@ from PIL import Image
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.io.images import shown
-from voin.io.masks.frames import MatchedFrames, frames_of
+from voin.io.masks.frames import MatchedFrames, Moments, frames_of
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.pictures import PictureMasks
 from voin.io.masks.reading import MaskReading
@@ -106,7 +106,7 @@ class MaskSource:
         pixels = info.size[0] * info.size[1]
         whole = [self._covers(found[number]) for number in self.found if set(tables) == {"grey"}]
         self.reading = MaskReading(
-            count=len(planes),
+            count=len(matched.frames),
             unit=unit,
             matched=matched.how,
             frames=info.count,
@@ -188,10 +188,11 @@ def open_masks(
     matched = frames_of(path, stored.names, info, frames)
     if stored.size is not None and stored.size != info.size and not resize:
         raise _size_refusal(str(path), stored.size, info)
-    if absent == "error" and len(matched.frames) < info.count:
-        missing = min(set(range(info.count)) - set(matched.frames))
+    missing = sorted(set(range(info.count)) - set(matched.frames))
+    if absent == "error" and missing:
+        have = f"{path} has {len(matched.frames)} masks for a video of {info.count} frames"
         raise ValueRefusal(
-            f"{path} has {len(matched.frames)} masks for a video of {info.count} frames, and none for frame {missing}",
+            f"{have}, and none for frame {missing[0]}",
             "every frame must have one",
             "add it, empty if the object is not visible there",
         )
@@ -200,6 +201,10 @@ def open_masks(
     planes: dict[int, _Plane] = {}
     pairs = zip(matched.frames, stored.masks(colours), strict=True)
     for done, (frame, (where, values, kind)) in enumerate(pairs, start=1):
+        if progress is not None:
+            progress(done, len(matched.frames))
+        if frame is None:
+            continue
         if values.shape != info.size:
             h, w = info.size
             if not resize:
@@ -208,8 +213,6 @@ def open_masks(
         plane = _Plane.of(np.ascontiguousarray(values), kind)
         counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
         planes[frame] = plane
-        if progress is not None:
-            progress(done, len(matched.frames))
     tables = ids_of_values(path, counts, colours, davis_palette())
     if invert:
         if set(counts) != {"grey"} or tables["grey"].max() > 1:
@@ -220,7 +223,7 @@ def open_masks(
             )
         planes = {frame: plane.inverted(tables["grey"], info.size) for frame, plane in planes.items()}
         tables["grey"] = np.arange(256, dtype=np.uint8)
-    unit = "mask frame" if isinstance(stored.names, int) else "file"
+    unit = "mask frame" if isinstance(stored.names, int | Moments) else "file"
     source = MaskSource(info, planes, tables, ids, matched, unit)
     lost = sorted(set(ids or ()) - set(source.found))
     if lost:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from voin.core.errors import ValueRefusal
+from voin.io.masks.frames import Moments
 
 Kind = Literal["ids", "grey", "colour"]
 
@@ -31,8 +32,8 @@ class MaskFile(Protocol):
     """Masks in a file or folder, opened but not yet decoded; a way of storing masks is a class like this."""
 
     @property
-    def names(self) -> Sequence[str] | int:
-        """The masks' file stems in natural order, or only their number where they have no names."""
+    def names(self) -> Sequence[str] | Moments | int:
+        """The masks' file stems in natural order, or when they are shown, or only their number."""
         ...
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.io.masks.frames import Moments
 from voin.io.masks.values import RawMask
 from voin.io.video import VideoInfo, probe, read
 from voin.io.video_info import FFMPEG_ERRORS, turn_upright
@@ -27,7 +28,10 @@ class VideoMasks:
 
     def __init__(self, path: Path) -> None:
         self._info = probe(path)
-        self.names, self.size = self._info.count, self._info.size
+        start, base = self._info.times[0], self._info.time_base
+        shown = [(time - start) * base for time in self._info.times]
+        self.names = Moments(shown, self._info.duration * base or shown[-1] + 1 / self._info.rate)
+        self.size = self._info.size
 
     @staticmethod
     def takes(path: Path) -> bool:
