@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.io.animation import SUFFIXES as ANIMATED
+from voin.io.animation import is_animation, probe_animation, read_animation
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
 from voin.io.quality import Quality
 from voin.io.video_info import Colour, VideoInfo
@@ -40,6 +42,8 @@ def probe(path: str | Path, rate: Fraction | float | int | None = None) -> Video
         raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
     if path.is_dir():
         return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000))
+    if is_animation(path):
+        return probe_animation(path)
     if path.suffix.lower() in FRAME_SUFFIXES and path.exists():
         raise FileRefusal(
             f"{path} is a single picture", "a video is a file or a folder of pictures", f"give {path.parent}"
@@ -116,4 +120,6 @@ def _read(
 def _source(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
     if start == end:
         return iter(())
+    if info.kind == "gif" and info.path.suffix.lower() in ANIMATED:
+        return read_animation(info, start, end)
     return read_folder(info, start, end) if info.kind == "folder" else read_video(info, start, end)

@@ -97,12 +97,8 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
     visible = open_masks(
         masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
     )
-    if visible.reading.inverted and not (options.ids or options.amodal or options.invert_masks):
-        raise ValueRefusal(
-            f"{masks} is white in most of the frame and at all four sides ({visible.reading.line})",
-            "the object must be white, and all else black",
-            "use --invert-masks if black is the object, or --ids 1 if the object is that large",
-        )
+    if not (options.ids or options.amodal or options.invert_masks):
+        _check_surrounding(masks, visible)
     ids = _seen(visible, masks, start, end, options)
     amodal, occluder = check_further_masks(info, options, ids, progress)
     return Inputs(info, options, visible, amodal, occluder, check_order(ids, options), start, end, cuts)
@@ -131,6 +127,25 @@ def _reading(options: CompleteOptions, progress: Progress) -> dict[str, Any]:
         progress.advance("masks")
 
     return {"resize": options.resize_masks, "absent": options.absent, "progress": step}
+
+
+def _check_surrounding(path: Path, masks: MaskSource) -> None:
+    """Refuse masks in which what surrounds the objects has the id of one."""
+    reading = masks.reading
+    taken = [number for number in reading.surrounding if number in masks.ids]
+    if taken and reading.black_and_white:
+        raise ValueRefusal(
+            f"{path} is white in most of the frame and at all four sides ({reading.line})",
+            "the object must be white, and all else black",
+            "use --invert-masks if black is the object, or --ids 1 if the object is that large",
+        )
+    if taken:
+        others = ",".join(str(number) for number in masks.ids if number not in taken)
+        raise ValueRefusal(
+            f"{path} has object {taken[0]} in most of the frame and at all four sides ({reading.line})",
+            "what surrounds the objects must be 0",
+            f"use --ids {others or taken[0]} to say which are objects",
+        )
 
 
 def check_video(video: Path, start: int, end: int | None) -> tuple[VideoInfo, int, int]:

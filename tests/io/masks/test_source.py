@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -293,6 +294,62 @@ def test_index_255_beside_other_ids_is_void_unless_asked_for(tmp_path: Path) -> 
     assert (alone.ids, alone.reading.void) == ((255,), False)
     np.savez(tmp_path / "m.npz", object_1=np.stack(rimmed) == 1, object_255=np.stack(rimmed) == 255)
     assert open_masks(tmp_path / "m.npz", described()).ids == (1, 255)
+
+
+def _as_palette(folder: Path, colours: int, soft: bool) -> None:
+    """As programs save indexed colour pictures: the palette is of the picture's own colours, whatever comes first."""
+    for index, label in enumerate(labels()):
+        picture = np.zeros((*SIZE, 3), np.uint8)
+        picture[label > 0] = (128, 0, 0)
+        picture = cv2.GaussianBlur(picture, (3, 3), 0.8) if soft else picture
+        Image.fromarray(picture).quantize(colours).save(folder / f"{index:05d}.png")
+
+
+@pytest.mark.parametrize("colours", [4, 8, 16])
+def test_shades_of_soft_edges_in_indexed_pictures_are_no_objects(tmp_path: Path, colours: int) -> None:
+    (tmp_path / "soft").mkdir()
+    _as_palette(tmp_path / "soft", colours, soft=True)
+    source = open_masks(tmp_path / "soft", described())
+    assert source.ids == (1,)
+    assert "taken for soft edges" in source.reading.line
+    for index, label in enumerate(labels()):
+        assert np.count_nonzero((source.label(index) > 0) != (label > 0)) <= 8  # corners
+    (tmp_path / "hard").mkdir()
+    _as_palette(tmp_path / "hard", 2, soft=False)
+    assert same(open_masks(tmp_path / "hard", described()), [label > 0 for label in labels()])
+
+
+def test_thin_objects_are_objects(tmp_path: Path) -> None:
+    wanted = labels()
+    for label in wanted:
+        label[2:4] = 3
+        label[44] = 4
+    assert open_masks(fill(tmp_path / "two", wanted), described()).ids == (1, 2, 3, 4)
+    alone = [np.where(label > 2, label, 0) + (np.arange(SIZE[1]) == 7) * 5 for label in wanted]
+    assert open_masks(fill(tmp_path / "alone", [a.astype(np.uint8) for a in alone]), described()).found[:2] == (3, 4)
+    for label in wanted:
+        label[6] = 5
+    far = open_masks(fill(tmp_path / "far", wanted), described())
+    assert far.ids == (1, 2, 3, 4, 5)
+
+
+def test_rims_that_are_asked_for_are_taken(tmp_path: Path) -> None:
+    wanted = labels()
+    for label in wanted:
+        for step, number in enumerate((7, 8, 9)):
+            label[10 + 5 * step : 15 + 5 * step, 40] = 0
+            label[9, label[10] == 1] = 7
+            label[30, label[29] == 1] = 8
+            label[label == 1] = np.where(np.arange((label == 1).sum()) == step, number, 1)
+    fill(tmp_path / "m", wanted)
+    assert open_masks(tmp_path / "m", described()).ids == (1, 2)
+    assert open_masks(tmp_path / "m", described(), ids=[1, 8]).ids == (1, 8)
+
+
+def test_an_id_that_surrounds_the_objects_is_said(tmp_path: Path) -> None:
+    surrounded = [np.where(label == 0, 9, label) for label in labels()]
+    reading = open_masks(fill(tmp_path / "m", surrounded), described()).reading
+    assert (reading.surrounding, reading.black_and_white) == ((9,), False)
 
 
 def _write_deep(folder: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.io.animation import is_animation
 from voin.io.images import FRAME_SUFFIXES, list_pictures, opened
 from voin.io.masks.values import MOST_COLOURS, Kind, RawMask
 
@@ -32,8 +33,8 @@ class PictureMasks:
 
     @staticmethod
     def takes(path: Path) -> bool:
-        """Return whether a path is a folder or a picture."""
-        return path.is_dir() or path.suffix.lower() in FRAME_SUFFIXES
+        """Return whether a path is a folder or a single picture."""
+        return path.is_dir() or (path.suffix.lower() in FRAME_SUFFIXES and not is_animation(path))
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Read one picture after the other."""
@@ -60,6 +61,9 @@ class MaskReader:
             mode = picture.mode
             palette = _palette(picture) if mode == "P" else None
             values = np.asarray(picture.convert("RGBA") if mode == "PA" else picture)
+            shaded = mode == "P" and palette is None and _is_background_elsewhere(picture, values)
+            if shaded:
+                mode, values = "RGB", np.asarray(picture.convert("RGB"))
         if mode == "1":
             return values.astype(np.uint8) * 255, "grey"
         if mode == "L":
@@ -108,6 +112,13 @@ def _distinct(codes: np.ndarray, most: int) -> list[int]:
         found.append(int(rest[0]))
         rest = rest[rest != rest[0]]
     return sorted(found)
+
+
+def _is_background_elsewhere(picture: Image.Image, values: np.ndarray) -> bool:
+    """Return whether an adaptive palette has its black, which most of the picture is, at another index than 0."""
+    colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    most = int(np.bincount(values.ravel(), minlength=1).argmax())
+    return 0 < most < len(colours) and bool(colours[0].any()) and not colours[most].any()
 
 
 def _palette(picture: Image.Image) -> np.ndarray | None:

@@ -24,8 +24,10 @@ class MaskReading:
     shares: Mapping[int, float]  # every id that occurs, and its mean share of the frame where it is seen, 0 to 1
     taken: tuple[int, ...]  # ids
     void: bool = False  # whether index 255 was taken for pixels that belong to no object
-    inverted: bool = False  # whether the only object looks like what surrounds one
     tracked: bool = False  # whether the tracker follows objects through the frames without a mask
+    surrounding: tuple[int, ...] = ()  # ids that look like what surrounds an object
+    black_and_white: bool = False  # so that the masks can be inverted
+    rims: int = 0  # values that were taken for the shades of soft edges
 
     @property
     def line(self) -> str:
@@ -40,6 +42,8 @@ class MaskReading:
         listed = [f"{number} ({share:.1%} of the frame)" for number, share in self.shares.items()]
         more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         parts.append(f"{'object' if len(listed) == 1 else 'objects'} {', '.join(listed[:_LISTED])}{more}")
+        if self.rims:
+            parts.append(f"{count_of(self.rims, 'further value')} at most two pixels wide taken for soft edges")
         if self.void:
             parts.append("255 is void (--ids 255 takes it)")
         elif len(self.taken) < len(self.shares):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from voin.io.masks.frames import MatchedFrames, Moments, frames_of
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.pictures import PictureMasks
 from voin.io.masks.reading import MaskReading
+from voin.io.masks.rims import find_rims, without_rims
 from voin.io.masks.values import Kind, MaskFormat, ids_of_values
 from voin.io.masks.video import VideoMasks
 from voin.io.video_info import VideoInfo
@@ -86,6 +87,7 @@ class MaskSource:
         ids: Iterable[int] | None,
         matched: MatchedFrames,
         unit: str,
+        rims: int = 0,
     ) -> None:
         self._size = info.size
         self._planes = planes
@@ -104,7 +106,6 @@ class MaskSource:
                 self.boxes[place, frame] = box
                 self.areas[place, frame] = area
         pixels = info.size[0] * info.size[1]
-        whole = [self._covers(found[number]) for number in self.found if set(tables) == {"grey"}]
         self.reading = MaskReading(
             count=len(matched.frames),
             unit=unit,
@@ -114,7 +115,9 @@ class MaskSource:
             shares={n: sum(area for _, area in found[n].values()) / len(found[n]) / pixels for n in self.found},
             taken=self.ids,
             void=void,
-            inverted=len(whole) == 1 and whole[0],
+            surrounding=tuple(number for number in self.found if self._covers(found[number])),
+            black_and_white=set(tables) == {"grey"} and len(self.found) == 1,
+            rims=rims,
         )
 
     def given(self, frame: int) -> bool:
@@ -213,6 +216,7 @@ def open_masks(
         plane = _Plane.of(np.ascontiguousarray(values), kind)
         counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
         planes[frame] = plane
+    planes, rims = _without_rims(planes, counts, colours, ids)
     tables = ids_of_values(path, counts, colours, davis_palette())
     if invert:
         if set(counts) != {"grey"} or tables["grey"].max() > 1:
@@ -224,7 +228,7 @@ def open_masks(
         planes = {frame: plane.inverted(tables["grey"], info.size) for frame, plane in planes.items()}
         tables["grey"] = np.arange(256, dtype=np.uint8)
     unit = "mask frame" if isinstance(stored.names, int | Moments) else "file"
-    source = MaskSource(info, planes, tables, ids, matched, unit)
+    source = MaskSource(info, planes, tables, ids, matched, unit, rims)
     lost = sorted(set(ids or ()) - set(source.found))
     if lost:
         raise ValueRefusal(
@@ -239,6 +243,27 @@ def open_masks(
             "check that the object is white or has an id above 0",
         )
     return source
+
+
+def _without_rims(
+    planes: dict[int, _Plane], counts: dict[Kind, np.ndarray], colours: dict[int, int], ids: Sequence[int] | None
+) -> tuple[dict[int, _Plane], int]:
+    """Take shades of soft edges out of masks, counts and colours, but for those asked for; say how many."""
+    kind: Kind = "colour" if "colour" in counts else "ids"
+    values = [] if kind not in counts else [int(value) for value in np.flatnonzero(counts[kind][1:]) + 1]
+    rims = find_rims(lambda: (plane.values() for plane in planes.values() if plane.kind == kind), values)
+    rims -= frozenset(ids or ()) if kind == "ids" else frozenset()
+    if rims:
+        planes = {
+            frame: replace(plane, data=zlib.compress(without_rims(plane.values(), rims).tobytes(), 1))
+            if plane.kind == kind
+            else plane
+            for frame, plane in planes.items()
+        }
+        counts[kind] = sum(np.bincount(p.values().ravel(), minlength=256) for p in planes.values() if p.kind == kind)
+        for code in [code for code, value in colours.items() if value in rims]:
+            del colours[code]
+    return planes, len(rims)
 
 
 def _size_refusal(where: str, size: tuple[int, ...], info: VideoInfo) -> ValueRefusal:

@@ -12,6 +12,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.io.animation import is_animation, read_alphas
 from voin.io.masks.frames import Moments
 from voin.io.masks.values import RawMask
 from voin.io.video import VideoInfo, probe, read
@@ -62,6 +63,8 @@ class VideoMasks:
 
 def _alphas(info: VideoInfo) -> Iterator[np.ndarray]:
     """Decode the alpha of each frame, upright uint8 (h, w); nothing where the video has none."""
+    if is_animation(info.path):
+        yield from read_alphas(info)
     if info.kind != "video":
         return
     with open_video(info.path) as (container, stream):

@@ -1,0 +1,99 @@
+"""Animated PNG and WebP: read by Pillow, one frame after the other, as FFmpeg reads neither with all its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from voin.core.errors import FileRefusal
+from voin.io.video_info import Colour, VideoInfo
+
+SUFFIXES = (".png", ".apng", ".webp")
+_TIME_BASE = Fraction(1, 1000)  # Pillow's
+_USUAL_MS = 100  # what viewers take where no duration is said
+
+
+def is_animation(path: Path) -> bool:
+    """Return whether a file is an animated PNG or WebP; what cannot be read is none."""
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    try:
+        with Image.open(path, formats=("PNG", "WEBP")) as picture:
+            return getattr(picture, "n_frames", 1) > 1
+    except Exception:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
+        return False
+
+
+def probe_animation(path: Path) -> VideoInfo:
+    """Find out what an animation holds; its frames are decoded, as only so their times are known. Raises OSError."""
+    with closing(_frames(path)) as frames:
+        shown = [(picture.size, _duration(picture)) for picture in frames]
+    (width, height), _ = shown[0]
+    times = tuple(accumulate((duration for _, duration in shown), initial=0))
+    return VideoInfo(
+        path=path,
+        kind="gif",
+        size=(height, width),
+        count=len(shown),
+        rate=Fraction(1000 * len(shown), times[-1]),
+        time_base=_TIME_BASE,
+        times=times[:-1],
+        duration=times[-1],
+        rotation=0,
+        colour=Colour(),
+        audio=False,
+        names=tuple(f"{i:05d}" for i in range(len(shown))),
+        timed=False,
+    )
+
+
+def read_animation(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
+    """Decode frames start..end-1; yields (index, RGB, ""), for broken ones (index, None, what is wrong)."""
+    index = 0
+    try:
+        with closing(_frames(info.path)) as frames:
+            for index, picture in enumerate(frames):
+                if index >= end:
+                    return
+                if index >= start:
+                    yield index, np.asarray(picture.convert("RGB")), ""
+        index += 1
+        wrong = "it is missing"
+    except OSError as error:
+        wrong = str(error)
+    for missing in range(max(index, start), end):
+        yield missing, None, wrong
+
+
+def read_alphas(info: VideoInfo) -> Iterator[np.ndarray]:
+    """Decode the alpha of each frame, uint8 (h, w)."""
+    with closing(_frames(info.path)) as frames:
+        for picture in frames:
+            yield np.asarray(picture.convert("RGBA"))[..., 3]
+
+
+def _frames(path: Path) -> Iterator[Image.Image]:
+    """Show one frame after the other in the same picture; yields at least one, or raises OSError."""
+    try:
+        with Image.open(path, formats=("PNG", "WEBP")) as picture:
+            index = 0
+            while True:
+                picture.seek(index)
+                picture.load()
+                yield picture
+                index += 1
+                if index >= getattr(picture, "n_frames", 1):
+                    return
+    except Exception as error:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
+        what = f"{path} cannot be read as an animation ({error})"
+        raise FileRefusal(what, "it must be a whole PNG or WebP", "copy it again from its source") from error
+
+
+def _duration(picture: Image.Image) -> int:
+    return max(1, round(picture.info.get("duration") or _USUAL_MS))
