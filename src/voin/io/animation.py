@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import accumulate
@@ -78,7 +78,7 @@ def read_alphas(info: VideoInfo) -> Iterator[np.ndarray]:
             yield np.asarray(picture.convert("RGBA"))[..., 3]
 
 
-def _frames(path: Path) -> Iterator[Image.Image]:
+def _frames(path: Path) -> Generator[Image.Image, None, None]:
     """Show one frame after the other in the same picture; yields at least one, or raises OSError."""
     try:
         with Image.open(path, formats=("PNG", "WEBP")) as picture:

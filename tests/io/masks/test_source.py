@@ -313,7 +313,7 @@ def test_shades_of_soft_edges_in_indexed_pictures_are_no_objects(tmp_path: Path,
     assert source.ids == (1,)
     assert "taken for soft edges" in source.reading.line
     for index, label in enumerate(labels()):
-        assert np.count_nonzero((source.label(index) > 0) != (label > 0)) <= 8  # corners
+        assert np.count_nonzero((source.label(index) > 0) != (label > 0)) <= 12  # corners, which a soft edge rounds
     (tmp_path / "hard").mkdir()
     _as_palette(tmp_path / "hard", 2, soft=False)
     assert same(open_masks(tmp_path / "hard", described()), [label > 0 for label in labels()])

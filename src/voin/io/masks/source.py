@@ -260,7 +260,8 @@ def _without_rims(
             else plane
             for frame, plane in planes.items()
         }
-        counts[kind] = sum(np.bincount(p.values().ravel(), minlength=256) for p in planes.values() if p.kind == kind)
+        left = (plane.values().ravel() for plane in planes.values() if plane.kind == kind)
+        counts[kind] = np.sum([np.bincount(values, minlength=256) for values in left], axis=0)
         for code in [code for code, value in colours.items() if value in rims]:
             del colours[code]
     return planes, len(rims)
