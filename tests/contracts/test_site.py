@@ -76,7 +76,7 @@ def test_every_number_of_a_method_page_is_explained(name: str) -> None:
 def test_a_stage_of_the_method_has_a_page() -> None:
     pages = {path.stem for path in (DOCS / "method").glob("*.md")}
     stages = {path.parent.name for path in (ROOT / "src/voin/method").glob("*/__init__.py")}
-    assert stages | {"index", "window", "motion", "paste", "training", "occluders"} == pages
+    assert stages | {"index", "window", "motion", "paste", "training", "occluders", "baselines"} == pages
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)
