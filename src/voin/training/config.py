@@ -14,6 +14,7 @@ from voin.method.fill.generator import GeneratorConfig
 from voin.method.flow.network import PAPER as FLOW_PAPER
 from voin.method.flow.network import FlowConfig
 from voin.method.shape.network import PAPER as SHAPE_PAPER
+from voin.method.shape.network import SMALL as SHAPE_SMALL
 from voin.method.shape.network import ShapeConfig
 from voin.training.discriminators import CLASS_PAPER, PATCH_PAPER, ClassConfig, TemporalPatchConfig
 from voin.training.sampler import SamplerConfig
@@ -97,7 +98,7 @@ class TrainConfig(Checked):
 
 
 PRESETS: dict[str, TrainConfig] = {
-    "small": TrainConfig(),
+    "small": TrainConfig(shape=SHAPE_SMALL),
     # Networks and batches as the paper and its sources have them; frames of 320 pixels.
     "paper": TrainConfig(
         shape=SHAPE_PAPER,

@@ -62,7 +62,7 @@ class ShapeConfig(Checked):
         return 2 ** len(self.channels)
 
 
-SMALL = ShapeConfig()
+SMALL = ShapeConfig(evidence=True)
 # The encoder, the depth and the heads of STTN, whose patches are fitted here to frames of 320x180 (80x45 cells).
 PAPER = ShapeConfig(channels=(64, 256), depth=8, patches=((45, 80), (15, 20), (9, 10), (5, 5)), frequencies=6, prior=64)
 
