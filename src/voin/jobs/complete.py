@@ -318,7 +318,7 @@ def _finish(
     began = time.perf_counter()
     for video in folder.layout.videos():
         segments = [folder.part_of(chunk, video) for chunk in plan.chunks]
-        sound = options.audio and video.suffix == ".mp4"
+        sound = inputs.options.audio and video.suffix == ".mp4"
         join(segments, folder.path / video, inputs.info, start=inputs.start, end=inputs.end, audio=sound)
     write_preview(folder, plan.chunks)
     seconds["join"] = time.perf_counter() - began
