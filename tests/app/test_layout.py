@@ -40,7 +40,7 @@ def test_the_choices_of_the_page_are_those_of_the_commands() -> None:
 
 def test_controls_say_what_they_are_and_begin_with_the_default_of_the_command() -> None:
     # The page always makes pictures of it.
-    others = {"save_confidence": True}
+    others = {"save_confidence": True, "ids": "", "order": ""}
     for name, option in {**COMPLETE_OPTIONS, **TRACK_OPTIONS}.items():
         assert (control(name).label, control(name).value) == (option.label, others.get(name, option.default))
     crf = control("quality.crf")
@@ -52,12 +52,19 @@ def test_what_controls_give_becomes_options() -> None:
     assert read_controls(MethodOptions, given) == MethodOptions(method="classical", flow="raft-small")
     options = read_controls(CompleteOptions, given)
     assert (options.category, options.quality.crf, options.png, options.cuts) == (None, 20, True, "none")
+    numbers = read_controls(CompleteOptions, {"ids": " 2,1 ", "order": ""})
+    assert (numbers.ids, numbers.order) == ((2, 1), ())
+    assert read_controls(MethodOptions, {"model": ""}).model is None
     assert read_controls(MaskOptions, {"tracker": "grabcut"}) == MaskOptions(tracker="grabcut")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
+        ("ids", "1,x", "--ids is '1,x'; it must be whole numbers"),
+        ("order", "1,1", "order is 1, 1; object ids are 1 to 255, each named once"),
+        ("order", "1," * 600, "order is too long; it may have 1000 letters"),
+        ("layer", ["png"], "is no choice"),
         ("layer", "gif", "'gif' is no choice; it must be one of png, mov, webm, none"),
         ("cuts", "/etc/passwd", "'/etc/passwd' is no choice"),
         ("cuts", None, "'None' is no choice"),

@@ -38,7 +38,15 @@ def start(client: Client, count: int) -> None:
             "category": "",
             "cuts": "none",
         }
-        given |= {"layer": "png", "save_confidence": True, "save_flow": False, "png": False}
+        given |= {
+            "model": "",
+            "ids": "",
+            "order": "",
+            "layer": "png",
+            "save_confidence": True,
+            "save_flow": False,
+            "png": False,
+        }
         client.do("click", "complete", client.token, *(given[name] for name in COMPLETE_OPTIONS))
 
 

@@ -125,6 +125,21 @@ def test_the_time_left_follows_the_pace_so_far() -> None:
     assert job.seconds_left() is None
 
 
+def test_the_wait_is_told_by_what_jobs_took_lately(jobs: Jobs, tmp_path: Path) -> None:
+    first = jobs.put("me", "ticks", Ticks(tmp_path / "ticks"))
+    while first.state == "waiting":
+        time.sleep(0.01)
+    waiting = [jobs.put("you", "b", Steps(1)) for _ in range(3)]
+    assert jobs.seconds_until(waiting[0]) is None  # nothing is known yet
+    jobs._lately.extend([10.0, 30.0])
+    first.began = time.monotonic() - 5
+    for ahead, job in enumerate(waiting):
+        assert jobs.seconds_until(job) == pytest.approx(15 + 20 * ahead, abs=1)
+    jobs.cancel(first)
+    assert wait(waiting[2]).state == "done"
+    assert len(jobs._lately) == 5
+
+
 def test_at_least_one_job_must_run() -> None:
     with pytest.raises(ValueError, match="jobs is 0; at least one job must run at a time"):
         Jobs(places=0)

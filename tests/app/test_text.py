@@ -50,6 +50,13 @@ def test_the_latest_job_comes_first() -> None:
     assert "Nothing has been started yet" in jobs_html([], HereJobs())
 
 
+def test_a_waiting_job_says_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = HereJobs()
+    monkeypatch.setattr(jobs, "position", lambda job: 2)
+    monkeypatch.setattr(jobs, "seconds_until", lambda job: 200.0)
+    assert "2 jobs before it in the queue, begins in about 3 min 20 s</p>" in jobs_html([job("waiting")], jobs)
+
+
 def test_messages_are_sentences() -> None:
     text = form("refusal", parts=["the video is blue", "it must be green", "paint it!"])
     assert text == '<p class="message"><b>The video is blue.</b><br>It must be green.<br>Paint it!</p>'

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from voin.app.marks import as_data_url
 from voin.app.options import Limits
 from voin.app.readers import Readers
 from voin.app.sessions import Sessions, new_upload_folder
+from voin.app.work import Complete
 from voin.app.workspace import Workspace
 from voin.core.errors import Refusal, ValueRefusal
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
@@ -264,6 +266,56 @@ def test_from_a_box_to_the_result(workspace: Workspace) -> None:
     assert work.command().splitlines()[0].startswith("voin mask clip.mp4 -o masks --frame 4 --box 20,12,60,56")
     everything = [path for path in workspace.session.folder.rglob("*") if path.is_file()]
     assert all(path.resolve().is_relative_to(workspace.session.folder) for path in everything)
+
+
+def test_several_objects_are_completed_behind_what_hides_them(workspace: Workspace) -> None:
+    workspace.trim(0, 5)
+    for target, (x, y) in {"1": (20, 12), "2": (90, 10), "front": (50, 60)}.items():
+        workspace.take_target(target)
+        assert (workspace.marks.box, workspace.shown_masks) == (None, None)  # each is marked by itself
+        mask = np.zeros(SIZE, bool)
+        mask[y : y + 30, x : x + 30] = True
+        workspace.draw({"kind": "paint", "frame": 0, "data": as_data_url(mask)})
+        assert workspace.picture()[1] == 900
+        workspace.track(MaskOptions(tracker="grabcut"))
+        workspace.collect()
+        assert workspace.shown_masks is not None
+    job = workspace.complete(METHOD, CompleteOptions(order=(2, 1)))
+    assert job.state == "done", job.parts
+    workspace.collect()
+    work, record = workspace.result
+    assert [int(number) for number in record["objects"]] == [1, 2]
+    *lines, last = work.command().splitlines()
+    assert [line.split(" --")[0] for line in lines] == ["voin mask clip.mp4 -o occluder"]
+    assert "--occluder occluder" in last
+    assert "--order 2,1" in last
+    packed = zipfile.ZipFile(work.folder / "files" / "masks.zip").namelist()
+    assert {name.partition("/")[0] for name in packed} == {"masks", "occluder", "painted", "painted_occluder"}
+    text = (work.folder / "files" / "run.json").read_text()
+    assert str(workspace.session.folder) not in text
+    with pytest.raises(ValueRefusal, match="'5' is nothing to mark"):
+        workspace.take_target("5")
+
+
+def test_whole_masks_are_given_to_the_run(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:
+    np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
+    workspace.take_masks(uploaded(sessions, tmp_path / "masks.npz"))
+    workspace.take_amodal(uploaded(sessions, tmp_path / "masks.npz"))
+    job = workspace.complete(METHOD, CompleteOptions())
+    assert job.state == "done", job.parts
+    assert isinstance(job.work, Complete)
+    assert job.work.options.amodal == workspace.amodal
+    assert "--amodal amodal" in job.work.command()
+
+
+def test_only_networks_that_are_offered_can_be_chosen(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:
+    np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
+    workspace.take_masks(uploaded(sessions, tmp_path / "masks.npz"))
+    with pytest.raises(ValueRefusal, match="the networks '/etc' are not offered here; it must be one of none"):
+        workspace.complete(MethodOptions(model="/etc"), CompleteOptions())
+    workspace.services = replace(workspace.services, models=("mine",))
+    job = workspace.complete(MethodOptions(model="mine"), CompleteOptions())
+    assert job.state == "refused"  # by the job: there are none of this name
 
 
 def test_uploaded_masks_are_used(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from voin.jobs.describe import Option, describe_options, make
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
 Settings = TypeVar("Settings")
+_MOST_LETTERS = 1000  # that are typed for an option
 
 
 def shown_options(*kinds: type) -> dict[str, Option]:
@@ -51,4 +52,9 @@ def _read(option: Option, value: object) -> Any:
     if words and not (isinstance(value, str) and value in words):
         known = f"it must be one of {', '.join(words)}"
         raise ValueRefusal(f"{str(value)[:40]!r} is no choice", known, "choose one of them")
+    if option.is_text and not words:
+        text = str(value or "").strip()
+        if len(text) > _MOST_LETTERS:
+            raise ValueRefusal(f"{option.name} is too long", f"it may have {_MOST_LETTERS} letters", "correct it")
+        return option.read(text or None)
     return str(value) if value else None

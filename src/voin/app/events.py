@@ -6,16 +6,14 @@ import base64
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 
 from voin.app.controls import read_controls, shown_options
 from voin.app.layout import Layout
-from voin.app.marks import as_data_url
 from voin.app.render import ViewKind
 from voin.app.sessions import Sessions, list_videos
-from voin.app.text import form, jobs_html, marked_text
+from voin.app.text import file_url, form, jobs_html, marked_text
 from voin.app.work import Track
 from voin.app.workspace import BRUSH, Workspace
 from voin.core.errors import count_of, is_fault, parts_of
@@ -112,10 +110,12 @@ class Events:
         self._let(page.clear.click, lambda work: work.marked.clear(work.frame), self._stage)
         self._let(page.clear_all.click, lambda work: work.marked.clear(), self._stage)
         self._let(page.sample_masks.click, Workspace.take_sample_masks, self._stage)
+        self._let(page.target.input, Workspace.take_target, self._stage, page.target)
         typed = (page.box, page.points, page.negative)
         for event in (page.apply.click, *(field.submit for field in typed)):
             self._let(event, Workspace.type, self._stage, *typed)
-        self._take(page.masks, Workspace.take_masks, self._stage)
+        self._take(page.masks, Workspace.take_masks, self._marking)
+        self._take(page.amodal, Workspace.take_amodal, self._stage)
 
     def _connect_jobs(self) -> None:
         page = self.page
@@ -155,7 +155,7 @@ class Events:
                 return shown
             work.tool, work.brush, work.view = "box", BRUSH, "result"  # as the controls begin
             try:
-                shown |= self._video(work) | self._stage(work) | self._jobs(work)
+                shown |= self._chosen(work) | self._jobs(work)
                 return shown | (self._outcome(work) if work.chosen is not None else {})
             except Exception as error:  # a video of the server that is gone; the page goes on without it
                 warn(error, work.plain)
@@ -180,7 +180,10 @@ class Events:
         return self._chosen(work) | {self.page.method: "classical"}
 
     def _chosen(self, work: Workspace) -> Update:
-        return self._video(work) | self._stage(work) | {self.page.tool: work.tool}
+        return self._video(work) | self._marking(work)
+
+    def _marking(self, work: Workspace) -> Update:
+        return self._stage(work) | {self.page.tool: work.tool, self.page.target: work.target}
 
     def _video(self, work: Workspace) -> Update:
         page, last = self.page, work.video.count - 1
@@ -228,7 +231,7 @@ class Events:
             "box": dict(zip("xywh", marks.box, strict=True)) if marks.box else None,
             "points": marks.points,
             "negative": marks.negative,
-            "painted": as_data_url(marks.mask),
+            "painted": as_datafile_url(marks.mask),
             "says": f"Frame {work.frame} of {work.name}{found}.",
         }
         return dict(zip((page.box, page.points, page.negative), marks.texts(), strict=True)) | {
@@ -236,6 +239,7 @@ class Events:
             page.brush: gr.Slider(visible=work.tool in ("paint", "erase")),
             page.marked: _marked_text(work),
             page.mask_state: _mask_text(work, area),
+            page.amodal_state: "" if work.amodal is None else "**There are whole masks**, which are used as they are.",
         }
 
     def _draw(self, work: Workspace, event: object) -> Update:
@@ -283,13 +287,13 @@ class Events:
             page.about: form("result", **record),
             page.result_frame: gr.Slider(minimum=record["start"], maximum=record["end"] - 1, value=frame),
             page.player: {
-                "before": _url(done.clips[0]),
-                "after": _url(done.clips[1]),
+                "before": file_url(done.clips[0]),
+                "after": file_url(done.clips[1]),
                 "frames": record["end"] - record["start"],
                 "first": record["start"],
                 "rate": record["input"]["frames_per_second"],
             },
-            page.files: form("files", files=[(path, _url(path)) for path in done.files()]),
+            page.files: form("files", files=[(path, file_url(path)) for path in done.files()]),
             page.command: done.command(),
         } | self._pair(work, frame, work.view, again=True)
 
@@ -305,22 +309,20 @@ def _jobs_text(work: Workspace) -> str:
 
 
 def _marked_text(work: Workspace) -> str:
-    return marked_text(sorted(work.marked.frames), work.start, work.end)
+    return marked_text(sorted(work.marked.frames), work.start, work.end, work.target == "front")
 
 
 def _mask_text(work: Workspace, area: int | None) -> str:
     """Return whether there are masks, and what is wrong with what is drawn."""
     if area == 0 and work.marks:
         return "**Nothing was found here.** Draw the box around the whole object, or click on it or paint it."
-    if work.masks is None:
+    if work.shown_masks is None:
         return ""
-    if work.tracked is not None:
+    if work.target == "front":
+        return "**What hides the object is tracked.** Only behind it the object is completed."
+    if work.tracked is not None or work.target != "1":
         return "**The object is tracked.** Move through the frames; where it is wrong, mark it again and track anew."
     return "**There are masks.** Move through the frames to see them."
-
-
-def _url(path: Any) -> str:
-    return f"gradio_api/file={quote(str(path))}"
 
 
 def message(error: Exception, plain: Callable[[str], str] = str) -> str:

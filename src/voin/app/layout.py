@@ -9,7 +9,7 @@ from gradio.blocks import Block
 
 from voin.app.controls import COMPLETE_OPTIONS, TRACK_OPTIONS
 from voin.app.limits import MASK_SUFFIXES, VIDEO_SUFFIXES
-from voin.app.options import Limits
+from voin.app.options import Limits, ServeConfig
 from voin.app.text import ASSETS, form
 from voin.app.workspace import BRUSH
 from voin.data.categories import CATEGORIES
@@ -17,6 +17,7 @@ from voin.jobs.demo import SHOTS
 from voin.jobs.describe import Option
 
 _TOOLS = [("Box", "box"), ("On the object", "point"), ("Not the object", "not"), ("Paint", "paint"), ("Erase", "erase")]
+_TARGETS = [("Object", "1"), ("2nd", "2"), ("3rd", "3"), ("4th", "4"), ("What hides it", "front")]
 VIEWS = [("Completed", "result"), ("Whole mask", "whole"), ("Confidence", "confidence")]
 _HEAD = """<div class="head-line"><h1>voin</h1><p>Shows the hidden part of an object in a video.
 Your files stay on this server, for you alone, and are removed when you leave.</p></div>"""
@@ -30,6 +31,8 @@ def make_control(option: Option, kind: Any = gr.Dropdown, **more: Any) -> Any:
     if option.kind is int:
         return _slider(**{"minimum": option.limits.least, "maximum": option.limits.most, **said})
     words = option.more.get("words", {})
+    if option.is_text and not words:
+        return gr.Textbox(**{**said, "value": option.write(option.default) or ""})
     return kind(**{"choices": [(text, word) for word, text in words.items()], **said})
 
 
@@ -58,12 +61,13 @@ def _soft(text: str) -> str:
 class Layout:
     """All components; made inside a `gr.Blocks`. `below`: videos that lie on the server; None if it shows none."""
 
-    def __init__(self, limits: Limits, below: list[str] | None, sample: bool) -> None:
+    def __init__(self, config: ServeConfig, below: list[str] | None, sample: bool) -> None:
         self.controls: dict[str, Any] = {}  # of the options of commands, by name
         self.token = gr.Textbox(visible="hidden", elem_id="token")
         self.timer = gr.Timer(1.0, active=False)
         gr.HTML(_HEAD)
-        self._choose(limits, below, sample)
+        self._choose(config.limits, below, sample)
+        self._models = config.models
         # Laid out by page.css: beside each other where there is room.
         with gr.Column(visible=False, elem_id="desk") as self.work:
             steps = {"draw": self._draw, "object": self._object, "options": self._complete, "queue": self._queue}
@@ -107,6 +111,7 @@ class Layout:
 
     def _object(self) -> None:
         _heading(2, "Mark the object")
+        self.target = gr.Radio(_TARGETS, value="1", label="What is marked", container=False, elem_id="target")
         self.marked = gr.Markdown(elem_id="marked")
         with gr.Row():
             self.undo = _small_button("Undo", 70)
@@ -133,11 +138,16 @@ class Layout:
         self.method = make_control(left.pop("method"), gr.Radio, elem_id="method")
         classes = [("I do not know", ""), *((name.replace("_", " "), name) for name in CATEGORIES)]
         category = make_control(left.pop("category"), choices=classes, value="")
-        self.controls |= {"method": self.method, "category": category}
+        networks = [("Small, which ships with voin", ""), *((name, name) for name in self._models)]
+        model = make_control(left.pop("model"), choices=networks, value="", visible=bool(self._models))
+        self.controls |= {"method": self.method, "category": category, "model": model}
         with gr.Accordion("More options", open=False):
             # What is chosen from a list first, switches last.
             for name, option in sorted(left.items(), key=lambda item: (item[1].kind is bool, item[1].kind is int)):
                 self.controls[name] = make_control(option)
+            label = "Whole masks of the object, if you have them: a zip of PNGs, a mask video, or .npz"
+            self.amodal = gr.File(label=label, file_types=[*MASK_SUFFIXES], height=164, elem_id="amodal")
+            self.amodal_state = gr.Markdown(elem_id="amodal-state")
         self.complete = gr.Button("Complete the object", variant="primary", elem_id="complete")
 
     def _queue(self) -> None:

@@ -70,6 +70,14 @@ class ServeConfig(Checked):
         metavar="PATH|URL",
         panel="Address",
     )
+    models: tuple[str, ...] = setting(
+        (),
+        "Networks that can be chosen on the page, with commas between: folders, or owner/name on the Hugging Face hub.",
+        read=lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+        write=",".join,
+        metavar="NAME|DIR,...",
+        panel="Address",
+    )
     jobs: int = setting(1, "Jobs that run at a time; others wait.", least=1, most=64, panel="Limits")
     limits: Limits = setting(factory=Limits)
     keep_minutes: float = setting(10.0, "How long files are kept after a page was closed.", least=0, panel="Limits")

@@ -17,6 +17,7 @@ from voin.core.errors import ValueRefusal, parts_of
 from voin.core.processes import DiedError, JobApart
 from voin.core.progress import Progress
 
+_LATELY = 10  # jobs that say how long one usually takes
 JobState = Literal["waiting", "running", "done", "refused", "failed", "cancelled"]
 
 
@@ -74,6 +75,10 @@ class Job:
         """Whether nothing more will happen."""
         return self.state not in ("waiting", "running")
 
+    def seconds_run(self) -> float:
+        """Return how long it has run so far, or did."""
+        return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
+
     def seconds_left(self) -> float | None:
         """Return how long the stages that have begun will take; None while that cannot be known."""
         now = time.monotonic()
@@ -93,6 +98,7 @@ class Jobs:
         self._most_waiting, self._failed = most_waiting, failed
         self._waiting: deque[Job] = deque()
         self._running: list[Job] = []
+        self._lately: deque[float] = deque(maxlen=_LATELY)  # seconds that jobs took which were done
         self._change = threading.Condition()
         self._closed = False
         self._threads = [threading.Thread(target=self._run, daemon=True, name="voin-jobs") for _ in range(places)]
@@ -116,6 +122,16 @@ class Jobs:
         """Return how many jobs are to be begun before this one."""
         with self._change:
             return self._waiting.index(job) if job in self._waiting else 0
+
+    def seconds_until(self, job: Job) -> float | None:
+        """Return how long a waiting job will wait, as jobs lately took; None while that cannot be known."""
+        with self._change:
+            ahead, running = self._waiting.index(job) if job in self._waiting else 0, list(self._running)
+        usual = sum(self._lately) / len(self._lately) if self._lately else None
+        left = [job.seconds_left() or (usual and max(usual - job.seconds_run(), 0.0)) for job in running]
+        left += [usual] * ahead
+        known = [seconds for seconds in left if seconds is not None]
+        return sum(known) / len(self._threads) if len(known) == len(left) else None
 
     def cancel(self, job: Job) -> None:
         """Stop a job; when this returns it does nothing more."""
@@ -176,6 +192,8 @@ class Jobs:
 
     def _finish(self, job: Job, state: JobState) -> None:
         job.state, job.ended = state, time.monotonic()
+        if state == "done":
+            self._lately.append(job.seconds_run())
         job.done.set()
 
 

@@ -41,7 +41,7 @@ class Server:
             lambda session: Workspace(session, self.services), end_session, keep_seconds=60 * config.keep_minutes
         )
         root = config.root.resolve() if config.root is not None else None
-        self.services = Services(self.jobs, self.readers, config.limits, self.sessions.folder, root)
+        self.services = Services(self.jobs, self.readers, config.limits, self.sessions.folder, root, config.models)
         self._stopped = threading.Event()
         self._reaper = threading.Thread(target=self._reap, daemon=True, name="voin-reaper")
         self._reaper.start()
@@ -88,13 +88,15 @@ class Server:
     def _blocks(self) -> Any:
         import gradio as gr
 
+        from voin.app.api import Api
         from voin.app.events import Events
         from voin.app.layout import Layout
         from voin.app.sessions import list_videos
 
         below = None if self.services.root is None else list_videos(self.services.root)
         with gr.Blocks(title="voin", analytics_enabled=False, fill_width=True) as blocks:
-            Events(Layout(self.config.limits, below, has_sample()), self.sessions, blocks)
+            Api(self.sessions)
+            Events(Layout(self.config, below, has_sample()), self.sessions, blocks)
         # Events are short; jobs have their own queue.
         blocks.queue(default_concurrency_limit=16, max_size=None)
         # Mounted, it would not know that it is open to others, and take any path that an event names for an upload.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -53,10 +54,16 @@ def jobs_html(mine: Sequence[Job], jobs: Jobs, plain: Callable[[str], str] = str
     return form("jobs", jobs=latest, queue=jobs, stages=STAGES, parts=lambda job: map(plain, job.parts))
 
 
-def marked_text(frames: Sequence[int], start: int, end: int) -> str:
+def file_url(path: Path) -> str:
+    """Return where a browser finds a file of its session, from the page on."""
+    return f"gradio_api/file={quote(str(path))}"
+
+
+def marked_text(frames: Sequence[int], start: int, end: int, front: bool = False) -> str:
     """Return on which frames something is marked."""
     inside = [frame for frame in frames if start <= frame < end]
     outside = "" if len(inside) == len(frames) else " Marks outside the part do not count."
     if not inside:
-        return f"Go to a frame on which the object is clearly seen, and draw a box around it.{outside}"
+        what = "what hides the object" if front else "the object"
+        return f"Go to a frame on which {what} is clearly seen, and draw a box around it.{outside}"
     return f"Marked on frame{'s' if len(inside) > 1 else ''} {', '.join(map(str, inside))}.{outside}"

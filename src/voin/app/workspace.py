@@ -26,6 +26,7 @@ from voin.io.video import VideoInfo
 from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
+TARGETS = ("1", "2", "3", "4", "front")
 TOOLS = ("box", "point", "not", "paint", "erase")
 BRUSH = 24  # pixels of the video, to begin with
 _KEPT_PICTURES = 8  # of results that stay on the disk, so that a browser which is behind finds them
@@ -40,6 +41,7 @@ class Services:
     limits: Limits
     uploads: Path  # the folder where Gradio puts them
     root: Path | None = None  # the folder whose videos may be chosen
+    models: tuple[str, ...] = ()  # networks that may be chosen
 
 
 @dataclass(eq=False)
@@ -56,11 +58,14 @@ class Workspace:
     tool: str = "box"  # what is drawn with
     brush: float = BRUSH
     view: ViewKind = "result"
-    marked: MarkedFrames = field(default_factory=MarkedFrames)
-    masks: Path | None = None  # folder with a mask a frame
+    target: str = "1"  # what is marked: an object by its number, or what hides it
+    masks: Path | None = None  # of the first object, or of all: a folder with a mask a frame
     tracked: Track | None = None  # what made them, if the page did
+    others: dict[str, Track] = field(default_factory=dict)  # what made the masks of the other targets
+    amodal: Path | None = None  # whole masks that were uploaded
     jobs: list[Job] = field(default_factory=list)  # the latest last
     chosen: Job | None = None  # whose result is looked at
+    _marked: dict[str, MarkedFrames] = field(default_factory=dict)  # by target
     _sample: Shot | None = None
     _collected: set[Job] = field(default_factory=set)
     _drawn: tuple[Job | None, object, ViewKind] | None = None
@@ -108,7 +113,8 @@ class Workspace:
         # As its owner calls it, for the commands that are shown.
         self.info, self.name = info, "".join(letter for letter in name if letter.isprintable())
         self.start, self.end, self.frame, self.tool = 0, info.count, 0, "box"
-        self.marked, self.masks, self.tracked, self._sample = MarkedFrames(), None, None, None
+        self.masks, self.tracked, self.amodal, self._sample = None, None, None, None
+        self.target, self.others, self._marked = "1", {}, {}
 
     @property
     def video(self) -> VideoInfo:
@@ -145,6 +151,24 @@ class Workspace:
         self.frame = min(max(whole_number(frame, "frame"), 0), self.video.count - 1)
 
     # --- the object
+
+    @property
+    def marked(self) -> MarkedFrames:
+        """What is marked of the target."""
+        return self._marked.setdefault(self.target, MarkedFrames())
+
+    def take_target(self, target: object) -> None:
+        """Mark another object, or what hides it."""
+        if not isinstance(target, str) or target not in TARGETS:
+            must = f"it must be one of {', '.join(TARGETS)}"
+            raise ValueRefusal(f"{str(target)[:40]!r} is nothing to mark", must, "choose one of them")
+        self.target = target
+
+    @property
+    def shown_masks(self) -> Path | None:
+        """The masks of the target, if there are any."""
+        track = self.others.get(self.target)
+        return self.masks if self.target == "1" else track and track.out
 
     @property
     def marks(self) -> Marks:
@@ -187,6 +211,15 @@ class Workspace:
 
     def take_masks(self, given: object) -> int:
         """Use uploaded masks; return the number of frames that have one."""
+        self.masks, count = self._read_masks(given)
+        self.tracked, self.target = None, "1"
+        return count
+
+    def take_amodal(self, given: object) -> None:
+        """Use uploaded masks as whole masks of the object."""
+        self.amodal, _ = self._read_masks(given)
+
+    def _read_masks(self, given: object) -> tuple[Path, int]:
         info, path = self.video, take_upload(self.session, given, self.services.uploads)
         scratch, out = self.session.place(path.stem[4:]), self.session.place("masks")
         try:
@@ -194,8 +227,7 @@ class Workspace:
         finally:
             path.unlink(missing_ok=True)
             shutil.rmtree(scratch, ignore_errors=True)
-        self.masks, self.tracked = out, None
-        return count
+        return out, count
 
     def is_sample(self) -> bool:
         """Return whether voin has masks of what is worked on."""
@@ -213,8 +245,10 @@ class Workspace:
     def track(self, options: MaskOptions = MaskOptions()) -> Job:
         """Start to track what is marked through the part that is worked on."""
         info, prompts = self.video, self.marked.prompts(self.start, self.end)
-        work = Track(info.path, prompts, self.session.place("masks"), replace(options, **self._part()))
-        return self._begin(f"Masks of {self.name}, frames {self.start} to {self.end - 1}", work)
+        chosen = replace(options, **self._part())
+        work = Track(info.path, prompts, self.session.place("masks"), chosen, self.target)
+        what = {"1": "Masks", "front": "What hides the object"}.get(self.target, f"Masks of object {self.target}")
+        return self._begin(f"{what} of {self.name}, frames {self.start} to {self.end - 1}", work)
 
     def complete(self, method: MethodOptions, options: CompleteOptions) -> Job:
         """Start to complete the object."""
@@ -222,10 +256,15 @@ class Workspace:
         if self.masks is None:
             remedy = "draw the object and track it, or upload masks"
             raise ValueRefusal("there are no masks yet", "each frame needs one", remedy)
+        if method.model not in (None, *self.services.models):
+            must = f"it must be one of {', '.join(self.services.models) or 'none'}"
+            raise ValueRefusal(f"the networks {method.model!r} are not offered here", must, "choose others")
         folder = self.session.place("job")
         folder.mkdir()
-        chosen = replace(options, **self._part())
-        work = Complete(info.path, self.name, self.masks, folder, chosen, method, self.tracked)
+        front = self.others.get("front")
+        chosen = replace(options, **self._part(), amodal=self.amodal, occluder=front and front.out)
+        others = tuple((int(target), track.out) for target, track in sorted(self.others.items()) if track is not front)
+        work = Complete(info.path, self.name, self.masks, folder, chosen, method, self.tracked, others, front)
         return self._begin(f"{self.name}, frames {self.start} to {self.end - 1}, {method.method}", work)
 
     def _part(self) -> dict[str, Any]:
@@ -257,8 +296,10 @@ class Workspace:
                 continue
             if not isinstance(job.work, Track):
                 self.chosen = job
-            elif self._is_worked_on(job.work):
+            elif self._is_worked_on(job.work) and job.work.target == "1":
                 self.masks, self.tracked = job.work.out, job.work
+            elif self._is_worked_on(job.work):
+                self.others[job.work.target] = job.work
         return ended
 
     def _is_worked_on(self, work: Track) -> bool:
@@ -271,7 +312,7 @@ class Workspace:
     def picture(self) -> tuple[bytes, int | None]:
         """Draw the frame that is shown, with the object: a JPEG, and the object's pixels."""
         prompt = self.marks.prompt(self.frame)
-        return self.services.readers.call(draw_frame, self.video, self.frame, self.masks, prompt)
+        return self.services.readers.call(draw_frame, self.video, self.frame, self.shown_masks, prompt)
 
     def results(self) -> dict[int, Job]:
         """List the finished completions by the numbers of their jobs."""

@@ -53,6 +53,7 @@ class MethodOptions(Checked):
         None,
         "Networks of `voin` or of a baseline: small, which ships, a folder, or owner/name on the Hugging Face hub.",
         metavar="NAME|DIR",
+        label="Networks",
     )
     preset: Literal["small", "paper"] = _object(
         "small", "Work in a window that follows the object, or on the whole frame, as the paper does (with --model)."
@@ -122,9 +123,14 @@ class CompleteOptions(FrameOptions):
     occluder: Path | None = _object(
         None, "Masks of what is in front: only there can the object be hidden.", metavar="PATH"
     )
-    ids: tuple[int, ...] = _object((), "Objects to complete, such as 1,2; all by default.", metavar="IDS")
+    ids: tuple[int, ...] = _object(
+        (), "Objects to complete, such as 1,2; all by default.", metavar="IDS", label="Only these objects, such as 1,2"
+    )
     order: tuple[int, ...] = _object(
-        (), "Depth order of the objects, front-most first, such as 2,1; as numbered by default.", metavar="IDS"
+        (),
+        "Depth order of the objects, front-most first, such as 2,1; as numbered by default.",
+        metavar="IDS",
+        label="Order of the objects, front-most first, such as 2,1",
     )
     png: bool = _output(
         False,
