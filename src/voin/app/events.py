@@ -11,6 +11,7 @@ import gradio as gr
 
 from voin.app.controls import read_controls, shown_options
 from voin.app.layout import Layout
+from voin.app.marks import as_data_url
 from voin.app.render import ViewKind
 from voin.app.sessions import Sessions, list_videos
 from voin.app.text import file_url, form, jobs_html, marked_text
@@ -231,7 +232,7 @@ class Events:
             "box": dict(zip("xywh", marks.box, strict=True)) if marks.box else None,
             "points": marks.points,
             "negative": marks.negative,
-            "painted": as_datafile_url(marks.mask),
+            "painted": as_data_url(marks.mask),
             "says": f"Frame {work.frame} of {work.name}{found}.",
         }
         return dict(zip((page.box, page.points, page.negative), marks.texts(), strict=True)) | {
