@@ -145,7 +145,7 @@ class Layout:
             # What is chosen from a list first, switches last.
             for name, option in sorted(left.items(), key=lambda item: (item[1].kind is bool, item[1].kind is int)):
                 self.controls[name] = make_control(option)
-            label = "Whole masks of the object, if you have them: a zip of PNGs, a mask video, or .npz"
+            label = "Whole masks, if you have them"
             self.amodal = gr.File(label=label, file_types=[*MASK_SUFFIXES], height=164, elem_id="amodal")
             self.amodal_state = gr.Markdown(elem_id="amodal-state")
         self.complete = gr.Button("Complete the object", variant="primary", elem_id="complete")
