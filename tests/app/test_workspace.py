@@ -18,10 +18,10 @@ from fakes.web_desks import workspace_of
 from scenes.video_clips import COUNT, encode, pictures
 from voin.app import workspace as workspace_module
 from voin.app.controls import read_controls
+from voin.app.gate.sessions import Sessions, new_upload_folder
 from voin.app.marks import as_data_url
 from voin.app.options import Limits
 from voin.app.readers import Readers
-from voin.app.sessions import Sessions, new_upload_folder
 from voin.app.work import Complete
 from voin.app.workspace import Workspace
 from voin.core.errors import Refusal, ValueRefusal

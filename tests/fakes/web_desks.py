@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from voin.app.gate.sessions import Sessions
 from voin.app.options import Limits
 from voin.app.queue import Job, Jobs, Work
 from voin.app.readers import Readers
-from voin.app.sessions import Sessions
 from voin.app.workspace import Services, Workspace
 from voin.core.processes import answer, value_of
 from voin.core.progress import Silent

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from voin.app.controls import read_controls, shown_options
+from voin.app.gate.sessions import Sessions
 from voin.app.queue import Job
-from voin.app.sessions import Sessions
 from voin.app.text import file_url
 from voin.app.workspace import Workspace
 from voin.core.errors import ValueRefusal, is_fault, parts_of

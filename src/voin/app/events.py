@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from voin.app.controls import read_controls, shown_options
+from voin.app.gate.sessions import Sessions, list_videos
 from voin.app.layout import Layout
 from voin.app.marks import as_data_url
 from voin.app.render import ViewKind
-from voin.app.sessions import Sessions, list_videos
 from voin.app.text import file_url, form, jobs_html, marked_text
 from voin.app.work import Track
 from voin.app.workspace import BRUSH, Workspace

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from voin.app.controls import COMPLETE_OPTIONS, TRACK_OPTIONS
-from voin.app.limits import MASK_SUFFIXES, VIDEO_SUFFIXES
+from voin.app.gate.limits import MASK_SUFFIXES, VIDEO_SUFFIXES
 from voin.app.options import Limits, ServeConfig
 from voin.app.text import ASSETS, form
 from voin.app.workspace import BRUSH

@@ -29,9 +29,9 @@ class Server:
 
     def __init__(self, config: ServeConfig) -> None:
         check_gradio()
+        from voin.app.gate.sessions import Sessions
         from voin.app.queue import Jobs
         from voin.app.readers import Readers
-        from voin.app.sessions import Sessions
         from voin.app.workspace import Services, Workspace, end_session
 
         self.config = config
@@ -56,9 +56,9 @@ class Server:
         from fastapi import FastAPI
         from gradio.themes import Base
 
-        from voin.app.guard import API, Guard, host_of
+        from voin.app.gate.guard import API, Guard, host_of
+        from voin.app.gate.uploads import uploader
         from voin.app.text import ASSETS
-        from voin.app.uploads import uploader
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         config, folder, most = self.config, self.sessions.folder, self.config.limits.bytes
@@ -90,8 +90,8 @@ class Server:
 
         from voin.app.api import Api
         from voin.app.events import Events
+        from voin.app.gate.sessions import list_videos
         from voin.app.layout import Layout
-        from voin.app.sessions import list_videos
 
         below = None if self.services.root is None else list_videos(self.services.root)
         with gr.Blocks(title="voin", analytics_enabled=False, fill_width=True) as blocks:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from voin.app.controls import whole_number
-from voin.app.limits import check_video, take_masks
+from voin.app.gate.limits import check_video, take_masks
+from voin.app.gate.sessions import Session, find_inside, take_upload
 from voin.app.marks import MarkedFrames, Marks, check_marks, marks_of_texts, painted_mask
 from voin.app.options import Limits
 from voin.app.queue import Job, Jobs
 from voin.app.readers import Readers
 from voin.app.render import ViewKind, draw_frame, draw_pair
-from voin.app.sessions import Session, find_inside, take_upload
 from voin.app.work import Complete, Track
 from voin.core.errors import ValueRefusal, count_of
 from voin.io.images import shown

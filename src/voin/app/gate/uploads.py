@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from voin.app.sessions import new_upload_folder, short_name
+from voin.app.gate.sessions import new_upload_folder, short_name
 
 
 def uploader(folder: Path) -> Callable[[Request], Awaitable[Response]]:

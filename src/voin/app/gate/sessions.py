@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from voin.app.folder import OwnFolder
-from voin.app.limits import VIDEO_SUFFIXES
+from voin.app.gate.folder import OwnFolder
+from voin.app.gate.limits import VIDEO_SUFFIXES
 from voin.core.errors import ValueRefusal
 from voin.io.images import FRAME_SUFFIXES
 

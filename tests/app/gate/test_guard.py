@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 
-from voin.app.guard import Guard, host_of
+from voin.app.gate.guard import Guard, host_of
 from voin.app.options import is_loopback
 
 

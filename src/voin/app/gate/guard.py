@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voin.app.logins import WrongPasswords
-from voin.app.sessions import is_upload
+from voin.app.gate.logins import WrongPasswords
+from voin.app.gate.sessions import is_upload
 
 API = "/gradio_api"
 _FILE = f"{API}/file="

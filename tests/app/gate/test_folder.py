@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from voin.app.folder import OwnFolder
+from voin.app.gate.folder import OwnFolder
 
 SERVE = """
 import sys, time
-from voin.app.folder import OwnFolder
+from voin.app.gate.folder import OwnFolder
 folder = OwnFolder()
 (folder.path / "session-x").mkdir()
 (folder.path / "session-x" / "clip.mp4").write_text("mine")

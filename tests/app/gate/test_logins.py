@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from voin.app.logins import WrongPasswords
+from voin.app.gate.logins import WrongPasswords
 
 
 def test_who_was_wrong_a_few_times_must_wait_a_while() -> None:
@@ -35,7 +35,7 @@ def test_the_addresses_that_one_user_has_count_together(first: str, second: str,
 
 
 def test_many_addresses_take_no_more_memory_than_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voin.app.logins._MOST_ADDRESSES", 10)
+    monkeypatch.setattr("voin.app.gate.logins._MOST_ADDRESSES", 10)
     wrong = WrongPasswords(most=1)
     for number in range(50):
         wrong.note(f"10.0.0.{number}")

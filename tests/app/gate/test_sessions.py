@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from voin.app.sessions import (
+from voin.app.gate.sessions import (
     Session,
     Sessions,
     find_inside,
