@@ -76,15 +76,23 @@ def test_what_was_seen_elsewhere_is_restored_nearly_as_well_with_the_whole_mask_
     assert values["voin"] > 20
 
 
+MIDDLES = {
+    "turns slowly": [60 + 6 * min(t, 24 - t) for t in range(25)],
+    "turns fast": [60 + 12 * min(t, 24 - t) for t in range(25)],
+    "stops": [40 + 10 * min(t, 10) for t in range(20)],
+    "leaves and comes back": [int(220 + 150 * np.sin(t / 35 * np.pi)) for t in range(36)],
+}
+
+
 @pytest.mark.parametrize("seed", [5, 11])
-def test_an_object_in_clear_view_that_turns_back_gets_nothing_painted_beside_it(seed: int) -> None:
-    count, (h, w) = 25, (180, 320)
+@pytest.mark.parametrize("motion", MIDDLES)
+def test_an_object_in_clear_view_gets_nothing_painted_beside_it_whatever_it_does(motion: str, seed: int) -> None:
+    h, w = 180, 320
     y, x = np.mgrid[:h, :w].astype(np.float32)
     ground = texture((h, w), seed, (0.5, 0.5, 0.5), 6.0) * np.where(y < 110, 1.0, 0.7)[..., None].astype(np.float32)
     skin = texture((121, 61), seed + 50, (0.5, 0.5, 0.5), 4.0)
     frames, masks = [], []
-    for t in range(count):
-        middle = 60 + 6 * min(t, count - 1 - t)
+    for middle in MIDDLES[motion]:
         head = (x - middle) ** 2 + (y - 57) ** 2 <= 144
         inside = head | (((x - middle) / 20) ** 2 + ((y - 103) / 36) ** 2 <= 1)
         frame = ground.copy()
@@ -96,7 +104,7 @@ def test_an_object_in_clear_view_that_turns_back_gets_nothing_painted_beside_it(
     visible = torch.from_numpy(np.stack(masks)).float()[None, :, None]
     found = voin.load("voin", device="cpu")(clip, visible).amodal
     added = (found - visible).clamp(min=0).sum() / visible.sum()
-    assert added < 0.005
+    assert added < (0.01 if motion.startswith("leaves") else 0.005)
 
 
 def test_the_weights_are_part_of_the_package() -> None:
