@@ -55,8 +55,9 @@ def complete(
     masks: Annotated[
         Path | None,
         argument(
-            "The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, or "
-            ".npz. One mask a frame, or fewer with names that say the frame.",
+            "The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, "
+            ".npz, or annotations (COCO, YouTube-VIS, CVAT, LabelMe). One mask a frame, or fewer with names that say "
+            "the frame.",
             "MASKS",
         ),
     ] = None,

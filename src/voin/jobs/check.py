@@ -13,6 +13,7 @@ import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.progress import Progress
+from voin.data.categories import known_category
 from voin.io.images import shown
 from voin.io.masks.source import MaskSource, open_masks
 from voin.io.shots import read_cuts
@@ -56,9 +57,18 @@ class Inputs:
         """Whether nearer objects are all that hides the farther ones: the user has said which is which."""
         return len(self.options.order) > 1
 
+    def category(self, number: int) -> str | None:
+        """Return what an object is: as the user says, else as the masks' file does, where methods know the word."""
+        said = self.masks.reading.categories.get(number, "").lower().replace(" ", "_")
+        return self.options.category or known_category(said)
+
     def notes(self) -> Iterator[str]:
         """Say how the masks were understood."""
         yield self.masks.reading.line
+        known = {number: self.category(number) for number in sorted(self.ids)}
+        if not self.options.category and any(known.values()):
+            words = ", ".join(f"object {number} is {word}" for number, word in known.items() if word)
+            yield f"Category, from the masks' file: {words} (--category decides)"
         if self.occluder is not None:
             reading, seen = self.occluder.reading, self.occluder.areas[:, self.start : self.end].any(axis=0)
             files, empty = count_of(reading.count, reading.unit), self.count - int(seen.sum())

@@ -172,7 +172,7 @@ def _complete_chunks(
     progress.stage("complete", total)
     progress.stage("write", total)
     options = inputs.options
-    asked: dict[str, Any] = {"category": options.category, "with_flow": options.save_flow}
+    asked: dict[str, Any] = {"with_flow": options.save_flow}
     asked["with_shape"] = options.save_confidence
     with (
         closing(writer),
@@ -185,7 +185,9 @@ def _complete_chunks(
             patches = {
                 number: [
                     with_half_flow(patch)
-                    for patch in inpainter.complete_object(clips[number], wanted, **asked, clock=clock)
+                    for patch in inpainter.complete_object(
+                        clips[number], wanted, category=inputs.category(number), **asked, clock=clock
+                    )
                 ]
                 for number in inputs.ids
                 if number in clips

@@ -34,6 +34,12 @@ class Moments(NamedTuple):
     end: Fraction
 
 
+class FrameNumbers(NamedTuple):
+    """The frame of each mask, counted from 0, where a file says them."""
+
+    numbers: Sequence[int]
+
+
 class MatchedFrames(NamedTuple):
     """The frame of each mask, all different, None where it has none; and how they were found, in words."""
 
@@ -74,20 +80,26 @@ def write_frames(frames: Sequence[int]) -> str:
 
 
 def frames_of(
-    where: Path, names: Sequence[str] | Moments | int, info: VideoInfo, asked: str | Sequence[int] | None
+    where: Path, names: Sequence[str] | Moments | FrameNumbers | int, info: VideoInfo, asked: str | Sequence[int] | None
 ) -> MatchedFrames:
     """Find the frame of each mask, or raise ValueError.
 
     Args:
         where: The masks' path, for messages.
-        names: The masks' file stems in natural order, or when they are shown, or only their number.
+        names: The masks' file stems in natural order, or when they are shown, or their frames, or only their number.
         info: The video.
         asked: The frames as the user gave them; None to find them out.
     """
-    count = names if isinstance(names, int) else len(names.seconds if isinstance(names, Moments) else names)
+    count = names if isinstance(names, int) else len(names[0] if isinstance(names, Moments | FrameNumbers) else names)
     have = f"{where} has {count_of(count, 'mask')} for a video of {info.count} frames"
     if asked is not None:
         return MatchedFrames([*_asked_frames(have, count, info, asked)], "as --mask-frames says")
+    if isinstance(names, FrameNumbers):
+        wrong = next((number for number in names.numbers if number >= info.count), None)
+        if wrong is not None:
+            what = f"{have}, and one is of frame {wrong}"
+            raise ValueRefusal(what, f"frames are 0 to {info.count - 1}", "give the video that was annotated")
+        return MatchedFrames([*names.numbers], "by the file's frame numbers, counted from 0")
     if not isinstance(names, int | Moments) and info.kind == "folder":
         by_name = {name: frame for frame, name in enumerate(info.names)}
         if all(name in by_name for name in names):

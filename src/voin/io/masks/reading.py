@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from voin.core.errors import count_of
@@ -27,6 +27,8 @@ class MaskReading:
     tracked: bool = False  # whether the tracker follows objects through the frames without a mask
     surrounding: tuple[int, ...] = ()  # ids that look like what surrounds an object
     black_and_white: bool = False  # so that the masks can be inverted
+    categories: Mapping[int, str] = field(default_factory=dict)  # of ids, in the words of an annotation file
+    numbered: str = ""  # where the ids of an annotation file are from
     rims: int = 0  # values that were taken for the shades of soft edges
 
     @property
@@ -39,9 +41,12 @@ class MaskReading:
             hidden = "objects count as hidden there (--track-between follows them)"
             followed = "the tracker follows objects there (--no-track-between: they count as hidden there)"
             parts.append(f"{without}: {followed if self.tracked else hidden}")
-        listed = [f"{number} ({share:.1%} of the frame)" for number, share in self.shares.items()]
+        named = {number: f"{number} {self.categories.get(number, '')}".rstrip() for number in self.shares}
+        listed = [f"{named[number]} ({share:.1%} of the frame)" for number, share in self.shares.items()]
         more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
         parts.append(f"{'object' if len(listed) == 1 else 'objects'} {', '.join(listed[:_LISTED])}{more}")
+        if self.numbered:
+            parts.append(self.numbered)
         if self.rims:
             parts.append(f"{count_of(self.rims, 'further value')} at most two pixels wide taken for soft edges")
         if self.void:

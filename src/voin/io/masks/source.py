@@ -21,12 +21,13 @@ from PIL import Image
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
 from voin.io.images import shown
+from voin.io.masks.annotations.formats import AnnotationMasks
 from voin.io.masks.frames import MatchedFrames, Moments, frames_of
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.pictures import PictureMasks
 from voin.io.masks.reading import MaskReading
 from voin.io.masks.rims import find_rims, without_rims
-from voin.io.masks.values import Kind, MaskFormat, ids_of_values
+from voin.io.masks.values import Kind, MaskFormat, NamedObjects, ids_of_values
 from voin.io.masks.video import VideoMasks
 from voin.io.video_info import VideoInfo
 
@@ -34,7 +35,7 @@ _INVERTED_SHARE = 0.6  # of the frame; what covers more and touches all four sid
 VOID = 255  # the index of pixels that belong to no one in label pictures of Pascal VOC and DAVIS
 
 # How masks may be stored: the first that takes a path opens it. Another way is a file of its own, and a line here.
-FORMATS: list[MaskFormat] = [PictureMasks, ArrayMasks, VideoMasks]
+FORMATS: list[MaskFormat] = [AnnotationMasks(), PictureMasks, ArrayMasks, VideoMasks]
 
 
 @cache
@@ -88,6 +89,7 @@ class MaskSource:
         matched: MatchedFrames,
         unit: str,
         rims: int = 0,
+        objects: NamedObjects | None = None,
     ) -> None:
         self._size = info.size
         self._planes = planes
@@ -118,6 +120,8 @@ class MaskSource:
             surrounding=tuple(number for number in self.found if self._covers(found[number])),
             black_and_white=set(tables) == {"grey"} and len(self.found) == 1,
             rims=rims,
+            categories={} if objects is None else objects.categories,
+            numbered="" if objects is None else objects.numbered,
         )
 
     def given(self, frame: int) -> bool:
@@ -166,7 +170,8 @@ def open_masks(
     """Read masks of the objects in a video, and check that they fit it.
 
     Masks are a folder of PNGs (indexed: object ids; grey: see `ids_of_values`; or coloured), a single such PNG, a mask
-    video (white on black), or an .npz (one array (t, h, w) of bool or ids, or one bool array an object).
+    video (white on black), an .npz (one array (t, h, w) of bool or ids, or one bool array an object), or annotations
+    (COCO, YouTube-VIS, CVAT for video, LabelMe).
 
     Args:
         path: The masks.
@@ -185,9 +190,12 @@ def open_masks(
     """
     path = Path(path)
     if not path.exists():
-        must = "it must be a folder of PNGs, a mask video or an .npz"
+        must = "it must be a folder of PNGs, a mask video, an .npz or an annotation file"
         raise FileRefusal(f"{path} does not exist", must, "check the spelling")
     stored = next(form for form in FORMATS if form.takes(path))(path)
+    objects = stored if isinstance(stored, NamedObjects) else None
+    if objects is not None:
+        objects.choose(info)
     matched = frames_of(path, stored.names, info, frames)
     if stored.size is not None and stored.size != info.size and not resize:
         raise _size_refusal(str(path), stored.size, info)
@@ -216,7 +224,8 @@ def open_masks(
         plane = _Plane.of(np.ascontiguousarray(values), kind)
         counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
         planes[frame] = plane
-    planes, rims = _without_rims(planes, counts, colours, ids)
+    # Outlines have hard edges: what is thin in them is an object.
+    planes, rims = (planes, 0) if objects else _without_rims(planes, counts, colours, ids)
     tables = ids_of_values(path, counts, colours, davis_palette())
     if invert:
         if set(counts) != {"grey"} or tables["grey"].max() > 1:
@@ -227,8 +236,8 @@ def open_masks(
             )
         planes = {frame: plane.inverted(tables["grey"], info.size) for frame, plane in planes.items()}
         tables["grey"] = np.arange(256, dtype=np.uint8)
-    unit = "mask frame" if isinstance(stored.names, int | Moments) else "file"
-    source = MaskSource(info, planes, tables, ids, matched, unit, rims)
+    unit = "annotated frame" if objects else "mask frame" if isinstance(stored.names, int | Moments) else "file"
+    source = MaskSource(info, planes, tables, ids, matched, unit, rims, objects)
     lost = sorted(set(ids or ()) - set(source.found))
     if lost:
         raise ValueRefusal(

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from voin.core.errors import ValueRefusal
-from voin.io.masks.frames import Moments
+from voin.io.masks.frames import FrameNumbers, Moments
+from voin.io.video_info import VideoInfo
 
 Kind = Literal["ids", "grey", "colour"]
 
@@ -32,8 +33,8 @@ class MaskFile(Protocol):
     """Masks in a file or folder, opened but not yet decoded; a way of storing masks is a class like this."""
 
     @property
-    def names(self) -> Sequence[str] | Moments | int:
-        """The masks' file stems in natural order, or when they are shown, or only their number."""
+    def names(self) -> Sequence[str] | Moments | FrameNumbers | int:
+        """The masks' file stems in natural order, or when they are shown, or their frames, or only their number."""
         ...
 
     @property
@@ -43,6 +44,23 @@ class MaskFile(Protocol):
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Read one mask after the other; colours are added to `colours`, which numbers them from 1 on."""
+        ...
+
+
+@runtime_checkable
+class NamedObjects(Protocol):
+    """What masks that come from annotations say besides.
+
+    Attributes:
+        categories: of each id, in the file's words.
+        numbered: where ids are from, in words.
+    """
+
+    categories: dict[int, str]
+    numbered: str
+
+    def choose(self, info: VideoInfo) -> None:
+        """Keep the masks of this video where there are several. Raises ValueError where none is called like it."""
         ...
 
 

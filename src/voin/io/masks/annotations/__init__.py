@@ -1,0 +1,1 @@
+"""Annotation files as masks: one file a format, all of them made into `AnnotatedFrames`."""
