@@ -14,6 +14,7 @@ from voin.cli.demo import BENCH_EXAMPLES, DEMO_EXAMPLES, bench, demo
 from voin.cli.doctor import doctor
 from voin.cli.evaluate import EXAMPLES, evaluate
 from voin.cli.mask import MASK_EXAMPLES, mask
+from voin.cli.masks import masks_app
 from voin.cli.serve import SERVE_EXAMPLES, serve
 from voin.cli.train import TRAIN_EXAMPLES, train
 from voin.core import __version__
@@ -52,6 +53,7 @@ def _voin(
 app.command(epilog=COMPLETE_EXAMPLES)(complete)
 app.command(epilog=BATCH_EXAMPLES)(batch)
 app.command(epilog=MASK_EXAMPLES)(mask)
+app.add_typer(masks_app, name="masks")
 app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(epilog=BENCH_EXAMPLES)(bench)

@@ -33,7 +33,8 @@ def read_coco(path: Path, found: dict[str, Any]) -> AnnotatedFrames:
         number = whole(image.get("id"), f"the id of an image of {path}")
         name, where = stem(image.get("file_name"), str(path)), f"image {number} of {path}"
         size = frame_size(image.get("height"), image.get("width"), where)
-        video = videos.get(image.get("video_id"), "") if isinstance(image.get("video_id"), int) else ""
+        belongs = image.get("video_id")
+        video = videos.get(belongs, str(belongs)) if isinstance(belongs, int) else ""
         frames[number] = AnnotatedFrame(name, size, [], video)
     annotations = [
         mapping(annotation, f"an annotation of {path}")

@@ -30,7 +30,7 @@ def fill_polygon(points: Any, size: tuple[int, int], where: str) -> np.ndarray:
         what = f"{where} has a polygon of {len(points)} points"
         raise ValueRefusal(what, f"it may have {_MOST_POINTS}", "simplify it")
     try:
-        corners = np.array(points, np.float64)
+        corners: np.ndarray = np.array(points, np.float64)
     except (TypeError, ValueError, OverflowError):
         corners = np.zeros(0)
     if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not (np.abs(corners) < _FAR).all():

@@ -1,0 +1,64 @@
+"""The commands `voin masks ...`: look at masks without a run. What is heavy is imported when it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from voin.cli.console import Bars, out
+from voin.cli.options import Json, VideoArgument, argument, command, option
+from voin.core.errors import count_of
+
+masks_app = typer.Typer(name="masks", no_args_is_help=True, help="Look at masks without a run.")
+
+
+@masks_app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin masks check video.mp4 masks/
+
+[dim]With a contact sheet:[/dim]
+voin masks check video.mp4 instances.json -o sheet.png"""
+)
+@command()
+def check(
+    video: VideoArgument,
+    masks: Annotated[Path, argument("Masks in any form that `voin complete` takes.", "MASKS")],
+    output: Annotated[
+        Path | None,
+        option("Output", "Also write a contact sheet: frames with outlines.", "--output", "-o", metavar="SHEET.png"),
+    ] = None,
+    mask_frames: Annotated[
+        str | None, option("Input", "Frames that the masks belong to, such as 0,5,10 or 0-70:5.", metavar="FRAMES")
+    ] = None,
+    resize_masks: Annotated[
+        bool, option("Input", "Scale masks of another size to the video's.", "--resize-masks")
+    ] = False,
+    invert_masks: Annotated[bool, option("Input", "Take what is black for the object.", "--invert-masks")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print how masks are understood: how they match the frames, ids and their shares, frames without one."""
+    import json
+
+    from voin.io.masks.frames import write_frames
+    from voin.jobs.check_masks import check_masks
+
+    with Bars(as_json) as bars:
+        found = check_masks(
+            video, masks, output, frames=mask_frames, resize=resize_masks, invert=invert_masks, progress=bars
+        )
+    if as_json:
+        out.out(json.dumps(found, indent=2))
+        return
+    out.print(escape(found["line"]), soft_wrap=True)
+    for number, about in found["objects"].items():
+        name = f" {about['category']}" if about["category"] else ""
+        seen = f"seen in {count_of(about['frames'], 'frame')}, {about['share']:.1%} of the frame there"
+        out.print(escape(f"  object {number}{name}: {seen}"), soft_wrap=True)
+    if found["missing"]:
+        out.print(f"  without a mask: {write_frames(found['missing'])}", soft_wrap=True)
+    if output is not None:
+        out.print(f"  sheet: {escape(str(output))}", soft_wrap=True)

@@ -1,0 +1,102 @@
+"""Look at masks without a run: what they were taken for, and a sheet of frames with their outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voin.core import draw
+from voin.core.errors import FileRefusal
+from voin.core.progress import Progress, Silent
+from voin.io.images import write_image
+from voin.io.masks.source import MaskSource, davis_palette, open_masks
+from voin.io.video import VideoInfo, probe, read
+
+_COLUMNS, _ROWS = 4, 3
+_WIDTH = 1600  # of the sheet, pixels
+
+
+def check_masks(
+    video: Path,
+    masks: Path,
+    sheet: Path | None = None,
+    *,
+    frames: str | None = None,
+    resize: bool = False,
+    ids: Sequence[int] = (),
+    invert: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Read masks as `voin complete` reads them, and say how they were understood.
+
+    Args:
+        video: a video file or a folder of frames.
+        masks: in any form that masks may have.
+        sheet: a PNG or JPEG to write: frames with the outlines of objects.
+        frames: frames that the masks belong to, such as "0-70:5".
+        resize: scale masks to the video's size.
+        ids: objects to take; all by default.
+        invert: take what is black for the object.
+        progress: told how far it is.
+
+    Returns:
+        The entry `masks` of run.json, with `objects`: of each id its `category` (or none), `frames` in which it is
+        seen and `share` of the frame there.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        ValueError: masks and video do not fit each other.
+    """
+    progress = progress or Silent()
+    if sheet is not None and (sheet.suffix.lower() not in (".png", ".jpg", ".jpeg") or not sheet.parent.is_dir()):
+        raise FileRefusal(
+            f"{sheet} is to be the sheet", "it must be a .png or .jpg in a folder that exists", "name it so"
+        )
+
+    def step(done: int, total: int) -> None:
+        if done == 1:
+            progress.stage("masks", total)
+        progress.advance("masks")
+
+    info = probe(video)
+    source = open_masks(
+        masks, info, frames=frames, resize=resize, ids=list(ids) or None, invert=invert, progress=step
+    )  # fmt: skip
+    if sheet is not None:
+        write_image(sheet, draw_sheet(info, source))
+    reading = source.reading
+    objects = {
+        str(number): {
+            "category": reading.categories.get(number),
+            "frames": int((source.areas[place] > 0).sum()),
+            "share": round(reading.shares[number], 5),
+        }
+        for place, number in enumerate(source.ids)
+    }
+    return reading.record() | {"objects": objects}
+
+
+def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
+    """Draw frames spread over those with a mask, uint8 (h, w, 3), each object outlined in its colour of DAVIS."""
+    given = [frame for frame in range(info.count) if source.given(frame)]
+    # The last row is filled, too: a sheet has as many pictures in each.
+    count = min(_COLUMNS * _ROWS, len(given))
+    columns = min(_COLUMNS, count)
+    chosen = [given[place] for place in draw.spread(len(given), count - count % columns)]
+    colours, pictures = davis_palette(), []
+    width = max(2, min(info.size) // 150)
+    for frame in chosen:
+        picture = next(iter(read(info, frame, frame + 1)))
+        label = source.label(frame)
+        for number in np.unique(label[label > 0]):
+            red, green, blue = (int(level) for level in colours[number])
+            picture = draw.outline(picture, label == number, (red, green, blue), width)
+        pictures.append(picture)
+    strips = []
+    for first in range(0, len(chosen), columns):
+        named = [f"frame {frame}" for frame in chosen[first : first + columns]]
+        strips.append(draw.contact_sheet([("", pictures[first : first + columns])], named, _WIDTH))
+    return np.concatenate(strips)
