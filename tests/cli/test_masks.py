@@ -41,7 +41,7 @@ def test_masks_are_understood_as_a_run_does_it(film: Path, masks: Path, tmp_path
     assert "object 3: seen in 7 frames, " in said
     assert "without a mask: 4,5" in said
     sheet = read_picture(tmp_path / "sheet.png")
-    assert (sheet == (128, 128, 0)).all(axis=-1).any()  # the third colour of DAVIS, around the object
+    assert (np.abs(sheet - np.array([255, 255, 0])).max(axis=-1) < 30).any()  # the third colour of DAVIS, brighter
 
 
 def test_programs_get_json(film: Path, masks: Path) -> None:

@@ -80,7 +80,7 @@ def check_masks(
 
 
 def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
-    """Draw frames spread over those with a mask, uint8 (h, w, 3), each object outlined in its colour of DAVIS."""
+    """Draw frames spread over those with a mask, uint8 (h, w, 3), each object outlined in its colour of DAVIS, brighter."""
     given = [frame for frame in range(info.count) if source.given(frame)]
     # The last row is filled, too: a sheet has as many pictures in each.
     count = min(_COLUMNS * _ROWS, len(given))
@@ -92,7 +92,7 @@ def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
         picture = next(iter(read(info, frame, frame + 1)))
         label = source.label(frame)
         for number in np.unique(label[label > 0]):
-            red, green, blue = (int(level) for level in colours[number])
+            red, green, blue = (min(255, 2 * int(level)) for level in colours[number])
             picture = draw.outline(picture, label == number, (red, green, blue), width)
         pictures.append(picture)
     strips = []
