@@ -43,8 +43,8 @@ def check(
     """Print how masks are understood: how they match the frames, ids and their shares, frames without one."""
     import json
 
+    from voin.io.masks.check import check_masks
     from voin.io.masks.frames import write_frames
-    from voin.jobs.check_masks import check_masks
 
     with Bars(as_json) as bars:
         found = check_masks(

@@ -80,7 +80,7 @@ def check_masks(
 
 
 def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
-    """Draw frames spread over those with a mask, uint8 (h, w, 3), each object outlined in its colour of DAVIS, brighter."""
+    """Draw frames spread over those with a mask, uint8 (h, w, 3); objects are outlined in brighter colours of DAVIS."""
     given = [frame for frame in range(info.count) if source.given(frame)]
     # The last row is filled, too: a sheet has as many pictures in each.
     count = min(_COLUMNS * _ROWS, len(given))
