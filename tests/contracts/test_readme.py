@@ -67,7 +67,7 @@ def help_text(*command: str) -> str:
 
 def check_voin(words: list[str]) -> None:
     """Refuse a `voin` command whose subcommand or options its help does not list."""
-    depth = 2 if words[1:2] == ["data"] else 1
+    depth = 2 if words[1:2] in (["data"], ["masks"]) else 1
     command = words[1 : 1 + depth] if len(words) > depth and not words[1].startswith("-") else []
     text = help_text(*command)
     for word in words[1:]:
