@@ -245,8 +245,9 @@ def no_video(folder: Path) -> None:
     (folder / "video.mp4").unlink()
 
 
-def one_mask_too_many(folder: Path) -> None:
-    shutil.copy(folder / "masks" / "00000.png", folder / "masks" / f"{COUNT:05d}.png")
+def two_masks_too_many(folder: Path) -> None:
+    for number in (COUNT, COUNT + 1):
+        shutil.copy(folder / "masks" / "00000.png", folder / "masks" / f"{number:05d}.png")
 
 
 def smaller_masks(folder: Path) -> None:
@@ -301,7 +302,7 @@ def bad_cuts(folder: Path) -> None:
         (no_video, "", r"video\.mp4.*(does not exist|not there|no such)"),
         (empty_video, "", r"video\.mp4.*empty"),
         (garbled_video, "", r"video\.mp4"),
-        (one_mask_too_many, "", r"13 masks for a video of 12 frames.*--mask-frames"),
+        (two_masks_too_many, "", r"14 masks for a video of 12 frames.*--mask-frames"),
         (smaller_masks, "", r"64x48.*128x96.*--resize-masks"),
         (empty_masks, "", r"masks has no object in any frame"),
         (no_masks, "", r"masks does not exist"),
