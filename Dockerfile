@@ -6,9 +6,9 @@ FROM python:3.11-slim AS build
 RUN python -m venv /opt/voin
 ENV PATH=/opt/voin/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-# The versions that were tested; torch without CUDA, which is a tenth as large.
+# The versions that were tested, torch by itself: it is large and seldom changes.
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision
+RUN pip install --constraint constraints.txt torch torchvision
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip install --constraint constraints.txt ".[web,demo,raft]" && python -m compileall -q /opt/voin/lib
