@@ -11,6 +11,8 @@ from voin.data.categories import CATEGORIES
 from voin.data.occluders.occlude import OccluderConfig
 from voin.data.occluders.shapes import ShapeConfig
 from voin.training.augment import AugmentConfig, DamageConfig
+from voin.training.batch.camera import CameraConfig
+from voin.training.batch.filmed import FilmedConfig
 from voin.training.sampler import Batch, Sampler, SamplerConfig, category_index
 
 PLAIN = AugmentConfig(light=0.0, contrast=0.0, saturation=0.0, tint=0.0)
@@ -395,3 +397,14 @@ def test_batches_are_made_on_a_gpu() -> None:
     tensors: list[Tensor] = [getattr(batch, each.name) for each in fields(Batch)]
     assert all(each.device.type == "cuda" for each in tensors)
     assert (batch.truth.cpu() - other.truth).abs().mean() < 1e-3
+
+
+def test_filmed_occluders_and_cameras_leave_a_batch_whole() -> None:
+    config = replace(CONFIG, filmed=FilmedConfig(clips=1.0), camera=CameraConfig(clips=1.0))
+    batch, plain = sampler(config).batch(1), sampler().batch(1)
+    assert torch.equal(batch.visible, batch.amodal * (1 - batch.occluder))
+    assert torch.equal(batch.amodal, plain.amodal)
+    assert not torch.equal(batch.frames, plain.frames)
+    for pictures in (batch.frames, batch.truth):
+        assert pictures.min() >= 0
+        assert pictures.max() <= 1

@@ -26,6 +26,8 @@ from voin.data.occluders.occlude import Material, OccluderConfig, occlude
 from voin.data.pack import Pack
 from voin.training import augment
 from voin.training.augment import AugmentConfig, DamageConfig, Offsets, check_span, end_pictures, jitter
+from voin.training.batch.camera import CAMERA_NUMBERS, CameraConfig, go_through_camera
+from voin.training.batch.filmed import FILMED_NUMBERS, FilmedConfig, look_filmed
 from voin.training.device_pack import Choice, DevicePack, Part, Source, to_unit
 from voin.training.moving_cutouts import MOVE_NUMBERS, OBJECT_NUMBERS, Distractors, MoveConfig, move_cutouts
 
@@ -46,6 +48,8 @@ _PARTS = {
     "distractor colour": augment.COLOUR_NUMBERS,
     "distractor move": OBJECT_NUMBERS,
     "leave": augment.LEAVE_NUMBERS,
+    "filmed": FILMED_NUMBERS,
+    "camera": CAMERA_NUMBERS,
 }
 
 
@@ -83,6 +87,8 @@ class SamplerConfig(Checked):
     occluder: OccluderConfig = setting(factory=OccluderConfig, help="What occluders look like and how they move.")
     damage: DamageConfig = setting(factory=DamageConfig, help="How visible masks are made faulty.")
     move: MoveConfig = setting(factory=MoveConfig, help="How photographed objects are set in motion.")
+    filmed: FilmedConfig = setting(factory=FilmedConfig, help="How occluders are made to look filmed.")
+    camera: CameraConfig = setting(factory=CameraConfig, help="How whole pictures are made worse.")
 
     def check(self) -> None:
         """Refuse sizes, strides and shares that do not fit."""
@@ -207,7 +213,9 @@ class Sampler:
                 config.occluder,
                 seed=[mix_seed(self.seed, step, places[i], "occluder") for i in group],
             )
-            frames[group], visible[group], occluder[group] = hidden.frames, hidden.visible, hidden.occluder
+            drawn = numbers["filmed"][group]
+            seen = look_filmed(hidden.frames, truth[group], amodal[group], hidden.occluder, drawn, config.filmed)
+            frames[group], visible[group], occluder[group] = seen
         if config.leaving:
             edges, sides = augment.draw_edges(numbers["leave"], config.frames, config.leaving)
             # Of what is never seen nothing is to be learned.
@@ -217,6 +225,8 @@ class Sampler:
             visible, amodal, occluder = (
                 end_pictures(mask, edges, sides, repeat=False) for mask in (visible, amodal, occluder)
             )
+        seeds = [mix_seed(self.seed, step, place, "camera") for place in places]
+        frames, truth = go_through_camera(frames, truth, numbers["camera"], config.camera, seeds)
         return Batch(
             frames=frames,
             truth=truth,

@@ -16,6 +16,8 @@ from voin.core.draw import contact_sheet, flow_colours, outline
 from voin.core.metrics import added_share, iou, masked_psnr, ssim_inside
 from voin.data.pack import Pack
 from voin.training.augment import AugmentConfig, DamageConfig
+from voin.training.batch.camera import CameraConfig
+from voin.training.batch.filmed import FilmedConfig
 from voin.training.config import TrainConfig
 from voin.training.options import Stage
 from voin.training.sampler import Sampler, SamplerConfig
@@ -71,7 +73,8 @@ def fixed(config: SamplerConfig) -> SamplerConfig:
     """Return the settings of a fixed set: real clips as they are, with occluders; the category told."""
     plain = AugmentConfig((1.0, 1.0), *([0.0] * 9))
     none = dict.fromkeys(("reversed", "pasted", "cutouts", "sprites", "unknown"), 0.0)
-    return replace(config, batch=_BATCH, strides=(1, 1), partial=(), augment=plain, damage=DamageConfig(), **none)
+    faults = {"damage": DamageConfig(), "filmed": FilmedConfig(), "camera": CameraConfig()}
+    return replace(config, batch=_BATCH, strides=(1, 1), partial=(), augment=plain, **faults, **none)
 
 
 def score(stage: Stage, x: Inputs, y: Inputs) -> list[Scores]:

@@ -1,0 +1,1 @@
+"""What is done to a batch after its occluders stand before the objects, so that pasting leaves no trace."""
