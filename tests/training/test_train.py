@@ -171,6 +171,16 @@ def test_init_takes_weights_that_have_seen_no_evidence_and_the_first_step_is_the
         train(options(tmp_path, "shape", "fourth", init=str(first)), deeper)
 
 
+def test_init_takes_a_generator_without_references_and_one_that_shifts_less(tmp_path: Path) -> None:
+    first = train(options(tmp_path, "fill", "first"), TINY)
+    seeing = longer(1, generator=replace(TINY.generator, references=2, share=0.9))
+    second = train(options(tmp_path, "fill", "second", init=str(first)), seeing)
+    network = load_checkpoint(second / "generator.safetensors", NETWORKS)
+    assert network.config == seeing.generator
+    with pytest.raises(ValueError, match="another config"):
+        train(options(tmp_path, "fill", "third", init=str(second)), TINY)
+
+
 def test_a_run_speaks_before_its_first_step_at_it_and_before_it_validates(tmp_path: Path) -> None:
     said: list[str] = []
     train(options(tmp_path, "shape"), longer(5, log_steps=100), said.append)

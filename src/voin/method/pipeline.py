@@ -129,7 +129,7 @@ class Inpainter:
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):
             frames, visible, amodal = (x[:, wanted.start : wanted.stop] for x in (frames, view.visible, view.amodal))
-            filled = self.fill(found.place(frames), visible, amodal, found.confidence, category)
+            filled = self.fill(found.place(frames), visible, amodal, found.confidence, category, view)
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
         with timed(clock, "propagation"):

@@ -58,10 +58,17 @@ class Fill(Protocol):
     """Filling of what is missing (paper 3.3.1)."""
 
     def __call__(
-        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None
+        self,
+        frames: Frames,
+        visible: Masks,
+        amodal: Masks,
+        confidence: Masks,
+        category: str | None,
+        around: ClipView | None = None,
     ) -> Frames:
         """Return the frames with the object's hidden part filled; all other pixels come back as they are.
 
+        `around` is the clip of which these frames are a part: it shows the object at other times, too.
         Propagated pixels are already in place. A hidden pixel whose `confidence` is 0 is missing and must be invented,
         one of 1 stays as it was propagated, and what lies between is mixed as the stage thinks best.
         """

@@ -24,6 +24,7 @@ from voin.core.overlap import Prefetcher
 from voin.core.system import has_bfloat16
 from voin.data.categories import CATEGORIES
 from voin.data.pack import Pack, open_pack
+from voin.method.fill.generator import GeneratorConfig
 from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig
 from voin.training.batches import echo, estimators_of, make_batches, make_beside, open_packs
@@ -304,20 +305,26 @@ def _start_from(name: str, task: Task) -> float:
             continue
         network: Any = load_checkpoint(networks_of(folder)[kind], {kind: {**NETWORKS, **BASELINE_NETWORKS}[kind]})
         mine = task.networks[kind]
-        if network.config not in (mine.config, _without_evidence(mine.config)):
+        if not _fits(network.config, mine.config):
             raise ValueRefusal(
                 f"{folder} has a {kind} network of another config, {to_json(network.config)}",
                 "to start from it the settings must be its own",
                 "give the same preset and --set, or leave --init out",
             )
-        # What is new, such as the layers that look at evidence, adds nothing before it is trained.
+        # What is new, such as the layers that look at evidence or at references, adds nothing before it is trained.
         mine.load_state_dict({**mine.state_dict(), **network.state_dict()})
         minutes = max(minutes, read_record(networks_of(folder)[kind]).about.recipe.minutes)
     return minutes
 
 
-def _without_evidence(config: Any) -> Any:
-    return replace(config, evidence=False) if isinstance(config, ShapeConfig) else config
+def _fits(old: Any, new: Any) -> bool:
+    """Return whether weights of a config can be gone on from with another: with layers that are new, or more shifts."""
+    if isinstance(new, ShapeConfig):
+        return old in (new, replace(new, evidence=False))
+    if isinstance(new, GeneratorConfig) and isinstance(old, GeneratorConfig):
+        # How many channels move changes no tensor; which ones is soon learned anew.
+        return replace(old, share=new.share) in (new, replace(new, references=0))
+    return old == new
 
 
 def _adam(config: TrainConfig, module: nn.Module) -> torch.optim.Optimizer:

@@ -19,6 +19,7 @@ from voin.core.resample import halve
 from voin.core.types import Frames, Masks
 from voin.method.fill.colours import part_hidden, spread_colours
 from voin.method.fill.layers import GatedShift
+from voin.method.fill.references import Cells, References, choose_frames
 from voin.method.frames import over_frames
 
 Categories = Int[Tensor, " b"]
@@ -53,6 +54,9 @@ class GeneratorConfig(Checked):
     # They are sharp where generated ones are smooth: the more they count, the more the result looks like the object,
     # and the farther it may be from the truth in the mean.
     keep: float = setting(0.3, "Least weight of propagated pixels, where they are weighed.", least=0, most=1)
+    references: int = setting(
+        0, "Frames of the clip, near or far, in which hidden pixels look for their place on the object.", least=0
+    )
 
     def check(self) -> None:
         """Refuse a generator without a coarse grid, or without a layer on it."""
@@ -106,6 +110,7 @@ class Generator(nn.Module):
             nn.init.zeros_(self.category.weight)
         nn.init.normal_(self.colours.weight, std=0.01)
         nn.init.zeros_(self.colours.bias)  # pyright: ignore[reportArgumentType]
+        self.references = References(*channels[:-3:-1]) if config.references else None
         self.balance = nn.Conv2d(channels[0], 1, 3, padding=1) if config.weigh else None
         if self.balance is not None:
             # At first tracks are believed as they say.
@@ -117,13 +122,37 @@ class Generator(nn.Module):
         moved = {"shifts": c.shifts, "share": c.share, "slope": c.slope, "gating": c.gating}
         return GatedShift(inputs, outputs, **moved, stride=stride, dilation=dilation)
 
+    def remember(self, frames: Frames, visible: Masks) -> list[Cells] | None:
+        """Keep what a clip of any length shows of its object, for `forward`; None without references."""
+        if self.references is None:
+            return None
+        chosen = choose_frames(visible, self.config.references)
+        frames, visible = (
+            torch.stack([clip[index] for clip, index in zip(x, chosen, strict=True)]) for x in (frames, visible)
+        )
+        # Each frame by itself: what follows another here may have been shown long after it.
+        pictures, seen = (x.flatten(0, 1)[:, None] for x in (frames, visible))
+        masks, nothing = self._halved(torch.cat([torch.zeros_like(seen), seen], dim=2)), torch.zeros_like(seen)
+        shown = [2 * pictures - 1, seen, nothing, nothing, 1 - nothing]
+        if self.config.smooth_start:
+            shown.append(2 * pictures - 1)
+        *_, fine, coarse = self._encode(over_frames(_channels_last, torch.cat(shown, dim=2)), masks)
+        shape = (len(frames), -1)
+        return self.references.remember(*(x[:, 0].unflatten(0, shape) for x in (coarse, fine, masks[-1][:, :, 1:])))
+
     def forward(
-        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: Categories | None = None
+        self,
+        frames: Frames,
+        visible: Masks,
+        amodal: Masks,
+        confidence: Masks,
+        category: Categories | None = None,
+        references: list[Cells] | None = None,
     ) -> tuple[Frames, Masks]:
         """Generate colours for every pixel, and how far `frames` count against them: 0 where missing, 1 where sure.
 
         Frames have propagated pixels in place; those are missing whose confidence is 0, and are not looked at. Category
-        0 is "an object".
+        0 is "an object". Without `references` they are taken from these frames.
 
         Raises:
             ValueError: height or width is not divisible by `config.factor`.
@@ -133,10 +162,7 @@ class Generator(nn.Module):
         hidden, missing = part_hidden(visible, amodal, confidence)
         known = torch.where(missing, 0.5, frames)  # grey is zero to the network
 
-        masks = [torch.cat([hidden.to(known), amodal], dim=2)]  # paper eq. 3: occluded and amodal
-        for _ in self.down:
-            masks.append(over_frames(halve, masks[-1]))
-        masks = [over_frames(_channels_last, x) for x in masks]
+        masks = self._halved(torch.cat([hidden.to(known), amodal], dim=2))  # paper eq. 3: occluded and amodal
         trust = torch.where(hidden, confidence, 1.0)
         seen = [2 * known - 1, visible, hidden.to(known), missing.to(known), trust]
         start = None
@@ -148,16 +174,18 @@ class Generator(nn.Module):
         inputs = torch.cat(seen, dim=2)
         inputs = over_frames(_channels_last, inputs)
 
-        skips = [self.stem(inputs, masks[0])]
-        for i, down in enumerate(self.down):
-            features = down(skips[-1], masks[i])
-            skips.append(self.encode[i](features, masks[i + 1]) if i < len(self.encode) else features)
+        skips = self._encode(inputs, masks)
         features = skips.pop()
         if self.category is not None:
             # Not in the paper: the category, because where nothing of the kind was seen it tells what to expect.
             index = torch.zeros(b, dtype=torch.long, device=frames.device) if category is None else category
             features = features + self.category(index)[:, None, :, None, None].to(features)
-        for middle in self.middle:
+        for i, middle in enumerate(self.middle):
+            if self.references is not None and i == len(self.middle) // 2:
+                if references is None:
+                    references = self.remember(known, visible)
+                told, detail = self.references(features, masks[-1][:, :, :1], references)
+                features, skips[-1] = features + told, skips[-1] + detail
             features = middle(features, masks[-1])
         for up, decode in zip(self.up, self.decode, strict=True):
             features, skip = up(features, masks[len(skips)]), skips.pop()
@@ -168,6 +196,21 @@ class Generator(nn.Module):
         if start is not None:
             colours = colours + torch.logit(start.float(), eps=0.01)
         return torch.sigmoid(colours).to(frames.dtype), self._weigh(features, trust, missing)
+
+    def _halved(self, masks: Tensor) -> list[Tensor]:
+        """Bring masks to each grid, as shares of its cells."""
+        grids = [masks]
+        for _ in self.down:
+            grids.append(over_frames(halve, grids[-1]))
+        return [over_frames(_channels_last, x) for x in grids]
+
+    def _encode(self, inputs: Tensor, masks: list[Tensor]) -> list[Tensor]:
+        """Return the features of each grid, from fine to coarse."""
+        grids = [self.stem(inputs, masks[0])]
+        for i, down in enumerate(self.down):
+            features = down(grids[-1], masks[i])
+            grids.append(self.encode[i](features, masks[i + 1]) if i < len(self.encode) else features)
+        return grids
 
     def _weigh(self, features: Tensor, trust: Masks, missing: Bool[Tensor, "b t 1 h w"]) -> Masks:
         """Weigh the frames against what was generated."""

@@ -16,6 +16,7 @@ from jaxtyping import Bool, UInt8
 
 from voin.core.types import Frames, Masks
 from voin.method.fill.colours import mix, part_hidden, spread_smoothly, weigh_known
+from voin.method.stages import ClipView
 
 RADIUS = 3  # neighbourhood, in working pixels, that cv2.inpaint makes a pixel from
 
@@ -28,9 +29,15 @@ class InpaintFill:
     rim: float = 3.0
 
     def __call__(
-        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None = None
+        self,
+        frames: Frames,
+        visible: Masks,
+        amodal: Masks,
+        confidence: Masks,
+        category: str | None = None,
+        around: ClipView | None = None,
     ) -> Frames:
-        """Fill the hidden part, as every `Fill` does; the category is not needed."""
+        """Fill the hidden part, as every `Fill` does; neither the category nor other frames are needed."""
         hidden, missing = part_hidden(visible, amodal, confidence)
         picture, hidden, missing, inside, trust = (
             x.flatten(0, 1) for x in (frames, hidden, missing, amodal > 0.5, confidence)

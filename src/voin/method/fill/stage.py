@@ -16,7 +16,9 @@ from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Frames, Masks
 from voin.method.fill.colours import mix, part_hidden
 from voin.method.fill.generator import Generator
+from voin.method.fill.references import Cells, choose_frames
 from voin.method.frames import cut_groups, over_frames
+from voin.method.stages import ClipView
 
 # Pixels around the hidden part that the stage looks at, too. On four validation clips of VOI-DAVIS, 16, 24, 32, 48 and
 # 64 are within 0.02 dB of the whole object.
@@ -91,7 +93,13 @@ class NetworkFill:
 
     @torch.no_grad()
     def __call__(
-        self, frames: Frames, visible: Masks, amodal: Masks, confidence: Masks, category: str | None = None
+        self,
+        frames: Frames,
+        visible: Masks,
+        amodal: Masks,
+        confidence: Masks,
+        category: str | None = None,
+        around: ClipView | None = None,
     ) -> Frames:
         """Fill the hidden part, as every `Fill` does; frames may have any size."""
         filled = frames.clone()
@@ -103,8 +111,10 @@ class NetworkFill:
             t, row, column = (hidden & (clip[3] < 1))[0, :, 0].nonzero(as_tuple=True)
             given = clip[0][0][t, :, row, column]  # (pixels, 3)
             made, trust = torch.zeros_like(given), torch.zeros_like(given[:, :1])
-            for part, weights in self.groups.cut(touched):
-                both = self._generate([x[:, part.start : part.stop] for x in clip], category)
+            groups = self.groups.cut(touched)
+            references = self._remember(clip[:2] if around is None else [around.frames, around.visible], groups)
+            for part, weights in groups:
+                both = self._generate([x[:, part.start : part.stop] for x in clip], category, references)
                 these = ((t >= part.start) & (t < part.stop)).nonzero()[:, 0]
                 place = (t[these] - part.start, slice(None), row[these], column[these])
                 weight = torch.tensor(weights).to(given)[place[0], None]
@@ -113,7 +123,25 @@ class NetworkFill:
             filled[i][t, :, row, column] = mix(given, made, trust).clamp(0, 1)
         return filled
 
-    def _generate(self, clip: list[Tensor], category: str | None) -> tuple[Tensor, Tensor]:
+    def _remember(self, clip: list[Tensor], groups: list[tuple[range, list[float]]]) -> list[Cells] | None:
+        """Keep what the whole clip shows of the object, if anything is to be generated."""
+        if not groups or not self.config.references:
+            return None
+        place = self.generator.colours.weight.device
+        chosen = choose_frames(clip[1], self.config.references)[0]
+        frames, visible = (self._padded(reduce(x[:, chosen], self.size)).float().to(place) for x in clip)
+        with torch.autocast(place.type, torch.bfloat16, enabled=self.half):
+            return self.generator.remember(frames, visible)
+
+    def _padded(self, clip: Tensor) -> Tensor:
+        """Pad frames to what the network takes: colours repeat their border, masks are 0."""
+        h, w = clip.shape[-2:]
+        pad = (0, -w % self.config.factor, 0, -h % self.config.factor)
+        return over_frames(lambda x: F.pad(x, pad, mode="replicate"), clip) if clip.shape[2] == 3 else F.pad(clip, pad)
+
+    def _generate(
+        self, clip: list[Tensor], category: str | None, references: list[Cells] | None
+    ) -> tuple[Tensor, Tensor]:
         """Run the network on a group, at `size`, padded to what it takes."""
         full, (occluded, absent) = (clip[0].shape[-2], clip[0].shape[-1]), part_hidden(*clip[1:])
         # What is missing has the occluder's colours, and what is not hidden no confidence: they must not count.
@@ -124,14 +152,13 @@ class NetworkFill:
         factor = self.config.factor
         # What lies farther from the hidden part tells little of it, and takes half of the time.
         rows, columns = box_around(hidden, _MARGIN, factor)
-        pictures, *masks = (x[..., rows, columns] for x in clip)
-        h, w = pictures.shape[-2:]
-        pad = (0, -w % factor, 0, -h % factor)
-        padded = [over_frames(lambda x: F.pad(x, pad, mode="replicate"), pictures), *(F.pad(x, pad) for x in masks)]
+        parts = [x[..., rows, columns] for x in clip]
+        h, w = parts[0].shape[-2:]
+        padded = [self._padded(x) for x in parts]
         place = self.generator.colours.weight.device
         index = torch.tensor([self.categories.index(category) + 1 if category in self.categories else 0])
         with torch.autocast(place.type, torch.bfloat16, enabled=self.half):
-            both = self.generator(*(x.float().to(place) for x in padded), index.to(place))
+            both = self.generator(*(x.float().to(place) for x in padded), index.to(place), references)
         for whole, part in zip(canvas, both, strict=True):
             whole[..., rows, columns] = part[..., :h, :w].to(whole)
         # Between hidden pixels alone, so that no background comes in at the object's outline.

@@ -81,5 +81,5 @@ def compress(pictures: UInt8[np.ndarray, "t h w 3"], quality: int) -> UInt8[np.n
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as source:
+    with av.open(file, "r") as source:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)])
