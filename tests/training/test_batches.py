@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from itertools import count, islice, pairwise
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from voin.core.system import ComputeClock
 from voin.method.shape.evidence import CHANNELS
 from voin.training.batches import echo, make_beside, mirror
 
@@ -39,6 +41,29 @@ def test_processes_make_the_same_batches_in_the_same_order() -> None:
         for x, y in zip(here, beside, strict=False):
             assert equal(x, y)
             assert all(a.dtype == b.dtype for a, b in zip(x.values(), y.values(), strict=True))
+    finally:
+        beside.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def busy(seconds: float) -> Callable[[int], Inputs]:
+    def make(number: int) -> Inputs:
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+        return {"number": torch.tensor([number])}
+
+    return make
+
+
+def test_what_batches_cost_the_processes_that_make_them_is_counted() -> None:
+    clock = ComputeClock(torch.device("cpu"))
+    beside = make_beside(busy, (0.1,), 0, 2, clock.beside)
+    try:
+        for _ in range(4):
+            next(beside)
+        assert all(clock.beside[k] >= 0.2 for k in (0, 1))
+        assert clock.take() >= 0.4
+        assert clock.take() < 0.1
     finally:
         beside.close()  # pyright: ignore[reportAttributeAccessIssue]
 

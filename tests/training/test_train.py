@@ -418,3 +418,22 @@ def _run_and_kill(script: Path, run: Path, step: int) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_on_processors_a_run_counts_what_it_computes_and_not_how_long_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voin.training import run as train_run
+
+    learn = train_run.Run._learn
+
+    def learn_slowly(self, x, share):
+        time.sleep(0.2)
+        return learn(self, x, share)
+
+    monkeypatch.setattr(train_run.Run, "_learn", learn_slowly)
+    train(options(tmp_path, "shape"), longer(6))
+    found = load_state(tmp_path / "run")
+    assert found is not None
+    assert found[1]["clock"] > 6 * 0.2
+    assert 0 < found[1]["seconds"] < found[1]["clock"] - 4 * 0.2

@@ -38,7 +38,9 @@ def train(
             metavar="A.B=V",
         ),
     ] = None,
-    minutes: Annotated[float, option("Run", "Length of the run by the clock; 0 for the preset's steps.")] = 0.0,
+    minutes: Annotated[
+        float, option("Run", "Length of the run in core-minutes, on a GPU in minutes; 0 for the preset's steps.")
+    ] = 0.0,
     quiet: Quiet = False,
 ) -> None:
     """Train the networks of the method, by themselves or jointly."""

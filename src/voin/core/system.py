@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -172,3 +173,30 @@ def _there() -> str:
 
 def _size(count: float | int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+class ComputeClock:
+    """Counts what a run costs: on processors their time, so that other work makes no difference; else the clock's.
+
+    Args:
+        device: that computes.
+        processes: how many there are like this one; they are taken to cost alike.
+
+    Attributes:
+        beside: number of a process that helps this one to the seconds of processor time that it took so far.
+    """
+
+    def __init__(self, device: torch.device, processes: int = 1) -> None:
+        self._processors, self._processes = device.type == "cpu", processes
+        self.beside: dict[int, float] = {}
+        self._last = self._now()
+
+    def take(self) -> float:
+        """Return the seconds since the last call, or since it was made: of all threads and processes together."""
+        last, self._last = self._last, self._now()
+        return self._last - last
+
+    def _now(self) -> float:
+        if not self._processors:
+            return time.perf_counter()
+        return self._processes * (time.process_time() + sum(self.beside.values()))

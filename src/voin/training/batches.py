@@ -7,6 +7,7 @@ with others in between.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -33,10 +34,17 @@ Make = Callable[[int], Inputs]  # gives the batch of a number
 _APART = 3  # so many batches lie between two echoes of one
 
 
-def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: int, workers: int) -> Iterator[Inputs]:
+def make_beside(
+    build: Callable[..., Make],
+    arguments: tuple[Any, ...],
+    first: int,
+    workers: int,
+    spent: dict[int, float] | None = None,
+) -> Iterator[Inputs]:
     """Make batch `first` and those after it in processes; each has one batch in its hands, and one ready.
 
-    What makes batches is built in each process, by `build` with `arguments`; both must be picklable.
+    What makes batches is built in each process, by `build` with `arguments`; both must be picklable. `spent` is kept up
+    to date: number of a process to the seconds of processor time that its batches so far took.
 
     Raises:
         Refusal: a process cannot make batches of what the user gave.
@@ -51,7 +59,11 @@ def make_beside(build: Callable[..., Make], arguments: tuple[Any, ...], first: i
             for k in range(workers)
         ]
         for number in count(first):
-            yield _take(processes[(number - first) % workers])
+            k = (number - first) % workers
+            batch, seconds = _take(processes[k])
+            if spent is not None:
+                spent[k] = seconds
+            yield batch
 
 
 def echo(start: Callable[[int], Generator[Inputs, None, None]], step: int, echoes: int) -> Iterator[Inputs]:
@@ -92,17 +104,20 @@ Packed = dict[str, tuple[np.ndarray, bool]]  # arrays, and whether they are mask
 
 def _packed_batches(
     build: Callable[..., Make], arguments: tuple[Any, ...], first: int, stride: int, threads: int
-) -> Iterator[Packed]:
+) -> Iterator[tuple[Packed, float]]:
     torch.set_num_threads(threads)
     make = build(*arguments)
+    began = time.process_time()
     for number in count(first, stride):
-        yield {name: _pack(x) for name, x in make(number).items()}
+        yield {name: _pack(x) for name, x in make(number).items()}, time.process_time() - began
 
 
-def _take(process: Ahead[Packed]) -> Inputs:
+def _take(process: Ahead[tuple[Packed, float]]) -> tuple[Inputs, float]:
     try:
-        arrays = process.take().items()
-        return {name: torch.from_numpy(x).float() if mask else torch.from_numpy(x) for name, (x, mask) in arrays}
+        packed, seconds = process.take()
+        arrays = packed.items()
+        found = {name: torch.from_numpy(x).float() if mask else torch.from_numpy(x) for name, (x, mask) in arrays}
+        return found, seconds
     except DiedError as death:
         raise RuntimeError(
             f"a process that makes batches died ({death}), perhaps for want of memory; use fewer of them: --workers"

@@ -84,7 +84,13 @@ class TrainConfig(Checked):
     loss: LossConfig = setting(factory=LossConfig, help="What each term of the losses counts for.")
     steps: int = setting(10000, "Length of the run, if no time is set.", least=1)
     echoes: int = setting(1, "Steps that learn from each batch (data echoing), every other one mirrored.", least=1)
-    minutes: float = setting(0.0, "Length of the run by the clock, pauses left out; 0 for `steps`.", least=0)
+    minutes: float = setting(
+        0.0,
+        "Length of the run; 0 for `steps`. On processors core-minutes: their time in all threads and processes of the "
+        "run, so that other work on the machine makes no difference. On a GPU minutes by the clock. Pauses, "
+        "validations and checkpoints are left out.",
+        least=0,
+    )
     seed: int = setting(0, "Of the first weights and of the batches.")
     half: bool = setting(True, "Compute in bfloat16 where it is safe and the device does so by itself.")
     estimator: Estimator = setting("dis", "Finds the flow that is to be completed.")
@@ -92,8 +98,10 @@ class TrainConfig(Checked):
     validation_clips: int = setting(
         40, "Clips that are scored, of the validation pack or else the training pack.", above=0
     )
-    validate_minutes: float = setting(5.0, "Time between validations; there is one more at the end.", above=0)
-    save_minutes: float = setting(2.0, "Time between checkpoints: what a kill can cost.", above=0)
+    validate_minutes: float = setting(
+        5.0, "Time between validations, as `minutes` count it; there is one more at the end.", above=0
+    )
+    save_minutes: float = setting(2.0, "Time between checkpoints by the clock: what a kill can cost.", above=0)
     log_steps: int = setting(20, "Steps between entries in the log.", above=0)
 
 

@@ -21,7 +21,7 @@ from voin.core.config import to_json
 from voin.core.errors import ValueRefusal, count_of
 from voin.core.lpips import LPIPS
 from voin.core.overlap import Prefetcher
-from voin.core.system import has_bfloat16
+from voin.core.system import ComputeClock, has_bfloat16
 from voin.data.categories import CATEGORIES
 from voin.data.pack import Pack, open_pack
 from voin.method.fill.generator import GeneratorConfig
@@ -80,17 +80,20 @@ class Run:
             # Sizes stay the same over a run.
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")
-        self.step, self.seconds, self.waited, self.failures = 0, 0.0, 0.0, 0
+        # `seconds` are what the config's minutes count, `clock` and `waited` are of the clock on the wall.
+        self.step, self.seconds, self.clock, self.waited, self.failures = 0, 0.0, 0.0, 0.0, 0
+        self.spent = ComputeClock(fabric.device, fabric.world_size)
         self.best: float | None = None
         self._resume()
 
     def go(self, stopped: threading.Event) -> None:
         """Train until the end, the pause, or the stop."""
-        config, began, first = self.config, self.seconds, self.step + 1
+        config, began, first = self.config, self.clock, self.step + 1
         writer = self._writer()
         feed = Prefetcher(self._inputs(), _AHEAD, "batches")
-        validated = saved = self.seconds
+        validated, saved = self.seconds, self.clock
         mark = time.perf_counter()
+        self.spent.take()
         try:
             while not (share := self._share()) >= 1:
                 x = next(feed)
@@ -100,12 +103,13 @@ class Run:
                 if self.chief and (self.step % config.log_steps == 0 or self.step == first):
                     self._log(writer, terms)
                 now = time.perf_counter()
-                self.seconds, mark = self.seconds + now - mark, now
-                paused = 0 < self.options.pause_minutes * 60 <= self.seconds - began
+                self.clock, mark = self.clock + now - mark, now
+                self.seconds += self.spent.take()
+                paused = 0 < self.options.pause_minutes * 60 <= self.clock - began
                 judge, stop, save = self._agree(
                     self.seconds - validated >= config.validate_minutes * 60,
                     stopped.is_set() or paused,
-                    self.seconds - saved >= config.save_minutes * 60,
+                    self.clock - saved >= config.save_minutes * 60,
                 )
                 if judge and self._share() < 1:
                     self._validate(writer)
@@ -114,8 +118,9 @@ class Run:
                     break
                 if save:
                     self._save()
-                    saved = self.seconds
+                    saved = self.clock
                 mark = time.perf_counter()  # what is saved and validated is no time of training
+                self.spent.take()
             if self._share() >= 1:
                 self._validate(writer)
             self._save()
@@ -130,7 +135,8 @@ class Run:
 
         def start(number: int) -> Generator[Inputs, None, None]:
             if options.workers:
-                made = make_beside(make_batches, (options, self.config, *place), number, options.workers)
+                arguments = (options, self.config, *place)
+                made = make_beside(make_batches, arguments, number, options.workers, self.spent.beside)
             else:
                 made = map(make_batches(options, self.config, *place, self.task), count(number))
             for inputs in made:
@@ -206,7 +212,7 @@ class Run:
         values = {name: value.item() for name, value in terms.items()}
         for name, value in values.items():
             writer.add_scalar(f"loss/{name}", value, self.step)
-        waiting = self.waited / max(self.seconds, self.waited, 1e-9)
+        waiting = self.waited / max(self.clock, self.waited, 1e-9)
         rate = self.optimizer.param_groups[0]["lr"]
         for name, value in (("time/waiting for data", waiting), ("rate", rate)):
             writer.add_scalar(name, value, self.step)
@@ -269,7 +275,7 @@ class Run:
             for name, (module, optimizer, its_name) in self._modules().items():
                 tensors |= {f"{name}.{key}": x for key, x in module.state_dict().items()}
                 tensors |= {} if optimizer is None else optimizer_tensors(optimizer, module, its_name)
-            numbers = {name: getattr(self, name) for name in ("step", "seconds", "waited", "best")}
+            numbers = {name: getattr(self, name) for name in ("step", "seconds", "clock", "waited", "best")}
             save_state(self.options.out, self.step, tensors, numbers)
         self.fabric.barrier()
 
@@ -284,7 +290,7 @@ class Run:
             if optimizer is not None:
                 restore_optimizer(optimizer, module, its_name, tensors)
         torch.set_rng_state(tensors["random"])
-        vars(self).update(numbers)
+        vars(self).update({"clock": numbers["seconds"], **numbers})  # older states have one time alone
         self.say(f"going on at step {self.step}, after {self.seconds / 60:.1f} min")
 
     def _writer(self) -> Any:

@@ -42,7 +42,7 @@ class Recipe(Checked):
     """How a network was trained."""
 
     command: str = setting(help="As typed.")
-    minutes: float = setting(help="Time of training, on the wall clock.", least=0)
+    minutes: float = setting(help="Of training: core-minutes on processors, minutes by the clock on GPUs.", least=0)
     device: str = setting(help='Such as "2 CPU cores" or "NVIDIA H200".')
 
 
