@@ -150,6 +150,30 @@ def test_direct_regression_does_not_start_from_the_prior() -> None:
     assert (direct(**given)[inside] == 0).all()
 
 
+def test_from_raw_flow_the_residue_is_added_to_what_was_estimated() -> None:
+    given, raw = clip(), FlowNetwork(dataclasses.replace(TINY, start="raw"))
+    assert torch.equal(raw(**given), given["initial"])
+    made = network(raw.config)
+    other = {**given, "prior": torch.randn_like(given["prior"])}
+    assert torch.equal(made(**given), made(**other))
+    # All the network is told of motion is what the occluder left of it.
+    hidden = (given["amodal"] * (1 - given["visible"]))[:, :-1] > 0
+    other = {**given, "initial": torch.where(hidden, given["initial"] + 3, given["initial"])}
+    assert not torch.equal(made(**given), made(**other))
+
+
+def test_pasted_in_the_hole_flow_is_kept_where_the_object_is_seen() -> None:
+    given, made = clip(h=32, w=48), network(dataclasses.replace(TINY, pasted="hole", guidance=False, residual=False))
+    completed = made(**given, width=80)  # grown by two pixels
+    hole = (given["amodal"] * (1 - given["visible"]))[:, :-1]
+    grown = torch.nn.functional.max_pool2d(hole.flatten(0, 1), 5, stride=1, padding=2).view_as(hole) > 0
+    beyond = ~grown.expand_as(completed)
+    assert torch.equal(completed[beyond], given["initial"][beyond])
+    # It does not end at the object's outline, which such a method does not know.
+    outside = (grown & (given["amodal"][:, :-1] == 0)).expand_as(completed)
+    assert (completed[outside] != given["initial"][outside]).all()
+
+
 def test_without_guidance_the_network_is_not_told_the_amodal_mask() -> None:
     made, given = network(dataclasses.replace(TINY, guidance=False)), clip()
     assert made.stem.in_channels == network().stem.in_channels - 2 * TINY.cell**2
@@ -385,3 +409,24 @@ def turning(t: int = 8, size: int = 32) -> Clip:
         "amodal": amodal,
         "truth": truth,
     }
+
+
+@pytest.mark.parametrize("size", [None, 32])
+def test_the_papers_own_form_goes_through_the_stage(size: int | None) -> None:
+    given = {name: x[:1] for name, x in clip(h=48, w=64).items()}
+    hidden = (given["amodal"] * (1 - given["visible"]))[:, :-1] > 0
+
+    class Unasked(SmoothFlow):
+        def __call__(self, *_: Tensor | None) -> tuple[Tensor, Tensor]:
+            raise AssertionError("nothing is to be completed smoothly")
+
+    flows = given["frames"], given["initial"], given["initial"]
+    for pasted in ("object", "hole"):
+        made = network(dataclasses.replace(TINY, start="raw", pasted=pasted))
+        stage = NetworkFlow(made, Unasked(), size=size)
+        for completed in stage(*flows, given["visible"], given["amodal"]):
+            changed = completed != given["initial"]
+            assert changed[hidden.expand_as(changed)].all()
+            seen = (given["visible"][:, :-1] > 0).expand_as(changed)
+            # Eight pixels from the hole, which is grown by two.
+            assert changed[..., 40:][seen.expand_as(changed)[..., 40:]].any() == (pasted == "object")

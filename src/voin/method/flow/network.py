@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +20,15 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
-from voin.method.frames import shift_frames
+from voin.method.frames import over_frames, shift_frames
 
 Maps = Float[Tensor, "n c h w"]
 
 # Flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks alike at every
 # resolution; everywhere else flow is in pixels.
 MOTION_UNIT = 0.02
+# What a hole is grown by, as a share of the picture's width: 8 pixels of 320, the sharp outline is gone then.
+_GROWN = 0.025
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class FlowConfig(Checked):
 
     guidance: bool = setting(True, 'Show the network the amodal mask (Table 3, "A"); it tells what is hidden.')
     residual: bool = setting(True, 'Predict what is lacking; the flow itself if not (Table 3, "BF").')
+    start: Literal["smooth", "raw"] = setting(
+        "smooth", "What the residue is added to: flow completed smoothly, or raw as estimated (the paper's own form)."
+    )
+    pasted: Literal["object", "hole"] = setting(
+        "object", 'Where completed flow is put: in the object, or in its hidden part, grown (Table 3, without "A").'
+    )
     channels: tuple[int, ...] = setting(
         (32, 64, 128, 192), "Channels of the levels, finest first; each next one has half the size.", least=1
     )
@@ -68,8 +76,8 @@ class FlowConfig(Checked):
 
 
 SMALL = FlowConfig()
-# The U-Net [49] at full size, on two frames alone.
-PAPER = FlowConfig(channels=(64, 128, 256, 512), gaps=(0, 0, 0, 0), cell=1)
+# The U-Net [49] at full size, on two frames alone, from the corrupted flow on.
+PAPER = FlowConfig(channels=(64, 128, 256, 512), gaps=(0, 0, 0, 0), cell=1, start="raw")
 
 
 class FlowNetwork(nn.Module):
@@ -96,24 +104,34 @@ class FlowNetwork(nn.Module):
     def forward(
         self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, width: int | None = None
     ) -> Flows:
-        """Complete flow inside the amodal mask; outside it comes back as it was.
+        """Complete flow inside its `region`, the amodal mask by default; outside it comes back as it was.
 
-        The residue is added to the `prior`, completed by `SmoothFlow`; with `initial` in its place this is the paper's
-        own form. Where the object is hidden, neither frames nor `initial` are looked at. The frames are cut out of
-        pictures of `width` pixels, or are all of them.
+        The residue is added to the `prior`, completed by `SmoothFlow`; where the config says that it starts from raw
+        flow, `initial` takes its place. Where the object is hidden, frames are not looked at, and `initial` only where
+        it is what is started from. The frames are cut out of pictures of `width` pixels, or are all of them.
 
         Raises:
             ValueError: sizes do not fit each other, or are too small.
         """
         self._check(frames, {"initial": initial, "prior": prior, "visible": visible, "amodal": amodal})
-        pairs = initial.shape[1]
-        unit = MOTION_UNIT * (width or frames.shape[-1])
+        pairs, width = initial.shape[1], width or frames.shape[-1]
+        unit = MOTION_UNIT * width
+        prior = prior if self.config.start == "smooth" else initial
         features = self._inputs(frames, initial, prior, visible, amodal, unit)
         residue = rearrange(self._unet(features, pairs), "(b t) c h w -> b t c h w", t=pairs) * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
-        # Not in the paper: O-bar is the smooth completion, because it is a better start than the occluder's motion.
+        # Not in the paper: O-bar is the smooth completion, because it is a better start than the occluder's motion; the
+        # paper's own is `start="raw"`.
         completed = prior + residue if self.config.residual else residue
-        return torch.lerp(initial, completed, amodal[:, :-1])
+        return torch.lerp(initial, completed, self.region(visible, amodal, width))
+
+    def region(self, visible: Masks, amodal: Masks, width: int) -> Float[Tensor, "b pairs 1 h w"]:
+        """Return where completed flow is put, in pictures of `width` pixels; elsewhere flow stays as it was."""
+        if self.config.pasted == "object":
+            return amodal[:, :-1]
+        hole = (amodal * (1 - visible))[:, :-1]
+        radius = max(round(_GROWN * width), 1)
+        return over_frames(lambda x: F.max_pool2d(x, 2 * radius + 1, stride=1, padding=radius), hole)
 
     def _inputs(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, unit: float) -> Maps:
         """Put together what the network sees, (b pairs) c h w; flows in motion units."""

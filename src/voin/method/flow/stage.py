@@ -67,7 +67,8 @@ class NetworkFlow:
             return forward, backward
         # The network takes masks of 0 and 1, as in training.
         seen, whole = (visible > 0.5).to(frames), whole.to(frames)
-        ahead, back = self.prior(frames, forward, backward, visible, amodal, given)
+        flows = forward, backward
+        ahead, back = flows if self.config.start == "raw" else self.prior(frames, *flows, visible, amodal, given)
         forward = self._complete(frames, forward, ahead, seen, whole, touched)
         return forward, self._complete(frames, backward, back, seen, whole, touched, turn=True)
 
@@ -87,7 +88,7 @@ class NetworkFlow:
                 # The same net for both directions.
                 given = [(x.flip(0) if turn else x)[None].to(device) for x in given]
                 completed, lead = self._look(*given, box=box), given[2]
-                if self.least:
+                if self.least and self.config.pasted == "object":
                     added = completed - lead
                     length = added.norm(dim=2, keepdim=True).clamp(min=1e-6)
                     completed = lead + added * (1 - self.least * lead.shape[-1] / 256 / length).clamp(min=0)
@@ -109,8 +110,8 @@ class NetworkFlow:
         seen, whole = ((reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal))
         residue = (self._run(small, start, lead, seen, whole, box) - lead) / unit
         # From within the object alone, since the network adds nothing outside.
-        residue = enlarge(residue, (h, w), whole[:, :-1] > 0.5)
-        return torch.where(amodal[:, :-1] > 0.5, prior + residue, initial)
+        residue = enlarge(residue, (h, w), self.network.region(seen, whole, small.shape[-1]) > 0.5)
+        return torch.where(self.network.region(visible, amodal, w) > 0.5, prior + residue, initial)
 
     def _run(
         self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
