@@ -253,6 +253,10 @@ def terms() -> dict[str, tuple[Callable[[Tensor], Tensor], Tensor]]:
         "flow_smoothness": (lambda x: losses.flow_smoothness(x, amodal), flow),
         "flow_warp": (lambda x: losses.flow_warp(x, frames[:, :2], pair), near),
         "reconstruction": (lambda x: losses.reconstruction(x, colours, amodal), torch.rand(B, T, 3, H, W).double()),
+        "reconstruction_pasted": (
+            lambda x: losses.reconstruction_pasted(x, colours.flip(0), 0.3 * amodal, colours, visible),
+            torch.rand(B, T, 3, H, W).double(),
+        ),
         "hinge_discriminator": (lambda x: losses.hinge_discriminator(x, scores), torch.randn(7).double()),
         "hinge_generator": (losses.hinge_generator, torch.randn(7).double()),
         "class_discriminator": (lambda x: losses.class_discriminator(x, scores, category), scores + 0.5),

@@ -123,6 +123,18 @@ def reconstruction(generated: Frames, truth: Frames, region: Masks) -> Scalar:
     return _mean((generated - truth).abs(), region)
 
 
+def reconstruction_pasted(painted: Frames, given: Frames, mask: Masks, truth: Frames, region: Masks) -> Scalar:
+    """Compare colours in a region in which a `mask` says what is painted and what stays as `given`.
+
+    For a soft mask it is the mean over masks drawn from it, so that its gradient says how much nearer to the truth a
+    pixel comes by being painted.
+    """
+    # Not in the paper: errors are mixed, not colours, because in a mix the occluder's colours could make good for
+    # errors of the paint.
+    painted_error, given_error = (painted - truth).abs(), (given - truth).abs()
+    return _mean(mask * painted_error + (1 - mask) * given_error, region)
+
+
 def hinge_discriminator(real: Float[Tensor, "*r"], fake: Float[Tensor, "*f"]) -> Scalar:
     """Teach the patch discriminator to score true clips above 1 and generated ones below -1."""
     # Paper 3.4, eq. 9: [1 - D_p(x)] + [1 + D_p(G(z))], with the ReLU that is left out there.

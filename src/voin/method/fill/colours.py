@@ -27,6 +27,11 @@ def mix(frames: Tensor, made: Tensor, weight: Tensor) -> Tensor:
     return weight * frames + (1 - weight) * made
 
 
+def with_gradient_of(values: Tensor, soft: Tensor) -> Tensor:
+    """Return `values` unchanged, with the gradient of `soft` (a straight-through estimator)."""
+    return values.detach() + (soft - soft.detach())
+
+
 def weigh_known(hidden: Region, inside: Region, confidence: Weight) -> Weight:
     """Weigh pixels by what they say of the object's colours: visible ones in full, hidden ones as far as believed."""
     # Visible pixels at the rim of the hidden region hold some of the occluder's colour.

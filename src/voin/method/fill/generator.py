@@ -17,7 +17,7 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.resample import halve
 from voin.core.types import Frames, Masks
-from voin.method.fill.colours import part_hidden, spread_colours
+from voin.method.fill.colours import part_hidden, spread_colours, with_gradient_of
 from voin.method.fill.layers import GatedShift
 from voin.method.fill.references import Cells, References, choose_frames
 from voin.method.frames import over_frames
@@ -162,9 +162,12 @@ class Generator(nn.Module):
         hidden, missing = part_hidden(visible, amodal, confidence)
         known = torch.where(missing, 0.5, frames)  # grey is zero to the network
 
-        masks = self._halved(torch.cat([hidden.to(known), amodal], dim=2))  # paper eq. 3: occluded and amodal
+        occluded = hidden.to(known)
+        if amodal.requires_grad:  # in joint training, where the mask is another network's
+            occluded = with_gradient_of(occluded, amodal * (visible <= 0.5))
+        masks = self._halved(torch.cat([occluded, amodal], dim=2))  # paper eq. 3: occluded and amodal
         trust = torch.where(hidden, confidence, 1.0)
-        seen = [2 * known - 1, visible, hidden.to(known), missing.to(known), trust]
+        seen = [2 * known - 1, visible, occluded, missing.to(known), trust]
         start = None
         if self.config.smooth_start:
             # Not in the paper: a smooth start, because with few training clips what classical filling reaches is a long

@@ -6,12 +6,14 @@ The pipeline and joint training call this alike, so that the generator is traine
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 
 from voin.core.morphology import grow
 from voin.core.types import Flows, Frames, Masks
 from voin.method.propagation import blend
+from voin.method.propagation.gradients import colour_gradients
 from voin.method.propagation.matches import match_by_outline
 from voin.method.propagation.tracks import Tracks, track
 from voin.method.stages import ClipView
@@ -74,20 +76,24 @@ def _look_for(view: ClipView, wanted: range) -> tuple[Tracks, Tracks, Tracks]:
     return ahead, back, match_by_outline(lost, wanted.start, sources, amodal > 0.5)
 
 
-@torch.no_grad()
 def propagate_clips(
     frames: Frames, visible: Masks, amodal: Masks, forward: Flows, backward: Flows
 ) -> tuple[Frames, Masks]:
     """Do what the pipeline does for whole clips, as training needs it; on the CPU, as there are many small steps.
 
-    Masks are 0 or 1, and flow is complete. Returns the frames with what was found in place, and its confidence, on the
-    frames' device.
+    Masks are 0 or 1, and flow is complete. Returns the frames with what was found in place, differentiable in the flow
+    where that has a gradient, and its confidence, on the frames' device.
     """
-    clips = [x.cpu().split(1) for x in (frames, visible, amodal, amodal * (1 - visible), forward, backward)]
+    clips = [x.detach().cpu().split(1) for x in (frames, visible, amodal, amodal * (1 - visible), forward, backward)]
+    flows = zip(forward.cpu(), backward.cpu(), strict=True) if forward.requires_grad else repeat(None, len(frames))
     pictures, trusts = [], []
-    for view in (ClipView(*clip) for clip in zip(*clips, strict=True)):
-        found = propagate(view, range(frames.shape[1]))
+    for view, both in zip((ClipView(*clip) for clip in zip(*clips, strict=True)), flows, strict=True):
+        with torch.no_grad():
+            found = propagate(view, range(frames.shape[1]))
+        picture = found.place(view.frames)
+        if both is not None:
+            picture = picture + colour_gradients(found.tracks, view.frames[0], *both)
         # Tracks reach a little beyond the hidden part, so that it has no gap at native size.
-        pictures.append(torch.where(view.hidden > 0.5, found.place(view.frames), view.frames))
+        pictures.append(torch.where(view.hidden > 0.5, picture, view.frames))
         trusts.append(found.confidence * view.hidden)
     return torch.cat(pictures).to(frames), torch.cat(trusts).to(frames)

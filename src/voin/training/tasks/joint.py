@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import torch
 from einops import rearrange
-from torch import nn
+from torch import Tensor, nn
 
+from voin.method.fill.colours import with_gradient_of
 from voin.method.propagation.propagate import propagate_clips
+from voin.training import losses
 from voin.training.flow_targets import both_ways
 from voin.training.sampler import Batch
-from voin.training.tasks.base import Inputs, Task, Terms, take
+from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
 from voin.training.tasks.critics import make_critics
 from voin.training.tasks.fill import fill, fill_terms
 from voin.training.tasks.flow import find_truth, flow_terms
@@ -29,9 +31,12 @@ TERMS = {
 
 
 class JointTask(Task):
-    """All three networks in a chain (eq. 13): each is given what the one before it made.
+    """All three networks in a chain (eq. 13): each is given what the one before it made, and all learn by the result.
 
-    Masks and tracks are not differentiable, so that each network learns by its own terms, on inputs as they will be.
+    What comes out reaches the flow through the colours that follow it, and the mask through what is pasted and through
+    the generator's gates. Values are those of the pipeline: the mask is cut at one half, and its gradient is that of
+    its probability. Which frames tracks lead to, how far they are believed, and what the flow network is told of the
+    mask have no gradient.
     """
 
     kinds = ("shape", "flow", "generator")
@@ -39,21 +44,22 @@ class JointTask(Task):
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
         # Both ways side by side, so that the first axis is that of the clips.
         pairs = {name: rearrange(x, "(way b) ... -> b way ...", way=2) for name, x in find_truth(self, batch).items()}
-        clips = take(batch, "frames", "truth", "visible", "amodal", "category", "label")
+        clips = take(batch, "frames", "truth", "visible", "amodal", "occluder", "category", "label")
         return {**clips, **find_evidence(self.config, batch), **pairs}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102
         frames, visible = x["frames"], x["visible"]
         logits = complete_shape(self.networks["shape"], x).float()
-        amodal = torch.maximum((logits > 0).to(visible), visible)
-        found = self.find_motion(frames, visible, amodal)
+        whole = torch.maximum((logits > 0).to(visible), visible)
+        found = self.find_motion(frames, visible, whole)
         flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()
-        forward, backward = flow.detach().chunk(2)
-        propagated, confidence = propagate_clips(frames, visible, amodal, forward, backward.flip(1))
+        forward, backward = flow.chunk(2)
+        propagated, confidence = propagate_clips(frames, visible, whole, forward, backward.flip(1))
+        amodal = with_gradient_of(whole, logits.sigmoid() * (visible <= 0.5))
         inputs = {**x, "frames": propagated, "amodal": amodal, "confidence": confidence}
         y = fill(self.networks["generator"], inputs)
         given = {"prior": found.prior, "initial": found.initial}
-        return {"logits": logits, "found": amodal, "flow": flow, **given, **y, "confidence": confidence}
+        return {"logits": logits, "found": whole, "flow": flow, **given, **y, "confidence": confidence}
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
         amodal = x["amodal"]
@@ -63,13 +69,31 @@ class JointTask(Task):
         )
         flow = flow_terms(self.config, y["flow"], true_flow, trusted, both_ways(x["truth"]), both_ways(amodal))
         # Colours count where the object truly is: elsewhere the truth is not the object's.
-        region = {**y, "hidden": y["hidden"] * amodal}
+        region = {**y, "hidden": y["hidden"].detach() * amodal}
         fill = fill_terms(self.config, region, x["truth"], amodal, self.estimators.perceptual)
-        return {**shape, **flow, **fill}
+        pasted = compute_terms(self.config.loss, {"reconstruction_hidden": lambda: compare_paste(y, x)})
+        return {**shape, **flow, **fill, **pasted}
 
     def critics(self) -> nn.Module | None:  # noqa: D102
+        # They see the truth where the mask says nothing, so that a mask must not learn from them what it leaves out:
+        # `fill` cuts what they are shown by it without gradients.
         return make_critics(self.config)
 
     def weights(self) -> dict[str, float]:  # noqa: D102
         loss = self.config.loss
         return {name: getattr(loss, stage) * getattr(loss, name) for stage, names in TERMS.items() for name in names}
+
+
+def compare_paste(y: Inputs, x: Inputs) -> Tensor:
+    """Compare what is seen after the paste (eq. 11): in the hidden part, and where masks reach into plain background.
+
+    What is behind the occluder beside the object does not count. The generator learns nothing from paint beside the
+    object: that is the mask's fault alone.
+    """
+    hidden = y["hidden"].detach() > 0.5
+    truly = (x["amodal"] > 0.5) & (x["visible"] <= 0.5)
+    beside = hidden & (x["amodal"] <= 0.5) & (x["occluder"] <= 0.5)
+    # Where the mask leaves the occluder, what would be painted there is what the generator makes.
+    painted = torch.where(hidden, y["completed"], y["made"])
+    painted = torch.where(truly, painted, painted.detach())
+    return losses.reconstruction_pasted(painted, x["frames"], y["hidden"], x["truth"], (truly | beside).to(painted))
