@@ -257,11 +257,27 @@ def terms() -> dict[str, tuple[Callable[[Tensor], Tensor], Tensor]]:
             lambda x: losses.reconstruction_pasted(x, colours.flip(0), 0.3 * amodal, colours, visible),
             torch.rand(B, T, 3, H, W).double(),
         ),
+        "blend": (
+            lambda x: losses.blend(x, colours.flip(0), colours.flip(1), colours, visible),
+            0.1 + 0.8 * torch.rand(B, T, 1, H, W).double(),
+        ),
         "hinge_discriminator": (lambda x: losses.hinge_discriminator(x, scores), torch.randn(7).double()),
         "hinge_generator": (losses.hinge_generator, torch.randn(7).double()),
         "class_discriminator": (lambda x: losses.class_discriminator(x, scores, category), scores + 0.5),
         "class_generator": (lambda x: losses.class_generator(x, category), scores),
     }
+
+
+def test_the_weight_of_propagated_colours_is_best_where_the_mix_is_nearest_to_the_truth() -> None:
+    found, made, whole = torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 4, 4), torch.ones(1, 1, 1, 4, 4)
+    for best in (0.0, 0.3, 1.0):
+        truth = best * found + (1 - best) * made
+        weights = torch.linspace(0, 1, 11)
+        values = [losses.blend(weight * whole, found, made, truth, whole).item() for weight in weights]
+        assert weights[values.index(min(values))].item() == pytest.approx(best)
+        assert min(values) == pytest.approx(0, abs=1e-3)
+    # Where both are alike nothing is to be learned.
+    assert losses.blend(0.5 * whole, found, found, 1 - found, whole).item() == 0
 
 
 @pytest.mark.parametrize("name", sorted(terms()))

@@ -10,6 +10,7 @@ from fakes.tiny_training import TINY
 from sets.packs import cutouts_of, pack_of
 from voin.method.motion import DIS
 from voin.method.shape.evidence import gather_evidence
+from voin.training.config import PRESETS
 from voin.training.sampler import Sampler
 from voin.training.simulated_propagation import SimulatedPropagationConfig
 from voin.training.tasks import TASKS
@@ -120,6 +121,28 @@ def test_the_generator_changes_hidden_pixels_as_far_as_it_weighs_them() -> None:
     # Critics see the truth elsewhere.
     assert torch.equal(y["shown"][~hidden], x["truth"][~hidden])
     assert torch.equal(y["shown"][hidden], y["completed"][hidden])
+
+
+def test_the_term_of_the_weight_has_a_gradient_in_the_weight_alone() -> None:
+    task, x = made("fill")
+    generator = task.networks["generator"]
+    with torch.no_grad():
+        generator.balance.weight.normal_(std=0.1)  # pyright: ignore
+    y = task.predict(x)
+    term = task.terms(y, x)["blend"]
+    gradients = torch.autograd.grad(term, [y["weight"], y["made"]], retain_graph=True, allow_unused=True)
+    assert gradients[0] is not None
+    assert gradients[0].any()
+    assert gradients[1] is None
+    # It counts where colours were propagated, and where they are weighed at all.
+    assert not gradients[0][(x["confidence"] == 0) | (x["amodal"] == 0)].any()
+    term.backward()
+    assert generator.balance.weight.grad.any()  # pyright: ignore
+    assert generator.colours.weight.grad is None  # pyright: ignore
+    unweighed = replace(TINY, generator=replace(TINY.generator, weigh=False))
+    other = TASKS["fill"](unweighed)
+    assert "blend" not in other.terms(other.predict(x), x)
+    assert not PRESETS["paper"].generator.weigh
 
 
 def test_propagation_is_simulated_or_carried_out() -> None:

@@ -54,6 +54,12 @@ class LossConfig(Checked):
     reconstruction_amodal: float = setting(1.0, "Fill, eq. 11: of the whole object.", least=0)
     reconstruction_rest: float = setting(0.3, "Fill, eq. 11: outside the object.", least=0)
     perceptual: float = setting(0.0, "Fill: how unlike the hidden part looks (LPIPS; not in the paper).", least=0)
+    blend: float = setting(
+        1.0,
+        "Fill: whether the weight of propagated colours is what brings them nearest to the truth (not in the paper); "
+        "only where the generator weighs them.",
+        least=0,
+    )
     patch: float = setting(0.03, "Fill, eq. 10: what T-PatchGAN says (Table 4).", least=0)
     category: float = setting(0.01, "Fill, eq. 10: what the class discriminator says (Table 4).", least=0)
     adversarial_from: float = setting(

@@ -135,6 +135,22 @@ def reconstruction_pasted(painted: Frames, given: Frames, mask: Masks, truth: Fr
     return _mean(mask * painted_error + (1 - mask) * given_error, region)
 
 
+def blend(weight: Masks, found: Frames, made: Frames, truth: Frames, region: Masks) -> Scalar:
+    """Compare how far found colours count with what brings the mix with those made nearest to the truth (nats).
+
+    Each pixel of the region counts as far as both colours differ; neither has a gradient, the weight alone.
+    """
+    # Not in the paper, which takes what was found as it is: in training it is known which of both is nearer, and to
+    # the colours' own error a weight that is sure and wrong hardly has a gradient.
+    gap = (found - made).detach()
+    power = gap.square().sum(dim=2, keepdim=True)
+    best = (((truth - made.detach()) * gap).sum(dim=2, keepdim=True) / power.clamp(min=1e-6)).clamp(0, 1)
+    given = weight.clamp(1e-4, 1 - 1e-4)
+    least = torch.special.entr(best) + torch.special.entr(1 - best)
+    lost = -best * given.log() - (1 - best) * (1 - given).log() - least
+    return _mean((power / 3).sqrt() * lost, region)
+
+
 def hinge_discriminator(real: Float[Tensor, "*r"], fake: Float[Tensor, "*f"]) -> Scalar:
     """Teach the patch discriminator to score true clips above 1 and generated ones below -1."""
     # Paper 3.4, eq. 9: [1 - D_p(x)] + [1 + D_p(G(z))], with the ReLU that is left out there.

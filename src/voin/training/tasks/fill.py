@@ -59,7 +59,9 @@ def fill(generator: Callable[..., tuple[Tensor, Tensor]], x: Inputs) -> Inputs:
     # Not in the paper: beyond the hidden part critics see the truth, because what is left of the occluder there would
     # tell them what was made, and no generator can help it.
     shown = torch.where(hidden > 0.5, completed, x["truth"])
-    return {"made": made, "completed": completed, "shown": shown, "hidden": hidden}
+    weighed = hidden * (x["confidence"] > 0) * (x["confidence"] < 1)
+    weights = {"propagated": x["frames"], "weight": weight, "weighed": weighed.detach()}
+    return {"made": made, "completed": completed, "shown": shown, "hidden": hidden, **weights}
 
 
 def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, perceptual: LPIPS | None = None) -> Terms:
@@ -72,6 +74,9 @@ def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, pe
             )
         return perceptual.compare_hidden(y["shown"], truth, y["hidden"] > 0.5, _PERCEPTUAL_SIDE)
 
+    weighed = {}
+    if config.generator.weigh:
+        weighed["blend"] = lambda: losses.blend(y["weight"], y["propagated"], y["made"], truth, y["weighed"] * amodal)
     return compute_terms(
         config.loss,
         {
@@ -80,5 +85,6 @@ def fill_terms(config: TrainConfig, y: Inputs, truth: Tensor, amodal: Tensor, pe
             "reconstruction_amodal": lambda: losses.reconstruction(y["made"], truth, amodal),
             "reconstruction_rest": lambda: losses.reconstruction(y["made"], truth, 1 - amodal),
             "perceptual": look_unlike,
+            **weighed,
         },
     )

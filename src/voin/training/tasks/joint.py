@@ -25,7 +25,7 @@ TERMS = {
     "flow": ("flow_l1", "laplacian_pyramid", "flow_gradient", "flow_smoothness", "flow_warp"),
     "fill": (
         *("reconstruction_hidden", "reconstruction_amodal", "reconstruction_rest"),
-        *("perceptual", "patch", "category"),
+        *("blend", "perceptual", "patch", "category"),
     ),
 }
 
