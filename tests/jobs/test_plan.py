@@ -9,10 +9,10 @@ import pytest
 from fakes.fake_method import WINDOW, labels, save_frames, save_labels
 from scenes.video_clips import pictures
 from voin.core.progress import Silent
-from voin.jobs import plan
 from voin.jobs.check import Inputs, check_inputs
 from voin.jobs.options import CompleteOptions
 from voin.jobs.plan import make_plan
+from voin.method import parts
 
 COUNT = 40
 SIZE = (32, 48)
@@ -51,7 +51,7 @@ def test_chunks_of_a_shot_are_nearly_as_long_as_each_other(inputs: Inputs) -> No
 
 @pytest.mark.parametrize("most_bytes", [0, 10**5, 3 * 10**5, 10**6, 10**9])
 def test_large_windows_get_shorter_chunks(inputs: Inputs, monkeypatch: pytest.MonkeyPatch, most_bytes: int) -> None:
-    monkeypatch.setattr(plan, "_MOST_BYTES", most_bytes)
+    monkeypatch.setattr(parts, "MOST_BYTES", most_bytes)
     options = CompleteOptions(chunk_frames=16, context_frames=8)
     made = make_plan(replace(inputs, options=options), (), WINDOW)
     (shot,) = made.shots

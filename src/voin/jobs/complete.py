@@ -31,34 +31,14 @@ from voin.jobs.preview import write_preview
 from voin.jobs.reader import WindowReader
 from voin.jobs.writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.method.load import load
-from voin.method.window import CompletedBox, ObjectClip, WindowConfig
+from voin.method.parts import ObjectCompleter
+from voin.method.window import WindowConfig
 from voin.tracking.prompts import Prompt
 
 
 @runtime_checkable
-class Completer(Protocol):
+class Completer(ObjectCompleter, Protocol):
     """What completes one object in some frames of a clip; `voin.Inpainter` is one."""
-
-    def complete_object(
-        self,
-        clip: ObjectClip,
-        wanted: range,
-        *,
-        category: str | None,
-        with_flow: bool,
-        with_shape: bool,
-        clock: dict[str, float],
-    ) -> list[CompletedBox]:
-        """Return a patch for each frame in `wanted`, indices into `clip`; the other frames are context.
-
-        With flow, with how sure the shape is, where these are asked for. Seconds that each stage takes are added to
-        `clock`, by name.
-        """
-        ...
-
-    def window_of(self, frame: tuple[int, int]) -> WindowConfig:
-        """Return how windows lie in frames of size (h, w)."""
-        ...
 
     def settings(self) -> dict[str, Any]:
         """Return what the result depends on, as JSON can hold it; runs with other settings are other runs."""

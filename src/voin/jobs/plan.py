@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,12 +11,8 @@ from voin.core.progress import Progress
 from voin.io.shots import CutDetector
 from voin.io.video import VideoInfo, read
 from voin.jobs.check import Inputs
-from voin.jobs.options import CompleteOptions
+from voin.method.parts import divide, largest_mean, part_lengths
 from voin.method.window import WindowConfig, Windows, fit_windows
-
-# What the windows in memory may take: those of a chunk with its context, and those read ahead for the next one.
-_MOST_BYTES = 150 * 2**20
-_LEAST_CORE, _LEAST_CONTEXT, _LEAST_AHEAD = 8, 4, 2  # frames, however large they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +71,13 @@ def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig) -> Pl
     options, edges = inputs.options, [inputs.start, *cuts, inputs.end]
     shots = tuple(_shot(inputs, start, end, window) for start, end in pairwise(edges))
     looked_at = options.chunk_frames + 2 * options.context_frames
-    core, context, ahead = _lengths(max(_frame_bytes(inputs, shot, looked_at) for shot in shots), options)
-    spans = [chunk for shot in shots for chunk in _divide(shot, core, context)]
+    most = max(_frame_bytes(inputs, shot, looked_at) for shot in shots)
+    core, context, ahead = part_lengths(most, options.chunk_frames, options.context_frames)
+    spans = [
+        (shot, part.start, part.stop, first, last)
+        for shot in shots
+        for part, first, last in divide(shot.start, shot.end, core, context)
+    ]
     return Plan(shots, tuple(Chunk(number, *span) for number, span in enumerate(spans)), ahead)
 
 
@@ -90,25 +90,4 @@ def _frame_bytes(inputs: Inputs, shot: Shot, span: int) -> int:
     """Return what the windows of a frame take, on average over the `span` frames in a row in which they are largest."""
     planes = 3 + 1 + (inputs.amodal is not None) + (inputs.occluder is not None or inputs.nearer_hide)
     sizes = planes * sum((windows.side**2 for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
-    return int(np.lib.stride_tricks.sliding_window_view(sizes, min(span, len(sizes))).mean(axis=1).max())
-
-
-def _lengths(frame_bytes: int, options: CompleteOptions) -> tuple[int, int, int]:
-    """Choose (frames of a chunk, frames of context, frames read ahead) so that the windows fit into memory."""
-    core, context = options.chunk_frames, options.context_frames
-    room = _MOST_BYTES // max(frame_bytes, 1)
-    # Reading ahead costs least to do without; with a quarter of it left, everything shrinks alike.
-    share = min(1.0, room / (core + 2 * context + core / 4))
-    if share < 1:
-        core = max(min(core, _LEAST_CORE), int(share * core))
-        context = max(min(context, _LEAST_CONTEXT), int(share * context))
-    return core, context, min(core // 2 + 1, max(_LEAST_AHEAD, room - core - 2 * context))
-
-
-def _divide(shot: Shot, core: int, context: int) -> Iterator[tuple[Shot, int, int, int, int]]:
-    """Divide a shot into chunks of nearly the same length."""
-    length = shot.end - shot.start
-    parts = -(-length // core)
-    edges = [shot.start + length * part // parts for part in range(parts + 1)]
-    for start, end in pairwise(edges):
-        yield shot, start, end, max(shot.start, start - context), min(shot.end, end + context)
+    return int(largest_mean(sizes, span))

@@ -13,6 +13,7 @@ from voin.core.overlap import Prefetcher
 from voin.io.video import read
 from voin.jobs.check import Inputs
 from voin.jobs.plan import Chunk, Plan, Shot
+from voin.method.parts import anything_known
 from voin.method.window import ObjectClip, cut
 
 
@@ -49,7 +50,7 @@ class WindowReader:
             del crops
         held = [crops for index, crops in self._held if index < chunk.last]
         clips = {number: self._clip(number, chunk, held) for number in chunk.shot.windows}
-        return {number: clip for number, clip in clips.items() if _anything(clip)}
+        return {number: clip for number, clip in clips.items() if anything_known(clip)}
 
     def release(self, following: Chunk) -> None:
         """Drop the frames that neither `following` nor a later chunk needs."""
@@ -105,8 +106,3 @@ class WindowReader:
                 object_here = (label == number) if whole is None else (label == number) | (whole == number)
                 front = object_here if front is None else front | object_here
         return crops
-
-
-def _anything(clip: ObjectClip) -> bool:
-    """Return whether anything is known of the object in a clip; where it is hidden throughout, nothing can be done."""
-    return any(mask.any() for mask in clip.visible) or any(mask.any() for mask in clip.amodal or ())

@@ -271,13 +271,8 @@ def cut_clip(
         ValueError: nothing is visible in any frame, or the frames are smaller than 32 pixels.
     """
     h, w = frames[0].shape[:2]
-    if min(h, w) < 32:
-        raise ValueRefusal(f"the frames are {w}x{h}", "they must be at least 32x32", "enlarge them first")
+    check_object((h, w), any(mask.any() for mask in visible))
     whole = visible if amodal is None else [a | v for a, v in zip(amodal, visible, strict=True)]
-    if not any(mask.any() for mask in visible):
-        raise ValueRefusal(
-            "visible marks no pixel in any frame", "it must mark the object in at least one", "check the mask"
-        )
     windows = fit_windows(np.array([box_of(mask) for mask in whole]), config)
 
     def every(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -285,3 +280,14 @@ def cut_clip(
 
     extra = [None if masks is None else every(masks) for masks in (amodal, occluder)]
     return ObjectClip(windows, (h, w), every(frames), every(visible), *extra)
+
+
+def check_object(size: tuple[int, int], seen: bool) -> None:
+    """Refuse (ValueError) frames of a `size` (h, w) below 32 pixels, and an object that is not `seen` in any."""
+    h, w = size
+    if min(h, w) < 32:
+        raise ValueRefusal(f"the frames are {w}x{h}", "they must be at least 32x32", "enlarge them first")
+    if not seen:
+        raise ValueRefusal(
+            "visible marks no pixel in any frame", "it must mark the object in at least one", "check the mask"
+        )
