@@ -335,7 +335,7 @@ class _OneColour:
     def __init__(self) -> None:
         self.category: str | None = None
 
-    def __call__(self, frames, visible, amodal, confidence, category=None):
+    def __call__(self, frames, visible, amodal, confidence, category=None, around=None):
         self.category = category
         hidden = (amodal > 0.5) & (visible <= 0.5) & (confidence == 0)
         return torch.where(hidden, torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1), frames)
