@@ -17,6 +17,7 @@ import torch
 from fakes.tiny_training import TINY, longer, options
 from voin.core.config import edit, to_json
 from voin.method.load import NETWORKS
+from voin.training.batches import make_batches
 from voin.training.config import PRESETS, LossConfig, OptimizerConfig, TrainConfig, change_settings
 from voin.training.options import TrainOptions
 from voin.training.run import learning_rate
@@ -199,6 +200,23 @@ def test_true_flow_is_kept_for_other_runs_on_the_same_batches(tmp_path: Path) ->
         found.append({path.name: path.stat().st_mtime_ns for path in kept.iterdir()})
     assert found[0]
     assert found[0] == found[1]
+
+
+def test_a_pool_of_batches_comes_again_mirrored_and_is_prepared_once(tmp_path: Path) -> None:
+    given = options(tmp_path, "fill", batch_cache=tmp_path / "kept")
+    config = longer(8, pool=3)
+    made = [make_batches(given, config, "cpu", 0, 1)(step) for step in range(7)]
+    files = sorted(path.name for path in (tmp_path / "kept").glob("*/*"))
+    assert files == [f"{number:07d}.safetensors" for number in range(3)]
+    for name, value in made[0].items():
+        assert torch.equal(value, made[6][name])
+        assert torch.equal(value.flip(-1) if value.ndim == 5 else value, made[3][name])
+    assert not torch.equal(made[0]["truth"], made[1]["truth"])
+    plain = make_batches(options(tmp_path, "fill"), longer(8), "cpu", 0, 1)(1)
+    torch.testing.assert_close(made[1], plain, rtol=0, atol=6e-4)
+    other = replace(config, sampler=replace(config.sampler, clear=1.0))
+    make_batches(given, other, "cpu", 0, 1)(0)
+    assert len([*(tmp_path / "kept").iterdir()]) == 2
 
 
 def test_a_pause_ends_the_run_early_and_resume_goes_on(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from voin.core.processes import Ahead, DiedError, FaultError
 from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.method.shape.evidence import MIRRORED
+from voin.training.batch.kept import KeptBatches, folder_of
 from voin.training.config import TrainConfig
 from voin.training.flow_targets import KeptMotion
 from voin.training.options import TrainOptions
@@ -144,10 +145,18 @@ def make_batches(
     share = config.sampler.batch // ranks
     places = range(rank * share, (rank + 1) * share)
 
-    def make(step: int) -> Inputs:
+    def prepare(number: int) -> Inputs:
         # The word is a part of the seed: with another one, runs could not be repeated.
-        seeds = [mix_seed(config.seed, step, number, "imitation") for number in places]
-        return task.prepare(sampler.batch(step, rank, ranks), seeds)
+        seeds = [mix_seed(config.seed, number, clip, "imitation") for clip in places]
+        return task.prepare(sampler.batch(number, rank, ranks), seeds)
+
+    if options.batch_cache is not None:
+        prepare = KeptBatches(prepare, folder_of(options, config, rank, ranks))
+
+    def make(step: int) -> Inputs:
+        turn, number = divmod(step, config.pool) if config.pool else (0, step)
+        inputs = prepare(number)
+        return mirror(inputs) if turn % 2 else inputs
 
     return make
 

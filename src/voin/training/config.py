@@ -90,6 +90,9 @@ class TrainConfig(Checked):
     loss: LossConfig = setting(factory=LossConfig, help="What each term of the losses counts for.")
     steps: int = setting(10000, "Length of the run, if no time is set.", least=1)
     echoes: int = setting(1, "Steps that learn from each batch (data echoing), every other one mirrored.", least=1)
+    pool: int = setting(
+        0, "Batches that there are: after so many they come again, every other time mirrored; 0 for new ones.", least=0
+    )
     minutes: float = setting(
         0.0,
         "Length of the run; 0 for `steps`. On processors core-minutes: their time in all threads and processes of the "

@@ -71,6 +71,12 @@ class TrainOptions(Checked):
         metavar="DIR",
         panel=_DATA,
     )
+    batch_cache: Path | None = setting(
+        None,
+        "Keep prepared batches here, some megabytes each, with `pool`: motion and propagation are computed once.",
+        metavar="DIR",
+        panel=_DATA,
+    )
     lpips_weights: Path | None = setting(
         None,
         "AlexNet's weights, where loss.perceptual counts; torchvision's own by default.",
