@@ -25,6 +25,9 @@ voin complete video.mp4 masks/ -o out --png
 [dim]Without trained networks:[/dim]
 voin complete video.mp4 masks/ -o out --method classical
 
+[dim]Two objects, each with masks of its own:[/dim]
+voin complete video.mp4 person/ dog/ -o out
+
 [dim]Object 2 lies in front of object 1:[/dim]
 voin complete video.mp4 masks/ -o out --ids 1,2 --order 2,1
 
@@ -53,11 +56,11 @@ def complete(
     options: CompleteOptions,
     marked: PromptOptions,
     masks: Annotated[
-        Path | None,
+        list[Path] | None,
         argument(
-            "The visible part of the object: a folder of PNGs (object ids, or white on black), a mask video, "
-            ".npz, or annotations (COCO, YouTube-VIS, CVAT, LabelMe). One mask a frame, or fewer with names that say "
-            "the frame.",
+            "The visible part of the object: a folder of PNGs (object ids, or white on black; or a folder an object), "
+            "a mask video, .npz, or annotations (COCO, YouTube-VIS, CVAT, LabelMe). One mask a frame, or fewer with "
+            "names that say the frame. Several MASKS show an object each, the front-most first.",
             "MASKS",
         ),
     ] = None,
@@ -67,9 +70,10 @@ def complete(
     from voin.jobs.complete import complete as run
 
     prompts = marked.read(options.start)
+    given = masks[0] if masks and len(masks) == 1 else masks or None
     inpainter = method.load()
     with Bars(quiet) if quiet else NotingBars() as bars:
-        record = run(video, masks, output, options, prompts=prompts, inpainter=inpainter, progress=bars)
+        record = run(video, given, output, options, prompts=prompts, inpainter=inpainter, progress=bars)
     if not quiet:
         _print_done(output, record)
 

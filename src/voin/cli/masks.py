@@ -26,7 +26,7 @@ voin masks check video.mp4 instances.json -o sheet.png"""
 @command()
 def check(
     video: VideoArgument,
-    masks: Annotated[Path, argument("Masks in any form that `voin complete` takes.", "MASKS")],
+    masks: Annotated[list[Path], argument("Masks in any form that `voin complete` takes, or several.", "MASKS")],
     output: Annotated[
         Path | None,
         option("Output", "Also write a contact sheet: frames with outlines.", "--output", "-o", metavar="SHEET.png"),

@@ -15,7 +15,7 @@ from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.progress import Progress
 from voin.data.categories import known_category
 from voin.io.images import shown
-from voin.io.masks.source import MaskSource, open_masks
+from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
 from voin.io.shots import read_cuts
 from voin.io.video import VideoInfo, probe
 from voin.jobs.options import CompleteOptions
@@ -94,7 +94,7 @@ class Inputs:
         return self.masks.areas[self.masks.ids.index(number)]
 
 
-def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: Progress) -> Inputs:
+def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progress: Progress) -> Inputs:
     """Open the video and all masks, and check that they fit each other and the options.
 
     Raises:
@@ -103,13 +103,13 @@ def check_inputs(video: Path, masks: Path, options: CompleteOptions, progress: P
     """
     info, start, end = check_video(video, options.start, options.end)
     cuts = asked_cuts(options.cuts, info, start, end)
-    shared = _reading(options, progress)
+    shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
     visible = open_masks(
         masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
     )
     if not (options.ids or options.amodal or options.invert_masks):
-        _check_surrounding(masks, visible)
-    ids = _seen(visible, masks, start, end, options)
+        _check_surrounding(named, visible)
+    ids = _seen(visible, named, start, end, options)
     amodal, occluder = check_further_masks(info, options, ids, progress)
     return Inputs(info, options, visible, amodal, occluder, check_order(ids, options), start, end, cuts)
 
@@ -139,7 +139,7 @@ def _reading(options: CompleteOptions, progress: Progress) -> dict[str, Any]:
     return {"resize": options.resize_masks, "absent": options.absent, "progress": step}
 
 
-def _check_surrounding(path: Path, masks: MaskSource) -> None:
+def _check_surrounding(path: str, masks: MaskSource) -> None:
     """Refuse masks in which what surrounds the objects has the id of one."""
     reading = masks.reading
     taken = [number for number in reading.surrounding if number in masks.ids]
@@ -187,7 +187,7 @@ def asked_cuts(cuts: str | Path, info: VideoInfo, start: int, end: int) -> tuple
     return () if cuts == "none" else tuple(cut for cut in read_cuts(Path(cuts), info.count) if start < cut < end)
 
 
-def _seen(source: MaskSource, path: Path, start: int, end: int, options: CompleteOptions) -> tuple[int, ...]:
+def _seen(source: MaskSource, path: str, start: int, end: int, options: CompleteOptions) -> tuple[int, ...]:
     """Return the objects that are visible in the range."""
     seen = tuple(number for number, areas in zip(source.ids, source.areas, strict=True) if areas[start:end].any())
     lost = sorted(set(options.ids) - set(seen))

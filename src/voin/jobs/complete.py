@@ -19,6 +19,7 @@ from voin.core.files import check_output, identity, write_json
 from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, memory_refusal, trim_heap
+from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.video import VideoInfo, join
 from voin.io.video_join import check_sound
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
@@ -47,7 +48,7 @@ class Completer(ObjectCompleter, Protocol):
 
 def complete(
     video: Path | str,
-    masks: Path | str | None,
+    masks: MaskPaths | None,
     out: Path | str,
     options: CompleteOptions = CompleteOptions(),  # noqa: B008 - frozen
     *,
@@ -62,8 +63,9 @@ def complete(
 
     Args:
         video: a video file, a GIF or a folder of frames.
-        masks: where the objects are visible: a folder of PNGs, a mask video or an .npz file. None where `prompts` mark
-            the object: it is then tracked first, as `voin.mask` does it, and its masks are kept in `out/masks`.
+        masks: where the objects are visible: a folder of PNGs, a mask video, an .npz or an annotation file, or several
+            of these, of other objects each. None where `prompts` mark the object: it is then tracked first, as
+            `voin.mask` does it, and its masks are kept in `out/masks`.
         out: the output folder; it is made if need be.
         options: which frames and objects, and what is written.
         prompts: what marks the object where there are no masks, at most one a frame.
@@ -83,18 +85,18 @@ def complete(
     check_output(out)
     _check_marked(masks, prompts, options)
     inpainter, progress = inpainter or load(), progress or Silent()
-    _check_apart(out, (video, masks, options.amodal, options.occluder))
+    given = [] if masks is None else list_paths(masks)
+    _check_apart(out, (video, *given, options.amodal, options.occluder))
     # Only once nothing is refused any more.
     note = progress.note if isinstance(progress, Notes) else lambda _: None
     if masks is None:
-        masks = _track_first(video, prompts, out, options, inpainter.settings().get("device", "auto"), progress, note)
-    masks = Path(masks)
-    inputs = check_inputs(video, masks, options, progress)
+        given = [_track_first(video, prompts, out, options, inpainter.settings().get("device", "auto"), progress, note)]
+    inputs = check_inputs(video, given, options, progress)
     inputs.masks.reading = replace(inputs.masks.reading, tracked=is_tracked(inputs))
     seconds = {"masks": time.perf_counter() - began}
     window, settings = inpainter.window_of(inputs.info.size), inpainter.settings()
     layout = _layout(inputs.info, inputs.ids, options, inputs.masks.reading.tracked)
-    folder = Folder(out, layout, _request(inputs, masks, window, settings, layout))
+    folder = Folder(out, layout, _request(inputs, given, window, settings, layout))
     folder.check(options.overwrite)
     if folder.record is not None and folder.is_finished() and not options.overwrite and folder.state is None:
         for line in inputs.notes():
@@ -240,7 +242,7 @@ def _track_first(
     return out / TRACKED
 
 
-def _check_marked(masks: Path | str | None, prompts: Sequence[Prompt], options: CompleteOptions) -> None:
+def _check_marked(masks: MaskPaths | None, prompts: Sequence[Prompt], options: CompleteOptions) -> None:
     """Refuse what says nothing of the object, or says it twice."""
     if masks is None and not prompts:
         raise ValueRefusal(
@@ -269,7 +271,7 @@ def _check_apart(out: Path, given: Iterable[Path | str | None]) -> None:
 
 
 def _request(
-    inputs: Inputs, masks: Path, window: WindowConfig, settings: dict[str, Any], layout: Layout
+    inputs: Inputs, masks: Sequence[Path], window: WindowConfig, settings: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
     """Return all that the output depends on."""
     options = inputs.options
@@ -281,9 +283,9 @@ def _request(
     return {
         "voin": __version__,
         "video": identity(inputs.info.path),
-        "masks": identity(masks),
-        "amodal": identity(options.amodal) if options.amodal else None,
-        "occluder": identity(options.occluder) if options.occluder else None,
+        "masks": identify(masks),
+        "amodal": identify(options.amodal) if options.amodal else None,
+        "occluder": identify(options.occluder) if options.occluder else None,
         "frames": [inputs.start, inputs.end],
         "cuts": "auto" if inputs.cuts is None else inputs.cuts,
         "options": chosen | {"order": inputs.ids, "nearer_hide": inputs.nearer_hide, "png": layout.png},

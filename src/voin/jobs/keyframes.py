@@ -39,9 +39,16 @@ def are_keyframes(given: Sequence[int], start: int, end: int) -> bool:
 
 def is_tracked(inputs: Inputs) -> bool:
     """Return whether the tracker is to fill the frames without a mask: the user says so, or masks are keyframes."""
-    given = [frame for frame in range(inputs.start, inputs.end) if inputs.masks.given(frame)]
+    given = [_given(inputs, number, inputs.start, inputs.end) for number in inputs.ids]
+    lacking = [frames for frames in given if len(frames) < inputs.count]
+    keyframes = all(are_keyframes(frames, inputs.start, inputs.end) for frames in lacking)
     asked = inputs.options.track_between
-    return len(given) < inputs.count and (are_keyframes(given, inputs.start, inputs.end) if asked is None else asked)
+    return bool(lacking) and (keyframes if asked is None else asked)
+
+
+def _given(inputs: Inputs, number: int, start: int, end: int) -> list[int]:
+    """List the frames start..end-1 that have a mask of an object."""
+    return [frame for frame in range(start, end) if inputs.masks.given(frame, number)]
 
 
 # Options of a run that decide how its masks are read.
@@ -110,8 +117,8 @@ def _track(inputs: Inputs, cuts: Sequence[int], folder: MaskFolder, device: str,
 
 def _gaps(inputs: Inputs, cuts: Sequence[int]) -> Iterator[_Gap]:
     for first, end in pairwise([inputs.start, *cuts, inputs.end]):
-        given = [frame for frame in range(first, end) if inputs.masks.given(frame)]
         for number in inputs.ids:
+            given = _given(inputs, number, first, end)
             areas = inputs.areas(number)
             seen = {frame for frame in given if areas[frame]}
             for before, after in pairwise([first - 1, *given, end]):
@@ -122,10 +129,12 @@ def _gaps(inputs: Inputs, cuts: Sequence[int]) -> Iterator[_Gap]:
 
 def _label(inputs: Inputs, frame: int, tracked: dict[int, PackedMask]) -> Label:
     """Return the object ids of a frame: those of its mask, or what was tracked, the nearer objects in front."""
-    if inputs.masks.given(frame):
-        return inputs.masks.label(frame)
+    given = inputs.masks.label(frame)
+    if all(inputs.masks.given(frame, number) for number in inputs.ids):
+        return given
     label = np.zeros(inputs.info.size, np.uint8)
     for number in reversed(inputs.ids):
-        if number in tracked:
+        if number in tracked and not inputs.masks.given(frame, number):
             label[tracked[number].mask()] = number
+        label[given == number] = number
     return label

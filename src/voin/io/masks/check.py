@@ -12,7 +12,7 @@ from voin.core import draw
 from voin.core.errors import FileRefusal
 from voin.core.progress import Progress, Silent
 from voin.io.images import write_image
-from voin.io.masks.source import MaskSource, davis_palette, open_masks
+from voin.io.masks.source import MaskPaths, MaskSource, davis_palette, open_masks
 from voin.io.video import VideoInfo, probe, read
 
 _COLUMNS, _ROWS = 4, 3
@@ -21,7 +21,7 @@ _WIDTH = 1600  # of the sheet, pixels
 
 def check_masks(
     video: Path,
-    masks: Path,
+    masks: MaskPaths,
     sheet: Path | None = None,
     *,
     frames: str | None = None,
@@ -34,7 +34,7 @@ def check_masks(
 
     Args:
         video: a video file or a folder of frames.
-        masks: in any form that masks may have.
+        masks: in any form that masks may have; several are read as one.
         sheet: a PNG or JPEG to write: frames with the outlines of objects.
         frames: frames that the masks belong to, such as "0-70:5".
         resize: scale masks to the video's size.

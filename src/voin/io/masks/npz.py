@@ -70,15 +70,17 @@ class ArrayMasks:
                 for stream in streams.values():
                     stream.read(1)  # reaches the end, where the checksum is looked at
 
-    def _next(self, streams: dict[str, BufferedIOBase]) -> tuple[np.ndarray, Kind]:
+    def _next(self, streams: dict[str, BufferedIOBase]) -> tuple[np.ndarray, Kind, bool]:
         planes = {name: self._plane(name, stream) for name, stream in streams.items()}
         if len(planes) == 1 and 0 in self._objects.values():
             ((name, plane),) = planes.items()
-            return (plane * np.uint8(255) if self.dtypes[name].kind in "bf" else plane), "grey"
-        label = np.zeros(self.size, np.uint8)
+            return (plane * np.uint8(255) if self.dtypes[name].kind in "bf" else plane), "grey", False
+        label, overlap = np.zeros(self.size, np.uint8), False
         for name, number in sorted(self._objects.items(), key=lambda item: item[1]):
-            label[planes[name] > 0] = number
-        return label, "ids"
+            seen = planes[name] > 0
+            overlap |= bool(label[seen].any())
+            label[seen] = number
+        return label, "ids", overlap
 
     def _plane(self, name: str, stream: BufferedIOBase) -> np.ndarray:
         dtype = self.dtypes[name]

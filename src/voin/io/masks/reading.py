@@ -20,7 +20,7 @@ class MaskReading:
     unit: str  # what one is: "file" or "mask frame"
     matched: str  # how they were matched to frames, in words
     frames: int  # of the video
-    missing: tuple[int, ...]  # frames without a mask
+    missing: tuple[int, ...]  # frames without a mask, of one object or more
     shares: Mapping[int, float]  # every id that occurs, and its mean share of the frame where it is seen, 0 to 1
     taken: tuple[int, ...]  # ids
     void: bool = False  # whether index 255 was taken for pixels that belong to no object
@@ -30,14 +30,18 @@ class MaskReading:
     categories: Mapping[int, str] = field(default_factory=dict)  # of ids, in the words of an annotation file
     numbered: str = ""  # where the ids of an annotation file are from
     rims: int = 0  # values that were taken for the shades of soft edges
+    within: str = ""  # what the masks lie in, where that is several: " in 2 folders"
+    lacking: tuple[int, ...] = ()  # ids without a mask in a frame that has one of others
+    overlaps: str = ""  # which objects overlap, and which of them is seen there, in words
 
     @property
     def line(self) -> str:
         """All of it in one line."""
-        parts = [f"{count_of(self.count, self.unit)}, matched {self.matched}"]
+        parts = [f"{count_of(self.count, self.unit)}{self.within}, matched {self.matched}"]
         if self.missing:
             named = ", ".join(map(str, self.missing[:_NAMED])) + (", ..." if len(self.missing) > _NAMED else "")
-            without = f"{len(self.missing)} of {count_of(self.frames, 'frame')} have none ({named})"
+            of_whom = f" of {_objects(self.lacking)}" if self.lacking else ""
+            without = f"{len(self.missing)} of {count_of(self.frames, 'frame')} have none{of_whom} ({named})"
             hidden = "objects count as hidden there (--track-between follows them)"
             followed = "the tracker follows objects there (--no-track-between: they count as hidden there)"
             parts.append(f"{without}: {followed if self.tracked else hidden}")
@@ -47,6 +51,8 @@ class MaskReading:
         parts.append(f"{'object' if len(listed) == 1 else 'objects'} {', '.join(listed[:_LISTED])}{more}")
         if self.numbered:
             parts.append(self.numbered)
+        if self.overlaps:
+            parts.append(self.overlaps)
         if self.rims:
             parts.append(f"{count_of(self.rims, 'further value')} at most two pixels wide taken for soft edges")
         if self.void:
@@ -67,3 +73,8 @@ class MaskReading:
             "void": self.void,
             "tracked": self.tracked,
         }
+
+
+def _objects(ids: tuple[int, ...]) -> str:
+    listed = ", ".join(map(str, ids[:_LISTED])) + (", ..." if len(ids) > _LISTED else "")
+    return f"{'object' if len(ids) == 1 else 'objects'} {listed}"

@@ -26,6 +26,7 @@ class RawMask(NamedTuple):
     where: str
     values: np.ndarray
     kind: Kind
+    overlap: bool = False  # whether objects overlap in it, of which the one with the higher id is kept
 
 
 @runtime_checkable

@@ -111,8 +111,9 @@ class AnnotatedFrames:
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Draw one frame after the other; where objects overlap, the higher id is seen."""
         for frame in self._frames:
-            label = np.zeros(frame.size, np.uint8)
+            label, overlap = np.zeros(frame.size, np.uint8), False
             for outline in frame.outlines:
-                number = self.ids[outline.key]
-                label[outline.draw() & (label < number)] = number
-            yield RawMask(f"{self._path}, frame {frame.name}", label, "ids")
+                number, seen = self.ids[outline.key], outline.draw()
+                overlap |= bool(np.any(seen & (label > 0) & (label != number)))
+                label[seen & (label < number)] = number
+            yield RawMask(f"{self._path}, frame {frame.name}", label, "ids", overlap)
