@@ -41,6 +41,7 @@ EXTRAS = {
     "sam2": ("transformers",),
     "train": ("lightning", "tensorboard"),
     "ray": ("ray",),
+    "otio": ("opentimelineio",),
     "web": ("gradio",),
     "demo": ("skvideo",),
     "sprites": ("moderngl",),

@@ -51,6 +51,8 @@ def _print_done(output: Path, record: dict[str, Any]) -> None:
     """Print where the masks are, which tracker made them, and what to do next."""
     seen = sum(area > 0 for area in record["areas"])
     speed = "finished before" if record["finished_before"] else f"{record['seconds_a_frame']:.2f} s a frame"
+    if "cuts_read" in record:
+        out.print(escape(record["cuts_read"]))
     what, masks = record["request"].get("what", "object"), escape(str(output))
     out.print(
         f"{masks}: {count_of(record['frames'], 'mask')}, {record['tracker']}, the {what} is seen in "

@@ -17,6 +17,7 @@ from voin.data.categories import known_category
 from voin.io.images import shown
 from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
 from voin.io.shots import read_cuts
+from voin.io.timelines import SUFFIXES, Edit, read_edit
 from voin.io.video import VideoInfo, probe
 from voin.jobs.options import CompleteOptions
 
@@ -35,6 +36,7 @@ class Inputs:
     Attributes:
         ids: objects that are seen in the range, from front to back.
         cuts: frames that begin a shot, where the user says so; None where they are to be found.
+        cuts_line: how an edit was read that says so, for people.
     """
 
     info: VideoInfo
@@ -46,6 +48,7 @@ class Inputs:
     start: int
     end: int
     cuts: tuple[int, ...] | None
+    cuts_line: str = ""
 
     @property
     def count(self) -> int:
@@ -65,6 +68,8 @@ class Inputs:
     def notes(self) -> Iterator[str]:
         """Say how the masks were understood."""
         yield self.masks.reading.line
+        if self.cuts_line:
+            yield self.cuts_line
         known = {number: self.category(number) for number in sorted(self.ids)}
         if not self.options.category and any(known.values()):
             words = ", ".join(f"object {number} is {word}" for number, word in known.items() if word)
@@ -102,7 +107,7 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
         ValueError: something does not fit.
     """
     info, start, end = check_video(video, options.start, options.end)
-    cuts = asked_cuts(options.cuts, info, start, end)
+    cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
     shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
     visible = open_masks(
         masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
@@ -111,7 +116,7 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
         _check_surrounding(named, visible)
     ids = _seen(visible, named, start, end, options)
     amodal, occluder = check_further_masks(info, options, ids, progress)
-    return Inputs(info, options, visible, amodal, occluder, check_order(ids, options), start, end, cuts)
+    return Inputs(info, options, visible, amodal, occluder, check_order(ids, options), start, end, cuts, cuts_line)
 
 
 def check_further_masks(
@@ -180,11 +185,17 @@ def check_video(video: Path, start: int, end: int | None) -> tuple[VideoInfo, in
     return info, start, end
 
 
-def asked_cuts(cuts: str | Path, info: VideoInfo, start: int, end: int) -> tuple[int, ...] | None:
-    """Return the frames that begin a shot within the range, as the user says; None where they are to be found."""
-    if cuts == "auto":
-        return None
-    return () if cuts == "none" else tuple(cut for cut in read_cuts(Path(cuts), info.count) if start < cut < end)
+def asked_cuts(cuts: str | Path, info: VideoInfo, start: int, end: int) -> tuple[tuple[int, ...] | None, str]:
+    """Return the frames that begin a shot within the range, as the user says; None where they are to be found.
+
+    With them how they were read, where there was anything to understand, else "".
+    """
+    if cuts in ("auto", "none"):
+        return (None if cuts == "auto" else ()), ""
+    path = Path(cuts)
+    is_edit = path.suffix.lower() in SUFFIXES
+    found = read_edit(path, info) if is_edit else Edit(read_cuts(path, info.count), "")
+    return tuple(cut for cut in found.cuts if start < cut < end), found.line
 
 
 def _seen(source: MaskSource, path: str, start: int, end: int, options: CompleteOptions) -> tuple[int, ...]:

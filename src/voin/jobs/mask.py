@@ -102,7 +102,7 @@ def mask(
             "both need places of their own",
             "choose another output folder",
         )
-    cuts = asked_cuts(options.cuts, info, start, end)
+    cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
     marked = check_prompts(prompts, info.size, start, end)
     name = choose_tracker(options.tracker, options.model)
     folder = MaskFolder(out, info.count, options.preview, _request(video, marked, options, name, start, end, cuts))
@@ -132,6 +132,7 @@ def mask(
             "start": start,
             "end": end,
             "cuts": list(cuts),
+            **({"cuts_read": cuts_line} if cuts_line else {}),
             "tracked": len(masks),
             "areas": areas,
             "seconds": seconds,

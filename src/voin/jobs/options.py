@@ -97,7 +97,8 @@ class FrameOptions(Checked):
     end: int | None = _frames(None, "Frame to stop before; the last one by default.", metavar="FRAME")
     cuts: str | Path = _frames(
         "auto",
-        "Scene cuts: auto finds them, none says there are none, a text file lists the frames that start a shot.",
+        "Scene cuts: auto finds them, none says there are none, a text file lists the frames that start a shot, and an "
+        "edit (.edl, or .otio with the extra otio) has them as record times.",
         read=_read_cuts,
         metavar="auto|none|FILE",
         label="Scene cuts",
