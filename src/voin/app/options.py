@@ -6,12 +6,11 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from voin.core.config import Checked, setting
 from voin.core.errors import FileRefusal, ValueRefusal
-
-_LIMIT: Any = {"above": 0, "must": "a limit must be above 0", "panel": "Limits"}
+from voin.io.limits import ABOVE_0, VideoLimits
 
 
 def parse_auth(text: str) -> tuple[str, str]:
@@ -32,13 +31,14 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Limits(Checked):
+class Limits(VideoLimits):
     """How large things may be that users give to the page."""
 
-    megabytes: int = setting(500, "Megabytes of an upload, packed or not.", flag="--max-mb", **_LIMIT)
-    frames: int = setting(3000, "Frames of a video.", flag="--max-frames", **_LIMIT)
-    pixels: int = setting(4096 * 2304, "Pixels of a frame.", flag="--max-pixels", **_LIMIT)
-    seconds: float = setting(60.0, "Time that looking at a file may take.", flag="", **_LIMIT)
+    frames: int = setting(3000, "Frames of a video.", flag="--max-frames", **ABOVE_0)
+    pixels: int = setting(4096 * 2304, "Pixels of a frame.", flag="--max-pixels", **ABOVE_0)
+    megabytes: int = setting(500, "Megabytes of an upload, packed or not.", flag="--max-mb", **ABOVE_0)
+    seconds: float = setting(60.0, "Time that looking at a file may take.", flag="", **ABOVE_0)
+    raised_by: ClassVar[str] = "start the server with a larger"
 
     @property
     def bytes(self) -> int:

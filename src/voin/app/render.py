@@ -21,6 +21,7 @@ from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.progress import Progress
 from voin.core.types import Label, Mask, Picture
 from voin.io.images import read_picture
+from voin.io.limits import LARGEST
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
 from voin.jobs.mask import mask_of_prompt
 from voin.tracking.prompts import Prompt
@@ -107,7 +108,7 @@ def write_clips(
     progress.stage("clips", 2 * (end - start))
     video = result / "completed.mp4"
     pictures = (result / "completed" / f"{name}.png" for name in info.names[start:end])
-    frames = read(probe(video)) if video.exists() else map(read_picture, pictures)
+    frames = read(probe(video, limits=LARGEST)) if video.exists() else map(read_picture, pictures)
     # Frames are upright already.
     size = shown_size(info.size, even=True)
     shown = replace(info, kind="video", size=size, rotation=0, mirrored=False, aspect=Fraction(1), audio=False)
@@ -157,4 +158,4 @@ def _frame(info: VideoInfo, frame: int) -> Picture:
 
 @lru_cache(maxsize=8)
 def _probed(path: Path, version: int) -> VideoInfo:
-    return probe(path)
+    return probe(path, limits=LARGEST)

@@ -94,7 +94,14 @@ class Complete:
             join_masks(self.all_masks, {1: self.masks, **dict(self.others)})
         record = complete(self.video, self.all_masks, self.result, self.options, inpainter=inpainter, progress=progress)
         (self.folder / "play").mkdir(exist_ok=True)
-        write_clips(probe(self.video), self.result, record["start"], record["end"], self.clips, progress)
+        write_clips(
+            probe(self.video, limits=self.options.limits),
+            self.result,
+            record["start"],
+            record["end"],
+            self.clips,
+            progress,
+        )
         self._pack(progress)
         return record
 

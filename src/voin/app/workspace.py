@@ -22,6 +22,7 @@ from voin.app.render import ViewKind, draw_frame, draw_pair
 from voin.app.work import Complete, Track
 from voin.core.errors import ValueRefusal, count_of
 from voin.io.images import shown
+from voin.io.limits import VideoLimits
 from voin.io.video import VideoInfo
 from voin.jobs.demo import MASKS, SHOTS, Shot, find_clip, hidden_counts
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
@@ -268,7 +269,9 @@ class Workspace:
         return self._begin(f"{self.name}, frames {self.start} to {self.end - 1}, {method.method}", work)
 
     def _part(self) -> dict[str, Any]:
-        return {"start": self.start, "end": self.end if self.end < self.video.count else None}
+        usual, let_in = VideoLimits(), self.services.limits
+        limits = VideoLimits(max(usual.frames, let_in.frames), max(usual.pixels, let_in.pixels))
+        return {"start": self.start, "end": self.end if self.end < self.video.count else None, "limits": limits}
 
     def _begin(self, title: str, work: Track | Complete) -> Job:
         job = self.services.jobs.put(self.session.token, f"{len(self.jobs) + 1}. {title}", work)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from voin.cli.console import Bars, out
 from voin.cli.options import Json, VideoArgument, argument, command, option
 from voin.core.errors import count_of
+from voin.io.limits import VideoLimits
 
 masks_app = typer.Typer(name="masks", no_args_is_help=True, help="Look at masks without a run.")
 
@@ -26,6 +27,7 @@ voin masks check video.mp4 instances.json -o sheet.png"""
 @command()
 def check(
     video: VideoArgument,
+    limits: VideoLimits,
     masks: Annotated[list[Path], argument("Masks in any form that `voin complete` takes, or several.", "MASKS")],
     output: Annotated[
         Path | None,
@@ -48,7 +50,14 @@ def check(
 
     with Bars(as_json) as bars:
         found = check_masks(
-            video, masks, output, frames=mask_frames, resize=resize_masks, invert=invert_masks, progress=bars
+            video,
+            masks,
+            output,
+            frames=mask_frames,
+            resize=resize_masks,
+            invert=invert_masks,
+            limits=limits,
+            progress=bars,
         )
     if as_json:
         out.out(json.dumps(found, indent=2))

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from voin.core.errors import FileRefusal
+from voin.io.limits import LARGEST, VideoLimits
 from voin.io.video_info import Colour, VideoInfo
 
 SUFFIXES = (".png", ".apng", ".webp")
@@ -24,16 +25,28 @@ def is_animation(path: Path) -> bool:
     if path.suffix.lower() not in SUFFIXES:
         return False
     try:
+        h, w = _canvas(path)
+        if h * w > LARGEST.pixels:
+            return True  # which is for `probe_animation` to refuse
         with Image.open(path, formats=("PNG", "WEBP")) as picture:
             return getattr(picture, "n_frames", 1) > 1
     except Exception:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
         return False
 
 
-def probe_animation(path: Path) -> VideoInfo:
-    """Find out what an animation holds; its frames are decoded, as only so their times are known. Raises OSError."""
+def probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
+    """Find out what an animation holds; its frames are decoded, as only so their times are known.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than the limits.
+    """
+    limits.check_pixels(path, _canvas(path))
+    shown = []
     with closing(_frames(path)) as frames:
-        shown = [(picture.size, _duration(picture)) for picture in frames]
+        for picture in frames:
+            shown.append((picture.size, _duration(picture)))
+            limits.check_frames(path, len(shown))
     (width, height), _ = shown[0]
     times = tuple(accumulate((duration for _, duration in shown), initial=0))
     return VideoInfo(
@@ -93,6 +106,18 @@ def _frames(path: Path) -> Generator[Image.Image, None, None]:
     except Exception as error:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
         what = f"{path} cannot be read as an animation ({error})"
         raise FileRefusal(what, "it must be a whole PNG or WebP", "copy it again from its source") from error
+
+
+def _canvas(path: Path) -> tuple[int, int]:
+    """Read the (h, w) of what is shown, (0, 0) where there is none: Pillow makes room for a whole WebP on opening."""
+    with path.open("rb") as file:
+        head = file.read(30)
+    if head[:4] == b"RIFF" and head[12:16] == b"VP8X":
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+        return height, width
+    if head[12:16] == b"IHDR":
+        return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+    return 0, 0
 
 
 def _duration(picture: Image.Image) -> int:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
+from voin.io.limits import VideoLimits
 from voin.io.quality import shown
 from voin.io.video_info import Colour, VideoInfo
 
@@ -40,9 +41,10 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted((p for p in found if p.is_file()), key=lambda path: (natural(path.stem), path.name))
 
 
-def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
+def probe_folder(folder: Path, rate: Fraction, limits: VideoLimits) -> VideoInfo:
     """Read the size of every picture in a folder, from its header alone."""
     paths = list_pictures(folder)
+    limits.check_frames(folder, len(paths))
     if not paths:
         must = "a folder of frames holds .png or .jpg files"
         raise FileRefusal(f"{folder} has no pictures", must, "give the folder itself")
@@ -50,10 +52,12 @@ def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
         if first.stem == second.stem:
             what = f"{folder} has {first.name} and {second.name}"
             raise FileRefusal(what, "a frame must be there once", "remove one of them")
+    size = _common_size(paths)
+    limits.check_pixels(folder, size)
     return VideoInfo(
         path=folder,
         kind="folder",
-        size=_common_size(paths),
+        size=size,
         count=len(paths),
         rate=rate,
         time_base=1 / rate,

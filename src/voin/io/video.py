@@ -17,6 +17,7 @@ from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.animation import SUFFIXES as ANIMATED
 from voin.io.animation import is_animation, probe_animation, read_animation
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
+from voin.io.limits import VideoLimits
 from voin.io.quality import Quality
 from voin.io.video_info import Colour, VideoInfo
 from voin.io.video_join import join
@@ -28,27 +29,31 @@ __all__ = ["Colour", "LayerWriter", "Quality", "VideoInfo", "VideoWriter", "join
 _LOOK_BACK = 300  # frames in which to look for a sound one before a broken one
 
 
-def probe(path: str | Path, rate: Fraction | float | int | None = None) -> VideoInfo:
+def probe(
+    path: str | Path,
+    rate: Fraction | float | int | None = None,
+    limits: VideoLimits = VideoLimits(),  # noqa: B008 - frozen
+) -> VideoInfo:
     """Find out what a video file, a GIF or a folder of pictures holds, without decoding all of it.
 
     A folder has `rate` frames a second (default 25); other files know their own.
 
     Raises:
         OSError: the path is missing, unreadable or empty, or holds no video.
-        ValueError: `rate` is not positive.
+        ValueError: `rate` is not positive, or the video is larger than the limits.
     """
     path = Path(path)
     if rate is not None and not 0 < rate <= 1000:
         raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
     if path.is_dir():
-        return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000))
+        return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000), limits)
     if is_animation(path):
-        return probe_animation(path)
+        return probe_animation(path, limits)
     if path.suffix.lower() in FRAME_SUFFIXES and path.exists():
         raise FileRefusal(
             f"{path} is a single picture", "a video is a file or a folder of pictures", f"give {path.parent}"
         )
-    return probe_video(path)
+    return probe_video(path, limits)
 
 
 def read(

@@ -21,13 +21,17 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal
+from voin.io.claims import read_claims
+from voin.io.limits import LARGEST, VideoLimits
 from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo, to_rgb, turn_upright
 
 # Only real containers: FFmpeg would also "play" text files, playlists that name other files, and single pictures.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,gif,flv,ogg,asf,mxf,nut,ivf,h264,hevc,m4v,obu,av1"
-_MOST_PIXELS = 2**27  # 16384 x 8192; more is a garbled header
+_MOST_SAMPLES = 2**24  # of all tracks of a file: days of sound and film
 _MOST_ERRORS = 64  # read errors after which a file is taken to have ended
 _MOST_THREADS = 8  # each holds some frames, so memory grows with them
+_MOST_HELD = 2**27  # pixels that these hold together
+_MOST_LOST = 1000, 20  # frames that a file may have lost at its end, and so many for each that it has
 _FIRST = 8  # frames to look at; frames out of order show within a few
 _LOOK_BACK = 300  # frames to go back where seeking went too far
 _COMMON_RATE = 1001 * 1000  # denominators up to here hold every usual frame rate
@@ -42,16 +46,31 @@ class _Found(NamedTuple):
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video file, set up to decode in threads. Raises OSError where it cannot be read, or holds no video."""
+def open_video(
+    path: Path, limits: VideoLimits = LARGEST, most_pixels: int = 0
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video file, set up to decode in threads.
+
+    Decoders make no room for frames of more than `most_pixels`, which are those of the limits where it is 0.
+
+    Raises:
+        OSError: it cannot be read, or holds no video.
+        ValueError: its header claims more than the limits.
+    """
     if not path.exists():
         raise FileRefusal(f"{path} does not exist", "it must be a video or a folder of pictures", "check the spelling")
     if path.stat().st_size == 0:
         raise FileRefusal(f"{path} is empty", "it must be a video", "copy it again from its source")
+    claims = read_claims(path)
+    limits.check_pixels(path, claims.size)
+    if claims.samples > _MOST_SAMPLES:
+        what = f"{path} claims {claims.samples:,} samples"
+        raise FileRefusal(what, f"at most {_MOST_SAMPLES:,} can be", "copy it again from its source, or cut it")
     try:
         # An absolute path, as FFmpeg would take "data:x" or "http:x" for something else than a file.
         options = {"format_whitelist": _FORMATS}
-        container = av.open(str(path.resolve()), container_options=options, metadata_errors="replace")
+        most = {"max_pixels": str(most_pixels or limits.pixels)}
+        container = av.open(str(path.resolve()), options=most, container_options=options, metadata_errors="replace")
     except FFMPEG_ERRORS as error:
         raise FileRefusal(
             f"{path} cannot be read as a video ({_reason(error)})",
@@ -64,25 +83,34 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise FileRefusal(f"{path} has no video that can be decoded", "it must hold one", "convert it with ffmpeg")
         stream = streams[0]
         stream.thread_type = "AUTO"
-        stream.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
+        context = stream.codec_context
+        context.options = {**context.options, **most}
+        size = (context.height or 1, context.width or 1)
+        limits.check_pixels(path, size)
+        threads = _MOST_HELD // (size[0] * size[1])
+        stream.thread_count = max(1, min(os.cpu_count() or 1, _MOST_THREADS, threads))
         yield container, stream
 
 
-def probe_video(path: Path) -> VideoInfo:
+def probe_video(path: Path, limits: VideoLimits) -> VideoInfo:
     """Find out what a video file holds: its packets are counted, and some frames are decoded.
 
-    Raises OSError where it cannot be read, holds no video, or none of its first frames can be decoded.
+    Raises:
+        OSError: it cannot be read, holds no video, or none of its first frames can be decoded.
+        ValueError: it is larger than the limits.
     """
-    with open_video(path) as (container, stream):
+    with open_video(path, limits) as (container, stream):
         gif = "gif" in container.format.name
         audio = bool(container.streams.audio)
         base = stream.time_base or Fraction(1, 1000)
         given_rate = stream.average_rate
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        found = _count_packets(container, stream)
-    first, colour, ordered = _first_frames(path)
+        # The index of a QuickTime file is all that there is; what other headers say is nothing to go by.
+        limits.check_frames(path, stream.frames if "mov" in container.format.name else 0)
+        found = _count_packets(path, container, stream, limits)
+    first, colour, ordered = _first_frames(path, limits)
     if not found.timed:
-        found = _count_frames(path, base, given_rate)
+        found = _count_frames(path, limits, base, given_rate)
     h, w = first.height, first.width
     rotation, mirrored = _orientation(first)
     return VideoInfo(
@@ -130,7 +158,8 @@ def _frames_from(info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFra
     """Decode from the key frame before `start` to the file's end; yields (index, frame or None where it is damaged)."""
     # Seeking may land behind the wanted frame (open groups of pictures, files without an index): then go back further.
     for place in [start, max(0, start - _LOOK_BACK), 0] if info.timed else [0]:
-        with open_video(info.path) as (container, stream):
+        # A frame that is larger than the others is left out, so that it may be somewhat larger.
+        with open_video(info.path, most_pixels=max(2 * info.size[0] * info.size[1], 2**24)) as (container, stream):
             try:
                 if place > 0:
                     container.seek(info.times[place], stream=stream)
@@ -180,7 +209,7 @@ def readable_packets(container: InputContainer, *streams: Stream) -> Iterator[Pa
             packets = container.demux(streams)
 
 
-def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
+def _count_packets(path: Path, container: InputContainer, stream: VideoStream, limits: VideoLimits) -> _Found:
     """Time the frames by their packets."""
     shown: list[tuple[int | None, int]] = []  # (time, duration)
     start, read = None, 0
@@ -188,6 +217,7 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
         if packet.size == 0:
             continue
         read += 1
+        limits.check_frames(path, read)
         if packet.is_discard:  # outside the file's edit list: decoded, never shown
             continue
         shown.append((packet.pts, packet.duration or 0))
@@ -201,7 +231,11 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> _Found:
     step = (times[-1] - times[0]) // (len(times) - 1) if len(times) > 1 else spans[-1][1]
     last = spans[-1][1] or step
     # Where frames are lost at the end, keep their places, so that reading says which ones are missing.
-    for _ in range(_promised(container, stream, spans[0][0]) - read):
+    lost = _promised(container, stream, spans[0][0]) - read
+    if lost > _MOST_LOST[0] + _MOST_LOST[1] * read:
+        what, must = f"{path} holds {read} of the {read + lost} frames that it claims", "it must hold most of them"
+        raise FileRefusal(what, must, "copy it again from its source, or convert it with ffmpeg")
+    for _ in range(lost):
         times.append(times[-1] + max(step, 1))
     return _Found(times, times[-1] - times[0] + max(last, 1))
 
@@ -232,13 +266,16 @@ def _promised_matroska(head: bytes, size: int, stream: VideoStream, first: int) 
     if match is None or not stream.average_rate:
         return 0
     seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) - float(first * (stream.time_base or 0))
-    return min(round(seconds * float(stream.average_rate)), 10_000_000)
+    return min(round(seconds * float(stream.average_rate)), LARGEST.frames)
 
 
-def _count_frames(path: Path, base: Fraction, rate: Fraction | None) -> _Found:
+def _count_frames(path: Path, limits: VideoLimits, base: Fraction, rate: Fraction | None) -> _Found:
     """Count the frames by decoding them all, for files whose packets have no usable times."""
-    with open_video(path) as (container, stream):
-        times = [frame.pts for frame in _decoded(container, stream)]
+    times = []
+    with open_video(path, limits) as (container, stream):
+        for frame in _decoded(container, stream):
+            times.append(frame.pts)
+            limits.check_frames(path, len(times))
     usable = [time for time in times if time is not None]
     if len(usable) < len(times) or usable != sorted(set(usable)):
         step = max(1, round(1 / (rate or 25) / base))
@@ -247,19 +284,17 @@ def _count_frames(path: Path, base: Fraction, rate: Fraction | None) -> _Found:
     return _Found(usable, usable[-1] - usable[0] + max(step, 1), timed=False)
 
 
-def _first_frames(path: Path) -> tuple[av.VideoFrame, Colour, bool]:
+def _first_frames(path: Path, limits: VideoLimits) -> tuple[av.VideoFrame, Colour, bool]:
     """Decode the first frame; gives it, the file's colour tags, and whether frames come in the order of their times."""
-    with open_video(path) as (container, stream):
-        frames = [frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt]
-        if not frames:
-            what = f"{path} has no frame that decodes"
-            raise FileRefusal(what, "it must be a whole video", "copy it again from its source")
-        first = frames[0]
-        if first.height * first.width > _MOST_PIXELS:
-            raise FileRefusal(
-                f"{path} claims {first.width}x{first.height} pixels", f"at most {_MOST_PIXELS} can be", "scale it"
-            )
-        times = [-1 if frame.pts is None else frame.pts for frame in frames]
+    with open_video(path, limits) as (container, stream):
+        frames = (frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt)
+        first = next(frames, None)
+        if first is None:
+            what, must = f"{path} has no frame that decodes", "it must be a whole video"
+            remedy = f"copy it again from its source, or {limits.raised_by} --max-pixels"
+            raise FileRefusal(what, f"{must} of at most {limits.pixels:,} pixels a frame", remedy)
+        limits.check_pixels(path, (first.height, first.width))
+        times = [-1 if frame.pts is None else frame.pts for frame in chain([first], frames)]
         ordered = all(a < b for a, b in pairwise(times))  # not so for H.264 in AVI, which has no frame times
         pairs = (
             (first.color_primaries, stream.color_primaries),

@@ -293,9 +293,11 @@ def _clip(row: Mapping[str, Any], folder: Path, options: CompleteOptions) -> Cli
             (chosen if kind is CompleteOptions else marks)[option.name] = _value(option, value, folder)
     if "video" not in plain:
         raise ValueRefusal("there is no video", "each line must name one, in the column `video`", "add it")
-    quality = {name.partition(".")[2]: value for name, value in chosen.items() if "." in name}
-    own = {name: value for name, value in chosen.items() if "." not in name}
-    made = replace(options, **own, **({"quality": replace(options.quality, **quality)} if quality else {}))
+    inner: dict[str, dict[str, Any]] = {}
+    for name in [name for name in chosen if "." in name]:
+        group, _, rest = name.partition(".")
+        inner.setdefault(group, {})[rest] = chosen.pop(name)
+    made = replace(options, **chosen, **{name: replace(getattr(options, name), **inner[name]) for name in inner})
     video, masks = folder / plain["video"], folder / plain["masks"] if "masks" in plain else None
     return Clip(plain.get("name", Path(plain["video"]).stem), video, masks, made, PromptOptions(**marks))
 

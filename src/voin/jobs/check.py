@@ -15,6 +15,7 @@ from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.progress import Progress
 from voin.data.categories import known_category
 from voin.io.images import shown
+from voin.io.limits import VideoLimits
 from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
 from voin.io.shots import read_cuts
 from voin.io.timelines import SUFFIXES, Edit, read_edit
@@ -106,7 +107,7 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
         OSError: a file cannot be read.
         ValueError: something does not fit.
     """
-    info, start, end = check_video(video, options.start, options.end)
+    info, start, end = check_video(video, options.start, options.end, options.limits)
     cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
     shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
     visible = open_masks(
@@ -141,7 +142,7 @@ def _reading(options: CompleteOptions, progress: Progress) -> dict[str, Any]:
             progress.stage("masks", total)
         progress.advance("masks")
 
-    return {"resize": options.resize_masks, "absent": options.absent, "progress": step}
+    return {"resize": options.resize_masks, "absent": options.absent, "limits": options.limits, "progress": step}
 
 
 def _check_surrounding(path: str, masks: MaskSource) -> None:
@@ -163,14 +164,14 @@ def _check_surrounding(path: str, masks: MaskSource) -> None:
         )
 
 
-def check_video(video: Path, start: int, end: int | None) -> tuple[VideoInfo, int, int]:
+def check_video(video: Path, start: int, end: int | None, limits: VideoLimits) -> tuple[VideoInfo, int, int]:
     """Open a video and check that it has the frames `start` to `end`; return it and these.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is too small, or has other frames.
+        ValueError: it is too small or larger than the limits, or has other frames.
     """
-    info = probe(video)
+    info = probe(video, limits=limits)
     if min(info.size) < _SMALLEST:
         raise ValueRefusal(
             f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"

@@ -276,7 +276,7 @@ def _request(
     """Return all that the output depends on."""
     options = inputs.options
     chosen = asdict(options)
-    elsewhere = ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png")
+    elsewhere = ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png", "limits")
     for key in (*elsewhere, "track_between", "tracker"):
         del chosen[key]
     tracking = {"tracking": {"tracker": choose_tracker(options.tracker)}} if layout.tracked else {}

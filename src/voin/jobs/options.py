@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
+from voin.io.limits import VideoLimits
 from voin.io.quality import Quality, parse_size, shown
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class FrameOptions(Checked):
     )
     skip_broken: bool = _input(False, "Show the frame before in place of one that does not decode.")
     overwrite: bool = _run(False, "Replace another run in the output folder.")
+    limits: VideoLimits = setting(factory=VideoLimits)
 
 
 @dataclass(frozen=True)

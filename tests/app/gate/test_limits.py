@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from fakes.fake_method import labels, save_labels
 from scenes.video_clips import COUNT, SIZE, encode
 from voin.app.gate.limits import check_video, take_masks
 from voin.app.options import Limits
+from voin.io.limits import VideoLimits
 from voin.io.masks.source import open_masks
 from voin.io.video import VideoInfo, probe
 
@@ -74,9 +76,14 @@ def test_a_small_file_of_a_huge_video_is_refused_before_it_is_decoded(
     encode(path, [black] * 2, options={"preset": "ultrafast"})
     assert path.stat().st_size < 100_000
     monkeypatch.setattr(av.VideoFrame, "to_ndarray", None)  # what decodes anything fails
-    monkeypatch.setattr("voin.app.gate.limits.probe", None)
+    monkeypatch.setattr("voin.io.video_read._first_frames", None)
     with pytest.raises(ValueError, match=r"bomb.mp4 has frames of 7680x4320; at most 9,437,184 pixels"):
         check_video(path, Limits())
+
+
+def _counting(counts: list[int]) -> Callable[[Limits, Path, int], None]:
+    checked = VideoLimits.check_frames
+    return lambda limits, path, count: (counts.append(count), checked(limits, path, count))[1]
 
 
 def test_a_small_file_of_many_frames_is_refused_before_all_are_counted(
@@ -85,9 +92,12 @@ def test_a_small_file_of_many_frames_is_refused_before_all_are_counted(
     path = tmp_path / "long.mkv"
     encode(path, [np.zeros((32, 32, 3), np.uint8)] * 2000, options={"preset": "ultrafast", "g": "2000"})
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr("voin.app.gate.limits.probe", None)
+    monkeypatch.setattr("voin.io.video_read._first_frames", None)
+    counted: list[int] = []
+    monkeypatch.setattr(Limits, "check_frames", _counting(counted))
     with pytest.raises(ValueError, match="more than 100 frames"):
         check_video(path, Limits(frames=100))
+    assert max(counted) == 101
 
 
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from voin.app.options import Limits
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.io.images import header_size, list_pictures, shown
+from voin.io.images import header_size, shown
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.source import open_masks, write_label
 from voin.io.video import VideoInfo, probe
-from voin.io.video_info import FFMPEG_ERRORS
-from voin.io.video_read import open_video
 
 MASK_SUFFIXES = (".zip", ".npz", ".png", ".mp4", ".mov", ".mkv", ".webm", ".avi")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
@@ -26,54 +23,17 @@ _LOOSE_FILES = 16  # in an archive of masks, beside the pictures
 
 def check_video(path: Path, limits: Limits) -> VideoInfo:
     """Return what a video is, if it is within the limits; headers and packets are looked at first, frames last."""
-    if path.is_dir():
-        pictures = list_pictures(path)
-        check_frames(path, len(pictures), limits)
-        if pictures:
-            check_pixels(path, header_size(pictures[0]), limits)
-    else:
+    if not path.is_dir():
         check_bytes(path, limits)
-        with open_video(path) as (container, stream):
-            # What decoders would make room for, by the header's word.
-            context = stream.codec_context
-            check_pixels(path, (context.height or 1, context.width or 1), limits)
-            check_frames(path, max(stream.frames, len(stream.index_entries)), limits)
-            packets = (packet for packet in container.demux(stream) if packet.size)
-            try:
-                count = sum(1 for _ in islice(packets, limits.frames + 1))
-            except FFMPEG_ERRORS:
-                count = 0  # what is broken is for `probe` to say
-            check_frames(path, count, limits)
-    info = probe(path)
-    check_pixels(path, info.size, limits)
-    check_frames(path, info.count, limits)
-    return info
+    return probe(path, limits=limits)
 
 
 def check_bytes(path: Path, limits: Limits) -> None:
     """Refuse a file that is larger than an upload may be."""
     size = path.stat().st_size if path.exists() else 0
     if size > limits.bytes:
-        raise _too_much(
-            f"{path.name} has {size / 1e6:.0f} MB", f"at most {limits.megabytes} MB", "cut or convert it", "--max-mb"
-        )
-
-
-def check_pixels(path: Path, size: tuple[int, int], limits: Limits) -> None:
-    """Refuse frames of `size` (h, w) that are too large."""
-    if size[0] * size[1] > limits.pixels:
-        what, most = f"{path.name} has frames of {shown(size)}", f"at most {limits.pixels:,} pixels a frame"
-        raise _too_much(what, most, "scale it down", "--max-pixels")
-
-
-def check_frames(path: Path, count: int, limits: Limits) -> None:
-    """Refuse a video of too many frames."""
-    if count > limits.frames:
-        raise _too_much(f"{path.name} has more than {limits.frames} frames", "no more", "cut it", "--max-frames")
-
-
-def _too_much(what: str, most: str, remedy: str, flag: str) -> ValueRefusal:
-    return ValueRefusal(what, f"{most} are taken here", f"{remedy}, or start the server with a larger {flag}")
+        what, most = f"{path.name} has {size / 1e6:.0f} MB", f"at most {limits.megabytes} MB"
+        raise limits.too_much(what, most, "cut or convert it", "--max-mb")
 
 
 def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
@@ -86,7 +46,7 @@ def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: 
         raise ValueRefusal(f"{path.name} is no form of masks", must, "convert them")
     check_bytes(path, limits)
     try:
-        source = open_masks(_opened(path, info, limits, scratch), info)
+        source = open_masks(_opened(path, info, limits, scratch), info, limits=limits)
         out.mkdir(parents=True)
         given = [frame for frame in range(info.count) if source.given(frame)]
         for frame in given:
@@ -106,11 +66,11 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
         unpack_pictures(path, scratch, info, limits)
         return scratch
     if suffix == ".png":
-        check_pixels(path, header_size(path), limits)
+        limits.check_pixels(path, header_size(path))
     elif suffix == ".npz":
         arrays = ArrayMasks(path)
-        check_frames(path, arrays.names, limits)
-        check_pixels(path, arrays.size, limits)
+        limits.check_frames(path, arrays.names)
+        limits.check_pixels(path, arrays.size)
         if any(dtype.itemsize > np.dtype(np.int64).itemsize for dtype in arrays.dtypes.values()):
             what = f"{path.name} has values of more than 8 bytes"
             raise ValueRefusal(what, "masks are bool or object ids", "convert them")

@@ -12,6 +12,7 @@ from voin.core import draw
 from voin.core.errors import FileRefusal
 from voin.core.progress import Progress, Silent
 from voin.io.images import write_image
+from voin.io.limits import VideoLimits
 from voin.io.masks.source import MaskPaths, MaskSource, davis_palette, open_masks
 from voin.io.video import VideoInfo, probe, read
 
@@ -28,6 +29,7 @@ def check_masks(
     resize: bool = False,
     ids: Sequence[int] = (),
     invert: bool = False,
+    limits: VideoLimits = VideoLimits(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Read masks as `voin complete` reads them, and say how they were understood.
@@ -40,6 +42,7 @@ def check_masks(
         resize: scale masks to the video's size.
         ids: objects to take; all by default.
         invert: take what is black for the object.
+        limits: the largest video, and mask video, that is read.
         progress: told how far it is.
 
     Returns:
@@ -61,10 +64,10 @@ def check_masks(
             progress.stage("masks", total)
         progress.advance("masks")
 
-    info = probe(video)
+    info = probe(video, limits=limits)
     source = open_masks(
-        masks, info, frames=frames, resize=resize, ids=list(ids) or None, invert=invert, progress=step
-    )  # fmt: skip
+        masks, info, frames=frames, resize=resize, ids=list(ids) or None, invert=invert, limits=limits, progress=step
+    )
     if sheet is not None:
         write_image(sheet, draw_sheet(info, source))
     reading = source.reading

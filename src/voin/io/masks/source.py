@@ -15,6 +15,7 @@ import numpy as np
 from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.files import identity
 from voin.io.images import shown
+from voin.io.limits import VideoLimits
 from voin.io.masks.annotations.formats import AnnotationMasks
 from voin.io.masks.frames import Moments, frames_of
 from voin.io.masks.joined import Part, check_no_frames, join_masks, list_object_folders
@@ -44,6 +45,7 @@ def open_masks(
     ids: Sequence[int] | None = None,
     invert: bool = False,
     empty: bool = False,
+    limits: VideoLimits = VideoLimits(),  # noqa: B008 - frozen
     progress: Callable[[int, int], object] | None = None,
 ) -> MaskSource:
     """Read masks of the objects in a video, and check that they fit it.
@@ -62,6 +64,7 @@ def open_masks(
         ids: Objects to take; each must occur. None for all.
         invert: Take what is black in masks of white on black for the object.
         empty: Accept masks that show nothing in any frame.
+        limits: The largest mask video that is read.
         progress: Called with (masks read, masks in all).
 
     Raises:
@@ -129,7 +132,8 @@ def _open_one(
     if not path.exists():
         must = "it must be a folder of PNGs, a mask video, an .npz or an annotation file"
         raise FileRefusal(f"{path} does not exist", must, "check the spelling")
-    stored = next(form for form in FORMATS if form.takes(path))(path)
+    form = next(form for form in FORMATS if form.takes(path))
+    stored = VideoMasks(path, limits) if form is VideoMasks else form(path)
     objects = stored if isinstance(stored, NamedObjects) else None
     if objects is not None:
         objects.choose(info)

@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.animation import is_animation, read_alphas
+from voin.io.limits import VideoLimits
 from voin.io.masks.frames import Moments
 from voin.io.masks.values import RawMask
 from voin.io.video import VideoInfo, probe, read
@@ -27,8 +28,8 @@ _SATURATED = 96  # levels between the strongest and the weakest channel, from wh
 class VideoMasks:
     """A video whose frames are 255 where they are white, or opaque where they have alpha (half and more), else 0."""
 
-    def __init__(self, path: Path) -> None:
-        self._info = probe(path)
+    def __init__(self, path: Path, limits: VideoLimits = VideoLimits()) -> None:  # noqa: B008 - frozen
+        self._info = probe(path, limits=limits)
         start, base = self._info.times[0], self._info.time_base
         shown = [(time - start) * base for time in self._info.times]
         self.names = Moments(shown, self._info.duration * base or shown[-1] + 1 / self._info.rate)
