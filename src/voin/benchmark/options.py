@@ -13,7 +13,8 @@ Setting = Literal["given", "end to end"]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
 
-def _read_clips(text: str) -> tuple[str, ...] | int:
+def read_clips(text: str) -> tuple[str, ...] | int:
+    """Read how many clips, or which."""
     return int(text) if text.isdecimal() else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
@@ -59,7 +60,7 @@ class EvaluateOptions(Checked):
     clips: tuple[str, ...] | int | None = setting(
         None,
         "The first N clips, or these, such as bear,dog; all by default.",
-        read=_read_clips,
+        read=read_clips,
         metavar="N|NAMES",
         panel="Which clips",
     )

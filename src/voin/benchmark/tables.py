@@ -174,23 +174,25 @@ def to_markdown(results: dict[str, Any]) -> str:
     for setting in results["tables"]:
         lines += ["", f"## {HEADINGS[setting]}", "", EXPLAINED[setting]]
         for average, said in AVERAGES.items():
-            lines += ["", f"### All metrics, {said}", "", *_lines(main_grid(results, setting, average))]
+            lines += ["", f"### All metrics, {said}", "", *grid_lines(main_grid(results, setting, average))]
         for groups, said in GROUPS.items():
             for caption, grid in group_grids(results, setting, groups):
-                lines += ["", f"### {caption} by {said}, averaged over videos", "", *_lines(grid)]
-        lines += ["", "### Counts", "", *_lines(count_grid(results, setting))]
-        lines += ["", "### Clips", "", *_lines(clip_grid(results, setting))]
+                lines += ["", f"### {caption} by {said}, averaged over videos", "", *grid_lines(grid)]
+        lines += ["", "### Counts", "", *grid_lines(count_grid(results, setting))]
+        lines += ["", "### Clips", "", *grid_lines(clip_grid(results, setting))]
         for key in (HIDDEN, WHOLE):
             grid = corruption_grid(results, setting, key)
             if grid is not None:
-                lines += ["", f"### {title(results['metrics'][key])} with damaged visible masks", "", *_lines(grid)]
+                lines += ["", f"### {title(results['metrics'][key])} with damaged visible masks", "", *grid_lines(grid)]
     failures = failures_of(results)
     if failures:
         lines += ["", "## Failures", "", *(f"- {line}" for line in failures)]
     return "\n".join(lines) + "\n"
 
 
-def _lines(grid: Grid) -> list[str]:
+def grid_lines(grid: Grid) -> list[str]:
+    """Return a grid as lines of Markdown."""
+
     def text(i: int, j: int, value: str) -> str:
         value = value.replace("|", "\\|").replace("\n", " ")
         return f"**{value}**" if (i, j) in grid.best else value

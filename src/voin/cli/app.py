@@ -15,6 +15,7 @@ from voin.cli.doctor import doctor
 from voin.cli.evaluate import EXAMPLES, evaluate
 from voin.cli.mask import MASK_EXAMPLES, mask
 from voin.cli.masks import masks_app
+from voin.cli.reproduce import REPRODUCE_EXAMPLES, reproduce
 from voin.cli.serve import SERVE_EXAMPLES, serve
 from voin.cli.train import TRAIN_EXAMPLES, train
 from voin.core import __version__
@@ -61,3 +62,4 @@ app.command()(doctor)
 app.add_typer(data_app, name="data")
 app.command(epilog=EXAMPLES)(evaluate)
 app.command(epilog=TRAIN_EXAMPLES)(train)
+app.command(epilog=REPRODUCE_EXAMPLES)(reproduce)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from voin.core.errors import FileRefusal
-from voin.core.files import write_whole
+from voin.core.files import read_json, write_whole
 
 LIMIT_BYTES = 15 * 2**20
 STATE, _NUMBERS = "state.json", "numbers.json"
@@ -65,6 +65,12 @@ def load_state(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
             "it must be as `voin train` left it",
             "copy the folder again, or start another run with --init",
         ) from error
+
+
+def read_numbers(run: Path) -> dict[str, Any]:
+    """Read the numbers of the state that was saved last, without its tensors; empty if there is none."""
+    pointer = read_json(run / STATE) or {}
+    return read_json(run / str(pointer.get("folder", "")) / _NUMBERS) or {}
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:

@@ -27,7 +27,7 @@ from voin.data.pack import open_pack
 from voin.training.config import TrainConfig, flatten_settings
 from voin.training.options import OLD_STAGES, TrainOptions
 from voin.training.run import SCORES, Run, Say
-from voin.training.state import STATE
+from voin.training.state import STATE, read_numbers
 
 RECORD = "train.json"
 # What a run writes before its first checkpoint.
@@ -56,6 +56,16 @@ def train(options: TrainOptions, config: TrainConfig, say: Say | None = None) ->
         # Not as arguments of `launch`, which would take them apart.
         fabric.launch(partial(_work, options=options, config=config, say=say))
     return options.out / "best"
+
+
+def is_finished(options: TrainOptions, config: TrainConfig) -> bool:
+    """Return whether `out` holds this very run, at its end."""
+    if not RunFolder(options, config).is_begun() or not (options.out / "best").is_dir():
+        return False
+    numbers = read_numbers(options.out)
+    if config.minutes:
+        return numbers.get("seconds", 0.0) >= 60 * config.minutes
+    return numbers.get("step", 0) >= config.steps
 
 
 def _fabric(options: TrainOptions) -> Any:

@@ -1,0 +1,237 @@
+"""`voin reproduce`: the paper's tables, trained, judged, and set beside the paper's numbers.
+
+Training and benchmark do not know each other; they meet here. Everything that is finished is kept: the same command
+goes on with a run that was stopped, and one with more rows, seeds or models adds these.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from voin.benchmark.paper.options import ReproduceOptions
+from voin.cli.console import Bars, out
+from voin.cli.options import Output, Quiet, command
+from voin.core.errors import FileRefusal, ValueRefusal
+
+if TYPE_CHECKING:
+    from voin.benchmark.paper.compare import Judged
+    from voin.benchmark.paper.models import Made
+    from voin.benchmark.paper.rows import Network, Row, Table
+    from voin.data.sets import VoiSet
+
+REPRODUCE_EXAMPLES = """[bold]Examples[/bold]
+
+voin reproduce table1 --set VOI-DAVIS --pack train.pack --cutouts cutouts.pack --budget 60 -o out
+
+[dim]Of networks that are trained already, models/sttn/best and so on; nothing is trained:[/dim]
+voin reproduce table1 --set VOI-DAVIS --models models -o out
+
+[dim]Two rows alone, each with two seeds:[/dim]
+voin reproduce table3 --set VOI-DAVIS --pack train.pack --rows bf-a,bf-a-l --seeds 2 -o out
+
+[dim]The same command goes on where it was stopped; with more rows, seeds or models it adds these.[/dim]"""
+
+RUNS, SCORES = "runs", "scores"  # in the output folder
+
+
+@command("finished runs and scores are kept in {output}; run the same command again to go on")
+def reproduce(options: ReproduceOptions, output: Output, quiet: Quiet = False) -> None:
+    """Train and judge the rows of a table of the paper, and write it beside the paper's numbers.
+
+    Every row is trained with the same budget of compute, from nothing, on the same packs. What is not trained is said.
+    """
+    reproduction = Reproduction(options, output, quiet)
+    reproduction.run()
+    if not quiet:
+        out.print(f"{options.what}: open [bold]{escape(str(output / options.what))}.html[/bold]", soft_wrap=True)
+
+
+class Reproduction:
+    """One table: its rows are trained, put together and judged one after the other; it is written after each."""
+
+    def __init__(self, options: ReproduceOptions, output: Path, quiet: bool = False) -> None:
+        from voin.benchmark.paper.rows import TABLES
+        from voin.core.system import choose_device
+        from voin.data.sets import open_set
+
+        references = options.references
+        if references.lpips_weights is not None:
+            options = replace(options, references=replace(references, lpips=True))
+        self.options, self.out, self.quiet = options, output, quiet
+        self.table: Table = TABLES[options.what]
+        self.voi_set: VoiSet = open_set(options.voi_set)
+        processors = choose_device(options.device).type == "cpu"
+        self.unit = "core-minutes" if processors else "GPU-minutes"
+        self.methods: dict[str, Any] = {}
+        self.made: dict[str, tuple[Row, int, Made]] = {}
+        self.notes: list[str] = []
+        self._check()
+
+    def run(self) -> None:
+        """Do all rows, seed after seed, so that a whole table of one seed stands before the second is begun."""
+        from voin.benchmark.paper.models import load_row, seeded
+
+        self._write({})
+        for seed in range(self.options.seeds):
+            for row in self._rows():
+                made = self._make(row, seed)
+                if made is None:
+                    continue
+                name = seeded(row.name, seed)
+                self.methods[name] = load_row(row, made, self.options.preset, self.options.device)
+                self.made[name] = (row, seed, made)
+                self._say(f"judging {row.label}")
+                self._write(self._judge())
+
+    def _check(self) -> None:
+        """Refuse what cannot work before anything is trained."""
+        from voin.data.pack import open_pack
+
+        options = self.options
+        root, target = self.voi_set.root.resolve(), self.out.resolve()
+        if target == root or root in target.parents:
+            raise ValueRefusal(f"{self.out} lies in the set", "the set must stay as it is", "choose another folder")
+        if not self.voi_set.records("validation"):
+            raise ValueRefusal(
+                f"{options.voi_set} has no validation clips",
+                "what is trained on must not be judged",
+                "build the set with another --seed, or of more videos",
+            )
+        unknown = [name for name in options.rows if name not in {row.name for row in self.table.rows}]
+        if unknown:
+            names = ", ".join(row.name for row in self.table.rows)
+            raise ValueRefusal(
+                f"{options.what} has no row {', '.join(unknown)}", f"it must be among {names}", "choose there"
+            )
+        if options.models is not None and not options.models.is_dir():
+            raise FileRefusal(f"{options.models} is no folder", "models lie in DIR/NAME/best", "check --models")
+        if options.models is None and options.pack is None:
+            raise ValueRefusal(
+                "there is neither a pack nor a folder of models",
+                "rows must be trained or taken",
+                "give --pack FILE to train them, or --models DIR to take them",
+            )
+        for pack in (options.pack, options.cutouts, options.sprites, options.validation):
+            if pack is not None:
+                open_pack(pack)
+        for row in self._rows():
+            for network in row.networks:
+                self._config(network, 0)
+
+    def _rows(self) -> list[Row]:
+        wanted = self.options.rows
+        return [row for row in self.table.rows if not row.lacks and (not wanted or row.name in wanted)]
+
+    def _make(self, row: Row, seed: int) -> Made | None:
+        """Take or train the networks of a row; None where one of them is neither."""
+        from voin.benchmark.paper import models
+
+        if row.model:
+            return models.shipped(row) if seed == 0 else None
+        parts = [self._network(network, seed) for network in row.networks]
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        return models.put_together(row, found, self.out / models.MODELS / models.seeded(row.name, seed))
+
+    def _network(self, network: Network, seed: int) -> Path | None:
+        """Return the folder of a trained network; one that is not among the models is trained, if there is a pack."""
+        from voin.benchmark.paper.models import find_trained, seeded
+
+        options, folder = self.options, self.out / RUNS / seeded(network.name, seed)
+        if options.models is not None and (there := find_trained(options.models, network, seed)) is not None:
+            return there
+        if options.pack is None:
+            return find_trained(self.out / RUNS, network, seed) if (folder / "best").is_dir() else None
+        from voin.training.options import TrainOptions
+        from voin.training.train import is_finished, train
+
+        config = self._config(network, seed)
+        changes = [*(options.changes or ()), *network.changes, f"seed={seed}"]
+        words = ["voin", "train", network.stage, "--preset", options.preset, "--minutes", f"{config.minutes:g}"]
+        asked = TrainOptions(
+            stage=network.stage,  # pyright: ignore[reportArgumentType]
+            pack=options.pack,
+            out=folder,
+            cutouts=options.cutouts,
+            sprites=options.sprites,
+            validation=options.validation,
+            resume=True,
+            device=options.device,
+            lpips_weights=options.references.lpips_weights,
+            command=shlex.join([*words, *(word for change in changes for word in ("--set", change))]),
+        )
+        if is_finished(asked, config):
+            return folder / "best"
+        self._say(f"training {seeded(network.name, seed)} for {config.minutes:g} {self.unit}")
+        return train(asked, config, None if self.quiet else self._say)
+
+    def _config(self, network: Network, seed: int) -> Any:
+        """Return the settings of a run; what the row says counts more than what the user says of all rows."""
+        from voin.training.config import PRESETS, change_settings
+
+        options = self.options
+        minutes = f"minutes={options.budget * network.share:g}"
+        changes = [*(options.changes or ()), *network.changes, minutes, f"seed={seed}"]
+        return change_settings(PRESETS[options.preset], changes)
+
+    def _judge(self) -> dict[str, list[Judged]]:
+        """Judge all rows that are made; scores that are kept are not made again."""
+        from voin.benchmark.evaluate import evaluate
+        from voin.benchmark.options import EvaluateOptions
+        from voin.benchmark.paper.compare import Judged
+
+        options = self.options
+        asked = EvaluateOptions(
+            settings=(self.table.setting,),
+            clips=options.clips,
+            workers=options.workers,
+            references=options.references,
+            pictures=False,
+        )
+        with Bars(self.quiet) as bars:
+            results = evaluate(self.voi_set, self.methods, self.out / SCORES, asked, progress=bars)
+        self.notes = [f"{note}." for note in results["notes"]]
+        found: dict[str, list[Judged]] = {}
+        for name, part in results["tables"][self.table.setting].items():
+            row, seed, made = self.made[name]
+            values = {key: average["per_video"] for key, average in part["all"]["averages"].items()}
+            minutes = None if row.model else made.minutes
+            found.setdefault(row.name, []).append(Judged(seed, values, minutes, part["failures"], made.sums))
+        return found
+
+    def _write(self, judged: dict[str, list[Judged]]) -> None:
+        from voin.benchmark.paper.compare import compare
+        from voin.benchmark.paper.write import write_table
+        from voin.core import __version__
+
+        options = self.options
+        records = self._records()
+        about = {
+            "voin": __version__,
+            "set": self.voi_set.root.name,
+            "clips": len(records),
+            "frames": sum(record.count for record in records),
+            "budget": options.budget,
+            "unit": self.unit,
+            "preset": options.preset,
+            "seeds": options.seeds,
+            "changes": list(options.changes or ()),
+            "notes": self.notes,
+        }
+        write_table(self.out, options.what, self.table, compare(self.table, judged), about)
+
+    def _records(self) -> list[Any]:
+        clips, records = self.options.clips, self.voi_set.records("validation")
+        if clips is None or isinstance(clips, int):
+            return list(records[:clips])
+        return [record for record in records if record.name in clips]
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            out.print(text, soft_wrap=True, highlight=False, markup=False)
