@@ -172,6 +172,30 @@ def test_no_window_size_loses_to_plain_inpainting(size: int, sliding: Scene) -> 
     assert psnr(result.frames, sliding.clean, sliding.hidden) > psnr(telea(sliding), sliding.clean, sliding.hidden) + 3
 
 
+# Settings of the paper's rows
+
+
+def test_plain_propagation_brings_the_nearest_valid_pixel_as_it_is(sliding: Scene) -> None:
+    plain = inpainter(size=80)
+    plain.config = replace(plain.config, propagation="plain", whole_frame=True)
+    completion = plain(sliding.frames, sliding.visible, amodal=sliding.amodal)
+    found = sliding.hidden * (1 - completion.missing)
+    assert found.sum() > 0.5 * sliding.hidden.sum()
+    assert psnr(completion.frames, sliding.clean, found) > 22
+    # Nothing between known and missing.
+    confidence = completion.confidence[sliding.hidden > 0]
+    assert set(confidence.unique().tolist()) == {0.0, 1.0}
+
+
+def test_without_propagation_all_that_is_hidden_is_missing(sliding: Scene) -> None:
+    alone = inpainter()
+    alone.config = replace(alone.config, propagation="none")
+    completion = alone(sliding.frames, sliding.visible, amodal=sliding.amodal)
+    assert torch.equal(completion.missing, completion.occluded)
+    assert not completion.confidence[sliding.hidden > 0].any()
+    assert (completion.frames != sliding.frames)[sliding.hidden.expand_as(sliding.frames) > 0].float().mean() > 0.9
+
+
 def test_what_no_frame_saw_is_missing_and_gets_object_colours() -> None:
     clip = scene(t=8, speed=(0.0, 0.0), start=(26.0, 20.0))  # the bar never leaves it
     result = inpainter()(clip.frames, clip.visible, amodal=clip.amodal)

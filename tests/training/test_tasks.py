@@ -161,6 +161,25 @@ def test_propagation_is_simulated_or_carried_out() -> None:
     assert (y["confidence"] > 0).any()
 
 
+def test_a_generator_that_is_to_do_without_flow_is_trained_without() -> None:
+    task, _ = made("fill")
+    task.config = replace(task.config, generator=replace(task.config.generator, propagation="none"))
+    batch = Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0).batch(0)
+    x = task.prepare(batch, SEEDS)
+    assert torch.equal(x["frames"], batch.frames)
+    assert not x["confidence"].any()
+
+
+def test_plain_propagation_in_training_is_known_or_missing() -> None:
+    task, _ = made("fill")
+    simulated = SimulatedPropagationConfig(share=0.0)
+    generator = replace(task.config.generator, propagation="plain")
+    task.config = replace(task.config, generator=generator, simulated_propagation=simulated)
+    x = task.prepare(Sampler(pack_of(("a", "b", "c")), TINY.sampler, "cpu", 0).batch(0), SEEDS)
+    assert set(x["confidence"].unique().tolist()) == {0.0, 1.0}
+    assert not (x["confidence"] * (1 - x["amodal"])).any()
+
+
 def test_the_perceptual_term_asks_for_its_network() -> None:
     config = replace(TINY, loss=replace(TINY.loss, perceptual=1.0))
     task = TASKS["fill"](config)

@@ -11,7 +11,7 @@ import torch
 from voin.core.config import to_json
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.system import choose_device, has_bfloat16
-from voin.method.fill.generator import Generator, GeneratorConfig
+from voin.method.fill.generator import GeneratorConfig, make_generator
 from voin.method.fill.inpaint import InpaintFill
 from voin.method.fill.stage import FillUse, NetworkFill
 from voin.method.flow.network import FlowConfig, FlowNetwork
@@ -36,7 +36,7 @@ STAGES = {"shape": "shape", "flow": "flow", "fill": "generator"}  # of the pipel
 NETWORKS = {
     "shape": (ShapeConfig, ShapeNetwork),
     "flow": (FlowConfig, FlowNetwork),
-    "generator": (GeneratorConfig, Generator),
+    "generator": (GeneratorConfig, make_generator),
 }
 # How a network is to be used: what stands in its JSON file, and what goes for one whose file says nothing of it.
 USES = {"shape": ShapeUse, "flow": FlowUse, "generator": FillUse}
@@ -120,7 +120,9 @@ def load(
         set_certainty(stages["shape"], certainty)
     paper = preset == "paper"
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
-    config = PipelineConfig(window=window, paint=not raft, whole_frame=paper)
+    # What the generator was trained to be given; the classical stage takes anything.
+    propagation = getattr(getattr(stages["fill"], "config", None), "propagation", "rated")
+    config = PipelineConfig(window=window, paint=not raft, whole_frame=paper, propagation=propagation)
     stages |= {"motion": motion, "coarse_motion": DIS(finest=2)}
     return Inpainter(**stages, config=config, device=place, name=name, model=model)
 

@@ -71,7 +71,8 @@ def make_box(
     """Complete one frame: fetched pixels with their correction, invented pixels where nothing was found.
 
     Where nothing is occluded, neither `tracks` in all directions are needed nor what the frame has on the working grid:
-    the propagated picture, the filled one, confidence and the amodal mask.
+    the propagated picture, the filled one, confidence and the amodal mask. Without tracks all colours are those of that
+    grid, and what was found is what it has confidence in.
     """
     x0, y0, x1, y1 = box_of(amodal)
     box = np.s_[y0:y1, x0:x1]
@@ -93,6 +94,8 @@ def make_box(
         change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
         mended = fetched + change / np.maximum(found_share, 1e-6)
         result = np.where(found[:, None], mended, invented / np.maximum(share, 1e-6))
+        if not tracks:
+            found = trust[:, 0] > 0.5
         place = (rows - y0, columns - x0)
         colours[place] = to_kind(result, colours.dtype)
         missing[place] = ~found

@@ -22,7 +22,7 @@ from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
 from voin.method.paste import add_flow, make_box, native_masks, soft_mask
 from voin.method.propagation.propagate import propagate
-from voin.method.stages import ClipView, Fill, Flow, Motion, Shape
+from voin.method.stages import ClipView, Fill, Flow, Motion, Propagation, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
 
 
@@ -36,6 +36,8 @@ class PipelineConfig:
     paint: bool = True
     # Work on whole frames, as the paper does; of `window` only the size counts then.
     whole_frame: bool = False
+    # What is looked for in other frames; the generator was trained to be given it.
+    propagation: Propagation = "rated"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Inpainter:
 
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
         with timed(clock, "propagation"):
-            found = propagate(view, wanted)
+            found = propagate(view, wanted, self.config.propagation)
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):

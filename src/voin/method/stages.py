@@ -6,13 +6,16 @@ Names, axes, units and directions are those of `voin.core.types`: frames and mas
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool
 from torch import Tensor
 
 from voin.core.types import Flows, Frames, Masks
 
+# What is found for an object in other frames: tracked, rated and blended; the nearest valid pixel as it is, which is
+# the paper as printed (3.3); or nothing, as in the rows without flow of Tables 1 and 4.
+Propagation = Literal["rated", "plain", "none"]
 Given = Bool[Tensor, " b"] | None  # whose amodal masks are known, not completed; None: nobody's
 
 

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from fakes.tiny_baselines import holes
 from fakes.tiny_training import TINY as TRAINING
-from voin.baselines.trained.lgtsm import PAPER, SMALL, LearnedShift, Lgtsm, LgtsmConfig, LgtsmPainting
+from voin.baselines.trained.lgtsm import PAPER, SMALL, Lgtsm, LgtsmConfig, LgtsmPainting
 from voin.core.config import edit
+from voin.method.fill.lgtsm import LearnedShift
 from voin.training.tasks.colours import LgtsmTask, gram
 
 TINY = LgtsmConfig(channels=4, dilations=(2,))

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from scenes.sliding_square import psnr, slide
 from voin.method.propagation.plain import both_ways, plain_propagate, propagate_one_way
+from voin.method.propagation.propagate import propagate_clips
 
 
 def moving(t: int = 6, speed: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,3 +97,21 @@ def test_a_square_that_slides_behind_a_bar_is_restored() -> None:
     assert found.sum() > 0.9 * (amodal & ~visible)[8].sum()
     inside = found.numpy()
     assert psnr(filled[8].permute(1, 2, 0).numpy()[inside], sliding.true[8][inside]) > 30
+
+
+def test_what_is_brought_plainly_changes_with_the_flow() -> None:
+    frames, forward, backward = moving()
+    amodal = torch.ones(1, 6, 1, 12, 20)
+    visible = amodal.clone()
+    visible[:, 2, :, 4:8, 8:12] = 0
+    flows = [flow[None].clone().requires_grad_() for flow in (forward + 0.3, backward - 0.3)]
+    picture, confidence = propagate_clips(frames[None], visible, amodal, *flows, form="plain")
+    assert confidence.sum() == 16
+    (picture - frames).abs().sum().backward()
+    assert any(flow.grad is not None and flow.grad.any() for flow in flows)
+    # Without gradients the values are the same.
+    still, _ = propagate_clips(frames[None], visible, amodal, *(flow.detach() for flow in flows), form="plain")
+    assert torch.equal(still, picture)
+    none, trust = propagate_clips(frames[None], visible, amodal, *(flow.detach() for flow in flows), form="none")
+    assert torch.equal(none, frames[None])
+    assert not trust.any()

@@ -19,8 +19,10 @@ from voin.core.resample import halve
 from voin.core.types import Frames, Masks
 from voin.method.fill.colours import part_hidden, spread_colours, with_gradient_of
 from voin.method.fill.layers import GatedShift
+from voin.method.fill.lgtsm import EncoderDecoder
 from voin.method.fill.references import Cells, References, choose_frames
 from voin.method.frames import over_frames
+from voin.method.stages import Propagation
 
 Categories = Int[Tensor, " b"]
 
@@ -57,9 +59,30 @@ class GeneratorConfig(Checked):
     references: int = setting(
         0, "Frames of the clip, near or far, in which hidden pixels look for their place on the object.", least=0
     )
+    hard: bool = setting(
+        False, "Take propagated pixels as they are: known or missing, nothing between (yellow and blue in Figure 3)."
+    )
+    propagation: Propagation = setting(
+        "rated",
+        "What it is given of other frames: tracks, rated and blended; the nearest valid pixel, plain as in the paper; "
+        "or none (Tables 1 and 4, without flow).",
+    )
+    base: bool = setting(
+        False,
+        "The encoder-decoder of LGTSM, as the paper has it (Table 4; without gating it is BI): three grids, no skips, "
+        "learned shifts as far as the longest of `shifts`, spectral norm.",
+    )
+    gain: float = setting(2.0, "Of `base`: what its normed layers are multiplied by; 1 as published.", above=0)
 
     def check(self) -> None:
-        """Refuse a generator without a coarse grid, or without a layer on it."""
+        """Refuse a generator without a coarse grid, or without a layer on it, and what the base does not have."""
+        more = [name for name in ("smooth_start", "weigh", "classes", "references") if getattr(self, name)]
+        if self.base and (len(self.channels) != 3 or more or not self.shifts):
+            raise ValueRefusal(
+                f"generator.base is true with {', '.join(more) or 'other channels or shifts than it has'}",
+                "the base has channels of three grids, shifts, and no smooth_start, weigh, classes or references",
+                "set smooth_start=false, weigh=false, classes=0 and for instance channels=16,32,64",
+            )
         for name, least in (("channels", 2), ("dilations", 1)):
             if len(getattr(self, name)) < least:
                 raise ValueRefusal(
@@ -75,17 +98,20 @@ class GeneratorConfig(Checked):
 
 
 SMALL = GeneratorConfig()
-# As the generator of LGTSM (Chang et al., BMVC 2019), from which the paper adapts its own: a grid of a quarter of the
-# frame's size in the middle, dilations up to 16, ReLU.
+# The generator of LGTSM, from which the paper adapts its own (4.1), with gates told of occlusions, a reach of two
+# frames (eq. 4, n > 1) and ReLU (eq. 5).
 PAPER = GeneratorConfig(
     channels=(64, 128, 256),
-    dilations=(1, 1, 2, 4, 8, 16, 1, 1),
+    dilations=(2, 4, 8, 16),
     shifts=(1, 2),
     share=0.5,
     slope=0.0,
     smooth_start=False,
-    classes=0,
     weigh=False,
+    hard=True,
+    propagation="plain",
+    base=True,
+    gain=1.0,
 )
 
 
@@ -159,12 +185,11 @@ class Generator(nn.Module):
         """
         self._check(frames, category)
         b = len(frames)
+        confidence = harden(confidence) if self.config.hard else confidence
         hidden, missing = part_hidden(visible, amodal, confidence)
         known = torch.where(missing, 0.5, frames)  # grey is zero to the network
 
-        occluded = hidden.to(known)
-        if amodal.requires_grad:  # in joint training, where the mask is another network's
-            occluded = with_gradient_of(occluded, amodal * (visible <= 0.5))
+        occluded = to_gates(hidden, visible, amodal)
         masks = self._halved(torch.cat([occluded, amodal], dim=2))  # paper eq. 3: occluded and amodal
         trust = torch.where(hidden, confidence, 1.0)
         seen = [2 * known - 1, visible, occluded, missing.to(known), trust]
@@ -228,19 +253,80 @@ class Generator(nn.Module):
         return torch.where(missing, 0.0, torch.where(trust < 1, weight, trust))
 
     def _check(self, frames: Frames, category: Tensor | None) -> None:
-        factor = self.config.factor
-        for name, size in zip(("height", "width"), frames.shape[-2:], strict=True):
-            if size % factor:
-                raise ValueRefusal(
-                    f"frames have a {name} of {size} pixels",
-                    f"it must be a multiple of {factor} for this generator",
-                    "pad the frames, or use NetworkFill, which does",
-                )
+        check_sides(frames, self.config.factor)
         if self.category and category is not None and not ((category >= 0) & (category <= self.config.classes)).all():
             raise ValueRefusal(
                 f"category is {category.tolist()}",
                 f"it must lie in 0..{self.config.classes}, where 0 is 'an object'",
                 "give 0 for what the network was not trained for",
+            )
+
+
+class BaseGenerator(EncoderDecoder):
+    """The paper's base: LGTSM, told of occlusions where the config says so (Table 4: BI, and OG)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        fine, middle, coarse = config.channels
+        super().__init__(
+            5,
+            (fine, middle, coarse),
+            config.dilations,
+            reach=max(config.shifts),
+            share=config.share,
+            slope=config.slope,
+            gain=config.gain,
+            guided=config.gating,
+        )
+        self.config = config
+
+    def forward(
+        self,
+        frames: Frames,
+        visible: Masks,
+        amodal: Masks,
+        confidence: Masks,
+        category: Categories | None = None,
+        references: None = None,
+    ) -> tuple[Frames, Masks]:
+        """Generate colours, without bounds, and how far `frames` count against them, as `Generator` does."""
+        check_sides(frames, self.config.factor)
+        confidence = harden(confidence) if self.config.hard else confidence
+        hidden, missing = part_hidden(visible, amodal, confidence)
+        hole = missing.to(frames)
+        # As LGTSM: colours with the hole blanked, the hole, and what guides.
+        inputs = torch.cat([(2 * frames - 1) * (1 - hole), hole, visible], dim=2)
+        colours = self.decode_colours(inputs, torch.cat([to_gates(hidden, visible, amodal), amodal], dim=2))
+        return ((colours + 1) / 2).to(frames.dtype), torch.where(hidden, confidence, 1.0)
+
+
+def make_generator(config: GeneratorConfig = SMALL) -> Generator | BaseGenerator:
+    """Make the generator that a config describes."""
+    return BaseGenerator(config) if config.base else Generator(config)
+
+
+def to_gates(hidden: Bool[Tensor, "b t 1 h w"], visible: Masks, amodal: Masks) -> Masks:
+    """Return what is occluded as gates are told it; where the mask is another network's, it has that one's gradient."""
+    occluded = hidden.to(amodal)
+    return with_gradient_of(occluded, amodal * (visible <= 0.5)) if amodal.requires_grad else occluded
+
+
+def harden(confidence: Masks) -> Masks:
+    """Believe all that was found in full."""
+    return (confidence > 0).to(confidence)
+
+
+def check_sides(frames: Frames, factor: int) -> None:
+    """Refuse frames whose sides are no multiples of `factor`.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for name, size in zip(("height", "width"), frames.shape[-2:], strict=True):
+        if size % factor:
+            raise ValueRefusal(
+                f"frames have a {name} of {size} pixels",
+                f"it must be a multiple of {factor} for this generator",
+                "pad the frames, or use NetworkFill, which does",
             )
 
 

@@ -15,7 +15,7 @@ from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Frames, Masks
 from voin.method.fill.colours import mix, part_hidden
-from voin.method.fill.generator import Generator
+from voin.method.fill.generator import BaseGenerator, Generator
 from voin.method.fill.references import Cells, choose_frames
 from voin.method.frames import cut_groups, over_frames
 from voin.method.stages import ClipView
@@ -76,7 +76,7 @@ class NetworkFill:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Generator | BaseGenerator,
         categories: tuple[str, ...] = (),
         groups: FillGroups = FillGroups(),
         half: bool = False,
@@ -125,7 +125,7 @@ class NetworkFill:
 
     def _remember(self, clip: list[Tensor], groups: list[tuple[range, list[float]]]) -> list[Cells] | None:
         """Keep what the whole clip shows of the object, if anything is to be generated."""
-        if not groups or not self.config.references:
+        if not groups or not self.config.references or isinstance(self.generator, BaseGenerator):
             return None
         place = self.generator.colours.weight.device
         chosen = choose_frames(clip[1], self.config.references)[0]

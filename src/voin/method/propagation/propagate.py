@@ -5,7 +5,7 @@ The pipeline and joint training call this alike, so that the generator is traine
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import torch
@@ -15,8 +15,9 @@ from voin.core.types import Flows, Frames, Masks
 from voin.method.propagation import blend
 from voin.method.propagation.gradients import colour_gradients
 from voin.method.propagation.matches import match_by_outline
+from voin.method.propagation.plain import plain_propagate
 from voin.method.propagation.tracks import Tracks, track
-from voin.method.stages import ClipView
+from voin.method.stages import ClipView, Propagation
 
 SOURCE_MARGIN = 2  # working pixels that sources keep from the occluder's rim
 
@@ -25,7 +26,8 @@ SOURCE_MARGIN = 2  # working pixels that sources keep from the occluder's rim
 class Propagated:
     """What was found for some frames of one clip."""
 
-    tracks: tuple[Tracks, ...]  # ahead in time, back in time, and matched by outline, rated
+    # Ahead in time, back in time, and matched by outline, rated; none where it was found on the working grid alone.
+    tracks: tuple[Tracks, ...]
     picture: Frames  # all directions blended; 0 where nothing was found
     confidence: Masks  # 0 where nothing was found
     shade: Frames  # what to add to the picture to leave no seam
@@ -35,11 +37,14 @@ class Propagated:
         return torch.where(self.confidence > 0, self.picture + self.shade, frames)
 
 
-def propagate(view: ClipView, wanted: range) -> Propagated:
+def propagate(view: ClipView, wanted: range, form: Propagation = "rated") -> Propagated:
     """Look for the hidden pixels of the `wanted` frames in other frames, and rate how far to believe what was found.
 
-    The flow of the view is complete; the frames follow each other.
+    The flow of the view is complete; the frames follow each other. The form is what `Propagation` says: what is found
+    plainly is believed in full.
     """
+    if form != "rated":
+        return _take_nearest(view, wanted, form == "plain")
     frames, height, width = view.frames[0].cpu(), view.frames.shape[-2], view.frames.shape[-1]
     clear = ((view.visible[0, :, 0] > 0.95) & ~grow(view.hidden[0, :, 0] > 0.5, 1)).cpu()
     shade, detail = blend.split_detail(frames, clear, blend.DETAIL * width / 256)
@@ -65,6 +70,19 @@ def propagate(view: ClipView, wanted: range) -> Propagated:
     return Propagated(directions, *kept)
 
 
+def _take_nearest(view: ClipView, wanted: range, anything: bool) -> Propagated:
+    """Take the nearest valid pixel as it is (paper 3.3), if `anything` is to be taken."""
+    frames, hidden, part = view.frames[0], view.hidden[0] > 0.5, slice(wanted.start, wanted.stop)
+    found, picture = torch.zeros_like(hidden), torch.zeros_like(frames)
+    if anything:
+        flows = (view.forward[0], view.backward[0])
+        filled, source = plain_propagate(frames, hidden, *flows, allowed=view.amodal[0] > 0.5)
+        found = hidden & (source >= 0)[:, None]
+        picture = torch.where(found, filled, 0.0)
+    kept = (picture, found.to(frames), torch.zeros_like(frames))
+    return Propagated((), *(x[None, part] for x in kept))
+
+
 def _look_for(view: ClipView, wanted: range) -> tuple[Tracks, Tracks, Tracks]:
     """Follow the flow ahead and back in time, and match by outline what is not found so."""
     visible, amodal, hidden = view.visible[0, :, 0], view.amodal[0, :, 0], view.hidden[0, :, 0]
@@ -77,7 +95,7 @@ def _look_for(view: ClipView, wanted: range) -> tuple[Tracks, Tracks, Tracks]:
 
 
 def propagate_clips(
-    frames: Frames, visible: Masks, amodal: Masks, forward: Flows, backward: Flows
+    frames: Frames, visible: Masks, amodal: Masks, forward: Flows, backward: Flows, form: Propagation = "rated"
 ) -> tuple[Frames, Masks]:
     """Do what the pipeline does for whole clips, as training needs it; on the CPU, as there are many small steps.
 
@@ -88,10 +106,13 @@ def propagate_clips(
     flows = zip(forward.cpu(), backward.cpu(), strict=True) if forward.requires_grad else repeat(None, len(frames))
     pictures, trusts = [], []
     for view, both in zip((ClipView(*clip) for clip in zip(*clips, strict=True)), flows, strict=True):
-        with torch.no_grad():
-            found = propagate(view, range(frames.shape[1]))
+        # Plain lookups are differentiable as they are.
+        plain = both is not None and form == "plain"
+        followed = replace(view, forward=both[0][None], backward=both[1][None]) if plain else view
+        with torch.set_grad_enabled(plain):
+            found = propagate(followed, range(frames.shape[1]), form)
         picture = found.place(view.frames)
-        if both is not None:
+        if both is not None and found.tracks:
             picture = picture + colour_gradients(found.tracks, view.frames[0], *both)
         # Tracks reach a little beyond the hidden part, so that it has no gap at native size.
         pictures.append(torch.where(view.hidden > 0.5, picture, view.frames))

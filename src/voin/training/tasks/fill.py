@@ -28,7 +28,10 @@ class FillTask(Task):
     kinds = ("generator",)
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> Inputs:  # noqa: D102
-        config = self.config.simulated_propagation
+        config, form = self.config.simulated_propagation, self.config.generator.propagation
+        clips = take(batch, "truth", "visible", "amodal", "category", "label")
+        if form == "none":
+            return {"frames": batch.frames, **clips, "confidence": torch.zeros_like(batch.amodal)}
         frames, confidence = simulate_propagation(batch.frames, batch.truth, batch.visible, batch.amodal, config, seeds)
         draws = [torch.rand(1, generator=torch.Generator().manual_seed(mix_seed(seed, "carry"))) for seed in seeds]
         carried = (torch.cat(draws) >= config.share).to(frames.device)
@@ -36,8 +39,7 @@ class FillTask(Task):
             hidden = (batch.frames[carried], batch.visible[carried], batch.amodal[carried])
             found = self.find_motion(*hidden, known_masks(seeds)[carried.cpu()])
             forward, backward = found.prior.chunk(2)
-            frames[carried], confidence[carried] = propagate_clips(*hidden, forward, backward.flip(1))
-        clips = take(batch, "truth", "visible", "amodal", "category", "label")
+            frames[carried], confidence[carried] = propagate_clips(*hidden, forward, backward.flip(1), form)
         return {"frames": frames, **clips, "confidence": confidence}
 
     def predict(self, x: Inputs) -> Inputs:  # noqa: D102

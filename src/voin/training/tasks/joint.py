@@ -54,7 +54,8 @@ class JointTask(Task):
         found = self.find_motion(frames, visible, whole)
         flow = self.networks["flow"](found.frames, found.initial, found.prior, found.visible, found.amodal).float()
         forward, backward = flow.chunk(2)
-        propagated, confidence = propagate_clips(frames, visible, whole, forward, backward.flip(1))
+        form = self.config.generator.propagation
+        propagated, confidence = propagate_clips(frames, visible, whole, forward, backward.flip(1), form)
         amodal = with_gradient_of(whole, logits.sigmoid() * (visible <= 0.5))
         inputs = {**x, "frames": propagated, "amodal": amodal, "confidence": confidence}
         y = fill(self.networks["generator"], inputs)
