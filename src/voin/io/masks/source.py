@@ -75,7 +75,7 @@ def open_masks(
     folders = list_object_folders(paths[0]) if len(paths) == 1 else []
     how: dict[str, Any] = {
         **{"resize": resize, "frames": frames, "absent": absent, "invert": invert},
-        "progress": progress,
+        **{"limits": limits, "progress": progress},
     }
     if len(paths) > 1:
         check_no_frames(paths)
@@ -127,6 +127,7 @@ def _open_one(
     absent: Literal["invisible", "error"],
     ids: Sequence[int] | None,
     invert: bool,
+    limits: VideoLimits,
     progress: Callable[[int, int], object] | None,
 ) -> MaskSource:
     if not path.exists():
