@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import struct
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scenes.video_clips import SIZE, described
 from voin.io.masks.annotations.shapes import fill_coco, fill_polygon
@@ -222,6 +225,28 @@ def test_cvat_frames_between_keyframes_have_no_mask_and_those_after_the_end_an_e
     assert [bool(source.label(frame).any()) for frame in range(10)] == [frame in (1, 4) for frame in range(10)]
     with pytest.raises(ValueError, match="one is of frame 7"):
         open_masks(tmp_path / "a.xml", described(count=7))
+
+
+def png(mask: np.ndarray) -> str:
+    data = io.BytesIO()
+    Image.fromarray(mask).save(data, "PNG")
+    return base64.b64encode(data.getvalue()).decode()
+
+
+PNG = png(np.ones((4, 9), bool))
+
+
+def test_masks_of_labelme_begin_at_their_first_point(tmp_path: Path) -> None:
+    shape = {"label": "cat", "points": [[5.0, 2.0], [13.0, 5.0]], "shape_type": "mask", "mask": PNG, "group_id": 6}
+    save(tmp_path / "0.json", {"shapes": [shape], "imageHeight": H, "imageWidth": W})
+    source = open_masks(tmp_path / "0.json", described(count=1))
+    assert source.ids == (6,)
+    assert np.argwhere(source.label(0)).min(axis=0).tolist() == [2, 5]
+    assert np.argwhere(source.label(0)).max(axis=0).tolist() == [5, 13]
+    for change in ({"points": [[60, 1], [63, 3]]}, {"mask": PNG[:40]}, {"mask": None}, {"points": []}):
+        save(tmp_path / "0.json", {"shapes": [shape | change], "imageHeight": H, "imageWidth": W})
+        with pytest.raises(ValueError, match=r"has a mask that cannot be read .*; it must be a PNG .*; export"):
+            open_masks(tmp_path / "0.json", described(count=1))
 
 
 def with_first(change: dict[str, Any], kind: str = "annotations", way: Callable[[int, int], Any] = flat) -> str:

@@ -52,7 +52,7 @@ def open_masks(
 
     Masks are a folder of PNGs (indexed: object ids; grey: see `ids_of_values`; or coloured), a single such PNG, a mask
     video (white on black), an .npz (one array (t, h, w) of bool or ids, or one bool array an object), annotations
-    (COCO, YouTube-VIS, CVAT for video, LabelMe), or a folder with a folder of pictures an object.
+    (COCO, YouTube-VIS, CVAT for video, LabelMe, Label Studio), or a folder with a folder of pictures an object.
 
     Args:
         path: The masks; of several, each shows other objects, from the front to the back: ids are kept where no two

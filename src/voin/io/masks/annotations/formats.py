@@ -9,9 +9,10 @@ from typing import Any
 from voin.core.errors import ValueRefusal
 from voin.io.masks.annotations.coco import is_coco, read_coco
 from voin.io.masks.annotations.cvat import read_cvat
+from voin.io.masks.annotations.label_studio import read_label_studio
 from voin.io.masks.annotations.labelme import is_labelme, list_labelme, read_labelme
 from voin.io.masks.annotations.objects import AnnotatedFrames
-from voin.io.masks.annotations.parse import read_json
+from voin.io.masks.annotations.parse import mapping, read_document
 from voin.io.masks.annotations.youtube_vis import is_youtube_vis, read_youtube_vis
 
 # Formats in JSON, by what they look like: the first that knows a file reads it.
@@ -36,12 +37,16 @@ class AnnotationMasks:
             return read_labelme(path, list_labelme(path))
         if path.suffix.lower() == ".xml":
             return read_cvat(path)
-        found = read_json(path)
+        document = read_document(path)
+        if isinstance(document, list):
+            return read_label_studio(path, document)
+        found = mapping(document, str(path))
         for knows, read in _JSON:
             if knows(found):
                 return read(path, found)
         raise ValueRefusal(
             f"{path} is JSON with {', '.join(sorted(map(str, found))[:8]) or 'nothing'}"[:200],
-            "it must be COCO (images, annotations), YouTube-VIS (videos, annotations) or LabelMe (shapes)",
+            "it must be COCO (images, annotations), YouTube-VIS (videos, annotations), LabelMe (shapes) or a list of "
+            "Label Studio's tasks",
             "export it in one of these formats",
         )

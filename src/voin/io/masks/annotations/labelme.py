@@ -1,10 +1,15 @@
-"""LabelMe: one JSON file a frame, with polygons or rectangles; objects go by `group_id`, else by label."""
+"""LabelMe: one JSON file a frame, with polygons, masks or rectangles; objects go by `group_id`, else by label."""
 
 from __future__ import annotations
 
+import base64
+import io
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from voin.core.errors import ValueRefusal
 from voin.io.images import natural
@@ -42,14 +47,33 @@ def read_labelme(path: Path, paths: list[Path]) -> AnnotatedFrames:
             group = shape.get("group_id")
             grouped &= group is not None
             key = whole(group, f"group_id of {where}") if group is not None else _number(label)
-            corners = _corners(shape, where)
-            frame.outlines.append(Outline(key, label, partial(fill_polygon, corners, size, where)))
+            if shape.get("shape_type") == "mask":
+                draw = partial(_unpack, shape, size, where)
+            else:
+                draw = partial(fill_polygon, _corners(shape, where), size, where)
+            frame.outlines.append(Outline(key, label, draw))
         frames.append(frame)
     return AnnotatedFrames(path, frames, "group ids" if grouped else "labels")
 
 
 def _number(label: str) -> int | str:
     return int(label) if label.isdecimal() and len(label) < 10 else label
+
+
+def _unpack(shape: dict[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
+    """Return the mask, bool (h, w), that a shape holds as a PNG in letters; the first point is its upper left pixel."""
+    mask = np.zeros(size, bool)
+    try:
+        (left, top), *_ = [(round(x), round(y)) for x, y in shape["points"]]
+        with Image.open(io.BytesIO(base64.b64decode(shape["mask"])), formats=("PNG",)) as picture:
+            w, h = picture.size
+            if not (0 <= left <= size[1] - w and 0 <= top <= size[0] - h):
+                raise ValueError("it lies outside the frame")
+            mask[top : top + h, left : left + w] = np.asarray(picture.convert("L")) > 0
+    except Exception as error:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
+        what = f"{where} has a mask that cannot be read ({str(error)[:100]})"
+        raise ValueRefusal(what, "it must be a PNG that lies in the frame", "export the file again") from error
+    return mask
 
 
 def _corners(shape: dict[str, Any], where: str) -> list[Any]:
@@ -59,5 +83,5 @@ def _corners(shape: dict[str, Any], where: str) -> list[Any]:
         return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     if kind != "polygon":
         what = f"{where} is a {str(kind)[:20]}"
-        raise ValueRefusal(what, "it must be a polygon or a rectangle", "outline the object, or remove it")
+        raise ValueRefusal(what, "it must be a polygon, a mask or a rectangle", "outline the object, or remove it")
     return points

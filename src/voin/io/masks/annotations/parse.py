@@ -25,16 +25,20 @@ def read_text(path: Path) -> bytes:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object that a JSON file holds. Raises OSError where it is damaged, ValueError where it holds none."""
+    return mapping(read_document(path), str(path))
+
+
+def read_document(path: Path) -> Any:
+    """Return what a JSON file holds. Raises OSError where it is damaged."""
 
     def refuse(word: str) -> Any:
         raise ValueError(f"{word} is no number")
 
     try:
-        found = json.loads(read_text(path), parse_constant=refuse)
+        return json.loads(read_text(path), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
         raise FileRefusal(f"{path} cannot be read ({said})", "it must be whole JSON", "export it again") from error
-    return mapping(found, str(path))
 
 
 def read_xml(path: Path) -> ElementTree.Element:

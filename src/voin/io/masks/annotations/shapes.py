@@ -68,6 +68,25 @@ def fill_runs(counts: Sequence[Any], size: tuple[int, int], where: str, by_colum
     return mask.reshape(size[::-1]).T if by_columns else mask.reshape(size)
 
 
+def runs_of(mask: np.ndarray) -> list[int]:
+    """Return the lengths of the runs of a flat mask, bool (n,), of which the first is background, maybe of none."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8))) + 1
+    lengths = np.diff(np.concatenate([[0], edges, [len(mask)]]))
+    return [*([0] if len(mask) and mask[0] else []), *lengths.tolist()]
+
+
+def compress(mask: np.ndarray) -> str:
+    """Return COCO's letters for a mask, bool (h, w): what `parse_compressed` reads."""
+    counts, letters = runs_of(mask.T.ravel()), []
+    for place, count in enumerate(counts):
+        value, going = count - (counts[place - 2] if place > 2 else 0), True
+        while going:
+            bits, value = value & 31, value >> 5
+            going = value != (-1 if bits & 16 else 0)
+            letters.append(chr(48 + (bits | (32 if going else 0))))
+    return "".join(letters)
+
+
 def parse_compressed(text: str, where: str, most: int) -> list[int]:
     """Return the run lengths that COCO's letters stand for: five bits each, lowest first; from the third run on the
     difference to the one before the last.
