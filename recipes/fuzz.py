@@ -21,48 +21,28 @@ and `--keep FOLDER` leaves its files there. It runs on Linux, where processes ca
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import re
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import cast
 
-import av
-import numpy as np
 import torch
 import typer
-from av.video.stream import VideoStream
-
-from voin.cli.app import app
-from voin.cli.console import report_errors
-from voin.data.build import build
-from voin.data.build_clip import BuildConfig
-from voin.data.options import FilterConfig
-from voin.data.pack import make_pack, open_pack
-from voin.data.sets import open_set
-from voin.data.transport import write_transport
-from voin.io.images import read_picture, write_image
-from voin.io.masks.source import write_label
-from voin.jobs.speed import BenchConfig, make_clip
-from voin.weights.hub import find_model
+from fuzz_inputs import KINDS, Kind
 
 OUTCOMES = ("refused", "short", "left files", "done", "traceback", "hang", "over memory")
 GOOD = ("refused", "done")
-FRAMES, SIZE = 10, (64, 96)
+_TEXTS = (".json", ".jsonl", ".xml", ".csv", ".txt", ".pack", ".zip")  # or such that hold one
 # What stands in the place of a value in a text.
 LIES = (
     *("-1", "0", "1", "7", "0.5", "1e29", "-1e308", "1e400", "9" * 23, "9" * 5000, "NaN", "-Infinity", "null", "true"),
@@ -81,177 +61,12 @@ LIES = (
 )
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of reader: `make` writes good inputs into a folder, of which `damaged` match, and `read` reads them."""
-
-    make: Callable[[Path], None]
-    damaged: Sequence[str]
-    read: Callable[[Path], object]
-    result: str = "result"  # what a refusal must not leave; empty: it stands there before
-
-
-def command(*words: str) -> Callable[[Path], object]:
-    """Return what calls voin with these words; `@` stands for the folder of the input."""
-    return lambda folder: app([word.replace("@", str(folder)) for word in words], prog_name="voin")
-
-
-def clip(folder: Path) -> None:
-    """Write a video and its masks."""
-    make_clip(folder, BenchConfig(size=SIZE, frames=FRAMES))
-
-
-def source(folder: Path) -> None:
-    """Write videos with masks in the layout of YouTube-VOS."""
-    listed = {}
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    for number in range(3):
-        name, stems = f"v{number}", [f"{i:05d}" for i in range(FRAMES)]
-        for part in ("JPEGImages", "Annotations"):
-            (folder / "train" / part / name).mkdir(parents=True)
-        for i, stem in enumerate(stems):
-            mask = (x - 40 - i) ** 2 + (y - 30) ** 2 < 15**2
-            colours = np.where(mask[..., None], (200, 90, 20 + 80 * number), (x + y)[..., None]).astype(np.uint8)
-            write_image(folder / "train" / "JPEGImages" / name / f"{stem}.jpg", colours)
-            write_label(folder / "train" / "Annotations" / name / f"{stem}.png", mask.astype(np.uint8))
-        listed[name] = {"objects": {"1": {"category": "fox", "frames": stems}}}
-    (folder / "train" / "meta.json").write_text(json.dumps({"videos": listed}))
-
-
-def voi_set(folder: Path) -> None:
-    """Write a set."""
-    source(folder / "source")
-    config = BuildConfig("youtube-vos", size=SIZE, filters=FilterConfig(least_frames=2))
-    build(folder / "source", folder / "set", config)
-    shutil.rmtree(folder / "source")
-
-
-def packs(folder: Path) -> None:
-    """Write a pack and its small form."""
-    voi_set(folder)
-    write_transport(make_pack(open_set(folder / "set"), folder / "a.pack", 32), folder / "a.zip")
-    shutil.rmtree(folder / "set")
-
-
-def read_pack(folder: Path) -> None:
-    """Open a pack and read all that is in it."""
-    with report_errors():
-        pack = open_pack(folder / "a.pack")
-        for index in range(len(pack)):
-            frames, masks = pack.clip(index)
-            assert frames.shape == (*masks.shape, 3)
-            print(int(frames.sum()) + int(masks.sum()))
-
-
-def sprites(folder: Path) -> None:
-    """Write moving things with soft masks, as frames and as a video with one for its mask."""
-    y, x = np.mgrid[:48, :48]
-    for name in ("a", "b"):
-        (folder / "sprites" / name).mkdir(parents=True)
-    covers = [(255 * np.clip(12.5 - np.hypot(x - 20 - i, y - 24), 0, 1)).astype(np.uint8) for i in range(FRAMES)]
-    colours = np.dstack([4 * x, 4 * y, x + y]).astype(np.uint8)
-    for i, cover in enumerate(covers):
-        for name in ("a", "b"):
-            write_image(folder / "sprites" / name / f"{i:05d}.png", np.dstack([colours, cover]))
-    for name, codec, layout, frames in (
-        ("c.mp4", "libx264", "rgb24", [colours] * FRAMES),
-        ("c.mask.mkv", "ffv1", "gray", covers),
-    ):
-        with av.open(str(folder / "sprites" / name), "w") as container:
-            stream = cast(VideoStream, container.add_stream(codec, rate=12))
-            stream.height, stream.width, stream.pix_fmt = 48, 48, "gray" if layout == "gray" else "yuv420p"
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format=layout)))
-            container.mux(stream.encode(None))
-
-
-def cutouts(folder: Path) -> None:
-    """Write photographs of one thing each, with their masks."""
-    y, x = np.mgrid[:60, :80]
-    for i in range(3):
-        mask = (x - 40 - i) ** 2 + (y - 30) ** 2 < 15**2
-        colours = np.where(mask[..., None], (200, 90, 20), (x + y)[..., None]).astype(np.uint8)
-        for part, suffix, picture in (("img", "jpg", colours), ("mask", "png", mask.astype(np.uint8) * 255)):
-            (folder / "cats" / part).mkdir(parents=True, exist_ok=True)
-            write_image(folder / "cats" / part / f"{i}.{suffix}", picture)
-
-
-def checkpoints(folder: Path) -> None:
-    """Write a clip, and copy the model that ships."""
-    clip(folder)
-    shutil.copytree(find_model("small"), folder / "model")
-
-
-def prompts(folder: Path) -> None:
-    """Write a video and prompts for it."""
-    clip(folder)
-    marked = [{"frame": 0, "box": [20, 10, 30, 40]}, {"frame": 5, "points": [[40, 30]], "negative": [[2, 2]]}]
-    (folder / "prompts.json").write_text(json.dumps(marked))
-
-
-def mask_arrays(folder: Path) -> None:
-    """Write a video, and its masks as arrays."""
-    clip(folder)
-    pictures = [read_picture(path)[..., 0] for path in sorted((folder / "masks").iterdir())]
-    np.savez_compressed(folder / "masks.npz", np.stack(pictures) > 127)
-
-
-def run_folder(folder: Path) -> None:
-    """Leave a finished run, and the state of one that was stopped, as in its output folder."""
-    clip(folder)
-    run = [sys.executable, "-m", "voin", "complete", f"{folder}/video.mp4", f"{folder}/masks", "-o", f"{folder}/out"]
-    subprocess.run([*run, "--method", "classical", "-q"], check=True)
-    (folder / "out" / ".voin").mkdir()
-    request = json.loads((folder / "out" / "run.json").read_text())
-    (folder / "out" / ".voin" / "state.json").write_text(json.dumps({"request": request.get("request", request)}))
-
-
-CLASSICAL = ("-o", "@/result", "--method", "classical", "--layer", "none", "-q")
-KINDS: dict[str, Kind] = {
-    "packs": Kind(packs, ["a.pack"], read_pack),
-    "transports": Kind(packs, ["a.zip"], command("data", "unpack", "@/a.zip", "-o", "@/result", "-q")),
-    "manifests": Kind(voi_set, ["set/manifest.json"], command("data", "verify", "@/set", "-q")),
-    "sources": Kind(
-        source,
-        ["train/meta.json", "train/meta.json", "train/*/*/*"],
-        command("data", "build", "@", "-o", "@/result", "--layout", "youtube-vos", "--size", "96x64", "-q"),
-    ),
-    "sprites": Kind(
-        sprites,
-        ["sprites/c.*", "sprites/*/*"],
-        command("data", "sprites", "@/sprites", "-o", "@/result", "--size", "32", "-q"),
-    ),
-    "cutouts": Kind(
-        cutouts, ["cats/*/*"], command("data", "cutouts", "@/cats", "-o", "@/result", "--size", "32", "-q")
-    ),
-    "checkpoints": Kind(
-        checkpoints,
-        ["model/*"],
-        command("complete", "@/video.mp4", "@/masks", "--model", "@/model", "-o", "@/result", "--layer", "none", "-q"),
-    ),
-    "prompts": Kind(
-        prompts,
-        ["prompts.json"],
-        command("mask", "@/video.mp4", "--prompts", "@/prompts.json", "-o", "@/result", "--tracker", "grabcut", "-q"),
-    ),
-    "media": Kind(clip, ["video.mp4"], command("complete", "@/video.mp4", "@/masks", *CLASSICAL)),
-    "masks": Kind(clip, ["masks/*"], command("complete", "@/video.mp4", "@/masks", *CLASSICAL)),
-    "mask arrays": Kind(mask_arrays, ["masks.npz"], command("complete", "@/video.mp4", "@/masks.npz", *CLASSICAL)),
-    "run folders": Kind(
-        run_folder,
-        ["out/run.json", "out/.voin/state.json"],
-        command("complete", "@/video.mp4", "@/masks", "-o", "@/out", "--method", "classical", "-q"),
-        result="",
-    ),
-}
-
-
 def damage(path: Path, draw: random.Random) -> str:
     """Damage a file in one to three ways; return what was done."""
     done = []
     for _ in range(draw.choice((1, 1, 2, 3))):
         way = draw.choice(("cut", "bits", "bytes", "copy"))
-        if path.suffix in (".json", ".pack", ".zip") and draw.random() < 0.6:
+        if path.suffix in _TEXTS and draw.random() < 0.6:
             way = "lie"
             tell_lie(path, draw)
         else:
@@ -300,7 +115,7 @@ def tell_lie(path: Path, draw: random.Random) -> None:
 
 
 def replace_value(text: bytes, draw: random.Random) -> bytes:
-    values = [match.span() for match in re.finditer(rb'(?<=[\[:,])\s*("[^"]{0,80}"|[-\w.]+)', text)]
+    values = [match.span() for match in re.finditer(rb'(?<=[\[:,=;\n])\s*("[^"]{0,80}"|[-\w.]+)', text)]
     if not values:
         return text
     start, end = draw.choice(values)

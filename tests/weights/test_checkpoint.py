@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from voin.core.config import Checked, setting
+from voin.core.errors import Refusal
 from voin.weights import checkpoint
 from voin.weights.checkpoint import About, Recipe, load_checkpoint, read_record, read_use, save_checkpoint
 
@@ -280,8 +281,10 @@ def test_a_config_that_the_network_does_not_know_is_refused(
     saved: Path, edit: Callable[[dict], Any], message: str
 ) -> None:
     change(saved, lambda v: edit(v["config"]))
-    with pytest.raises(ValueError, match=r"shape\.json does not fit voin .*; " + message):
+    with pytest.raises(Refusal, match=r"shape\.json does not fit voin .*; " + message) as refusal:
         load_checkpoint(saved, BUILD)
+    assert isinstance(refusal.value, ValueError)
+    assert len(refusal.value.parts) == 3
 
 
 @pytest.mark.parametrize(

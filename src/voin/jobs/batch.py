@@ -262,7 +262,8 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueRefusal(f"{path}, line {number} is not JSON ({error})", "each must be an object") from error
+            what = f"{path}, line {number} is not JSON ({error})"
+            raise ValueRefusal(what, "each must be an object", "correct it") from error
         if not isinstance(row, dict):
             raise ValueRefusal(f"{path}, line {number} is no object", 'it must be one, {"video": ...}', "correct it")
         yield number, row

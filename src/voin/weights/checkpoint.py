@@ -158,7 +158,8 @@ def _read_entry(path: Path, kind: type[Config], values: Any, name: str) -> Confi
     try:
         return from_older(kind, values, name)
     except ValueError as error:
-        raise ValueRefusal(f"{path.with_suffix(RECORD)} does not fit voin {__version__}", remedy=f"{error}") from error
+        what = f"{path.with_suffix(RECORD)} does not fit voin {__version__}"
+        raise ValueRefusal(what, f"{error}", "get the weights for this version") from error
 
 
 def read_record(path: str | Path) -> Record:
@@ -201,7 +202,7 @@ def read_record(path: str | Path) -> Record:
         scores = {name: float(score) for name, score in scores.items()}
         about = About(entries.kind, entries.classes, entries.recipe, entries.data, scores, use)
     except (ValueError, OverflowError) as error:
-        raise ValueRefusal(f"{record_path} is not as voin writes it", remedy=f"{error}") from error
+        raise ValueRefusal(f"{record_path} is not as voin writes it", f"{error}", "get it again") from error
     return Record(about, config, entries.precision, entries.voin, entries.size_bytes, entries.sha256)
 
 

@@ -35,9 +35,8 @@ def pack_cutouts(folders: Sequence[Path], out: Path, size: int = 128, progress: 
     """
     photos = [photo for folder in folders for photo in sorted((folder / "img").glob("*.jpg"))]
     if not photos:
-        raise ValueRefusal(
-            f"{[str(folder) for folder in folders]} have no img/*.jpg", remedy="give folders with img and mask"
-        )
+        what = f"{', '.join(map(str, folders))} have no img/*.jpg"
+        raise ValueRefusal(what, "photographs lie there, their masks in mask/*.png", "give folders with img and mask")
     names = [f"{photo.parent.parent.name}/{photo.stem}" for photo in photos]
     categories = [known_category(_CATEGORIES.get(name.split("/")[0])) for name in names]
     places = lay_out([(name, name, category, 1) for name, category in zip(names, categories, strict=True)], size)

@@ -110,7 +110,7 @@ def frames_of(
         return _by_time(have, names, info)
     advice = "give one mask a frame, or use --mask-frames to say which frames they belong to"
     if isinstance(names, int):
-        raise ValueRefusal(have, remedy=advice)
+        raise ValueRefusal(have, "which frames they belong to must be known", advice)
     if count > info.count + 1:
         raise ValueRefusal(have, "there may be one a frame", advice)
     return _by_number(have, names, info, advice)
@@ -119,9 +119,9 @@ def frames_of(
 def _asked_frames(have: str, count: int, info: VideoInfo, asked: str | Sequence[int]) -> list[int]:
     frames = parse_frames(asked) if isinstance(asked, str) else [int(frame) for frame in asked]
     if len(frames) != count:
-        raise ValueRefusal(f"{have}, and {len(frames)} frames are named for them", remedy="name one a mask")
+        raise ValueRefusal(f"{have}, and {len(frames)} frames are named for them", "each has one", "name one a mask")
     if len(set(frames)) != len(frames):
-        raise ValueRefusal(f"{have}, and a frame is named twice", remedy="name each frame once")
+        raise ValueRefusal(f"{have}, and a frame is named twice", "a frame has one mask", "name each frame once")
     wrong = [frame for frame in frames if not 0 <= frame < info.count]
     if wrong:
         raise ValueRefusal(
@@ -169,7 +169,8 @@ def _by_number(have: str, names: Sequence[str], info: VideoInfo, advice: str) ->
     columns = _columns(names)
     numbered = _columns(info.names)[:1]
     if not columns or not numbered:
-        raise ValueRefusal(f"{have}, and their names do not say which frames they belong to", remedy=advice)
+        what = f"{have}, and their names do not say which frames they belong to"
+        raise ValueRefusal(what, "each must have the number of a frame", advice)
     frames = numbered[0]
     readings = {reading.frames: reading for numbers in columns for reading in _readings(numbers, frames, len(names))}
     if len(readings) == 1:

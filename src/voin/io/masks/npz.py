@@ -35,13 +35,16 @@ class ArrayMasks:
             for name in arrays:
                 with _open(archive, name) as stream:
                     headers[name] = _header(stream)
-        advice = "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id"
         shapes = {shape for shape, _, _ in headers.values()}
         shape = next(iter(shapes), ())
         kinds = {dtype.kind for _, dtype, _ in headers.values()}
         if len(shapes) != 1 or len(shape) != 3 or min(shape) < 1 or not kinds <= set("biuf"):
             said = ", ".join(f"{name}: {shape} {dtype}" for name, (shape, dtype, _) in headers.items())
-            raise ValueRefusal(f"{path} has {said or 'no arrays'}", remedy=advice)
+            raise ValueRefusal(
+                f"{path} has {said or 'no arrays'}",
+                "arrays of masks must have one shape and hold numbers",
+                "give one array (t, h, w) of bool or object ids, or one such bool array an object, named by its id",
+            )
         if any(by_columns for _, _, by_columns in headers.values()):
             what = f"{path} is stored column by column"
             raise ValueRefusal(what, "it must be row by row", "use numpy.ascontiguousarray")
@@ -94,7 +97,7 @@ class ArrayMasks:
         if dtype.kind == "f":
             if not np.isfinite(plane).all():
                 what = f"{self.path}: {name} has values that are NaN or infinite"
-                raise ValueRefusal(what, remedy="give bool or object ids")
+                raise ValueRefusal(what, "masks are bool or object ids", "convert them")
             return (plane >= 0.5).astype(np.uint8)
         if dtype.kind != "b" and (plane.min() < 0 or plane.max() > _MOST_IDS):
             raise ValueRefusal(

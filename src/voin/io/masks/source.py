@@ -139,6 +139,8 @@ def _open_one(
     if objects is not None:
         objects.choose(info)
     matched = frames_of(path, stored.names, info, frames)
+    if stored.size is not None:
+        limits.check_pixels(path, stored.size)
     if stored.size is not None and stored.size != info.size and not resize:
         raise _size_refusal(str(path), stored.size, info)
     missing = sorted(set(range(info.count)) - set(matched.frames))
