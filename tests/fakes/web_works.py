@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -68,6 +69,11 @@ def nap(seconds: float) -> str:
     """Take a while."""
     time.sleep(seconds)
     return "rested"
+
+
+def crash() -> None:
+    """Die as by a fault in a decoder: of reading memory that is not there."""
+    ctypes.string_at(0)
 
 
 def die() -> None:

@@ -267,3 +267,14 @@ def test_hosts_are_taken_out_of_headers() -> None:
 )
 def test_only_loopback_is_this_machine_alone(host: str, local: bool) -> None:
     assert is_loopback(host) == local
+
+
+async def broken(scope: Any, receive: Any, send: Any) -> None:
+    raise KeyError(-1)
+
+
+def test_an_event_that_gradio_stumbles_over_is_refused_and_other_faults_are_not_hidden(folder: Path) -> None:
+    guard = Guard(broken, folder, None, 1000)
+    assert ask(guard, "/gradio_api/queue/join", body=b'{"fn_index": -1}')[0] == 400
+    with pytest.raises(KeyError):
+        ask(guard, "/config")

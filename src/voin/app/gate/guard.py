@@ -7,6 +7,7 @@ load nothing from elsewhere, so that the page is the same without a network.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voin.app.gate.logins import WrongPasswords
 from voin.app.gate.sessions import is_upload
 
+log = logging.getLogger("voin.serve")
 API = "/gradio_api"
 _FILE = f"{API}/file="
 _UPLOAD = f"{API}/upload"
@@ -86,9 +88,12 @@ class Guard:
         if prefix and (scope["path"] + "/").startswith(f"{prefix}/"):
             scope = {**scope, "path": scope["path"].removeprefix(prefix)}
         is_login, address = _route(scope["path"]) == "/login", str((scope.get("client") or ("",))[0])
+        started = False
 
         async def guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 ours = {name for name, _ in _HEADERS}
                 kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in ours]
                 message["headers"] = [*kept, *_HEADERS]
@@ -108,7 +113,14 @@ class Guard:
             return
         if is_login and scope["method"] == "POST":
             self._wrong.note(address)  # until it is right: many may be tried at once
-        await self._app(scope, receive, guarded)
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception as error:
+            # Gradio takes what an event says of itself as it stands; what the page does comes after that.
+            if started or _BODIES.get(_route(scope["path"])) != _EVENT_BYTES:
+                raise
+            log.warning("an event that is none of the page's: %r", error)
+            await _no(400, "this is no event of this page; load it again")(scope, receive, guarded)
 
     def _refusal(self, scope: Scope, address: str) -> Response | None:
         """Look at all but the body."""
