@@ -14,9 +14,9 @@ from voin.baselines.trained.models import NETWORKS
 from voin.weights.checkpoint import About, Recipe, save_checkpoint
 
 
-def save_baseline(folder: Path, *kinds: str, size: int = 32) -> Path:
+def save_baseline(folder: Path, *kinds: str, size: int = 32, seed: int = 0) -> Path:
     """Save new networks of some kinds; gives the folder."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     for kind in kinds:
         _, build = NETWORKS[kind]
         about = About(kind, (), Recipe("voin train", 1.0, "1 CPU core"), ("discs",), {}, {"size": size})

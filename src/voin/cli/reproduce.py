@@ -121,7 +121,7 @@ class Reproduction:
                 open_pack(pack)
         for row in self._rows():
             for network in row.networks:
-                self._config(network, 0)
+                self.config_of(network, 0)
 
     def _rows(self) -> list[Row]:
         wanted = self.options.rows
@@ -151,7 +151,7 @@ class Reproduction:
         from voin.training.options import TrainOptions
         from voin.training.train import is_finished, train
 
-        config = self._config(network, seed)
+        config = self.config_of(network, seed)
         changes = [*(options.changes or ()), *network.changes, f"seed={seed}"]
         words = ["voin", "train", network.stage, "--preset", options.preset, "--minutes", f"{config.minutes:g}"]
         asked = TrainOptions(
@@ -171,7 +171,7 @@ class Reproduction:
         self._say(f"training {seeded(network.name, seed)} for {config.minutes:g} {self.unit}")
         return train(asked, config, None if self.quiet else self._say)
 
-    def _config(self, network: Network, seed: int) -> Any:
+    def config_of(self, network: Network, seed: int) -> Any:
         """Return the settings of a run; what the row says counts more than what the user says of all rows."""
         from voin.training.config import PRESETS, change_settings
 

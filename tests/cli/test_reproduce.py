@@ -1,0 +1,124 @@
+"""The command `voin reproduce`, on a set and packs so small that a row takes a second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fakes.tiny_baselines import save_baseline
+from fakes.tiny_model import save_model
+from fakes.tiny_training import TINY, options
+from sets.voi_sets import write_set
+from voin.benchmark.paper.options import ReproduceOptions
+from voin.cli.reproduce import Reproduction
+from voin.core.errors import Refusal
+from voin.data.manifest import Manifest, write_manifest
+from voin.data.sets import open_set
+from voin.training import config as train_config
+from voin.training import train as train_room
+
+pytest.importorskip("lightning", reason="lightning not installed; run pip install 'voin[train]'")
+pytest.importorskip("tensorboard", reason="tensorboard not installed; run pip install 'voin[train]'")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set and packs; not to be changed."""
+    folder = tmp_path_factory.mktemp("place")
+    write_set(folder / "set")
+    options(folder, "shape")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(train_config.PRESETS, "small", TINY)
+
+
+def asked(place: Path, what: str = "table1", **more) -> ReproduceOptions:
+    given = {"pack": place / "clips.pack", "budget": 0.004, "clips": 1, "device": "cpu", **more}
+    return ReproduceOptions(what=what, voi_set=place / "set", **given)  # pyright: ignore[reportArgumentType]
+
+
+def states(out: Path, what: str = "table1") -> dict[str, str]:
+    return {row["name"]: row["state"] for row in json.loads((out / f"{what}.json").read_text())["rows"]}
+
+
+def test_a_table_goes_on_after_a_kill_takes_what_is_trained_and_judges_it(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, trained = tmp_path / "out", []
+    train = train_room.train
+
+    def train_but_stop_at_fill(given, config, say=None):
+        trained.append(given.out.name)
+        if trained.count("fill") == 1 and given.out.name == "fill":
+            raise KeyboardInterrupt
+        return train(given, config, say)
+
+    monkeypatch.setattr(train_room, "train", train_but_stop_at_fill)
+    wanted = asked(place, rows=("sttn", "ours"))
+    with pytest.raises(KeyboardInterrupt):
+        Reproduction(wanted, out, quiet=True).run()
+    assert states(out)["sttn"] == "judged"
+    assert states(out)["ours"] == "not trained"
+    Reproduction(wanted, out, quiet=True).run()
+    assert trained == ["sttn", "flow", "fill", "fill"]
+    assert states(out)["ours"] == "judged"
+    assert states(out)["dfvi"] == "not trained"
+    for kind in ("md", "html"):
+        text = (out / f"table1.{kind}").read_text()
+        assert all(word in text for word in ("45.97", "48.99", "0.004 core-minutes", "not trained"))
+    content = json.loads((out / "table1.json").read_text())
+    ours = next(row for row in content["rows"] if row["name"] == "ours")
+    assert ours["cells"]["psnr_frame"]["difference"] == pytest.approx(ours["cells"]["psnr_frame"]["here"] - 48.99)
+    assert "paper, Table 1" in (out / "table1.csv").read_text()
+    # Taken from there, in another folder, without a pack: nothing is trained, and the numbers are the same.
+    taken = asked(place, rows=("ours",), models=out / "runs", pack=None)
+    Reproduction(taken, tmp_path / "other", quiet=True).run()
+    assert len(trained) == 4
+    other = json.loads((tmp_path / "other" / "table1.json").read_text())["rows"]
+    there = next(row for row in other if row["name"] == "ours")
+    assert there["cells"]["psnr_frame"] == ours["cells"]["psnr_frame"]
+
+
+def test_every_row_is_done_once_more_with_each_seed(place: Path, tmp_path: Path) -> None:
+    models, rows = tmp_path / "models", ("image-based", "bs-4")
+    for seed, name in enumerate(("pcnet", "pcnet.1")):
+        save_baseline(models / name, "pcnet", seed=seed)
+    for seed, name in enumerate(("shape-bs4", "shape-bs4.1")):
+        save_model(models / name / "best", "shape", seed=seed)
+    reproduction = Reproduction(asked(place, "table2", rows=rows, seeds=2, models=models, pack=None), tmp_path, True)
+    (network,) = reproduction.table.row("bs-4").networks
+    assert [reproduction.config_of(network, seed).seed for seed in (0, 1)] == [0, 1]
+    reproduction.run()
+    content = {row["name"]: row for row in json.loads((tmp_path / "table2.json").read_text())["rows"]}
+    assert [[seed["seed"] for seed in content[name]["seeds"]] for name in rows] == [[0, 1], [0, 1]]
+    assert content["bs-4"]["seeds"][0]["sums"] != content["bs-4"]["seeds"][1]["sums"]
+    (margin,) = content["bs-4"]["margins"]
+    assert margin["cells"]["iou_amodal"]["verdict"] in ("difference", "within seeds")
+    assert "BS-4 was trained for 12.0 of 0.004 core-minutes" in (tmp_path / "table2.md").read_text()
+
+
+def test_what_cannot_work_is_refused_before_anything_is_trained(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="budget"):
+        asked(place, budget=0.0)
+    for text, more in (
+        ("no row rnn", {"rows": ("rnn",)}),
+        ("neither a pack nor a folder", {"pack": None}),
+        ("no folder", {"models": place / "nowhere"}),
+        ("no setting", {"changes": ["sampler.colour=1"]}),
+    ):
+        with pytest.raises(Refusal, match=text):
+            Reproduction(asked(place, **more), tmp_path / "out")
+    with pytest.raises(Refusal, match="lies in the set"):
+        Reproduction(asked(place), place / "set" / "out")
+    voi_set = open_set(place / "set")
+    (tmp_path / "set").mkdir()
+    left = tuple(record for record in voi_set.manifest.clips if record.split == "train")
+    write_manifest(tmp_path / "set", Manifest(voi_set.manifest.version, "0", 0, {}, {}, left, ()))
+    with pytest.raises(Refusal, match="no validation clips"):
+        Reproduction(ReproduceOptions(what="table1", voi_set=tmp_path / "set", pack=place / "clips.pack"), tmp_path)
+    assert not (tmp_path / "out").exists()
