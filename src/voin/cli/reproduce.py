@@ -125,7 +125,7 @@ class Reproduction:
 
     def _rows(self) -> list[Row]:
         wanted = self.options.rows
-        return [row for row in self.table.rows if not row.lacks and (not wanted or row.name in wanted)]
+        return [row for row in self.table.rows if not wanted or row.name in wanted]
 
     def _make(self, row: Row, seed: int) -> Made | None:
         """Take or train the networks of a row; None where one of them is neither."""
@@ -152,7 +152,7 @@ class Reproduction:
         from voin.training.train import is_finished, train
 
         config = self.config_of(network, seed)
-        changes = [*(options.changes or ()), *network.changes, f"seed={seed}"]
+        changes = [*(options.changes or ()), *network.settings(options.preset), f"seed={seed}"]
         words = ["voin", "train", network.stage, "--preset", options.preset, "--minutes", f"{config.minutes:g}"]
         asked = TrainOptions(
             stage=network.stage,  # pyright: ignore[reportArgumentType]
@@ -177,7 +177,7 @@ class Reproduction:
 
         options = self.options
         minutes = f"minutes={options.budget * network.share:g}"
-        changes = [*(options.changes or ()), *network.changes, minutes, f"seed={seed}"]
+        changes = [*(options.changes or ()), *network.settings(options.preset), minutes, f"seed={seed}"]
         return change_settings(PRESETS[options.preset], changes)
 
     def _judge(self) -> dict[str, list[Judged]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from voin.benchmark.paper.rows import Column, Row, Table
 
-NOT_TRAINED, NOT_BUILT, JUDGED = "not trained", "cannot be built", "judged"
+NOT_TRAINED, JUDGED = "not trained", "judged"
 # What seeds say of a margin between two rows.
 DIFFERENCE, WITHIN_SEEDS, ONE_SEED = "difference", "within seeds", "one seed"
 
@@ -55,15 +55,13 @@ def compare(table: Table, judged: Mapping[str, Sequence[Judged]]) -> list[dict[s
 
 def _row(table: Table, row: Row, judged: Mapping[str, Sequence[Judged]]) -> dict[str, Any]:
     seeds = judged.get(row.name, ())
-    state = JUDGED if seeds else NOT_BUILT if row.lacks else NOT_TRAINED
     minutes = [seed.minutes for seed in seeds if seed.minutes is not None]
     columns = [*table.columns, *table.beside]
     return {
         "name": row.name,
         "label": row.label,
         "printed": row.printed,
-        "state": state,
-        "lacks": row.lacks,
+        "state": JUDGED if seeds else NOT_TRAINED,
         "minutes": sum(minutes) / len(minutes) if minutes else None,
         "failures": sum(seed.failures for seed in seeds),
         "seeds": [asdict(seed) for seed in seeds],

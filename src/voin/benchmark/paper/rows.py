@@ -21,12 +21,18 @@ class Network:
         stage: as `voin train` takes it.
         share: of the row's budget.
         changes: settings, as `voin train --set` takes them.
+        small: settings besides, with the preset `small`, whose networks are else no form of the paper's.
     """
 
     name: str
     stage: str
     share: float = 1.0
     changes: tuple[str, ...] = ()
+    small: tuple[str, ...] = ()
+
+    def settings(self, preset: str) -> tuple[str, ...]:
+        """Return all settings that differ from those of a preset."""
+        return (*self.changes, *(self.small if preset == "small" else ()))
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,6 @@ class Row:
         paper: the numbers printed, in the order of the table's columns; None where there is none.
         over: names of the rows that it is compared with.
         printed: whether it is in the paper; the others stand beside.
-        lacks: what this version lacks to build it; then nothing is trained.
         model: a model that it takes instead of training.
     """
 
@@ -52,7 +57,6 @@ class Row:
     paper: tuple[float | None, ...] = ()
     over: tuple[str, ...] = ()
     printed: bool = True
-    lacks: str = ""
     model: str = ""
 
 
@@ -109,6 +113,7 @@ _IMAGES = Network("deepfill", "deepfill", 0.5)
 # Features and style count, as published.
 _LGTSM = Network("lgtsm", "lgtsm", 1.0, ("loss.perceptual=1",))
 _FLOW, _FILL = Network("flow", "flow", 0.5), Network("fill", "fill", 0.5)
+_ALONE = Network("fill-no-flow", "fill", 1.0, ("generator.propagation=none",))
 _SHIPPED = "Ours, weights that ship (trained longer)"
 
 _OTHERS = ("dfvi", "lgtsm", "fgvc", "sttn", "ours-no-flow")
@@ -123,15 +128,7 @@ _TABLE_1 = (
     ),
     Row("fgvc", "FGVC [2]", (Network("edges", "edges", 0.5), _IMAGES), "fgvc", (3.69, 43.90, 0.924, 0.065)),
     Row("sttn", "STTN [3]", (Network("sttn", "sttn"),), "sttn", (None, 45.97, 0.986, 0.020)),
-    Row(
-        "ours-no-flow",
-        "Ours, without flow",
-        (),
-        "fill",
-        (None, 46.33, 0.989, 0.013),
-        ("sttn",),
-        lacks="a generator that is given nothing of other frames",
-    ),
+    Row("ours-no-flow", "Ours, without flow", (_ALONE,), "fill", (None, 46.33, 0.989, 0.013), ("sttn",)),
     Row("ours", "Ours, with flow", (_FLOW, _FILL), "voin", (3.11, 48.99, 0.994, 0.008), _OTHERS),
     Row("shipped", _SHIPPED, (), "voin", (), (*_OTHERS[:4], "ours"), printed=False, model="small"),
 )
@@ -161,37 +158,72 @@ _TABLE_2 = (
     Row("shipped", _SHIPPED, (), "shape", (), ("bs-8-d-s", "image-based"), printed=False, model="small"),
 )
 
-_DIRECT = "flow.residual=false"
-# "L: Gradient loss and image warping loss."
+# From raw flow on, as the paper has it. "A: amodal object edge guidance. L: Gradient loss and image warping loss."
+_RAW, _DIRECT = "flow.start=raw", "flow.residual=false"
+_NO_A = ("flow.guidance=false", "flow.pasted=hole")
 _NO_L = ("loss.flow_gradient=0", "loss.flow_smoothness=0", "loss.flow_warp=0")
+
+
+def _flow(name: str, *changes: str, share: float = 1.0) -> tuple[Network, ...]:
+    return (Network(name, "flow", share, changes),)
+
+
 _TABLE_3 = (
-    Row("bf", "BF", (), "flow", (4.89,), lacks="flow without guidance that is put into the hidden part alone"),
-    Row("bf-a", "BF + A", (Network("flow-bf-a", "flow", 1.0, (_DIRECT, *_NO_L)),), "flow", (3.95,), ("bf",)),
-    Row("bf-a-l", "BF + A + L", (Network("flow-bf-a-l", "flow", 1.0, (_DIRECT,)),), "flow", (3.11,), ("bf-a", "bf")),
-    Row(
-        "residue", "BF + A + L, the residue", (Network("flow-residue", "flow"),), "flow", (), ("bf-a-l",), printed=False
-    ),
-    Row("shipped", _SHIPPED, (), "flow", (), ("residue",), printed=False, model="small"),
+    Row("bf", "BF", _flow("flow-bf", _RAW, _DIRECT, *_NO_A, *_NO_L), "flow", (4.89,)),
+    Row("bf-a", "BF + A", _flow("flow-bf-a", _RAW, _DIRECT, *_NO_L), "flow", (3.95,), ("bf",)),
+    Row("bf-a-l", "BF + A + L", _flow("flow-bf-a-l", _RAW, _DIRECT), "flow", (3.11,), ("bf-a", "bf")),
+    Row("residue", "BF + A + L, residue", _flow("flow-residue", _RAW), "flow", (), ("bf-a-l",), printed=False),
+    Row("ours", "Ours: residue of smooth flow", _flow("flow-ours"), "flow", (), ("residue",), printed=False),
+    Row("shipped", _SHIPPED, (), "flow", (), ("ours",), printed=False, model="small"),
 )
 
-_PENDING = "the generator of [10] as the base of ours"
+# The generator of [10], narrow in the preset `small`; the paper's preset has it as published.
+_BASE = ("generator.base=true", "generator.channels=16,32,64", "generator.dilations=2,4,8,16", "generator.shifts=1,2")
+_BASE += ("generator.share=0.5", "generator.slope=0", "generator.smooth_start=false", "generator.weigh=false")
+_WITHOUT, _WITH = ("generator.propagation=none",), ("generator.propagation=plain", "generator.hard=true")
+_NO_OG, _NO_TP, _NO_MD = "generator.gating=false", "loss.patch=0", "loss.category=0"
+_NO_STAM = "class_discriminator.attention=false"
+
+
+def _base(name: str, *changes: str, flow: bool = False) -> tuple[Network, ...]:
+    """Return the runs of a row of Table 4; with flow it has half of the budget."""
+    if not flow:
+        return (Network(name, "fill", 1.0, (*_WITHOUT, *changes), _BASE),)
+    return (*_flow("flow-half", _RAW, share=0.5), Network(name, "fill", 0.5, (*_WITH, *changes), _BASE))
+
+
 _TABLE_4 = (
-    Row("bi", "BI", (), "fill", (44.75, 0.979, 0.025), lacks=_PENDING),
-    Row("bi-og", "BI + OG", (), "fill", (45.25, 0.982, 0.019), ("bi",), lacks=_PENDING),
-    Row("bi-og-tp", "BI + OG + TP", (), "fill", (45.54, 0.984, 0.017), ("bi-og",), lacks=_PENDING),
-    Row("bi-og-tp-md", "BI + OG + TP + MD", (), "fill", (45.91, 0.986, 0.014), ("bi-og-tp",), lacks=_PENDING),
-    Row("bi-all", "BI + OG + TP + MD + STAM", (), "fill", (46.33, 0.989, 0.013), ("bi-og-tp-md", "bi"), lacks=_PENDING),
-    Row("bi-og-stam-f", "BI + OG + STAM, with flow", (), "voin", (48.16, 0.991, 0.012), lacks=_PENDING),
+    Row("bi", "BI", _base("fill-bi", _NO_OG, _NO_TP, _NO_MD), "fill", (44.75, 0.979, 0.025)),
+    Row("bi-og", "BI + OG", _base("fill-bi-og", _NO_TP, _NO_MD), "fill", (45.25, 0.982, 0.019), ("bi",)),
+    Row("bi-og-tp", "BI + OG + TP", _base("fill-bi-og-tp", _NO_MD), "fill", (45.54, 0.984, 0.017), ("bi-og",)),
     Row(
-        "bi-all-f",
+        "bi-og-tp-md",
+        "BI + OG + TP + MD",
+        _base("fill-bi-og-tp-md", _NO_STAM),
+        "fill",
+        (45.91, 0.986, 0.014),
+        ("bi-og-tp",),
+    ),
+    Row(
+        "bi-all", "BI + OG + TP + MD + STAM", _base("fill-bi-all"), "fill", (46.33, 0.989, 0.013), ("bi-og-tp-md", "bi")
+    ),
+    Row(
+        "bi-og-flow",
+        "BI + OG + STAM, with flow",
+        _base("fill-bi-og-flow", _NO_TP, _NO_MD, flow=True),
+        "voin",
+        (48.16, 0.991, 0.012),
+        ("bi-og",),
+    ),
+    Row(
+        "bi-all-flow",
         "BI + OG + TP + MD + STAM, with flow",
-        (),
+        _base("fill-bi-all-flow", flow=True),
         "voin",
         (48.99, 0.994, 0.008),
-        ("bi-og-stam-f", "bi-all"),
-        lacks=_PENDING,
+        ("bi-og-flow", "bi-all"),
     ),
-    Row("shipped", _SHIPPED, (), "voin", (), ("bi-all-f",), printed=False, model="small"),
+    Row("shipped", _SHIPPED, (), "voin", (), ("bi-all-flow",), printed=False, model="small"),
 )
 
 TABLES: dict[str, Table] = {
@@ -218,7 +250,8 @@ TABLES: dict[str, Table] = {
         "given",
         HIDDEN[:1],
         note="Each row is compared with the one before it. Pixels are propagated along the flow, and what no frame "
-        "shows is filled without a network. As printed, the flow is regressed directly; the residue stands beside.",
+        "shows is filled without a network. BF regresses flow directly (Table 3), so rows upon it do; the residue that "
+        "3.2 describes stands beside, on raw flow as there, and on flow completed smoothly as ours has it.",
     ),
     "table4": Table(
         "Video object inpainting, part by part",
@@ -226,6 +259,8 @@ TABLES: dict[str, Table] = {
         _TABLE_4,
         "given",
         HIDDEN,
-        note="Each row is compared with the one before it. Rows with flow share their budget between two networks.",
+        note="Each row is compared with the one before it, and those with flow with their like without. These share "
+        "their budget between two networks. BI + OG + STAM with flow is one without adversarial training (4.3.1): it has no "
+        "discriminator, and so no STAM, which stands in one.",
     ),
 }

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from voin.benchmark.paper.compare import JUDGED, NOT_BUILT
+from voin.benchmark.paper.compare import JUDGED
 from voin.benchmark.paper.rows import Column, Table
 from voin.benchmark.scores import METRICS
 from voin.benchmark.tables import NOTHING, Grid, grid_lines, number
@@ -63,7 +63,7 @@ def numbers_grid(table: Table, rows: list[dict[str, Any]], unit: str) -> Grid:
         line = [_label(row), number(row["minutes"], 1) if row["printed"] else NOTHING]
         for column in table.columns:
             cell = row["cells"][column.metric]
-            here = _state(row) if row["state"] != JUDGED else number(cell["here"], column.digits)
+            here = row["state"] if row["state"] != JUDGED else number(cell["here"], column.digits)
             line += [here, number(cell["paper"], column.digits), _signed(cell["difference"], column.digits)]
         line += [number(row["cells"][column.metric]["here"], column.digits) for column in table.beside]
         lines.append(line)
@@ -114,10 +114,8 @@ def _csv(name: str, table: Table, rows: list[dict[str, Any]], about: dict[str, A
 
 
 def _row_notes(rows: list[dict[str, Any]], about: dict[str, Any]) -> list[str]:
-    """Say what is odd about rows: what cannot be built, failed, or had another budget."""
-    notes = [
-        f"{row['label']} cannot be built by this version: it lacks {row['lacks']}." for row in rows if row["lacks"]
-    ]
+    """Say what is odd about rows: what failed, or had another budget."""
+    notes = []
     for row in rows:
         if row["failures"]:
             notes.append(f"{row['label']} failed on {row['failures']} clips, which count as nothing done.")
@@ -129,10 +127,6 @@ def _row_notes(rows: list[dict[str, Any]], about: dict[str, Any]) -> list[str]:
 
 def _label(row: dict[str, Any]) -> str:
     return row["label"] if row["printed"] else f"{row['label']} *"
-
-
-def _state(row: dict[str, Any]) -> str:
-    return "not built" if row["state"] == NOT_BUILT else row["state"]
 
 
 def _title(column: Column) -> str:
