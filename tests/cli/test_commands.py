@@ -326,6 +326,7 @@ def bad_cuts(folder: Path) -> None:
         (nothing, "--method magic", r"'magic'.*voin, classical or a model"),
         (nothing, "--model magic", r"'magic' and the method classical.*leave one of them out"),
         (nothing, "--method voin --model masks", r"masks holds no network"),
+        (nothing, "--method voin --model small --model masks", r"2 models.*all its networks in one.*give one --model"),
         (nothing, "--method voin --preset paper", r"weights do not ship.*--model FOLDER, or use --preset small"),
         (nothing, "--preset large", r"large.*paper"),
         (nothing, "--flow raft-small --raft-weights absent.pt", r"absent\.pt"),

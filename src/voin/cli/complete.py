@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.markup import escape
 
 from voin.cli.console import Bars, err, out
-from voin.cli.options import Output, Quiet, VideoArgument, argument, command
+from voin.cli.options import Output, Quiet, Show, VideoArgument, argument, command, option
 from voin.core.errors import count_of
 from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions
 
@@ -52,7 +53,7 @@ class NotingBars(Bars):
 def complete(
     video: VideoArgument,
     output: Output,
-    method: MethodOptions,
+    method: Annotated[MethodOptions, Show(without=("model",))],
     options: CompleteOptions,
     marked: PromptOptions,
     masks: Annotated[
@@ -64,6 +65,15 @@ def complete(
             "MASKS",
         ),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        option(
+            "Object",
+            "Networks of `voin` or of a baseline: small, which ships, a folder, or owner/name on the Hugging Face hub. "
+            "For a baseline of several networks it may be given several times.",
+            metavar="NAME|DIR",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Complete a partly hidden object: its whole mask, its hidden pixels, the video with them."""
@@ -71,7 +81,8 @@ def complete(
 
     prompts = marked.read(options.start)
     given = masks[0] if masks and len(masks) == 1 else masks or None
-    inpainter = method.load()
+    first, *more = model or [None]
+    inpainter = replace(method, model=first).load([name for name in more if name])
     with Bars(quiet) if quiet else NotingBars() as bars:
         record = run(video, given, output, options, prompts=prompts, inpainter=inpainter, progress=bars)
     if not quiet:

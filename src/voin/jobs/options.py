@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -77,8 +78,8 @@ class MethodOptions(Checked):
     )
     device: Device = _motion(**_DEVICE)
 
-    def load(self) -> Inpainter:
-        """Make the inpainter."""
+    def load(self, more: Sequence[str] = ()) -> Inpainter:
+        """Make the inpainter; `more` are further models, for a baseline whose networks lie in several."""
         from voin.baselines.trained.models import ROWS, load_baseline  # brings torch
         from voin.method.load import load
 
@@ -86,7 +87,13 @@ class MethodOptions(Checked):
         method, model = chosen.pop("method"), chosen["model"]
         if method in ROWS:
             del chosen["model"]
-            return load_baseline(method, () if model is None else (model,), **chosen)
+            return load_baseline(method, () if model is None else (model, *more), **chosen)
+        if more:
+            raise ValueRefusal(
+                f"there are {len(more) + 1} models",
+                f"{method} must have all its networks in one",
+                "give one --model; several are for baselines of several networks",
+            )
         return load(method, **chosen)
 
 

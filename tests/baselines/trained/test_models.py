@@ -132,6 +132,14 @@ def test_networks_come_from_the_first_folder_that_has_them(tmp_path: Path) -> No
     assert MethodOptions(method="sttn", model=str(second), device="cpu").load().painting.size == 64  # pyright: ignore
 
 
+def test_complete_takes_the_networks_of_a_baseline_from_several_folders(tmp_path: Path) -> None:
+    flow, pictures = (str(save_baseline(tmp_path / kind, kind)) for kind in ("dfvi", "deepfill"))
+    made = MethodOptions(method="dfvi", model=flow, device="cpu").load([pictures])
+    assert made.networks.keys() == {"dfvi", "deepfill"}  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValueError, match="voin must have all its networks in one"):
+        MethodOptions(model="small", device="cpu").load([pictures])
+
+
 @pytest.mark.parametrize("preset", ["small", "paper"])
 def test_presets_choose_the_view(tmp_path: Path, preset: Any) -> None:
     inpainter = load_baseline("sttn", [save_baseline(tmp_path, "sttn")], preset=preset)

@@ -260,7 +260,7 @@ TABLES: dict[str, Table] = {
         "given",
         HIDDEN,
         note="Each row is compared with the one before it, and those with flow with their like without. These share "
-        "their budget between two networks. BI + OG + STAM with flow is one without adversarial training (4.3.1): it has no "
-        "discriminator, and so no STAM, which stands in one.",
+        "their budget between two networks. BI + OG + STAM with flow is one without adversarial training (4.3.1): it "
+        "has no discriminator, and so no STAM, which stands in one.",
     ),
 }
