@@ -237,7 +237,9 @@ class Toy(torch.nn.Module):
 def test_a_new_baseline_is_one_line_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BASELINES, "toy", lambda resources: Toy(resources.device))
     with pytest.raises(
-        ValueError, match="must be one of telea, copy, visible, hull, toy, sttn, lgtsm, dfvi, fgvc, pcnet, voin, "
+        ValueError,
+        match="must be one of telea, copy, visible, hull, toy, sttn, lgtsm, dfvi, fgvc, pcnet, pcnet-m, pcnet-c, "
+        "pcnet-mc, voin, ",
     ):
         load_method("nearest")
     voi_set = write_set(tmp_path / "set")

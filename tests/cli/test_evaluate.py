@@ -82,7 +82,8 @@ def test_degrade_draws_curves(root: Path, tmp_path: Path) -> None:
     [
         (
             ("--methods", "nearest"),
-            "it must be one of telea, copy, visible, hull, sttn, lgtsm, dfvi, fgvc, pcnet, voin, voin-classical-shape",
+            "it must be one of telea, copy, visible, hull, sttn, lgtsm, dfvi, fgvc, pcnet, pcnet-m, pcnet-c, pcnet-mc, "
+            "voin, voin-classical-shape",
         ),
         (("--methods", "voin-classical-fill", "--model", "absent"), "'absent' is no model"),
         (("--methods", "telea,telea"), "has telea twice"),

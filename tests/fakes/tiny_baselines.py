@@ -20,7 +20,7 @@ def save_baseline(folder: Path, *kinds: str, size: int = 32, seed: int = 0) -> P
     for kind in kinds:
         _, build = NETWORKS[kind]
         about = About(kind, (), Recipe("voin train", 1.0, "1 CPU core"), ("discs",), {}, {"size": size})
-        save_checkpoint(folder / f"{kind}.safetensors", build(getattr(TINY.baselines, kind)), about, "fp16")
+        save_checkpoint(folder / f"{kind}.safetensors", build(TINY.baselines.of(kind)), about, "fp16")
     return folder
 
 

@@ -12,6 +12,8 @@ from voin.baselines.trained.edges import EdgesConfig
 from voin.baselines.trained.lgtsm import LgtsmConfig
 from voin.baselines.trained.models import BaselinesConfig
 from voin.baselines.trained.pcnet import PcnetConfig
+from voin.baselines.trained.pcnet_c import PcnetCConfig
+from voin.baselines.trained.pcnet_m import PcnetMConfig
 from voin.baselines.trained.sttn import SttnConfig
 from voin.data.occluders.occlude import OccluderConfig
 from voin.data.occluders.shapes import ShapeConfig as OccluderShapeConfig
@@ -37,6 +39,8 @@ TINY = TrainConfig(
         dfvi=DfviConfig(stem=4, channels=(4, 4, 4, 4), blocks=(1, 1, 1, 1), head=(4, 4), frames=3),
         edges=EdgesConfig(channels=(4, 4, 4), blocks=1),
         pcnet=PcnetConfig(channels=2),
+        pcnet_m=PcnetMConfig(channels=2),
+        pcnet_c=PcnetCConfig((4, 4), (3, 3)),
     ),
     sampler=SamplerConfig(batch=2, frames=3, size=32, strides=(1, 2), occluder=OCCLUDER),
     optimizer=OptimizerConfig(rate=2e-3, warmup_steps=2, average=0.9),

@@ -54,8 +54,8 @@ def evaluate(
         option(
             "Methods",
             "Methods, with commas between: telea, copy, visible, hull, the trained sttn, lgtsm, dfvi, fgvc, pcnet, "
-            "voin, voin-classical-shape (-flow, -fill), classical, or your own as module:attribute. NAME=METHOD names "
-            "the row; '' is none.",
+            "pcnet-m, pcnet-c, pcnet-mc, voin, voin-classical-shape (-flow, -fill), classical, or your own as "
+            "module:attribute. NAME=METHOD names the row; '' is none.",
             metavar="A,B,...",
         ),
     ] = "telea,copy,classical,visible,hull",

@@ -46,7 +46,7 @@ class MethodOptions(Checked):
     method: str = _object(
         "voin",
         "How to complete: `voin` with trained networks, `classical`, which needs no weights, or with --model a "
-        "baseline of the paper: sttn, lgtsm, dfvi, fgvc, pcnet.",
+        "baseline of the paper: sttn, lgtsm, dfvi, fgvc, pcnet, pcnet-m, pcnet-c, pcnet-mc.",
         metavar="NAME",
         label="Method",
         words={"voin": "Trained networks", "classical": "Classical, without networks"},

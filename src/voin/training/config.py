@@ -55,7 +55,7 @@ class LossConfig(Checked):
     reconstruction_rest: float = setting(0.3, "Fill, eq. 11: outside the object.", least=0)
     perceptual: float = setting(0.0, "Fill: how unlike the hidden part looks (LPIPS; not in the paper).", least=0)
     blend: float = setting(
-        1.0,
+        3.0,
         "Fill: whether the weight of propagated colours is what brings them nearest to the truth (not in the paper); "
         "only where the generator weighs them.",
         least=0,

@@ -9,7 +9,9 @@ from typing import Literal, get_args
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 
-Stage = Literal["shape", "flow", "fill", "joint", "sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet"]
+_Ours = Literal["shape", "flow", "fill", "joint"]
+_Baselines = Literal["sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet", "pcnet-m", "pcnet-c"]
+Stage = Literal[_Ours, _Baselines]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 OLD_STAGES = {"inpaint": "fill"}  # names that older commands and run folders have
 

@@ -53,7 +53,7 @@ class Run:
         self.say: Say = say if say is not None and self.chief else lambda text: None
         torch.manual_seed(config.seed)
         estimators = estimators_of(options, config, fabric.device)
-        if config.loss.perceptual and options.stage in ("fill", "joint", "lgtsm"):
+        if config.loss.perceptual and options.stage in ("fill", "joint", "lgtsm", "pcnet-c"):
             estimators = replace(estimators, perceptual=LPIPS(options.lpips_weights, fabric.device))
         self.task = TASKS[options.stage](config, estimators)
         self.origin = _start_from(options.init, self.task) if options.init else 0.0

@@ -24,7 +24,11 @@ from voin.training.sampler import Sampler, SamplerConfig
 from voin.training.tasks.base import Inputs, Task
 
 # Baselines are scored, and shown, as the stage of ours whose work they do.
-LIKE: dict[Stage, Stage] = {"sttn": "fill", "lgtsm": "fill", "deepfill": "fill", "dfvi": "flow", "pcnet": "shape"}
+LIKE: dict[Stage, Stage] = {
+    **dict.fromkeys(("sttn", "lgtsm", "deepfill", "pcnet-c"), "fill"),
+    "dfvi": "flow",
+    **dict.fromkeys(("pcnet", "pcnet-m"), "shape"),
+}
 # Which score says which weights are best, and whether more of it is better.
 BEST: dict[Stage, tuple[str, bool]] = {
     "shape": ("IoU amodal", True),

@@ -59,8 +59,8 @@ class About:
     use: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z]\w*", self.kind, re.ASCII):
-            raise ValueRefusal(f"kind is {self.kind!r}", "it must be a word of letters, digits and _", "use shape")
+        if not re.fullmatch(r"[a-z][\w-]*", self.kind, re.ASCII):
+            raise ValueRefusal(f"kind is {self.kind!r}", "it must be a word of letters, digits, _ and -", "use shape")
         for name, score in self.scores.items():
             if not math.isfinite(score):
                 raise ValueRefusal(f"the score {name} is {score}", "scores must be finite", "leave it out")

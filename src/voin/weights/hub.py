@@ -17,7 +17,7 @@ from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.weights.checkpoint import RECORD, TENSORS, either
 
 # The networks of a model, each named as its files: ours, and those of the baselines.
-KINDS = ("shape", "flow", "generator", "sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet")
+KINDS = ("shape", "flow", "generator", "sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet-m", "pcnet-c", "pcnet")
 WEIGHTS = Path(__file__).parent  # the models that ship
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 

@@ -15,6 +15,8 @@ from voin.baselines.trained.edges import EdgesConfig
 from voin.baselines.trained.lgtsm import LgtsmConfig
 from voin.baselines.trained.models import NETWORKS, BaselinesConfig
 from voin.baselines.trained.pcnet import PcnetConfig
+from voin.baselines.trained.pcnet_c import PcnetCConfig
+from voin.baselines.trained.pcnet_m import PcnetMConfig
 from voin.baselines.trained.sttn import SttnConfig
 from voin.training.sampler import Sampler
 from voin.training.tasks import TASKS
@@ -26,10 +28,14 @@ SMALL = BaselinesConfig(
     dfvi=DfviConfig(stem=8, channels=(16, 16, 16, 16), blocks=(1, 1, 1, 1), head=(16, 16), frames=3),
     edges=EdgesConfig((8, 16, 16), 1),
     pcnet=PcnetConfig(channels=4),
+    pcnet_m=PcnetMConfig(channels=4),
+    pcnet_c=PcnetCConfig((8, 16), (5, 3)),
 )
 # Of the error in the hole, or of the mask, after training over that before.
 LEFT = {"sttn": 0.5, "lgtsm": 0.5, "deepfill": 0.5, "dfvi": 0.5, "edges": 0.5, "pcnet": 0.3}
+LEFT |= {"pcnet-m": 0.3, "pcnet-c": 0.5}
 TERM = {"sttn": "hole", "lgtsm": "whole", "deepfill": "hole", "dfvi": "refined", "edges": "cross_entropy"}
+TERM |= {"pcnet-m": "partial", "pcnet-c": "hole"}
 
 
 @pytest.mark.slow

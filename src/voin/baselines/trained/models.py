@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from voin.baselines.trained import deepfill, dfvi, edges, lgtsm, pcnet, sttn
+from voin.baselines.trained import deepfill, dfvi, edges, lgtsm, pcnet, pcnet_c, pcnet_m, sttn
 from voin.baselines.trained.deepfill import Deepfill, DeepfillConfig
 from voin.baselines.trained.dfvi import Dfvi, DfviConfig, DfviPainting
 from voin.baselines.trained.edges import EdgeGenerator, EdgesConfig
@@ -17,6 +17,8 @@ from voin.baselines.trained.fgvc import FgvcPainting
 from voin.baselines.trained.inpainter import BaselineInpainter, Painting
 from voin.baselines.trained.lgtsm import Lgtsm, LgtsmConfig, LgtsmPainting
 from voin.baselines.trained.pcnet import Pcnet, PcnetConfig, PcnetShape
+from voin.baselines.trained.pcnet_c import PcnetC, PcnetCConfig, PcnetCPainting
+from voin.baselines.trained.pcnet_m import PcnetM, PcnetMConfig, PcnetMShape
 from voin.baselines.trained.sttn import Sttn, SttnConfig, SttnPainting
 from voin.core.config import Checked, setting
 from voin.core.errors import FileRefusal, ValueRefusal
@@ -38,6 +40,8 @@ NETWORKS: Build = {
     "dfvi": (DfviConfig, Dfvi),
     "edges": (EdgesConfig, EdgeGenerator),
     "pcnet": (PcnetConfig, Pcnet),
+    "pcnet-m": (PcnetMConfig, PcnetM),
+    "pcnet-c": (PcnetCConfig, PcnetC),
 }
 
 
@@ -51,10 +55,23 @@ class BaselinesConfig(Checked):
     dfvi: DfviConfig = setting(factory=DfviConfig, help="Flow completion of DFVI.")
     edges: EdgesConfig = setting(factory=EdgesConfig, help="The edge network of FGVC.")
     pcnet: PcnetConfig = setting(factory=PcnetConfig, help="PCNet's U-Net.")
+    pcnet_m: PcnetMConfig = setting(factory=PcnetMConfig, help="PCNet-M.")
+    pcnet_c: PcnetCConfig = setting(factory=PcnetCConfig, help="PCNet-C.")
+
+    def of(self, kind: str) -> Any:
+        """Return the numbers of a kind."""
+        return getattr(self, kind.replace("-", "_"))
 
 
 PAPER = BaselinesConfig(
-    sttn=sttn.PAPER, lgtsm=lgtsm.PAPER, deepfill=deepfill.PAPER, dfvi=dfvi.PAPER, edges=edges.PAPER, pcnet=pcnet.PAPER
+    sttn=sttn.PAPER,
+    lgtsm=lgtsm.PAPER,
+    deepfill=deepfill.PAPER,
+    dfvi=dfvi.PAPER,
+    edges=edges.PAPER,
+    pcnet=pcnet.PAPER,
+    pcnet_m=pcnet_m.PAPER,
+    pcnet_c=pcnet_c.PAPER,
 )
 
 
@@ -120,9 +137,14 @@ def _alone(kind: type[Any]) -> Row:
     return Row(kind.kinds, make)
 
 
-def _pcnet_shape(found: Found) -> Shape:
-    part = found["pcnet"]
-    return PcnetShape(part.network, part.size, part.half, part.classes)
+def _shape_of(kind: str, stage: type[PcnetShape]) -> Callable[[Found], Shape]:
+    """Return what makes a stage of shape of the network of a kind."""
+
+    def make(found: Found) -> Shape:
+        part = found[kind]
+        return stage(part.network, part.size, part.half, part.classes)
+
+    return make
 
 
 ROWS: dict[str, Row] = {
@@ -130,7 +152,11 @@ ROWS: dict[str, Row] = {
     "lgtsm": _alone(LgtsmPainting),
     "dfvi": Row(DfviPainting.kinds, DfviPainting, flow=True),
     "fgvc": Row(FgvcPainting.kinds, FgvcPainting, flow=True),
-    "pcnet": Row(("pcnet",), None, _pcnet_shape),
+    "pcnet": Row(("pcnet",), None, _shape_of("pcnet", PcnetShape)),
+    "pcnet-m": Row(("pcnet-m",), None, _shape_of("pcnet-m", PcnetMShape)),
+    "pcnet-c": _alone(PcnetCPainting),
+    # Both parts of PCNet, as published.
+    "pcnet-mc": replace(_alone(PcnetCPainting), kinds=("pcnet-m", "pcnet-c"), shape=_shape_of("pcnet-m", PcnetMShape)),
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from voin.core.resample import enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
 from voin.method.frames import over_frames
 
-_FACTOR = 16
+FACTOR = 16  # sides are multiples of it
 _GROUPS = 8  # of the norms
 
 
@@ -50,19 +51,44 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Pcnet(nn.Module):
-    """The U-Net."""
+class UNet(nn.Module):
+    """The U-Net of PCNet's masks."""
 
-    def __init__(self, config: PcnetConfig = SMALL) -> None:
+    def __init__(self, inputs: int, c: int) -> None:
         super().__init__()
-        self.config = config
-        c = config.channels
-        self.first = _double(1 + 3 * config.colours, c)
+        self.first = _double(inputs, c)
         self.down = nn.ModuleList(
             [_double(c, 2 * c), _double(2 * c, 4 * c), _double(4 * c, 8 * c), _double(8 * c, 8 * c)]
         )
         self.up = nn.ModuleList([_double(16 * c, 4 * c), _double(8 * c, 2 * c), _double(4 * c, c), _double(2 * c, c)])
         self.classes = nn.Conv2d(c, 2, 1)
+
+    def picture(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Return the logits of pictures."""
+        grids = [self.first(x)]
+        for layer in self.down:
+            grids.append(layer(F.max_pool2d(grids[-1], 2)))
+        x = grids.pop()
+        for layer in self.up:
+            x = layer(torch.cat([F.interpolate(x, scale_factor=2.0, mode="bilinear"), grids.pop()], dim=1))
+        # Two classes; their difference is the logit of the object.
+        background, whole = self.classes(x).split(1, dim=1)
+        return whole - background
+
+    @staticmethod
+    def tell(visible: Masks, category: Int[Tensor, " b"], classes: int) -> Masks:
+        """Tell the category by the mask's value."""
+        # PCNet multiplies the mask by the number of the class; here it stays between a half and 1.
+        told = 0.5 + category.to(visible) / max(2 * classes, 1)
+        return visible * told[:, None, None, None, None]
+
+
+class Pcnet(UNet):
+    """The U-Net of a mask and a frame."""
+
+    def __init__(self, config: PcnetConfig = SMALL) -> None:
+        super().__init__(1 + 3 * config.colours, config.channels)
+        self.config = config
 
     def forward(self, frames: Frames, visible: Masks, category: Int[Tensor, " b"]) -> Masks:
         """Return logits of the whole object (b, t, 1, h, w), each frame by itself.
@@ -75,22 +101,9 @@ class Pcnet(nn.Module):
         Raises:
             ValueError: height or width is no multiple of 16.
         """
-        check_sides(frames, _FACTOR)
-        # PCNet multiplies the mask by the number of the class; here it stays between a half and 1.
-        told = 0.5 + category.to(visible) / max(2 * self.config.classes, 1)
-        inputs = [visible * told[:, None, None, None, None], *([2 * frames - 1] if self.config.colours else [])]
-        return over_frames(self._picture, torch.cat(inputs, dim=2))
-
-    def _picture(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
-        grids = [self.first(x)]
-        for layer in self.down:
-            grids.append(layer(F.max_pool2d(grids[-1], 2)))
-        x = grids.pop()
-        for layer in self.up:
-            x = layer(torch.cat([F.interpolate(x, scale_factor=2.0, mode="bilinear"), grids.pop()], dim=1))
-        # Two classes; their difference is the logit of the object.
-        background, whole = self.classes(x).split(1, dim=1)
-        return whole - background
+        check_sides(frames, FACTOR)
+        told = self.tell(visible, category, self.config.classes)
+        return over_frames(self.picture, torch.cat([told, *([2 * frames - 1] if self.config.colours else [])], dim=2))
 
 
 class PcnetShape:
@@ -103,7 +116,7 @@ class PcnetShape:
         categories: names of its classes, class 1 first.
     """
 
-    def __init__(self, network: Pcnet, size: int | None, half: bool, categories: Sequence[str] = ()) -> None:
+    def __init__(self, network: Any, size: int | None, half: bool, categories: Sequence[str] = ()) -> None:
         self.network, self.size, self.half = network, size, half
         self.categories = tuple(categories)
 
@@ -117,6 +130,11 @@ class PcnetShape:
         index = torch.full((len(frames),), known, device=frames.device)
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
             seen = (reduce(visible, self.size) > 0.5).to(visible)
-            logits = self.network(reduce(frames, self.size), seen, index).float()
+            logits = self.logits(reduce(frames, self.size), seen, reduce(allowed, self.size), index).float()
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid()
         return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
+
+    def logits(self, frames: Frames, visible: Masks, allowed: Masks, category: Int[Tensor, " b"]) -> Masks:
+        """Run the network, at its size."""
+        del allowed
+        return self.network(frames, visible, category)

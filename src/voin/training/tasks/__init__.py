@@ -16,6 +16,7 @@ from voin.training.tasks.fill import FillTask
 from voin.training.tasks.flow import FlowTask
 from voin.training.tasks.joint import JointTask
 from voin.training.tasks.pcnet import PcnetTask
+from voin.training.tasks.self_supervised import PcnetCTask, PcnetMTask
 from voin.training.tasks.shape import ShapeTask
 
 TASKS: dict[Stage, Callable[..., Task]] = {
@@ -30,4 +31,6 @@ TASKS: dict[Stage, Callable[..., Task]] = {
     "dfvi": DfviTask,
     "edges": EdgesTask,
     "pcnet": PcnetTask,
+    "pcnet-m": PcnetMTask,
+    "pcnet-c": PcnetCTask,
 }

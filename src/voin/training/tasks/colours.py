@@ -60,6 +60,21 @@ class ColourTask(BaselineTask):
             return None
         return PatchCritic(replace(self.config.patch_discriminator, guided=self.GUIDED))
 
+    def weights(self) -> dict[str, float]:
+        """Return what each term counts for; those of features as far as `loss.perceptual` says."""
+        share = self.config.loss.perceptual
+        return {name: w * (share if name in ("features", "style") else 1) for name, w in self.WEIGHTS.items()}
+
+    def compare_features(self, shown: Tensor, truth: Tensor) -> Terms:
+        """Compare how pictures look to a network that is no part of voin, where that counts."""
+        perceptual = self.estimators.perceptual
+        if not self.config.loss.perceptual or perceptual is None:
+            return {}
+        flat = (rearrange(clips, "b t c h w -> (b t) c h w") for clips in (shown, truth))
+        pairs = [*zip(*(perceptual.features(pictures) for pictures in flat), strict=True)]
+        features = torch.stack([F.l1_loss(one, other) for one, other in pairs]).mean()
+        return {"features": features, "style": torch.stack([F.l1_loss(gram(a), gram(b)) for a, b in pairs]).mean()}
+
 
 def compose(made: Tensor, x: Inputs) -> Inputs:
     """Put what was made into the hole, of the frames that were given and, for critics, of the true ones."""
@@ -94,18 +109,7 @@ class LgtsmTask(ColourTask):
         return {**x, "whole": torch.maximum(x["hole"], x["known"])}
 
     def terms(self, y: Inputs, x: Inputs) -> Terms:  # noqa: D102
-        terms = {"whole": colour_error(y["made"], x, "whole")}
-        perceptual = self.estimators.perceptual
-        if self.config.loss.perceptual and perceptual is not None:
-            flat = (rearrange(clips, "b t c h w -> (b t) c h w") for clips in (y["shown"], x["truth"]))
-            pairs = [*zip(*(perceptual.features(pictures) for pictures in flat), strict=True)]
-            terms["features"] = torch.stack([F.l1_loss(one, other) for one, other in pairs]).mean()
-            terms["style"] = torch.stack([F.l1_loss(gram(one), gram(other)) for one, other in pairs]).mean()
-        return terms
-
-    def weights(self) -> dict[str, float]:  # noqa: D102
-        share = self.config.loss.perceptual
-        return {name: w * (share if name in ("features", "style") else 1) for name, w in self.WEIGHTS.items()}
+        return {"whole": colour_error(y["made"], x, "whole"), **self.compare_features(y["shown"], x["truth"])}
 
 
 def gram(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c c"]:
