@@ -5,10 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fakes.tiny_baselines import holes
+from scenes.sliding_square import psnr, slide
 from voin.baselines.trained.edges import PAPER, SMALL, EdgeDiscriminator, EdgeGenerator, EdgesConfig, picture_flow
 from voin.baselines.trained.fgvc import FgvcPainting, fill_between_edges, flow_hole
+from voin.method.propagation.plain import plain_propagate
 from voin.training.tasks.edges import EdgeCritic
 
 TINY = EdgesConfig(channels=(4, 4, 4), blocks=1)
@@ -102,6 +105,27 @@ def test_colours_are_put_together_from_their_differences_without_a_seam() -> Non
     brighter = torch.where(torch.arange(t).view(-1, 1, 1, 1) == 2, 0.8 * other, 0.8 * other + 0.1)
     filled, _ = painting().propagate(brighter, missing, forward, -forward)
     assert torch.allclose(filled[2], 0.8 * frames[2], atol=5e-3)
+
+
+@pytest.mark.parametrize("blurred", [False, True])
+def test_the_occluder_does_not_come_in_where_it_goes_on_beside_the_object(blurred: bool) -> None:
+    sliding = slide(t=9, size=(48, 72), side=24.0, speed=(3.0, 0.0), bar=(30, 38), start=(12.0, 12.0))
+    frames, truth = (
+        torch.from_numpy(np.stack(pictures)).float().permute(0, 3, 1, 2) for pictures in (sliding.frames, sliding.true)
+    )
+    visible, amodal = (sliding.stack(masks)[:, None] for masks in (sliding.visible, sliding.amodal))
+    hole = amodal & ~visible
+    if blurred:  # as windows are that are cut out at another size: the object's rim holds some of the occluder
+        frames = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    forward = torch.tensor([3.0, 0.0]).view(1, 2, 1, 1) * amodal[:-1]
+    backward = torch.tensor([-3.0, 0.0]).view(1, 2, 1, 1) * amodal[1:]
+    filled, left = painting().propagate(frames, hole, forward, backward, amodal)
+    plain, source = plain_propagate(frames, hole, forward, backward)
+    found = (hole & ~left & (source[:, None] >= 0)).expand_as(frames)
+    assert found.sum() > 0.9 * 3 * hole.sum()
+    reached, copied = (psnr(colours[found].numpy(), truth[found].numpy()) for colours in (filled, plain))
+    # Without blur, copying is exact.
+    assert reached > (copied - 0.5 if blurred else 35)
 
 
 def test_what_no_frame_shows_is_left_and_not_looked_at() -> None:

@@ -197,7 +197,10 @@ class DfviPainting(FlowPainting):
         )
         return first, second
 
-    def propagate(self, frames: Clip, missing: Region, forward: Link, backward: Link) -> tuple[Clip, Region]:  # noqa: D102
+    def propagate(  # noqa: D102
+        self, frames: Clip, missing: Region, forward: Link, backward: Link, inside: Region | None = None
+    ) -> tuple[Clip, Region]:
+        del inside  # nothing is fitted to what is beside it
         filled, source = plain_propagate(frames, missing, forward, backward)
         found: Bool[Tensor, "t 1 h w"] = missing & (source[:, None] >= 0)
         return torch.where(found, filled, frames), missing & ~found

@@ -18,6 +18,7 @@ from torch import Tensor
 from voin.baselines.trained.edges import picture_flow
 from voin.baselines.trained.poisson import solve_poisson
 from voin.baselines.trained.rounds import Clip, FlowPainting, Link, Region
+from voin.core.morphology import grow
 from voin.core.resample import enlarge, reduce
 from voin.core.types import Flows, Masks
 from voin.method.propagation.plain import both_ways
@@ -29,6 +30,7 @@ _ACROSS = 1e-3  # weight of a difference of flow across an edge; 0 would leave w
 _TEMPERATURE = 0.1  # pixels of cycle error by which a candidate loses a factor e
 # Weight of propagated colours beside that of their differences: what no difference joins to a known pixel needs one.
 _HOLD = 1e-3
+_RIM = 1  # pixels around what is hidden
 
 
 class FgvcPainting(FlowPainting):
@@ -61,7 +63,12 @@ class FgvcPainting(FlowPainting):
             found = part.network(grey, edges, seen, region).float().sigmoid()
         return (enlarge(found, (hole.shape[-2], hole.shape[-1])) > _THRESHOLD).to(hole)
 
-    def propagate(self, frames: Clip, missing: Region, forward: Link, backward: Link) -> tuple[Clip, Region]:  # noqa: D102
+    def propagate(  # noqa: D102
+        self, frames: Clip, missing: Region, forward: Link, backward: Link, inside: Region | None = None
+    ) -> tuple[Clip, Region]:
+        hole = missing
+        # Not as published: the rim of what is known is solved anew, too, since there the occluder's colour comes in.
+        missing = grow(hole[:, 0], _RIM)[:, None] & hole.flatten(1).any(dim=1).view(-1, 1, 1, 1)
         right, down = (torch.roll(frames, -1, dims=dim) - frames for dim in (3, 2))
         values = torch.cat([frames, right, down], dim=1)
         # A difference is known where both of its pixels are.
@@ -73,11 +80,13 @@ class FgvcPainting(FlowPainting):
         found = missing & (total > 0)
         fused = torch.where(unknown, fused / total.clamp(min=1e-12), values)
         joined = (total > 0) | ~unknown
-        filled = [
+        # What hides the object goes on beside it: beyond the object nothing holds the colours.
+        lacking = missing & ~found if inside is None else (missing & ~found) | ~inside
+        blended = [
             _blend(*parts) if parts[2].any() else parts[0]
-            for parts in zip(frames, fused, found, joined, missing & ~found, strict=True)
+            for parts in zip(frames, fused, found & ~lacking, joined, lacking, strict=True)
         ]
-        return torch.stack(filled), missing & ~found
+        return torch.where(hole & found, torch.stack(blended), frames), hole & ~found
 
     def choose(self, missing: Region) -> list[int]:  # noqa: D102
         return [int(missing.flatten(1).sum(dim=1).argmax())]

@@ -69,12 +69,15 @@ class FlowPainting(ABC):
         else:
             forward = backward = frames[:, :0, :2]  # a single frame has none
         region = hole[0] > 0.5
-        filled, missing = self.propagate(frames[0], region, forward[0], backward[0])
+        inside = region | (visible[0] > 0.5)
+        filled, missing = self.propagate(frames[0], region, forward[0], backward[0], inside)
         confidence = (region & ~missing).to(hole)[None]
-        filled = self._finish(filled, visible, missing, forward[0], backward[0])
+        filled = self._finish(filled, visible, missing, forward[0], backward[0], inside)
         return Painted(filled[None], confidence, forward, backward)
 
-    def _finish(self, filled: Clip, visible: Masks, missing: Region, forward: Link, backward: Link) -> Clip:
+    def _finish(
+        self, filled: Clip, visible: Masks, missing: Region, forward: Link, backward: Link, inside: Region
+    ) -> Clip:
         for number in range(_ROUNDS):
             open_frames = missing.flatten(1).any(dim=1)
             if not open_frames.any():
@@ -83,7 +86,7 @@ class FlowPainting(ABC):
             part = filled[None, keys], visible[:, keys], missing[None, keys].to(visible)
             filled[keys] = self.image(*part, range(len(keys))).frames[0]
             missing[keys] = False
-            filled, missing = self.propagate(filled, missing, forward, backward)
+            filled, missing = self.propagate(filled, missing, forward, backward, inside)
         return filled
 
     @abstractmethod
@@ -92,8 +95,13 @@ class FlowPainting(ABC):
         ...
 
     @abstractmethod
-    def propagate(self, frames: Clip, missing: Region, forward: Link, backward: Link) -> tuple[Clip, Region]:
-        """Fill what is missing out of other frames, as far as possible; return what is still missing, too."""
+    def propagate(
+        self, frames: Clip, missing: Region, forward: Link, backward: Link, inside: Region | None = None
+    ) -> tuple[Clip, Region]:
+        """Fill what is missing out of other frames, as far as possible; return what is still missing, too.
+
+        Colours may fit those beside them `inside` alone, in the object; everywhere if None.
+        """
         ...
 
     @abstractmethod
