@@ -71,11 +71,14 @@ def _mean(clip: Tensor, inside: Tensor | None, resample: Callable[[Tensor], Tens
 
 def halve(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
     """Take the mean of 2x2 cells; at an odd edge, of what there is."""
-    if x.shape[-2] % 2 or x.shape[-1] % 2:
+    if x.shape[-2] % 2 or x.shape[-1] % 2 or x.device.type != "cpu" or x.requires_grad or x.dtype != torch.float32:
         return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-    # On a CPU two additions are twice as fast as a pooling.
-    rows = x[..., ::2, :] + x[..., 1::2, :]
-    return (rows[..., ::2] + rows[..., 1::2]) * 0.25
+    # On a CPU OpenCV does the same twenty times as fast.
+    n, c, h, w = x.shape
+    result = np.empty((n * c, h // 2, w // 2), np.float32)
+    for plane, small in zip(x.reshape(-1, h, w).numpy(), result, strict=True):
+        cv2.resize(plane, (w // 2, h // 2), small, interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(result).view(n, c, h // 2, w // 2)
 
 
 def double(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
@@ -84,5 +87,8 @@ def double(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
         return F.interpolate(x, scale_factor=2, mode="bilinear")
     # On a CPU OpenCV does the same nine times as fast.
     h, w = x.shape[-2:]
-    planes = [cv2.resize(plane, (2 * w, 2 * h)) for plane in x.reshape(-1, h, w).numpy()]
-    return torch.from_numpy(np.array(planes, np.float32).reshape(*x.shape[:2], 2 * h, 2 * w)).to(x.dtype)
+    planes = x.float().reshape(-1, h, w).numpy()
+    result = np.empty((len(planes), 2 * h, 2 * w), np.float32)
+    for plane, large in zip(planes, result, strict=True):
+        cv2.resize(plane, (2 * w, 2 * h), large)
+    return torch.from_numpy(result).view(*x.shape[:2], 2 * h, 2 * w).to(x.dtype)

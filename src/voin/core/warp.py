@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,6 +11,8 @@ from torch import Tensor
 
 Image = Float[Tensor, "n c h w"]
 Flow = Float[Tensor, "n 2 h w"]
+
+_LONGEST = 2**14  # points at a time: they stay in the cache, and OpenCV takes no wider pictures
 
 
 def warp(image: Image, flow: Flow) -> Image:
@@ -54,12 +58,53 @@ def length(flow: Flow) -> Float[Tensor, "n 1 h w"]:
 def sample_points(
     volume: Float[Tensor, "t c h w"], frame: Tensor, x: Float[Tensor, " n"], y: Float[Tensor, " n"]
 ) -> Float[Tensor, "n c"]:
-    """Sample a clip bilinearly at column x and row y of the integer `frame`; points outside take the border pixel."""
-    h, w = volume.shape[-2:]
+    """Sample a clip bilinearly at column x and row y of the integer `frame`; points outside take the border pixel.
+
+    It is fastest where channels lie last in memory, and points in the order of frames.
+    """
+    t, c, h, w = volume.shape
+    flat = volume.permute(0, 2, 3, 1).reshape(-1, c)
+    if volume.device.type == "cpu" and not any(values.requires_grad for values in (volume, x, y)):
+        if c == 2 and volume.dtype == torch.float32:
+            return _sample_pairs(flat, (h, w), frame, x, y)
     x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
     left, top = x.long(), y.long()
     fx, fy = (x - left)[:, None], (y - top)[:, None]
-    right, below = (left + 1).clamp(max=w - 1), (top + 1).clamp(max=h - 1)
-    upper = volume[frame, :, top, left] * (1 - fx) + volume[frame, :, top, right] * fx
-    lower = volume[frame, :, below, left] * (1 - fx) + volume[frame, :, below, right] * fx
-    return upper * (1 - fy) + lower * fy
+    upper = (frame * h + top) * w + left
+    lower, right = upper + w * (top < h - 1), (left < w - 1).long()
+    above, below = (torch.lerp(flat[row], flat[row + right], fx) for row in (upper, lower))
+    return torch.lerp(above, below, fy)
+
+
+def _sample_pairs(flat: Float[Tensor, "k 2"], size: tuple[int, int], frame: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Do what `sample_points` does with complex numbers, some at a time: more than twice as fast on a CPU."""
+    (h, w), pixels = size, flat.numpy().view(np.complex64)[:, 0]
+    result = np.empty(len(x), np.complex64)
+    for start in range(0, len(x), _LONGEST):
+        part = slice(start, start + _LONGEST)
+        column, row = x[part].numpy().clip(0, w - 1), y[part].numpy().clip(0, h - 1)
+        left, top = column.astype(np.int64), row.astype(np.int64)
+        fx, fy = (column - left).astype(np.float32), (row - top).astype(np.float32)
+        upper = (frame[part].numpy() * h + top) * w + left
+        lower, right = upper + w * (top < h - 1), left < w - 1
+        above, below = pixels[upper], pixels[lower]
+        above += (pixels[upper + right] - above) * fx
+        below += (pixels[lower + right] - below) * fx
+        result[part] = above + (below - above) * fy
+    return torch.from_numpy(result.view(np.float32).reshape(-1, 2))
+
+
+def sample_list(
+    picture: np.ndarray,
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    method: int = cv2.INTER_LINEAR,
+) -> np.ndarray:
+    """Sample single points of a picture of 1 to 4 channels, (n, c), by a method of OpenCV; outside, the border repeats."""
+    result = np.empty((len(x), picture.shape[2]), picture.dtype)
+    for start in range(0, len(x), _LONGEST):
+        part = slice(start, start + _LONGEST)
+        places = [np.asarray(line[None, part], np.float32) for line in (x, y)]
+        values = cv2.remap(picture, *places, method, borderMode=cv2.BORDER_REPLICATE)
+        result[part] = values.reshape(-1, picture.shape[2])
+    return result

@@ -117,15 +117,16 @@ def fit_motion(
     """
     step = max(flow.shape[-1] // 64, 1)
     points = rearrange(_basis(flow)[::step, ::step], "h w k -> (h w) k")
-    target = rearrange(flow[..., ::step, ::step], "n c h w -> n (h w) c")
-    base = rearrange(weight[..., ::step, ::step], "n 1 h w -> n (h w) 1")
+    products = (points[:, :, None] * points[:, None]).flatten(1)
+    target = flow[..., ::step, ::step].flatten(2)  # n c (h w)
+    base = weight[:, 0, ::step, ::step].flatten(1)
     robust = base
     coefficients = flow.new_zeros(flow.shape[0], 3, 2)
     both = torch.eye(2).to(flow)
     for i in range(6 if outlines is None else 8):
-        weighted = points * robust  # (n, points, 3)
-        gram = torch.einsum("ij,nkm->nikjm", both, weighted.transpose(1, 2) @ points).reshape(-1, 6, 6)
-        moment = rearrange(weighted.transpose(1, 2) @ target, "n k c -> n (c k) 1")
+        gram = (robust @ products).unflatten(1, (3, 3))
+        gram = torch.einsum("ij,nkm->nikjm", both, gram).reshape(-1, 6, 6)
+        moment = ((target * robust[:, None]) @ points).flatten(1)[..., None]  # n (c k) 1
         count = gram[:, :1, :1]
         # The visible flow alone says first where about to look for the outline.
         if outlines is not None and i >= 2:
@@ -138,7 +139,7 @@ def fit_motion(
         # Without any evidence the object stays where it is in its window, which already follows it.
         ridge = ridge + config.still_points * torch.eye(6).to(flow)
         coefficients = rearrange(torch.linalg.solve(gram + ridge, moment), "n (c k) 1 -> n k c", c=2)
-        error = (target - points @ coefficients).norm(dim=2, keepdim=True)
+        error = torch.hypot(*(target - coefficients.transpose(1, 2) @ points.T).unbind(dim=1))
         spread = (base * error).sum(1, keepdim=True) / base.sum(1, keepdim=True).clamp(min=1e-6)
         robust = base / (1 + (error / spread.clamp(min=0.1)) ** 2)
     return coefficients

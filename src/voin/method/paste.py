@@ -17,7 +17,7 @@ from torch import Tensor
 
 from voin.core.morphology import grow
 from voin.core.types import Flows, Frame, Mask, Masks, to_kind, to_unit
-from voin.core.warp import sample_points
+from voin.core.warp import sample_list, sample_points
 from voin.method.propagation.tracks import Tracks
 from voin.method.window import CompletedBox, ObjectClip, SoftMask, box_of, cut
 
@@ -90,7 +90,7 @@ def make_box(
         maps = correction_maps(*(layer[part] for layer in working))
         # OpenCV takes pictures of up to four channels.
         threes = [np.ascontiguousarray(maps[i : i + 3].permute(1, 2, 0).numpy()) for i in (0, 3, 6)]
-        values = np.concatenate([_sample(three, x - left, y - top, cv2.INTER_LINEAR) for three in threes], axis=1)
+        values = np.concatenate([sample_list(three, x - left, y - top) for three in threes], axis=1)
         change, found_share, invented, share, trust = np.split(values, [3, 4, 7, 8], axis=1)
         mended = fetched + change / np.maximum(found_share, 1e-6)
         result = np.where(found[:, None], mended, invented / np.maximum(share, 1e-6))
@@ -192,11 +192,4 @@ def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
 
 def sample_picture(frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
     """Sample single points of a picture bicubically; result in [0, 1]; outside, the border repeats."""
-    return to_unit(_sample(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)
-
-
-def _sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray, method: int) -> np.ndarray:
-    width = 4096  # OpenCV maps pictures, not lists, and none wider than 32767
-    fill = -len(x) % width
-    map_x, map_y = (np.pad(places.astype(np.float32), (0, fill)).reshape(-1, width) for places in (x, y))
-    return cv2.remap(picture, map_x, map_y, method, borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)[: len(x)]
+    return to_unit(sample_list(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)

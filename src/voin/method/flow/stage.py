@@ -43,14 +43,14 @@ class NetworkFlow:
         self,
         network: FlowNetwork,
         prior: SmoothFlow | None = None,
-        group_pairs: int = 24,
+        group_pairs: int = 48,
         half: bool = False,
         size: int | None = None,
         least: float = 0.0,
     ) -> None:
         if group_pairs < 1:
             raise ValueRefusal(
-                f"group_pairs is {group_pairs}", "it must be at least 1", "use 24, or fewer to save memory"
+                f"group_pairs is {group_pairs}", "it must be at least 1", "use 48, or fewer to save memory"
             )
         self.network, self.prior, self.group_pairs = network.eval(), prior or SmoothFlow(), group_pairs
         self.config, self.size, self.half, self.least = network.config, size, half, least

@@ -46,12 +46,20 @@ def split_detail(
 ) -> tuple[Float[Tensor, "t 3 h w"], Float[Tensor, "t 3 h w"]]:
     """Part pictures into shade (blurred over seen pixels only, so that nothing else bleeds in) and detail."""
     t, c, h, w = frames.shape
-    shades, details = np.empty((2, t, h, w, c), np.float32)
+    shades, details = np.zeros((2, t, h, w, c), np.float32)
     for shade, detail, picture, mask in zip(shades, details, frames.numpy(), seen.numpy(), strict=True):
-        share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), width)
-        shown, picture = mask[..., None], picture.transpose(1, 2, 0)
-        shade[:] = cv2.GaussianBlur(picture * shown, (0, 0), width) / np.maximum(share, 1e-4)[..., None]
-        detail[:] = (picture - shade) * shown
+        # Seen pixels, and their neighbours, between which is sampled: elsewhere nobody looks.
+        x, y, box_w, box_h = cv2.boundingRect(mask.view(np.uint8))
+        box = np.s_[max(y - 1, 0) : y + box_h + 1, max(x - 1, 0) : x + box_w + 1]
+        if not box_w:
+            continue
+        # Four channels: the picture and what is seen of it.
+        both = np.empty((*mask[box].shape, 4), np.float32)
+        both[..., :3], both[..., 3] = picture[:, *box].transpose(1, 2, 0), 1
+        shown = both * mask[box][..., None]
+        blurred = cv2.GaussianBlur(shown, (0, 0), width, borderType=cv2.BORDER_CONSTANT)
+        shade[box] = blurred[..., :3] / np.maximum(blurred[..., 3:], 1e-4)
+        detail[box] = (both[..., :3] - shade[box]) * mask[box][..., None]
     return torch.from_numpy(shades).permute(0, 3, 1, 2), torch.from_numpy(details).permute(0, 3, 1, 2)
 
 

@@ -68,20 +68,21 @@ def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames
     """Follow one direction of time: the flow `away` leaves each frame that way, `back` leads back to it."""
     n, h, w = wanted.shape
     limit, unit = MAX_CYCLE_ERROR * w / 320, CYCLE_SIGMA * w / 320
-    source = torch.full_like(wanted, -1, dtype=torch.int16)
-    displacement = away.new_zeros(n, 2, h, w)
-    confidence = away.new_zeros(n, h, w)
-    start, row, column = wanted.nonzero(as_tuple=True)
-    at = start + first
+    source = torch.full((n, h, w), -1, dtype=torch.int16, device=away.device)
+    displacement, confidence = away.new_zeros(n, 2, h, w), away.new_zeros(n, h, w)
+    away, back = (flow.contiguous(memory_format=torch.channels_last) for flow in (away, back))
+    # At each place of each frame: 0 where tracks end, 1 where they go on, more where they arrive.
+    ground = (amodal.to(torch.uint8) * (1 + sources.to(torch.uint8))).flatten()
+    entry, row, column = wanted.nonzero(as_tuple=True)  # in the order of frames, which all below keep
+    track, at = torch.arange(len(entry), device=away.device), entry + first
     x, y = column.to(away), row.to(away)
     squared_error = torch.zeros_like(x)
     for _ in range(max_distance_frames):
         link = at if step == 1 else at - 1  # the pair of frames that is crossed
         alive = (link >= 0) & (link < len(away))
-        start, row, column, at, x, y, squared_error, link = (
-            values[alive] for values in (start, row, column, at, x, y, squared_error, link)
-        )
-        if len(start) == 0:
+        if not alive.all():
+            track, at, x, y, squared_error, link = _select(alive, track, at, x, y, squared_error, link)
+        if len(track) == 0:
             break
         flow = sample_points(away, link, x, y)
         x, y, at = x + flow[:, 0], y + flow[:, 1], at + step
@@ -90,16 +91,18 @@ def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames
         squared_error = squared_error + (error / unit) ** 2
         near_x, near_y = x.round().long(), y.round().long()
         inside = (near_x >= 0) & (near_x < w) & (near_y >= 0) & (near_y < h)
-        place = (at, near_y.clamp(0, h - 1), near_x.clamp(0, w - 1))
-        alive = inside & amodal[place] & (error < limit)
-        arrived = alive & sources[place]
-        found = (start[arrived], row[arrived], column[arrived])
-        source[found] = at[arrived].to(source.dtype)
-        displacement[found[0], 0, found[1], found[2]] = x[arrived] - column[arrived]
-        displacement[found[0], 1, found[1], found[2]] = y[arrived] - row[arrived]
-        confidence[found] = torch.exp(-squared_error[arrived])
-        on = alive & ~arrived
-        start, row, column, at, x, y, squared_error = (
-            values[on] for values in (start, row, column, at, x, y, squared_error)
-        )
+        place = (at * h + near_y.clamp_(0, h - 1)) * w + near_x.clamp_(0, w - 1)
+        met = ground[place] * (inside & (error < limit))
+        found, end_x, end_y, there, errors = _select(met > 1, track, x, y, at, squared_error)
+        found = (entry[found], row[found], column[found])
+        source[found] = there.to(source.dtype)
+        displacement[found[0], 0, found[1], found[2]] = end_x - found[2]
+        displacement[found[0], 1, found[1], found[2]] = end_y - found[1]
+        confidence[found] = torch.exp(-errors)
+        track, at, x, y, squared_error = _select(met == 1, track, at, x, y, squared_error)
     return Tracks(first, source.cpu(), displacement.cpu(), confidence.cpu())
+
+
+def _select(chosen: Bool[Tensor, " n"], *lists: Tensor) -> list[Tensor]:
+    places = chosen.nonzero()[:, 0]
+    return [values[places] for values in lists]
