@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 Image = Float[Tensor, "n c h w"]
@@ -62,11 +62,11 @@ def sample_points(
 
     It is fastest where channels lie last in memory, and points in the order of frames.
     """
-    t, c, h, w = volume.shape
+    c, h, w = volume.shape[1:]
     flat = volume.permute(0, 2, 3, 1).reshape(-1, c)
-    if volume.device.type == "cpu" and not any(values.requires_grad for values in (volume, x, y)):
-        if c == 2 and volume.dtype == torch.float32:
-            return _sample_pairs(flat, (h, w), frame, x, y)
+    plain = not any(values.requires_grad or values.device.type != "cpu" for values in (volume, x, y))
+    if plain and c == 2 and volume.dtype == torch.float32:
+        return _sample_pairs(flat, (h, w), frame, x, y)
     x, y = x.clamp(0, w - 1), y.clamp(0, h - 1)
     left, top = x.long(), y.long()
     fx, fy = (x - left)[:, None], (y - top)[:, None]
@@ -95,12 +95,12 @@ def _sample_pairs(flat: Float[Tensor, "k 2"], size: tuple[int, int], frame: Tens
 
 
 def sample_list(
-    picture: np.ndarray,
+    picture: Shaped[np.ndarray, "h w c"],
     x: Float[np.ndarray, " n"],
     y: Float[np.ndarray, " n"],
     method: int = cv2.INTER_LINEAR,
-) -> np.ndarray:
-    """Sample single points of a picture of 1 to 4 channels, (n, c), by a method of OpenCV; outside, the border repeats."""
+) -> Shaped[np.ndarray, "n c"]:
+    """Sample single points of a picture of 1 to 4 channels, by a method of OpenCV; outside, the border repeats."""
     result = np.empty((len(x), picture.shape[2]), picture.dtype)
     for start in range(0, len(x), _LONGEST):
         part = slice(start, start + _LONGEST)

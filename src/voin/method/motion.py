@@ -36,20 +36,26 @@ class DIS:
     def __call__(self, frames: Frames) -> tuple[Flows, Flows]:
         """Estimate `forward` and `backward`, as every `Motion` does."""
         b, t = frames.shape[:2]
-        luma = (frames * frames.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=2)
-        pictures = (luma * 255).round().clamp(0, 255).byte().cpu().numpy()  # (b, t, h, w)
-        pairs = [(clip[i], clip[i + 1]) for clip in pictures for i in range(t - 1)]
+        pictures = np.stack([[_grey(frame) for frame in clip] for clip in frames])  # (b, t, h, w)
+        h, w = pictures.shape[-2:]
+        # In the layout in which points are looked up along it.
+        flows = np.empty((2, b, t - 1, h, w, 2), np.float32)
+
+        def estimate_pair(place: tuple[int, int]) -> None:
+            estimate, (i, j) = dis_estimator(self.finest), place
+            flows[0, i, j] = estimate(pictures[i, j], pictures[i, j + 1])
+            flows[1, i, j] = estimate(pictures[i, j + 1], pictures[i, j])
+
         # OpenCV leaves Python's lock, so pairs run side by side.
         with ThreadPoolExecutor(max_workers=max(torch.get_num_threads(), 1)) as pool:
-            both = list(pool.map(self._pair, pairs))
-        h, w = luma.shape[-2:]
-        flows = torch.from_numpy(np.array(both, np.float32).reshape(b, t - 1, 2, h, w, 2)).to(frames)
-        forward, backward = rearrange(flows, "b t direction h w c -> direction b t c h w")
+            list(pool.map(estimate_pair, np.ndindex(b, t - 1)))
+        forward, backward = torch.from_numpy(flows).to(frames).movedim(-1, -3)
         return forward, backward
 
-    def _pair(self, pair: tuple[Grey, Grey]) -> tuple[PixelFlow, PixelFlow]:
-        estimate = dis_estimator(self.finest)
-        return estimate(*pair), estimate(*reversed(pair))
+
+def _grey(frame: Float[Tensor, "3 h w"]) -> Grey:
+    luma = (frame * frame.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
+    return (luma * 255).round().clamp(0, 255).byte().cpu().numpy()
 
 
 def dis_estimator(finest: int = 1) -> Callable[[Grey, Grey], PixelFlow]:

@@ -25,6 +25,8 @@ from voin.method.propagation.propagate import propagate
 from voin.method.stages import ClipView, Fill, Flow, Motion, Propagation, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
 
+_BATCH = 16  # frames or pairs of frames whose motion is estimated at a time
+
 
 @dataclass(frozen=True)
 class PipelineConfig:
@@ -151,12 +153,13 @@ class Inpainter:
         frames = view.frames[0]
         if self.config.paint:
             frames = frames.clone()
-            frames[touched] = paint_over(*(x[0, touched] for x in (view.frames, view.visible, view.amodal)))
-        pairs = (touched[1:] | touched[:-1]).nonzero()[:, 0]
-        estimated = self.motion(torch.stack([frames[pairs], frames[pairs + 1]], dim=1))
-        forward, backward = view.forward.clone(), view.backward.clone()
-        forward[0, pairs], backward[0, pairs] = (flow[:, 0] for flow in estimated)
-        return replace(view, forward=forward, backward=backward)
+            for part in touched.nonzero()[:, 0].split(_BATCH):
+                frames[part] = paint_over(*(x[0, part] for x in (view.frames, view.visible, view.amodal)))
+        # The rough flow is needed no more: what comes takes its place, some pairs at a time, for the sake of memory.
+        for pairs in (touched[1:] | touched[:-1]).nonzero()[:, 0].split(_BATCH):
+            estimated = self.motion(torch.stack([frames[pairs], frames[pairs + 1]], dim=1))
+            view.forward[0, pairs], view.backward[0, pairs] = (flow[:, 0] for flow in estimated)
+        return view
 
     def __call__(
         self,

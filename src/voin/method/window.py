@@ -163,7 +163,11 @@ def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t 
 
     Pictures become colours in [0, 1]; masks the covered share of each working pixel, one channel.
     """
-    return torch.stack([_resample(picture, size) for picture in cuts])
+    channels = cuts[0].shape[2] if cuts[0].ndim == 3 else 1
+    result = torch.empty(len(cuts), channels, size, size)
+    for picture, part in zip(cuts, result, strict=True):
+        part.copy_(_resample(picture, size))
+    return result
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
