@@ -38,7 +38,7 @@ def _prose(path: Path) -> str:
 @cache
 def _files() -> set[str]:
     """Every end of every path of the repository: `a/b/c.py` is also `b/c.py` and `c.py`."""
-    folders = ("src", "tests", "recipes", "docs")
+    folders = ("src", "tests", "recipes", "docs", "integrations", "examples")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
     paths = [path.relative_to(ROOT) for path in (*paths, *ROOT.iterdir())]
     return {"/".join(path.parts[i:]) for path in paths for i in range(len(path.parts))}

@@ -3,7 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from importlib.util import find_spec
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from fakes.fake_method import Fake, contents, labels, listing, save_frames, save_labels
 from scenes.video_clips import SIZE, pictures
 from voin.cli import app as cli
+from voin.core import processes
 from voin.io.quality import Quality
 from voin.jobs import batch as jobs
 from voin.jobs.batch import SUMMARY, TABLE, batch, read_pattern, read_table
@@ -179,21 +181,45 @@ def test_the_command_says_what_became_of_each_clip(clips: Path, monkeypatch: pyt
     assert "each clip has its own" in done.stderr
 
 
-def test_without_ray_a_cluster_is_refused_before_anything_is_written(clips: Path) -> None:
-    if find_spec("ray"):
-        pytest.skip("ray is here")
+def test_without_ray_a_cluster_is_refused_before_anything_is_written(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install \"voin\[ray\]\""):
         batch(read_table(names_of(clips), PLAIN), clips / "out", CLASSICAL, ray="local")
     assert not (clips / "out").exists()
 
 
-@pytest.mark.slow
-def test_a_ray_cluster_gives_the_same(clips: Path) -> None:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a real Ray cluster on this machine: two nodes of one worker each."""
     pytest.importorskip("ray")
+    # By name: type checkers know it only where the extra is installed.
+    made: Any = import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    made.add_node(num_cpus=1)
+    yield made.address
+    made.shutdown()
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same_and_tries_again_what_was_refused(clips: Path, cluster: str) -> None:
     here = batch(read_table(names_of(clips), PLAIN), clips / "here", CLASSICAL)
-    there = batch(read_table(names_of(clips), PLAIN), clips / "there", CLASSICAL, workers=2, ray="local")
+    there = batch(read_table(names_of(clips), PLAIN), clips / "there", CLASSICAL, ray=cluster)
+    assert list(there) == list(here) == ["a", "wrong", "b"]
     assert {name: outcome["state"] for name, outcome in there.items()} == {n: o["state"] for n, o in here.items()}
+    assert there["wrong"]["why"] == here["wrong"]["why"]
     assert contents(clips / "here" / "a") == contents(clips / "there" / "a")
+    assert (clips / "there" / TABLE).read_text().splitlines()[2].startswith("wrong,refused,0,0,")
+
+    save_labels(clips / "wrong" / "masks", labels(COUNT, SIZE))
+    told = Told()
+    again = {"ray": cluster, "retry_failed": True, "progress": told}
+    found = batch(read_table(names_of(clips), PLAIN), clips / "there", CLASSICAL, **again)
+    assert {outcome["state"] for outcome in found.values()} == {"done"}
+    assert told.totals == {"batch": 3}
+    assert told.done == 3
 
 
 # The table

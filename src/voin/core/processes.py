@@ -405,23 +405,34 @@ def _by_ray(work: Callable[[T], R], tasks: Iterator[T], workers: int, address: s
     ours = not ray.is_initialized()
     if ours:
         _join(ray, workers, address)
-    remote = ray.remote(num_cpus=1)(work)
+    # Ray takes functions, and the work may be any object that can be called: it is sent to each machine once.
+    remote, sent = ray.remote(num_cpus=1)(_do_there), ray.put(work)
     most = IN_FLIGHT * max(1, int(ray.cluster_resources().get("CPU", 1)))
     running: list[Any] = []
     try:
         while True:
-            running += [remote.remote(task) for task in islice(tasks, most - len(running))]
+            running += [remote.remote(sent, task) for task in islice(tasks, most - len(running))]
             if not running:
                 return
             done, running = ray.wait(running, num_returns=1)
             yield ray.get(done[0])
     except failed.RayTaskError as error:
         raise error.cause from None
+    except failed.RayError as error:
+        raise FileRefusal(
+            f"a machine or process of the Ray cluster was lost ({str(error).strip().splitlines()[0]})",
+            "it must stay there, and have memory enough",
+            "run the same command again: it goes on where it stopped",
+        ) from error
     finally:
         if running:
             ray.wait(running, num_returns=len(running), timeout=60)
         if ours:
             ray.shutdown()
+
+
+def _do_there(work: Callable[[T], R], task: T) -> R:
+    return work(task)
 
 
 def _join(ray: Any, workers: int, address: str) -> None:
