@@ -28,7 +28,7 @@ START = sorted((ROOT / "docs" / "start").glob("*.md"))
 QUICK = {"complete", "mask", "doctor", "data", "evaluate"}
 SLOW_OPTIONS = {"raft-small", "raft-large", "--raft-weights", "--lpips-weights", "cuda"}
 # Programs of the shell that a document may show without our having anything to check.
-FOREIGN = {"cd", "cp", "mkdir", "git", "docker", "source", "open", "xdg-open", "pre-commit", "export"}
+FOREIGN = {"cd", "cp", "mkdir", "git", "docker", "source", "open", "xdg-open", "pre-commit", "export", "ray"}
 
 
 def blocks(path: Path, language: str) -> list[str]:

@@ -80,6 +80,9 @@ def say_parts(title: str, parts: list[str]) -> None:
         )
 
 
+_UNITS = {"batch": "clips", "clips": "clips"}  # what a stage counts, where it is not frames
+
+
 class Bars:
     """Shows a job's progress: a bar a stage, with frames a second and the time left; silent when not on a terminal.
 
@@ -115,7 +118,8 @@ class Bars:
         if name in self._stages:
             self._bars.reset(self._stages[name], total=total)
         else:
-            self._stages[name] = self._bars.add_task(self._prefix + STAGES.get(name, name), total=total)
+            title, unit = self._prefix + STAGES.get(name, name), _UNITS.get(name, "frames")
+            self._stages[name] = self._bars.add_task(title, total=total, unit=unit)
 
     def advance(self, name: str, count: int = 1) -> None:
         """Count frames that are done."""
@@ -123,11 +127,11 @@ class Bars:
 
 
 class _Rate(ProgressColumn):
-    """Frames a second."""
+    """Frames, or whatever the stage counts, a second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} frames/s", style="progress.data.speed")
+        return Text("" if speed is None else f"{speed:.1f} {task.fields['unit']}/s", style="progress.data.speed")
 
 
 @contextmanager
