@@ -22,9 +22,11 @@ from voin.app.gate.sessions import Sessions, new_upload_folder
 from voin.app.marks import as_data_url
 from voin.app.options import Limits
 from voin.app.readers import Readers
+from voin.app.render import read_label
 from voin.app.work import Complete
 from voin.app.workspace import Workspace
 from voin.core.errors import Refusal, ValueRefusal
+from voin.io.masks.export.convert import convert_masks
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
 METHOD = MethodOptions(method="classical", device="cpu")
@@ -328,6 +330,25 @@ def test_uploaded_masks_are_used(workspace: Workspace, sessions: Sessions, tmp_p
     with pytest.raises(OSError, match=r"bad.npz"):
         workspace.take_masks(uploaded(sessions, tmp_path / "bad.npz"))
     assert workspace.masks == before
+
+
+def test_annotations_are_taken_and_several_files_are_an_object_each(
+    workspace: Workspace, sessions: Sessions, tmp_path: Path
+) -> None:
+    one = np.stack(labels(COUNT, SIZE)) > 0
+    np.savez(tmp_path / "one.npz", one)
+    np.savez(tmp_path / "two.npz", np.roll(one, 60, axis=2))
+    convert_masks(tmp_path / "two.npz", tmp_path / "two.json")
+    given = [str(uploaded(sessions, tmp_path / name)) for name in ("one.npz", "two.json")]
+    assert workspace.take_masks(given) == COUNT
+    assert workspace.masks is not None
+    label = read_label(workspace.masks, 0)
+    assert label is not None
+    assert set(np.unique(label)) == {0, 1, 2}
+    assert not [path for path in workspace.session.folder.iterdir() if path.suffix in (".npz", ".json")]
+    (tmp_path / "bad.xml").write_text("<a>")
+    with pytest.raises(OSError, match=r"bad.xml cannot be read .*; it must be whole XML"):
+        workspace.take_masks([uploaded(sessions, tmp_path / "one.npz"), uploaded(sessions, tmp_path / "bad.xml")])
 
 
 def test_the_samples_come_with_masks(sessions: Sessions, bikes: Path) -> None:

@@ -211,7 +211,7 @@ class Workspace:
         self.marked.put(self.frame, marks)
 
     def take_masks(self, given: object) -> int:
-        """Use uploaded masks; return the number of frames that have one."""
+        """Use uploaded masks, one file or a list of them; return the number of frames that have one."""
         self.masks, count = self._read_masks(given)
         self.tracked, self.target = None, "1"
         return count
@@ -221,12 +221,16 @@ class Workspace:
         self.amodal, _ = self._read_masks(given)
 
     def _read_masks(self, given: object) -> tuple[Path, int]:
-        info, path = self.video, take_upload(self.session, given, self.services.uploads)
-        scratch, out = self.session.place(path.stem[4:]), self.session.place("masks")
+        info, files = self.video, given if isinstance(given, list) and given else [given]
+        paths, out = [], self.session.place("masks")
+        scratch = self.session.place("masks" if len(files) > 1 else Path(str(files[0])).stem)
         try:
-            count = self.services.readers.call(take_masks, path, info, self.services.limits, scratch, out)
+            for file in files:
+                paths.append(take_upload(self.session, file, self.services.uploads))
+            count = self.services.readers.call(take_masks, paths, info, self.services.limits, scratch, out)
         finally:
-            path.unlink(missing_ok=True)
+            for path in paths:
+                path.unlink(missing_ok=True)
             shutil.rmtree(scratch, ignore_errors=True)
         return out, count
 

@@ -13,12 +13,13 @@ from voin.app.options import Limits
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.images import header_size, shown
 from voin.io.masks.npz import ArrayMasks
-from voin.io.masks.source import open_masks, write_label
+from voin.io.masks.source import MaskPaths, list_paths, open_masks, write_label
 from voin.io.video import VideoInfo, probe
 
-MASK_SUFFIXES = (".zip", ".npz", ".png", ".mp4", ".mov", ".mkv", ".webm", ".avi")
+MASK_SUFFIXES = (".zip", ".npz", ".png", ".json", ".xml", ".mp4", ".mov", ".mkv", ".webm", ".avi")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
 _LOOSE_FILES = 16  # in an archive of masks, beside the pictures
+_MOST_SETS = 16  # of masks, each of other objects
 
 
 def check_video(path: Path, limits: Limits) -> VideoInfo:
@@ -36,17 +37,25 @@ def check_bytes(path: Path, limits: Limits) -> None:
         raise limits.too_much(what, most, "cut or convert it", "--max-mb")
 
 
-def take_masks(path: Path, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
+def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
     """Write uploaded masks of a video to the new folder `out`, an indexed PNG a frame; return how many there are.
 
-    They are a zip of PNGs, which is unpacked into `scratch` for a while, an .npz, a mask video or one PNG.
+    They are a zip of PNGs, which is unpacked into `scratch` for a while, an .npz, a mask video, an annotation file or
+    one PNG; or several of these, of other objects each.
     """
-    if path.suffix.lower() not in MASK_SUFFIXES:
-        must = "they must be a zip of PNGs, an .npz, a mask video or a PNG"
-        raise ValueRefusal(f"{path.name} is no form of masks", must, "convert them")
-    check_bytes(path, limits)
+    paths = list_paths(given)
+    if len(paths) > _MOST_SETS:
+        what = f"there are {len(paths)} files of masks"
+        raise ValueRefusal(what, f"at most {_MOST_SETS} are taken, an object each", "pack masks of frames into a zip")
+    for path in paths:
+        if path.suffix.lower() not in MASK_SUFFIXES:
+            must = "they must be a zip of PNGs, an .npz, a mask video, an annotation file (.json, .xml) or a PNG"
+            raise ValueRefusal(f"{path.name} is no form of masks", must, "convert them")
+        check_bytes(path, limits)
     try:
-        source = open_masks(_opened(path, info, limits, scratch), info, limits=limits)
+        places = [scratch / str(place) for place in range(len(paths))] if len(paths) > 1 else [scratch]
+        opened = [_opened(path, info, limits, place) for path, place in zip(paths, places, strict=True)]
+        source = open_masks(opened, info, limits=limits)
         out.mkdir(parents=True)
         given = [frame for frame in range(info.count) if source.given(frame)]
         for frame in given:
@@ -74,7 +83,7 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
         if any(dtype.itemsize > np.dtype(np.int64).itemsize for dtype in arrays.dtypes.values()):
             what = f"{path.name} has values of more than 8 bytes"
             raise ValueRefusal(what, "masks are bool or object ids", "convert them")
-    else:
+    elif suffix not in (".json", ".xml"):  # which are checked as they are read
         check_video(path, limits)
     return path
 
