@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from voin.core.types import largest
 from voin.io.images import write_image
 from voin.io.masks.source import write_label
 from voin.jobs.complete import complete
@@ -77,7 +78,7 @@ class Fake:
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         amodal, visible, colours = whole[box], clip.visible[i][box], clip.frames[i][box].copy()
         occluded = amodal & ~visible
-        colours[occluded] = 255 - colours[occluded]
+        colours[occluded] = largest(colours.dtype) - colours[occluded]
         missing = occluded.copy()
         missing[::2] = False
         confidence = np.where(missing, 0, np.where(occluded, 51, 255)).astype(np.uint8)

@@ -23,6 +23,7 @@ from voin.core.types import Label, Mask, Picture
 from voin.io.images import read_picture
 from voin.io.limits import LARGEST
 from voin.io.video import Quality, VideoInfo, VideoWriter, probe, read
+from voin.jobs.layout import find_completed
 from voin.jobs.mask import mask_of_prompt
 from voin.tracking.prompts import Prompt
 
@@ -106,9 +107,7 @@ def write_clips(
     Progress counts the frames of both, as stage "clips".
     """
     progress.stage("clips", 2 * (end - start))
-    video = result / "completed.mp4"
-    pictures = (result / "completed" / f"{name}.png" for name in info.names[start:end])
-    frames = read(probe(video, limits=LARGEST)) if video.exists() else map(read_picture, pictures)
+    frames = read(probe(find_completed(result), limits=LARGEST))
     # Frames are upright already.
     size = shown_size(info.size, even=True)
     shown = replace(info, kind="video", size=size, rotation=0, mirrored=False, aspect=Fraction(1), audio=False)
@@ -121,10 +120,8 @@ def write_clips(
 
 
 def _completed_frame(info: VideoInfo, result: Path, frame: int, start: int) -> Picture:
-    video = result / "completed.mp4"
-    if video.exists():
-        return _frame(_probed(video, video.stat().st_mtime_ns), frame - start)
-    return read_picture(result / "completed" / f"{info.names[frame]}.png")
+    video = find_completed(result)
+    return _frame(_probed(video, video.stat().st_mtime_ns), frame - start)
 
 
 def _whole(picture: Picture, seen: Label | None, whole: Label) -> Picture:

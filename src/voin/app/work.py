@@ -18,6 +18,7 @@ from voin.io.images import write_image
 from voin.io.masks.source import write_label
 from voin.io.video import probe
 from voin.jobs.describe import command_words
+from voin.jobs.layout import find_completed
 from voin.jobs.mask import mask
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 from voin.tracking.prompts import Prompt
@@ -118,9 +119,9 @@ class Complete:
     def files(self) -> list[Path]:
         """List what can be downloaded, the video first."""
         result, packed = self.result, self.folder / "files"
-        found = [result / "completed.mp4", *sorted(result.glob("object*.mov")), *sorted(result.glob("object*.webm"))]
+        found = [find_completed(result), *sorted(result.glob("object*.mov")), *sorted(result.glob("object*.webm"))]
         found += [*sorted(packed.glob("*.zip")), result / "preview.png", packed / "run.json", packed / "command.txt"]
-        return [path for path in found if path.exists()]
+        return [path for path in found if path.is_file()]
 
     def _pack(self, progress: Progress) -> None:
         names = ("completed", "amodal", "object", "confidence", "flow")

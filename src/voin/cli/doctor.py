@@ -27,9 +27,9 @@ from voin.core.errors import Refusal
 # What each codec is for. A build of FFmpeg may lack any of them.
 CODECS = {
     "libx264": "mp4, the default",
-    "libx265": "mp4, smaller",
+    "libx265": "mp4, more than 8 bits",
     "libvpx-vp9": "webm, also with alpha",
-    "prores_ks": "mov with alpha",
+    "prores_ks": "mov, also with alpha",
     "ffv1": "lossless mkv",
     "aac": "sound that cannot be copied",
 }
@@ -42,6 +42,7 @@ EXTRAS = {
     "train": ("lightning", "tensorboard"),
     "ray": ("ray",),
     "otio": ("opentimelineio",),
+    "exr": ("OpenEXR",),
     "web": ("gradio",),
     "demo": ("skvideo",),
     "sprites": ("moderngl",),

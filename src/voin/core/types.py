@@ -12,7 +12,8 @@ Every signature uses these names. Axes are `b` clips, `t` frames, `c` channels, 
 | `forward`, `backward` | flow from frame i to i+1, and from i+1 to i; pixels (dx, dy), x right, y down |
 | `window` | the square around the object, moving with it, in which the stages work |
 
-Colours and masks are floats in [0, 1] inside the library and uint8 (masks: bool) at its edges.
+Colours and masks are floats in [0, 1] inside the library and uint8 (masks: bool) at its edges. Colours with more than
+8 bits are uint16 or float32 there.
 """
 
 from __future__ import annotations
@@ -34,23 +35,27 @@ Flows = Float[Tensor, "b pairs 2 h w"]
 Picture = UInt8[np.ndarray, "h w 3"]
 Label = UInt8[np.ndarray, "h w"]  # object ids, 0 is no object
 Mask = Bool[np.ndarray, "h w"]
-# A frame as the pipeline takes it: uint8 in 0..255 or float32 in [0, 1].
+# A frame as the pipeline takes it: uint8 in 0..255, uint16 in 0..65535, or float32 in [0, 1].
 Frame = Shaped[np.ndarray, "h w 3"]
 
 
 def to_unit(colours: np.ndarray) -> np.ndarray:
-    """Turn uint8 colours into float32 in [0, 1]; float32 passes unchanged."""
-    if colours.dtype == np.uint8:
-        return colours.astype(np.float32) / 255
-    return colours
+    """Turn uint8 and uint16 colours into float32 in [0, 1]; float32 passes unchanged."""
+    most = largest(colours.dtype)
+    return colours.astype(np.float32) / most if most > 1 else colours
 
 
-def to_kind(colours: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Turn float colours in [0, 1] into `dtype`: uint8 (rounded, clipped) or float32 (clipped)."""
-    clipped = colours.clip(0, 1)
-    if dtype == np.uint8:
-        return (clipped * 255 + 0.5).astype(np.uint8)
-    return clipped.astype(dtype)
+def to_kind(colours: np.ndarray, dtype: np.dtype, peak: float = 1.0) -> np.ndarray:
+    """Turn float colours into `dtype`: uint8 or uint16 (rounded, clipped), or floats, clipped to [0, `peak`]."""
+    most = largest(dtype)
+    if most > 1:
+        return (colours.clip(0, 1) * most + 0.5).astype(dtype)
+    return colours.clip(0, peak).astype(dtype)
+
+
+def largest(dtype: np.dtype) -> int:
+    """Return the value of white in colours of `dtype`: 255, 65535, or 1 for floats."""
+    return int(np.iinfo(dtype).max) if dtype.kind == "u" else 1
 
 
 def check_clip(frames: Tensor, visible: Tensor, name: str = "visible") -> None:

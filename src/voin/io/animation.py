@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from voin.core.errors import FileRefusal
+from voin.io.colour.samples import PictureFrame, Samples
 from voin.io.limits import LARGEST, VideoLimits
 from voin.io.video_info import Colour, VideoInfo
 
@@ -45,10 +46,10 @@ def probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
     shown = []
     with closing(_frames(path)) as frames:
         for picture in frames:
-            shown.append((picture.size, _duration(picture)))
+            shown.append((picture.size, _duration(picture), picture.has_transparency_data))
             limits.check_frames(path, len(shown))
-    (width, height), _ = shown[0]
-    times = tuple(accumulate((duration for _, duration in shown), initial=0))
+    width, height = shown[0][0]
+    times = tuple(accumulate((duration for _, duration, _ in shown), initial=0))
     return VideoInfo(
         path=path,
         kind="gif",
@@ -62,20 +63,21 @@ def probe_animation(path: Path, limits: VideoLimits) -> VideoInfo:
         colour=Colour(),
         audio=False,
         names=tuple(f"{i:05d}" for i in range(len(shown))),
+        samples=Samples(alpha=any(seen_through for *_, seen_through in shown)),
         timed=False,
     )
 
 
-def read_animation(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
-    """Decode frames start..end-1; yields (index, RGB, ""), for broken ones (index, None, what is wrong)."""
-    index = 0
+def read_animation(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, PictureFrame | None, str]]:
+    """Decode frames start..end-1; yields (index, frame, ""), for broken ones (index, None, what is wrong)."""
+    index, mode = 0, "RGBA" if info.samples.alpha else "RGB"
     try:
         with closing(_frames(info.path)) as frames:
             for index, picture in enumerate(frames):
                 if index >= end:
                     return
                 if index >= start:
-                    yield index, np.asarray(picture.convert("RGB")), ""
+                    yield index, PictureFrame(np.asarray(picture.convert(mode))), ""
         index += 1
         wrong = "it is missing"
     except OSError as error:

@@ -9,6 +9,7 @@ from typing import Literal
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 
+VideoCodec = Literal["auto", "h264", "hevc", "prores", "ffv1", "vp9"]
 Speed = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
@@ -34,6 +35,12 @@ class Quality(Checked):
         panel="Output",
     )
     lossless: bool = setting(False, "Keep every pixel value in the video (large; not for browsers).", panel="Output")
+    codec: VideoCodec = setting(
+        "auto",
+        "Codec of the completed video: auto keeps the source's bits and alpha (H.264 for 8 bits, HEVC for more, ProRes "
+        "and FFV1 for their own); prores (.mov) and ffv1 (.mkv, lossless) are for compositors.",
+        panel="Output",
+    )
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Read and write video: files (mp4, mov, mkv, webm), folders of pictures, single GIFs.
 
 `probe` says what a video is, `read` gives its frames, `VideoWriter` and `LayerWriter` write some of them as a segment,
-and `join` makes one file of the segments. Frames are always upright uint8 RGB arrays (h, w, 3).
+and `join` makes one file of the segments. Frames are upright uint8 RGB arrays (h, w, 3), or what `samples` says.
 """
 
 from __future__ import annotations
@@ -10,21 +10,44 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.io.animation import SUFFIXES as ANIMATED
 from voin.io.animation import is_animation, probe_animation, read_animation
+from voin.io.colour.samples import PictureFrame
+from voin.io.colour.video_samples import VideoFrame
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
 from voin.io.limits import VideoLimits
 from voin.io.quality import Quality
 from voin.io.video_info import Colour, VideoInfo
 from voin.io.video_join import join
 from voin.io.video_read import probe_video, read_video
-from voin.io.video_write import LayerWriter, VideoWriter
+from voin.io.video_write import LayerWriter, SamplesWriter, VideoWriter
 
-__all__ = ["Colour", "LayerWriter", "Quality", "VideoInfo", "VideoWriter", "join", "probe", "read", "write_image"]
+__all__ = [
+    "Colour",
+    "Form",
+    "LayerWriter",
+    "Quality",
+    "SamplesWriter",
+    "SourceFrame",
+    "VideoInfo",
+    "VideoWriter",
+    "join",
+    "probe",
+    "read",
+    "read_frames",
+    "read_shown",
+    "write_image",
+]
+
+# A frame in its source's own samples, with the same methods.
+SourceFrame = PictureFrame | VideoFrame
+# How frames are given: as RGB pictures of 8 bits; as RGB or RGBA pictures with all that the samples hold; or as these.
+Form = Literal["eight", "picture", "samples"]
 
 _LOOK_BACK = 300  # frames in which to look for a sound one before a broken one
 
@@ -33,10 +56,13 @@ def probe(
     path: str | Path,
     rate: Fraction | float | int | None = None,
     limits: VideoLimits = VideoLimits(),  # noqa: B008 - frozen
+    *,
+    linear: bool | None = None,
 ) -> VideoInfo:
     """Find out what a video file, a GIF or a folder of pictures holds, without decoding all of it.
 
-    A folder has `rate` frames a second (default 25); other files know their own.
+    A folder has `rate` frames a second (default 25); other files know their own. `linear` says whether the samples of
+    a folder's pictures are proportional to light; by default floats are, and integers are not.
 
     Raises:
         OSError: the path is missing, unreadable or empty, or holds no video.
@@ -46,7 +72,7 @@ def probe(
     if rate is not None and not 0 < rate <= 1000:
         raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
     if path.is_dir():
-        return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000), limits)
+        return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000), limits, linear)
     if is_animation(path):
         return probe_animation(path, limits)
     if path.suffix.lower() in FRAME_SUFFIXES and path.exists():
@@ -77,6 +103,27 @@ def read(
         ValueError: `start` and `end` do not lie in the video.
         OSError: a frame does not decode, or the file ends early; with `skip_broken` only if none decodes at all.
     """
+    frames = read_frames(info, start, end, skip_broken=skip_broken, broken=broken)
+    return (frame.eight_bits() for frame in frames)
+
+
+def read_shown(
+    info: VideoInfo, start: int = 0, end: int | None = None, *, skip_broken: bool = False
+) -> Iterator[np.ndarray]:
+    """Decode frames as `read` does, but display-referred with all that the samples hold: `info.samples.dtype`."""
+    return (frame.shown() for frame in read_frames(info, start, end, skip_broken=skip_broken))
+
+
+def read_frames(
+    info: VideoInfo,
+    start: int = 0,
+    end: int | None = None,
+    form: Form = "samples",
+    *,
+    skip_broken: bool = False,
+    broken: Callable[[int], object] | None = None,
+) -> Iterator[SourceFrame]:
+    """Decode frames as `read` does, in some form; a video's own samples are planes of luma and chroma."""
     end = info.count if end is None else end
     if not 0 <= start <= end <= info.count:
         raise ValueRefusal(
@@ -84,20 +131,27 @@ def read(
             f"it has frames 0 to {info.count}",
             "ask for some of these",
         )
-    return _read(info, start, end, skip_broken, broken or (lambda index: None))
+    frames = _read(info, start, end, skip_broken, broken or (lambda index: None))
+    return (_formed(frame, info, form) for frame in frames)
+
+
+def _formed(frame: SourceFrame, info: VideoInfo, form: Form) -> SourceFrame:
+    if form == "samples" or isinstance(frame, PictureFrame):
+        return PictureFrame(frame.eight_bits()) if form == "eight" else frame
+    return PictureFrame(frame.eight_bits()) if form == "eight" else frame.picture(info.samples.dtype)
 
 
 def _read(
     info: VideoInfo, start: int, end: int, skip_broken: bool, broken: Callable[[int], object]
-) -> Iterator[np.ndarray]:
-    good: np.ndarray | None = None
+) -> Iterator[SourceFrame]:
+    good: SourceFrame | None = None
     waiting = 0  # broken frames before the first good one
     for index, picture, wrong in _source(info, start, end):
         if picture is not None:
             for _ in range(waiting):
-                yield picture.copy()
+                yield picture
             waiting = 0
-            good = picture.copy() if skip_broken else None  # the caller may write into what it gets
+            good = picture if skip_broken else None
             yield picture
             continue
         if not skip_broken:
@@ -113,7 +167,7 @@ def _read(
         if good is None:
             waiting += 1
         else:
-            yield good.copy()
+            yield good
     if waiting:
         raise FileRefusal(
             f"{info.path}: none of the frames {start} to {end - 1} can be read",
@@ -122,7 +176,9 @@ def _read(
         )
 
 
-def _source(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
+def _source(
+    info: VideoInfo, start: int, end: int
+) -> Iterator[tuple[int, PictureFrame | None, str]] | Iterator[tuple[int, VideoFrame | None, str]]:
     if start == end:
         return iter(())
     if info.kind == "gif" and info.path.suffix.lower() in ANIMATED:

@@ -17,6 +17,8 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from voin.io.colour.samples import EIGHT_BITS, PLAIN, Samples
+
 # What FFmpeg may raise on a bad file; PyAV's own errors are not all OSErrors or ValueErrors.
 FFMPEG_ERRORS = (FFmpegError, OSError, ValueError, LookupError, RuntimeError, OverflowError, MemoryError)
 
@@ -68,6 +70,7 @@ class VideoInfo:
     duration: int = 0  # from the first frame's start to the last one's end, in units of `time_base`; 0: unknown
     mirrored: bool = False  # the viewer also flips it left to right, after turning
     aspect: Fraction = Fraction(1)  # width of a pixel over its height, as stored (before turning)
+    samples: Samples = PLAIN
     timed: bool = True  # False where the times are unusable: frames are counted, and reading starts at the first one
 
     @property
@@ -98,16 +101,39 @@ def matrix_of(colour: Colour, stored_size: tuple[int, int]) -> Colorspace:
     return _MATRICES.get(colour.matrix, guess)
 
 
-def to_rgb(frame: av.VideoFrame, colour: Colour, reformatter: VideoReformatter) -> np.ndarray:
-    """Turn a decoded frame into uint8 (h, w, 3) RGB, not yet upright; deeper samples are rounded to 8 bits."""
+def to_rgb(
+    frame: av.VideoFrame,
+    colour: Colour,
+    reformatter: VideoReformatter,
+    dtype: np.dtype = EIGHT_BITS,
+    box: tuple[int, int, int, int] | None = None,
+) -> np.ndarray:
+    """Turn a decoded frame into (h, w, 3) RGB of `dtype`, uint8 or uint16, not yet upright; samples are rounded.
+
+    Of a planar frame a box x0 y0 x1 y1 can be asked for, on the grid of its chroma samples.
+    """
     rgb = reformatter.reformat(
-        _unsited(frame),
-        format="rgb24",
+        _unsited(frame) if box is None else _cut(frame, box),
+        format="rgb24" if dtype == EIGHT_BITS else "rgb48le",
         src_colorspace=matrix_of(colour, (frame.height, frame.width)),
         src_color_range=_range_of(colour),
         interpolation=_EXACT,
     )
     return rgb.to_ndarray()
+
+
+def _cut(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> av.VideoFrame:
+    """Copy a box of a planar frame, x0 y0 x1 y1 on the grid of its chroma samples."""
+    x0, y0, x1, y1 = box
+    part = av.VideoFrame(x1 - x0, y1 - y0, frame.format.name)
+    for source, target in zip(frame.planes, part.planes, strict=True):
+        across, down = -(-frame.width // source.width), -(-frame.height // source.height)
+        width = 1 if frame.format.components[0].bits <= 8 else 2
+        samples = np.frombuffer(cast(Any, source), np.uint8).reshape(-1, source.line_size)
+        room = np.frombuffer(cast(Any, target), np.uint8).reshape(-1, target.line_size)
+        left, top, right = width * (x0 // across), y0 // down, width * (x0 // across + target.width)
+        room[: target.height, : right - left] = samples[top : top + target.height, left:right]
+    return part
 
 
 def _unsited(frame: av.VideoFrame) -> av.VideoFrame:
@@ -128,12 +154,18 @@ def _unsited(frame: av.VideoFrame) -> av.VideoFrame:
     return copy
 
 
-def from_rgb(frame: av.VideoFrame, layout: str, colour: Colour, reformatter: VideoReformatter) -> av.VideoFrame:
-    """Turn an RGB(A) frame into the pixel layout `layout`, inverse to `to_rgb`."""
+def from_rgb(
+    frame: av.VideoFrame,
+    layout: str,
+    colour: Colour,
+    reformatter: VideoReformatter,
+    whole: tuple[int, int] | None = None,
+) -> av.VideoFrame:
+    """Turn an RGB(A) frame, or a part of one of (h, w) `whole`, into a pixel layout, inverse to `to_rgb`."""
     return reformatter.reformat(
         frame,
         format=layout,
-        dst_colorspace=matrix_of(colour, (frame.height, frame.width)),
+        dst_colorspace=matrix_of(colour, whole or (frame.height, frame.width)),
         dst_color_range=_range_of(colour),
         interpolation=_AVERAGE,
     )

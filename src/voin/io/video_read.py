@@ -17,13 +17,16 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal
 from voin.io.claims import read_claims
+from voin.io.colour.samples import Samples
+from voin.io.colour.video_samples import VideoFrame
 from voin.io.limits import LARGEST, VideoLimits
-from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo, to_rgb, turn_upright
+from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo
 
 # Only real containers: FFmpeg would also "play" text files, playlists that name other files, and single pictures.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,gif,flv,ogg,asf,mxf,nut,ivf,h264,hevc,m4v,obu,av1"
@@ -34,6 +37,8 @@ _MOST_HELD = 2**27  # pixels that these hold together
 _MOST_LOST = 1000, 20  # frames that a file may have lost at its end, and so many for each that it has
 _FIRST = 8  # frames to look at; frames out of order show within a few
 _LOOK_BACK = 300  # frames to go back where seeking went too far
+ALPHA = "alpha_mode"  # what Matroska says of streams with alpha
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _COMMON_RATE = 1001 * 1000  # denominators up to here hold every usual frame rate
 
 
@@ -104,6 +109,7 @@ def probe_video(path: Path, limits: VideoLimits) -> VideoInfo:
         audio = bool(container.streams.audio)
         base = stream.time_base or Fraction(1, 1000)
         given_rate = stream.average_rate
+        codec = stream.codec_context.name
         aspect = stream.sample_aspect_ratio or Fraction(1)
         # The index of a QuickTime file is all that there is; what other headers say is nothing to go by.
         limits.check_frames(path, stream.frames if "mov" in container.format.name else 0)
@@ -128,12 +134,24 @@ def probe_video(path: Path, limits: VideoLimits) -> VideoInfo:
         names=tuple(f"{i:05d}" for i in range(len(found.times))),
         mirrored=mirrored,
         aspect=aspect,
+        samples=Samples() if gif else _samples(first, codec),
         timed=found.timed and ordered and not gif,  # GIFs cannot be sought
     )
 
 
-def read_video(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.ndarray | None, str]]:
-    """Decode frames start..end-1; yields (index, upright RGB or None, what is wrong), each index once, in order."""
+def _samples(frame: av.VideoFrame, codec: str) -> Samples:
+    components = frame.format.components
+    return Samples(
+        bits=max(component.bits for component in components),
+        alpha=any(component.is_alpha for component in components),
+        layout=frame.format.name,
+        codec=codec,
+        interlaced=frame.interlaced_frame,
+    )
+
+
+def read_video(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, VideoFrame | None, str]]:
+    """Decode frames start..end-1; yields (index, frame or None, what is wrong), each index once, in order."""
     reformatter = VideoReformatter()
     index, wrong = start, "does not decode"
     for found, frame in _frames_from(info, start):
@@ -146,7 +164,7 @@ def read_video(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, np.
             continue
         for missing in range(index, found):
             yield missing, None, wrong
-        yield found, turn_upright(to_rgb(frame, info.colour, reformatter), info), ""
+        yield found, VideoFrame(frame, info, reformatter), ""
         index = found + 1
         if index == end:
             return
@@ -190,9 +208,13 @@ def _numbered(
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     """Decode all that can be decoded, in display order; what cannot is left out."""
+    codec: VideoCodecContext = stream.codec_context
+    if codec.name in _WITH_ALPHA and {key.lower(): word for key, word in stream.metadata.items()}.get(ALPHA) == "1":
+        # FFmpeg's own decoders leave alpha out.
+        codec = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[codec.name], "r"))
     for packet in readable_packets(container, stream):
         with suppress(*FFMPEG_ERRORS):
-            yield from stream.decode(packet)
+            yield from codec.decode(packet)
 
 
 def readable_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet]:

@@ -25,10 +25,12 @@ from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.overlap import result_of
+from voin.io.colour.codecs import CODINGS, choose_codec, coding_options, layout_for
+from voin.io.colour.video_samples import VideoFrame, for_encoder
 from voin.io.quality import Quality
 from voin.io.video_info import FFMPEG_ERRORS, RGB_MATRIX, Colour, VideoInfo, from_rgb, matrix_of, turn_back
+from voin.io.video_read import ALPHA
 
-ALPHA = "alpha_mode"
 _AHEAD = 5  # frames in the hands of the encoder; memory grows with them
 _TURNABLE = (".mp4", ".mov", ".m4v")  # containers whose rotation tag viewers obey
 _LAYER_SUFFIXES = (".mov", ".webm")
@@ -51,7 +53,7 @@ _W = TypeVar("_W", bound="_Writer")  # not `Self`, which the checker of the test
 class _Writer:
     """Encodes frames of one size into one file, whole or absent."""
 
-    _channels: int
+    _channels: int = 3
 
     def __init__(
         self, path: str | Path, info: VideoInfo, times: Sequence[int], encoding: _Encoding, turn: bool
@@ -79,18 +81,24 @@ class _Writer:
             ValueError: wrong size or dtype, or more frames than times.
             OSError: an earlier frame could not be written.
         """
-        if frame.dtype != np.uint8 or frame.shape != (*self._info.size, self._channels):
+        deep = self._channels == 4 and frame.dtype == np.uint16
+        if not (frame.dtype == np.uint8 or deep) or frame.shape != (*self._info.size, self._channels):
             raise ValueRefusal(
                 f"a frame has shape {frame.shape} and dtype {frame.dtype}",
                 f"it must be uint8 {(*self._info.size, self._channels)}",
                 "convert it first",
             )
+        stored = np.ascontiguousarray(turn_back(frame, self._info) if self._turn else frame)
+        layout = "rgb24" if self._channels == 3 else "rgba64le" if deep else "rgba"
+        self._take(av.VideoFrame.from_ndarray(stored, format=layout))
+
+    def _take(self, frame: av.VideoFrame) -> None:
+        """Hand over the next frame, which nobody else changes."""
         if self._written == len(self._times):
             raise ValueRefusal(
                 f"{self._path} has {self._written} frames already", "one a time is due", "give it more times"
             )
-        stored = np.ascontiguousarray(turn_back(frame, self._info) if self._turn else frame)
-        self._put(av.VideoFrame.from_ndarray(stored, format="rgb24" if self._channels == 3 else "rgba"))
+        self._put(frame)
         self._written += 1
 
     def close(self) -> None:
@@ -143,7 +151,7 @@ class _Writer:
             self._container = av.open(str(self._draft.resolve()), "w", container_options=options)
             self._stream = self._add_stream(self._container)
         if frame is not None:
-            frame = from_rgb(frame, self._encoding.layout, self._encoding.colour, self._reformatter)
+            frame = self._laid_out(frame)
             frame.pts, frame.time_base = self._sent, self._stream.codec_context.time_base
             self._sent += 1
         for packet in self._stream.encode(frame):
@@ -152,6 +160,10 @@ class _Writer:
             self._packed += 1
         if frame is None:
             self._container.close()
+
+    def _laid_out(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return an RGB(A) frame in the layout of the encoder."""
+        return from_rgb(frame, self._encoding.layout, self._encoding.colour, self._reformatter)
 
     def _add_stream(self, container: OutputContainer) -> VideoStream:
         encoding, info = self._encoding, self._info
@@ -172,7 +184,7 @@ class _Writer:
         stream.colorspace, stream.color_range = colour.matrix, colour.range
         if self._turn and (info.rotation or info.mirrored):  # by this tag viewers turn the picture
             stream.set_display_rotation(-info.rotation, hflip=info.mirrored)
-        if encoding.layout == "yuva420p":
+        if encoding.codec == "libvpx-vp9" and encoding.layout.startswith("yuva"):
             stream.metadata[ALPHA] = "1"  # without it browsers show webm without its alpha
         return stream
 
@@ -194,8 +206,30 @@ class VideoWriter(_Writer):
         super().__init__(path, info, times, _encoding(info, quality or Quality()), turn)
 
 
+class SamplesWriter(_Writer):
+    """Writes a video's frames as `read_frames` gives them, in samples like their own, by the codec of `quality`.
+
+    The file has the source's times, colour tags, pixel aspect and orientation, as that of a `VideoWriter`.
+    """
+
+    def __init__(self, path: str | Path, info: VideoInfo, times: Sequence[int], quality: Quality) -> None:
+        codec = choose_codec(info.samples, quality)
+        layout = layout_for(codec, info.samples.layout)
+        rgb = av.VideoFormat(layout).is_rgb
+        colour = replace(info.colour, matrix=RGB_MATRIX, range=int(ColorRange.JPEG)) if rgb else _video_colour(info)
+        encoding = _Encoding(CODINGS[codec].encoder, layout, coding_options(codec, layout, quality), colour)
+        super().__init__(path, info, times, encoding, turn=True)
+
+    def write_samples(self, frame: VideoFrame) -> None:
+        """Hand over the next frame; it is encoded later. Raises as `write`."""
+        self._take(frame.frame)
+
+    def _laid_out(self, frame: av.VideoFrame) -> av.VideoFrame:
+        return for_encoder(frame, self._encoding.layout, self._reformatter)
+
+
 class LayerWriter(_Writer):
-    """Writes upright uint8 RGBA frames (h, w, 4) with their alpha: .mov is ProRes 4444, .webm is VP9.
+    """Writes upright RGBA frames (h, w, 4), uint8 or uint16, with their alpha: .mov is ProRes 4444, .webm is VP9.
 
     It holds upright pictures and no rotation tag, so that it fits on the upright source in an editor.
     """

@@ -14,6 +14,7 @@ import numpy as np
 from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.progress import Progress
 from voin.data.categories import known_category
+from voin.io.colour.codecs import choose_codec
 from voin.io.images import shown
 from voin.io.limits import VideoLimits
 from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
@@ -107,7 +108,7 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
         OSError: a file cannot be read.
         ValueError: something does not fit.
     """
-    info, start, end = check_video(video, options.start, options.end, options.limits)
+    info, start, end = check_video(video, options.start, options.end, options.limits, options.linear)
     cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
     shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
     visible = open_masks(
@@ -164,14 +165,16 @@ def _check_surrounding(path: str, masks: MaskSource) -> None:
         )
 
 
-def check_video(video: Path, start: int, end: int | None, limits: VideoLimits) -> tuple[VideoInfo, int, int]:
-    """Open a video and check that it has the frames `start` to `end`; return it and these.
+def check_video(
+    video: Path, start: int, end: int | None, limits: VideoLimits, linear: bool | None = None
+) -> tuple[VideoInfo, int, int]:
+    """Open a video and check that it has the frames `start` to `end`; return it and these. `linear` as in `probe`.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is too small or larger than the limits, or has other frames.
     """
-    info = probe(video, limits=limits)
+    info = probe(video, limits=limits, linear=linear)
     if min(info.size) < _SMALLEST:
         raise ValueRefusal(
             f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
@@ -259,11 +262,14 @@ def _output_bytes(inputs: Inputs, png: bool) -> float:
     options, pixels = inputs.options, inputs.info.size[0] * inputs.info.size[1] * inputs.count
     seen = sum(float(inputs.areas(number)[inputs.start : inputs.end].sum()) for number in inputs.ids)
     objects = min(pixels * len(inputs.ids), _HIDDEN_SHARE * seen)
-    video = _LOSSLESS_BYTES if options.quality.lossless else _VIDEO_BYTES
+    samples = inputs.info.samples
+    kept = png or (not samples.plain and choose_codec(samples, options.quality) in ("prores", "ffv1"))
+    video = _LOSSLESS_BYTES if options.quality.lossless or kept else _VIDEO_BYTES
+    deep = samples.bits / 8 * (4 / 3 if samples.alpha else 1)
     # Videos are there twice when their segments are joined.
-    total = pixels * (_PNG_BYTES if png else 2 * video) + pixels * _EMPTY_BYTES + inputs.count * 4096
+    total = pixels * deep * (_PNG_BYTES if png else 2 * video) + pixels * _EMPTY_BYTES + inputs.count * 4096
     if options.layer == "png":
-        total += objects * _PNG_BYTES + pixels * len(inputs.ids) * _EMPTY_BYTES
+        total += objects * _PNG_BYTES * min(deep, 2) + pixels * len(inputs.ids) * _EMPTY_BYTES
     elif options.layer != "none":
         total += 2 * (objects * _LAYER_BYTES + pixels * len(inputs.ids) * _EMPTY_BYTES)
     if options.save_confidence:

@@ -19,6 +19,8 @@ from voin.core.files import check_output, identity, write_json
 from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, memory_refusal, trim_heap
+from voin.io.colour.codecs import CODINGS, choose_codec, coding_words
+from voin.io.colour.picture_kinds import KEPT
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.video import VideoInfo, join
 from voin.io.video_join import check_sound
@@ -106,6 +108,8 @@ def complete(
     check_room(inputs, out, layout.png, share=1 - folder.finished_frames() / inputs.count)
     for line in inputs.notes():
         note(line)
+    if not layout.png and (words := coding_words(inputs.info.samples, options.quality)):
+        note(words)
     if "anew" in sound or "left out" in sound:
         note(sound)
     with folder.held(options.overwrite), _late_faults(folder):
@@ -202,6 +206,7 @@ def _layout(info: VideoInfo, ids: tuple[int, ...], options: CompleteOptions, tra
         names=info.names[options.start : options.end],
         ids=tuple(sorted(ids)),
         png=options.png or info.kind != "video",
+        completed=completed_suffix(info, options),
         layer=options.layer,
         flow=options.save_flow,
         confidence=options.save_confidence,
@@ -209,9 +214,18 @@ def _layout(info: VideoInfo, ids: tuple[int, ...], options: CompleteOptions, tra
     )
 
 
+def completed_suffix(info: VideoInfo, options: CompleteOptions) -> str:
+    """Return the suffix of the completed video or frames, which hold what the source's samples do."""
+    if info.kind == "video" and not options.png:
+        return CODINGS[choose_codec(info.samples, options.quality)].suffix
+    return ".png" if options.png else KEPT.get(info.samples.layout, ".png")
+
+
 def _check_sound(info: VideoInfo, options: CompleteOptions) -> str:
     """Try the sound of a run that keeps it; return what becomes of it."""
-    return check_sound(info, ".mp4") if options.audio and info.kind == "video" and not options.png else ""
+    if not options.audio or info.kind != "video" or options.png:
+        return ""
+    return check_sound(info, completed_suffix(info, options))
 
 
 def _track_first(
@@ -302,7 +316,7 @@ def _finish(
     began = time.perf_counter()
     for video in folder.layout.videos():
         segments = [folder.part_of(chunk, video) for chunk in plan.chunks]
-        sound = inputs.options.audio and video.suffix == ".mp4"
+        sound = inputs.options.audio and video == folder.layout.completed_video
         join(segments, folder.path / video, inputs.info, start=inputs.start, end=inputs.end, audio=sound)
     write_preview(folder, plan.chunks)
     seconds["join"] = time.perf_counter() - began

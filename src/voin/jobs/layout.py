@@ -17,6 +17,8 @@ from typing import Any, get_args
 from voin.core.errors import ValueRefusal
 from voin.core.files import JobFolder, as_json, fits, read_json, remove_files
 from voin.core.system import peak_memory, versions
+from voin.io.colour.codecs import CODINGS
+from voin.io.colour.picture_kinds import KEPT
 from voin.jobs.check import Inputs
 from voin.jobs.mask import RECORD as MASKS_RECORD
 from voin.jobs.mask import MaskFolder
@@ -27,6 +29,7 @@ RECORD = "run.json"
 STATE = JobFolder.STATE
 PREVIEW = "preview.png"
 CONFIDENCES = ("confidence", "amodal_confidence")  # of a pixel's colour, and that it is an object's
+SUFFIXES = ("", ".png", *KEPT.values(), *(coding.suffix for coding in CODINGS.values()))  # of what is completed
 TRACKED = Path("masks")  # where masks are kept that were tracked
 
 
@@ -60,6 +63,7 @@ class Layout:
         flow: completed flow is written.
         confidence: so is how sure each pixel is, of its colour and of being an object's.
         tracked: masks were tracked, and are kept in a folder of their own.
+        completed: suffix of the completed video, or where it is frames (`png`), of these.
     """
 
     names: tuple[str, ...]
@@ -69,6 +73,7 @@ class Layout:
     flow: bool
     confidence: bool = False
     tracked: bool = False
+    completed: str = ""
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Layout:
@@ -81,11 +86,24 @@ class Layout:
         if not usable or not all(1 <= id <= 255 for id in ids) or content["layer"] not in get_args(Layer):
             raise ValueRefusal("names of frames are file names", "layers are of a known kind", "remove the file")
         later = {name: bool(content.get(name)) for name in ("confidence", "tracked")}
-        return Layout(names, ids, content["png"], content["layer"], content["flow"], **later)
+        suffix = content.get("completed") or ""
+        if suffix not in SUFFIXES:
+            raise ValueRefusal(f"completed frames end in {suffix}", "it must be a known kind", "remove the file")
+        return Layout(names, ids, content["png"], content["layer"], content["flow"], **later, completed=suffix)
+
+    @property
+    def completed_suffix(self) -> str:
+        """The suffix of the completed video or frames; runs that name none have the usual ones."""
+        return self.completed or (".png" if self.png else ".mp4")
+
+    @property
+    def completed_video(self) -> Path:
+        """The completed video, where it is one."""
+        return Path(f"completed{self.completed_suffix}")
 
     def picture(self, folder: str, name: str) -> Path:
-        """Return the PNG of a frame in `completed`, `amodal` (label maps of whole objects) or a confidence (grey)."""
-        return Path(folder, f"{name}.png")
+        """Return the picture of a frame in `completed`, `amodal` (label maps of objects) or a confidence (grey)."""
+        return Path(folder, f"{name}{self.completed_suffix if folder == 'completed' else '.png'}")
 
     def layer_picture(self, number: int, name: str) -> Path:
         """Return the PNG of an object alone."""
@@ -101,7 +119,7 @@ class Layout:
 
     def videos(self) -> list[Path]:
         """List the videos, the completed one first."""
-        videos = [] if self.png else [Path("completed.mp4")]
+        videos = [] if self.png else [self.completed_video]
         return videos + ([self.layer_video(number) for number in self.ids] if self.layer in ("mov", "webm") else [])
 
     def frame_files(self, names: Sequence[str]) -> Iterator[Path]:
@@ -221,6 +239,12 @@ class Folder(JobFolder):
     def previews_of(self, chunk: Chunk) -> Path:
         """Return the pictures that a chunk offers for the preview."""
         return self.parts / f"{chunk.number:05d}.npz"
+
+
+def find_completed(folder: Path) -> Path:
+    """Return what a run has completed: a video or a folder of frames, which `probe` opens."""
+    videos = [folder / f"completed{suffix}" for suffix in SUFFIXES if suffix]
+    return next((path for path in videos if path.is_file()), folder / "completed")
 
 
 def is_output(path: Path) -> bool:

@@ -95,7 +95,7 @@ def mask(
 
     video, out, progress = Path(video), Path(out), progress or Silent()
     check_output(out)
-    info, start, end = check_video(video, options.start, options.end, options.limits)
+    info, start, end = check_video(video, options.start, options.end, options.limits, options.linear)
     if out.resolve() == video.resolve():
         raise ValueRefusal(
             f"{out} is the video itself, and masks would be mixed up with it",

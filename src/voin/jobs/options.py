@@ -113,6 +113,10 @@ class FrameOptions(Checked):
         words={"auto": "Find them", "none": "There are none"},
     )
     skip_broken: bool = _input(False, "Show the frame before in place of one that does not decode.")
+    linear: bool | None = _input(
+        None,
+        "Samples of pictures are proportional to light, or ready for a screen. By default floats (EXR) are linear.",
+    )
     overwrite: bool = _run(False, "Replace another run in the output folder.")
     limits: VideoLimits = setting(factory=VideoLimits)
 

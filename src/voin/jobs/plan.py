@@ -88,6 +88,11 @@ def _shot(inputs: Inputs, start: int, end: int, window: WindowConfig) -> Shot:
 
 def _frame_bytes(inputs: Inputs, shot: Shot, span: int) -> int:
     """Return what the windows of a frame take, on average over the `span` frames in a row in which they are largest."""
-    planes = 3 + 1 + (inputs.amodal is not None) + (inputs.occluder is not None or inputs.nearer_hide)
+    planes = (
+        3 * inputs.info.samples.dtype.itemsize
+        + 1
+        + (inputs.amodal is not None)
+        + (inputs.occluder is not None or inputs.nearer_hide)
+    )
     sizes = planes * sum((windows.side**2 for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
     return int(largest_mean(sizes, span))

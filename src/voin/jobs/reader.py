@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voin.core.overlap import Prefetcher
-from voin.io.video import read
+from voin.io.video import read_shown
 from voin.jobs.check import Inputs
 from voin.jobs.plan import Chunk, Plan, Shot
 from voin.method.parts import anything_known
@@ -72,13 +72,14 @@ class WindowReader:
             visible=[crop.visible for crop in crops],
             amodal=[crop.amodal for crop in crops if crop.amodal is not None] or None,
             occluder=[crop.occluder for crop in crops if crop.occluder is not None] or None,
+            peak=self._inputs.info.samples.peak,
         )
 
     def _read(self, todo: Sequence[Chunk]) -> Iterator[tuple[int, dict[int, WindowFrame]]]:
         shots = iter(dict.fromkeys(chunk.shot for chunk in todo))
         shot = next(shots)
         index, end = todo[0].first, todo[-1].last
-        frames = read(self._inputs.info, index, end, skip_broken=self._inputs.options.skip_broken)
+        frames = read_shown(self._inputs.info, index, end, skip_broken=self._inputs.options.skip_broken)
         while index < end:
             if index == shot.end:
                 shot = next(shots)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,20 +20,26 @@ from voin.core import draw as viz
 from voin.core.files import write_json, write_whole
 from voin.core.progress import Progress
 from voin.core.system import trim_heap
-from voin.core.types import Label, Picture
+from voin.core.types import Label, largest
+from voin.io.colour.codecs import choose_codec
+from voin.io.colour.picture_kinds import write_frame
+from voin.io.colour.samples import EIGHT_BITS, in_bits
+from voin.io.colour.video_samples import VideoFrame
 from voin.io.images import write_image
 from voin.io.masks.source import write_label
-from voin.io.video import LayerWriter, VideoWriter, read
+from voin.io.video import Form, LayerWriter, SamplesWriter, SourceFrame, VideoWriter, read_frames
 from voin.jobs import preview
 from voin.jobs.check import Inputs
 from voin.jobs.layout import CONFIDENCES, Folder
 from voin.jobs.plan import Chunk, Plan
-from voin.method.window import CompletedBox, paste
+from voin.method.window import CompletedBox, paste, pasted_part
 
 _WORKERS = 2  # threads that compress pictures
 _PENDING = 4  # pictures that wait for them; memory grows with them
 _TRIM_FRAMES = 16  # how often freed memory is given back
 _FLOW_SHARE = 40  # the frame's longer side over the flow that is drawn in full colour
+
+_AnyWriter = VideoWriter | LayerWriter | SamplesWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +80,12 @@ class ChunkWriter:
         self._inputs, self._plan, self._folder = inputs, plan, folder
         self._progress, self._wall = progress, wall
         self._view = preview.View.around(inputs, plan)
+        self._layer_dtype = EIGHT_BITS if inputs.info.samples.dtype == EIGHT_BITS else np.dtype(np.uint16)
         self._broken: list[int] = []
         skip_broken = inputs.options.skip_broken
-        self._frames = read(inputs.info, first, inputs.end, skip_broken=skip_broken, broken=self._broken.append)
+        self._frames = read_frames(
+            inputs.info, first, inputs.end, _form(inputs, folder), skip_broken=skip_broken, broken=self._broken.append
+        )
 
     def write(self, done: CompletedChunk, stopped: threading.Event) -> None:
         """Write a chunk; if `stopped` is set meanwhile, it stays unfinished."""
@@ -94,10 +103,10 @@ class ChunkWriter:
                     raise InterruptedError("stopped")
                 patches = {number: boxes[index - chunk.start] for number, boxes in done.patches.items()}
                 frame = next(self._frames)
-                changed = [patch for patch in patches.values() if patch.amodal.size]
-                result = paste(frame, changed) if any(patch.occluded.any() for patch in changed) else frame
+                result = _pasted(frame, [patch for patch in patches.values() if patch.amodal.size])
                 if index in shown:
-                    columns.append(preview.column(frame, result, list(patches.values()), self._view))
+                    pictures = frame.eight_bits(), result.eight_bits()
+                    columns.append(preview.column(*pictures, list(patches.values()), self._view))
                 self._put(index, result, patches, videos, pool)
                 self._progress.advance("write")
                 if index % _TRIM_FRAMES == 0:
@@ -116,30 +125,38 @@ class ChunkWriter:
         if close is not None:
             close()
 
-    def _open_videos(self, chunk: Chunk, stack: ExitStack) -> dict[Path, VideoWriter | LayerWriter]:
+    def _open_videos(self, chunk: Chunk, stack: ExitStack) -> dict[Path, _AnyWriter]:
         info, quality, writers = self._inputs.info, self._inputs.options.quality, {}
         for video in self._folder.layout.videos():
             path, times = self._folder.part_of(chunk, video), info.times[chunk.start : chunk.end]
-            whole = video.suffix == ".mp4"
-            writer = VideoWriter(path, info, times, quality) if whole else LayerWriter(path, info, times)
+            if video != self._folder.layout.completed_video:
+                writer = LayerWriter(path, info, times)
+            elif choose_codec(info.samples, quality) == "h264":
+                writer = VideoWriter(path, info, times, quality)
+            else:
+                writer = SamplesWriter(path, info, times, quality)
             writers[video] = stack.enter_context(writer)
         return writers
 
     def _put(
         self,
         index: int,
-        result: Picture,
+        result: SourceFrame,
         patches: dict[int, CompletedBox],
-        videos: dict[Path, VideoWriter | LayerWriter],
+        videos: dict[Path, _AnyWriter],
         pool: _Pool,
     ) -> None:
         """Hand all output of one frame to those who write it."""
         layout, root = self._folder.layout, self._folder.path
         name, size = self._inputs.info.names[index], self._inputs.info.size
         if layout.png:
-            pool.put(write_image, root / layout.picture("completed", name), result)
+            pool.put(write_frame, root / layout.picture("completed", name), result)
         else:
-            videos[Path("completed.mp4")].write(result)
+            video = videos[layout.completed_video]
+            if isinstance(video, SamplesWriter):
+                video.write_samples(cast(VideoFrame, result))
+            else:
+                video.write(result.eight_bits())
         pool.put(_write_drawn, root / layout.picture("amodal", name), write_label, draw_label, size, patches)
         if layout.confidence:
             for folder, draw in zip(CONFIDENCES, (draw_confidence, draw_amodal_confidence), strict=True):
@@ -147,11 +164,35 @@ class ChunkWriter:
         for number in layout.ids:
             patch = patches.get(number)
             if layout.layer == "png":
-                pool.put(_write_drawn, root / layout.layer_picture(number, name), write_image, draw_layer, size, patch)
+                pool.put(
+                    _write_drawn,
+                    root / layout.layer_picture(number, name),
+                    write_image,
+                    draw_layer,
+                    size,
+                    patch,
+                    self._layer_dtype,
+                )
             elif layout.layer != "none":
-                videos[layout.layer_video(number)].write(draw_layer(size, patch))
+                videos[layout.layer_video(number)].write(draw_layer(size, patch, self._layer_dtype))
             if layout.flow:
                 pool.put(_write_flow, root / layout.flow_arrays(number, name), patch, max(size) / _FLOW_SHARE)
+
+
+def _form(inputs: Inputs, folder: Folder) -> Form:
+    """Return the form of frames in which what is completed is written."""
+    if folder.layout.png:
+        return "picture"
+    return "eight" if choose_codec(inputs.info.samples, inputs.options.quality) == "h264" else "samples"
+
+
+def _pasted(frame: SourceFrame, boxes: Sequence[CompletedBox]) -> SourceFrame:
+    """Return a frame with what was completed, in its own samples."""
+    if not any(box.occluded.any() for box in boxes):
+        return frame
+    size = frame.size
+    canvas = np.zeros((*size, 3), boxes[0].colours.dtype)
+    return frame.replaced(paste(canvas, boxes), pasted_part(size, boxes))
 
 
 class _Pool:
@@ -204,13 +245,16 @@ def draw_amodal_confidence(size: tuple[int, int], patches: dict[int, CompletedBo
     return confidence
 
 
-def draw_layer(size: tuple[int, int], patch: CompletedBox | None) -> np.ndarray:
-    """Draw an object alone: uint8 (h, w, 4), its completed colours and alpha 255 inside it, all 0 outside."""
-    layer = np.zeros((*size, 4), np.uint8)
+def draw_layer(size: tuple[int, int], patch: CompletedBox | None, dtype: np.dtype = EIGHT_BITS) -> np.ndarray:
+    """Draw an object alone: (h, w, 4), its completed colours and opaque inside it, all 0 outside.
+
+    It is display-referred, with straight alpha, uint8 or uint16.
+    """
+    layer = np.zeros((*size, 4), dtype)
     if patch is not None and patch.amodal.size:
         box = layer[patch.rows, patch.columns]
-        box[..., :3] = patch.colours
-        box[..., 3] = 255
+        box[..., :3] = in_bits(patch.colours, dtype)
+        box[..., 3] = largest(dtype)
         box[~patch.amodal] = 0
     return layer
 

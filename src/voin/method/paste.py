@@ -97,7 +97,7 @@ def make_box(
         if not tracks:
             found = trust[:, 0] > 0.5
         place = (rows - y0, columns - x0)
-        colours[place] = to_kind(result, colours.dtype)
+        colours[place] = to_kind(result, colours.dtype, clip.peak)
         missing[place] = ~found
         sure = np.clip(np.rint(trust[:, 0] / np.maximum(found_share[:, 0], 1e-6) * 255), 1, 255)
         confidence[place] = np.where(found, sure, 0)
@@ -163,7 +163,7 @@ def fetch(
             native_y = (y[at] + dy[at] + 0.5) * scale[other] - 0.5
             # Squared, so that of two directions the clearly better one decides and nothing is blurred without need.
             share = confidence[at] ** 2 + 1e-9
-            total[at] += share[:, None] * sample_picture(clip.frames[other], native_x, native_y)
+            total[at] += share[:, None] * sample_picture(clip.frames[other], native_x, native_y, clip.peak)
             weight[at] += share
     return total / np.maximum(weight, 1e-12)[:, None], weight > 0
 
@@ -190,6 +190,8 @@ def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
     return source, dx / total, dy / total, np.where(source >= 0, trust[near_y, near_x], 0)
 
 
-def sample_picture(frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
-    """Sample single points of a picture bicubically; result in [0, 1]; outside, the border repeats."""
-    return to_unit(sample_list(frame, x, y, cv2.INTER_CUBIC)).clip(0, 1)
+def sample_picture(
+    frame: Frame, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], peak: float = 1.0
+) -> Float[np.ndarray, "n 3"]:
+    """Sample single points of a picture bicubically; result in [0, peak]; outside, the border repeats."""
+    return to_unit(sample_list(frame, x, y, cv2.INTER_CUBIC)).clip(0, peak)

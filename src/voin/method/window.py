@@ -6,7 +6,7 @@ video's resolution, the object is roughly stabilised, and small objects get all 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
-from voin.core.types import Frame, Mask
+from voin.core.types import Frame, Mask, largest
 
 Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
 Spans = Float[np.ndarray, " t"]
@@ -171,9 +171,10 @@ def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t 
 
 
 def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
-    # Resampled as floats, so that 8-bit and float input give the same; brought to [0, 1] when it has become small.
-    most = 255 if picture.dtype == np.uint8 else 1
-    picture = picture.astype(np.float32)
+    # Resampled as floats, so that all kinds of input give the same; brought to [0, 1] when it has become small.
+    most = largest(picture.dtype)
+    # Networks know no light above white.
+    picture = np.minimum(picture, np.float32(1)) if picture.dtype.kind == "f" else picture.astype(np.float32)
     if picture.shape[0] != size:
         # The mean over each working pixel's area where it shrinks, which leaves no alias.
         method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
@@ -198,10 +199,11 @@ class ObjectClip:
 
     windows: Windows  # they may reach outside the frame
     size: tuple[int, int]  # (h, w) of the whole frames
-    frames: Sequence[_Cut]  # uint8 or float32 in [0, 1]; outside the frame the border repeats
+    frames: Sequence[_Cut]  # uint8, uint16 or float32 in [0, peak]; outside the frame the border repeats
     visible: Sequence[_CutMask]  # outside the frame False, as all masks
     amodal: Sequence[_CutMask] | None = None  # of the whole object where the user gives them
     occluder: Sequence[_CutMask] | None = None  # of what is in front where the user gives them
+    peak: float = 1.0  # the brightest that float frames may be; what is above 1 is fetched, never invented
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -253,13 +255,26 @@ def paste(frame: Frame, boxes: Sequence[CompletedBox]) -> Frame:
     covers it: what lies in front stays in front.
     """
     result = frame.copy()
-    covered = np.zeros(frame.shape[:2], bool)
+    for box, show in _shown(frame.shape[:2], boxes):
+        result[box.rows, box.columns][show] = box.colours[show]
+    return result
+
+
+def pasted_part(size: tuple[int, int], boxes: Sequence[CompletedBox]) -> Mask:
+    """Return the pixels of a frame (h, w) that `paste` replaces."""
+    part = np.zeros(size, bool)
+    for box, show in _shown(size, boxes):
+        part[box.rows, box.columns] |= show
+    return part
+
+
+def _shown(size: tuple[int, ...], boxes: Sequence[CompletedBox]) -> Iterator[tuple[CompletedBox, Mask]]:
+    """Return with each box which of its pixels come into the picture."""
+    covered = np.zeros(size, bool)
     for box in boxes:
         taken = covered[box.rows, box.columns]
-        show = box.occluded & ~taken
-        result[box.rows, box.columns][show] = box.colours[show]
+        yield box, box.occluded & ~taken
         taken |= box.amodal
-    return result
 
 
 def cut_clip(
