@@ -110,7 +110,7 @@ def is_widget(kind: tuple[Any, ...]) -> bool:
     return isinstance(kind[0], list) or kind[0] in ("STRING", "INT", "FLOAT", "BOOLEAN")
 
 
-def default(kind: tuple[Any, ...]) -> Any:
+def default(kind: Any) -> Any:
     """What a widget stands at."""
     more = kind[1] if len(kind) > 1 else {}
     return more.get("default", kind[0][0] if isinstance(kind[0], list) else None)
