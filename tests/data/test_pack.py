@@ -98,6 +98,26 @@ def test_enlarging_shows_more_around_the_object(voi_set: VoiSet, tmp_path: Path)
     assert shares[1] < shares[0] / 2
 
 
+def test_whole_frames_are_as_they_are(voi_set: VoiSet, tmp_path: Path) -> None:
+    pack = make_pack(voi_set, tmp_path / "whole.pack", 128, "validation", whole_frames=True)
+    assert (pack.shape, pack.enlarge) == ((72, 128), 1.0)
+    for index, record in enumerate(voi_set.records("validation")):
+        clip, (frames, amodal) = voi_set.load(record), pack.clip(index)
+        # 96x64 in the middle of the least 16:9 around it, the border repeated.
+        assert np.array_equal(frames[:, 4:68, 16:112], np.stack([*clip.truth]))
+        assert np.array_equal(amodal[:, 4:68, 16:112] > 0, clip.amodal)
+        assert amodal.sum() == clip.amodal.sum()
+        assert np.array_equal(frames[:, :, 0], frames[:, :, 15])
+    write_transport(pack, tmp_path / "whole.zip")
+    again = read_transport(tmp_path / "whole.zip", tmp_path / "again.pack")
+    assert again.shape == pack.shape
+    assert all(np.array_equal(again.clip(i)[1], pack.clip(i)[1]) for i in range(len(pack)))
+    with pytest.raises(ValueError, match="window size is 100; it must be a multiple of 8"):
+        make_pack(voi_set, tmp_path / "a", 100, whole_frames=True)
+    with pytest.raises(ValueError, match="window size is 200; it must be a multiple of 16 for whole frames"):
+        make_pack(voi_set, tmp_path / "a", 200, whole_frames=True)
+
+
 def test_a_pack_comes_back_from_its_small_form(pack: Pack, tmp_path: Path) -> None:
     write_transport(pack, tmp_path / "small.zip")
     back = read_transport(tmp_path / "small.zip", tmp_path / "back.pack")

@@ -203,18 +203,18 @@ def test_with_the_paper_preset_it_works_on_whole_frames(clip: Scene, model: Path
     assert made.config.window.size == methods.PAPER_SIZE
     assert all(getattr(stage, "size", 1) is None for stage in (made.shape, made.flow, made.fill))
     assert load("classical", preset="paper").config.whole_frame
-    made.config = replace(made.config, window=WindowConfig(80))
+    made.config = replace(made.config, window=WindowConfig(128))
     seen: list[tuple[int, ...]] = []
     shape = made.shape
 
     def look(frames: torch.Tensor, *rest: object) -> torch.Tensor:
         seen.append(tuple(frames.shape))
-        assert torch.equal(frames[0, :, :, 8:72], clip.frames[0])  # 64x80 in a square of 80
+        assert torch.equal(frames[0, :, :, 4:68, 24:104], clip.frames[0])  # 80x64 in the least 16:9 around it
         return shape(frames, *rest)  # pyright: ignore[reportArgumentType]
 
     made.shape = look  # pyright: ignore[reportAttributeAccessIssue]
     result = made(clip.frames, clip.visible)
-    assert seen == [(1, 6, 3, 80, 80)]
+    assert seen == [(1, 6, 3, 72, 128)]
     kept = (result.occluded == 0).expand_as(clip.frames)
     assert torch.equal(result.frames[kept], clip.frames[kept])
 
@@ -228,7 +228,7 @@ def test_a_run_over_files_says_which_networks_made_it(preset, clip: Scene, model
         for i, mask in enumerate(masks[0, :, 0].byte().numpy()):
             cv2.imwrite(str(tmp_path / name / f"{i:05d}.png"), mask * 255)
     made = load(model, preset=preset)
-    made.config = replace(made.config, window=WindowConfig(80))
+    made.config = replace(made.config, window=WindowConfig(128))
     run = (tmp_path / "frames", tmp_path / "masks", tmp_path / "out", CompleteOptions(amodal=tmp_path / "amodal"))
     record = complete(*run, inpainter=made)
     settings = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["request"]["settings"]

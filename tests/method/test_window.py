@@ -80,11 +80,16 @@ def test_a_window_over_the_whole_frame_holds_every_pixel_of_it(frame: tuple[int,
     picture = np.random.default_rng(0).integers(0, 255, (h, w, 3)).astype(np.uint8)
     for i in range(5):
         x0, y0, x1, y1 = window_box(windows, i)
-        assert (x1 - x0, y1 - y0) == (max(frame), max(frame))
+        # 16:9, and no larger than it must be.
+        assert (x1 - x0) * 9 == (y1 - y0) * 16
+        assert min((x1 - x0 - w) / 16, (y1 - y0 - h) / 9) < 1
         assert abs(x0 + x1 - w) <= 1
         assert abs(y0 + y1 - h) <= 1
         assert np.array_equal(cut(picture, windows, i)[-y0 : h - y0, -x0 : w - x0], picture)
-    assert windows.scale[0] == max(frame) / 64
+    # A working pixel is as high as it is wide.
+    assert windows.shape == (36, 64)
+    assert windows.scale[0] == windows.side[0] / 64 == windows.height[0] / 36
+    assert to_working([cut(picture, windows, 0)], windows.shape).shape == (1, 3, 36, 64)
 
 
 def test_a_whole_frame_without_an_object_or_a_size_is_refused() -> None:

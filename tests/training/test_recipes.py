@@ -25,6 +25,24 @@ def run(folder: Path, recipe: str, *words: str, script: str, **variables: str) -
     )
 
 
+def test_the_papers_recipe_has_one_view_and_takes_raft_by_path(tmp_path: Path) -> None:
+    words = ("videos", "out", "8", "raft.pt")
+    assert "raft.pt is no file" in run(tmp_path, "paper.sh", *words, script="exit 0").stderr
+    (tmp_path / "raft.pt").touch()
+    for stage in ("shape", "flow", "fill"):
+        (tmp_path / "out" / stage / "best").mkdir(parents=True)
+        (tmp_path / "out" / stage / "best" / f"{stage}.json").touch()
+    done = run(tmp_path, "paper.sh", *words, script=f'echo "$@" >> {tmp_path}/asked')
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    packs, trained = ([line for line in asked if line.startswith(word)] for word in ("data pack", "train"))
+    assert [line.split()[1] for line in trained] == ["shape", "flow", "fill", "joint"]
+    assert len(packs) == 2
+    assert all("--whole-frames --size 384" in line for line in packs)
+    assert all("--preset paper" in line for line in [*trained, asked[-1]])
+    assert all("raft.pt" in line for line in [*trained, asked[-1]])
+
+
 CALLS = {
     "ablations.sh": ("train.pack", "cutouts.pack", "validation.pack", "out"),
     "small_cpu.sh": (".", ".", "out"),

@@ -66,6 +66,7 @@ def load_method(name: str, resources: Resources | None = None) -> Callable[..., 
     if name in LOADED:
         exchanged = LOADED[name]
         options: dict[str, Any] = {
+            "preset": resources.preset,
             "flow": resources.flow,
             "raft_weights": resources.raft_weights,
             "device": resources.device,

@@ -148,7 +148,10 @@ voin data pack voi-davis -o davis.pack --transport davis.zip"""
 def pack(
     voi_set: SetArgument,
     output: OutputFile,
-    size: Annotated[int, option("Output", "Side of the windows, pixels.")] = 192,
+    size: Annotated[int, option("Output", "Width of the windows, pixels; whole frames: 384, as in the paper.")] = 192,
+    whole_frames: Annotated[
+        bool, option("Output", "Take frames whole, 16:9, as `--preset paper` is trained.", "--whole-frames")
+    ] = False,
     split: Annotated[Literal["train", "validation"], option("Which clips", "Clips of this split.")] = "train",
     transport: Transport = None,
     quality: JpegQuality = 95,
@@ -161,7 +164,8 @@ def pack(
 
     _refuse_to_replace(overwrite, output, transport)
     with Bars(quiet) as bars:
-        made = make_pack(open_set(voi_set), output, size, split, progress=_counter(bars, "pack"))
+        counter = _counter(bars, "pack")
+        made = make_pack(open_set(voi_set), output, size, split, progress=counter, whole_frames=whole_frames)
         _finish(made, transport, quality, quiet, bars)
 
 

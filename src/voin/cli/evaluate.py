@@ -28,6 +28,9 @@ voin evaluate VOI-DAVIS --methods voin,voin-classical-shape,voin-classical-flow,
 [dim]A baseline of the paper, trained by `voin train sttn`, beside ours:[/dim]
 voin evaluate VOI-DAVIS --methods sttn,voin --baseline-model runs/sttn/best -o out
 
+[dim]Networks of the paper's size, on whole frames as they were trained:[/dim]
+voin evaluate VOI --methods voin --model runs/joint/best --preset paper -o out
+
 [dim]Your own method, class Mine in my_method.py of this folder, beside ours:[/dim]
 voin evaluate VOI-DAVIS --methods classical,mine=my_method:Mine -o out
 
@@ -47,7 +50,7 @@ voin evaluate VOI-DAVIS --methods telea,classical --degrade -o out
 def evaluate(
     voi_set: SetArgument,
     output: Output,
-    loading: Annotated[MethodOptions, Show(without=("method", "preset"), panel="Methods")],
+    loading: Annotated[MethodOptions, Show(without=("method",), panel="Methods")],
     options: EvaluateOptions,
     methods: Annotated[
         str,

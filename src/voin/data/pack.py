@@ -1,9 +1,10 @@
 """Packs: the object windows of a VOI set in one memory-mapped file, ready for training.
 
-    "VOINPACK" | length of the header, 8 bytes | header, JSON | for each clip: frames (t, s, s, 3), masks (t, s, s)
+    "VOINPACK" | length of the header, 8 bytes | header, JSON | for each clip: frames (t, h, w, 3), masks (t, h, w)
 
-The windows are those of the true video, cut around the whole object: occluders are drawn anew in training
-(`voin.data.occluders.occlude`), so that one pack serves any number of occlusions. Masks are 0 or 1. All is uint8.
+The windows are those of the true video, squares cut around the whole object, or whole frames: occluders are drawn anew
+in training (`voin.data.occluders.occlude`), so that one pack serves any number of occlusions. Masks are 0 or 1. All is
+uint8.
 
 A pack of many clips is large; `voin.data.transport` gives it a small form to be sent.
 """
@@ -14,7 +15,7 @@ import json
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -29,7 +30,7 @@ from voin.data.categories import known_category
 from voin.data.manifest import MANIFEST
 from voin.data.schema import MOST_BYTES, parse_table, reason_of
 from voin.data.sets import VoiSet
-from voin.method.window import WindowConfig, box_of, cut, fit_windows, to_working
+from voin.method.window import WholeFrame, WindowConfig, box_of, cut, fit_windows, to_working
 
 PACK_VERSION = 1
 _MARK = b"VOINPACK"
@@ -39,8 +40,8 @@ ENLARGE = 1.5  # as `WindowConfig` has it
 
 Progress = Callable[[int, int], None]  # clips done, clips in all
 _Clip = tuple[Iterable[np.ndarray], Iterable[np.ndarray]]  # frames and masks, one by one
-_Frames = UInt8[np.ndarray, "t s s 3"]
-_Masks = UInt8[np.ndarray, "t s s"]
+_Frames = UInt8[np.ndarray, "t h w 3"]
+_Masks = UInt8[np.ndarray, "t h w"]
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ class PackIndex(Checked):
     """What a pack says about itself.
 
     Attributes:
-        size: side of the windows.
+        size: width of the windows.
         split: of the set.
-        enlarge: side of the windows over the object's longer side.
+        enlarge: side of the windows over the object's longer side; 1 for whole frames.
         source: SHA-256 of what it was made from; of a set that of its manifest.
         clips: one behind the other, as `lay_out` gives them.
         soft: whether masks say how much of each pixel is covered, 0 to 255; else they are 0 or 1.
+        rows: height of the windows; None for squares.
     """
 
     size: int = setting(least=8, most=MOST_SIDE)
@@ -81,6 +83,7 @@ class PackIndex(Checked):
     source: str
     clips: tuple[PackClip, ...]
     soft: bool = False
+    rows: int | None = setting(None, least=8, most=MOST_SIDE)
 
     def check(self) -> None:
         """Refuse clips that lie over each other."""
@@ -93,9 +96,14 @@ class PackIndex(Checked):
     def __len__(self) -> int:
         return len(self.clips)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the windows."""
+        return self.rows or self.size, self.size
+
     def bytes_of(self, clip: PackClip) -> int:
         """Return how long a clip is: four bytes a pixel, three of colours and one of the mask."""
-        return clip.count * self.size**2 * 4
+        return clip.count * self.shape[0] * self.shape[1] * 4
 
     @property
     def categories(self) -> tuple[str | None, ...]:
@@ -107,6 +115,8 @@ class PackIndex(Checked):
         header = {"size": self.size, "split": self.split, "enlarge": self.enlarge, "source": self.source}
         if self.soft:
             header["soft"] = True
+        if self.rows is not None:
+            header["rows"] = self.rows
         about = {"version": PACK_VERSION, **header, "clips": [asdict(clip) for clip in self.clips]}
         return json.dumps(about, sort_keys=True).encode()
 
@@ -131,11 +141,11 @@ class Pack(PackIndex):
             raise FileRefusal(f"{self.path} ends {lacks} bytes too early", "it must be whole", "copy or make it again")
 
     def clip(self, index: int) -> tuple[_Frames, _Masks]:
-        """Give views of a clip's frames (t, s, s, 3), RGB, and amodal masks (t, s, s)."""
-        clip, side = self.clips[index], self.size
+        """Give views of a clip's frames (t, h, w, 3), RGB, and amodal masks (t, h, w)."""
+        clip = self.clips[index]
         part = self.data[clip.start : clip.start + self.bytes_of(clip)]
-        frames, masks = np.split(part, [clip.count * side**2 * 3])
-        return frames.reshape(-1, side, side, 3), masks.reshape(-1, side, side)
+        frames, masks = np.split(part, [len(part) // 4 * 3])
+        return frames.reshape(-1, *self.shape, 3), masks.reshape(-1, *self.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process opens the file: what lies on the disk is not sent there.
@@ -149,37 +159,44 @@ def make_pack(
     split: str = "train",
     enlarge: float = ENLARGE,
     progress: Progress | None = None,
+    whole_frames: bool = False,
 ) -> Pack:
     """Cut the object windows of one split of a set into a pack.
 
     Args:
         voi_set: that they are cut from.
         out: the file to write; it stands there only when it is whole.
-        size: side of the windows, pixels.
+        size: width of the windows, pixels.
         split: "train" or "validation".
         enlarge: side of a window over the object's longer side.
         progress: told after each clip.
+        whole_frames: cut no windows, but take the frames whole, 16:9 (paper 4.1, with a size of 384).
 
     Raises:
         ValueError: the set has no such clip, or the window is none.
         OSError: a file of the set cannot be read, or the pack cannot be written.
     """
-    config = WindowConfig(size=size, enlarge=enlarge)
+    config: WindowConfig = WindowConfig(size=size, enlarge=enlarge)
+    if whole_frames:
+        config, enlarge = WholeFrame(size, frame=(1, 1)), 1.0
+    rows = config.shape[0] if whole_frames else None
     records = voi_set.records(split)
     if not records:
         raise ValueRefusal(
             f"{voi_set.root} has no clips in {split!r}", "a pack needs at least one", "give another split"
         )
-    places = lay_out([(record.name, record.video, record.category, record.count) for record in records], size)
+    places = lay_out([(record.name, record.video, record.category, record.count) for record in records], *config.shape)
     source = sha256((voi_set.root / MANIFEST).read_bytes()).hexdigest()
 
     def windows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for record in records:
             clip = voi_set.load(record)
-            frames, shares = cut_windows(clip.truth, clip.amodal, config)
+            h, w = clip.amodal.shape[1:]
+            lies = replace(config, frame=(h, w)) if isinstance(config, WholeFrame) else config
+            frames, shares = cut_windows(clip.truth, clip.amodal, lies)
             yield frames, (shares > 0.5).astype(np.uint8)
 
-    index = PackIndex(size=size, split=split, enlarge=enlarge, source=source, clips=places)
+    index = PackIndex(size=size, split=split, enlarge=enlarge, source=source, clips=places, rows=rows)
     return write_pack(out, index, windows(), progress)
 
 
@@ -192,27 +209,29 @@ def cut_windows(frames: Iterable[np.ndarray], masks: np.ndarray, config: WindowC
         config: of the windows.
 
     Returns:
-        Colours (t, s, s, 3), uint8, and how much of each pixel the mask covers (t, s, s), float32 in [0, 1].
+        Colours (t, h, w, 3), uint8, and how much of each pixel the mask covers (t, h, w), float32 in [0, 1].
     """
     inside = masks > 127 if masks.dtype == np.uint8 else masks
     windows = fit_windows(np.array([box_of(mask) for mask in inside]), config)
-    colours = to_working([cut(frame, windows, i) for i, frame in enumerate(frames)], config.size)
-    shares = to_working([cut(mask, windows, i) for i, mask in enumerate(masks)], config.size)
+    colours = to_working([cut(frame, windows, i) for i, frame in enumerate(frames)], config.shape)
+    shares = to_working([cut(mask, windows, i) for i, mask in enumerate(masks)], config.shape)
     pictures = (colours.permute(0, 2, 3, 1).numpy() * 255 + 0.5).clip(0, 255).astype(np.uint8)
     return pictures, shares[:, 0].numpy()
 
 
-def lay_out(clips: Iterable[tuple[str, str, str | None, int]], size: int) -> tuple[PackClip, ...]:
-    """Lay clips (name, video, category, count) out one behind the other."""
+def lay_out(
+    clips: Iterable[tuple[str, str, str | None, int]], height: int, width: int | None = None
+) -> tuple[PackClip, ...]:
+    """Lay clips (name, video, category, count) of a height and width, by default the same, out one behind the other."""
     placed, start = [], 0
     for name, video, category, count in clips:
         placed.append(PackClip(name, video, category, count, start))
-        start += -(-count * size * size * 4 // _ALIGN) * _ALIGN
+        start += -(-count * height * (width or height) * 4 // _ALIGN) * _ALIGN
     return tuple(placed)
 
 
 def write_pack(out: Path, index: PackIndex, windows: Iterable[_Clip], progress: Progress | None = None) -> Pack:
-    """Write a pack of frames (t, s, s, 3) and masks (t, s, s) of each clip, uint8; it stands there only when whole."""
+    """Write a pack of frames (t, h, w, 3) and masks (t, h, w) of each clip, uint8; it stands there only when whole."""
     text = index.encode()
     # Spaces, which JSON allows, up to the next page.
     text += b" " * (-(len(_MARK) + 8 + len(text)) % _ALIGN)

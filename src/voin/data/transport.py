@@ -66,7 +66,7 @@ def read_transport(file: Path, out: Path, progress: Progress | None = None) -> P
             )
         index = decode_index(file, archive.read(_INDEX, MOST_BYTES))
         # As `write_pack` will lay them out: the pack could not be read else.
-        if index.clips != lay_out(((c.name, c.video, c.category, c.count) for c in index.clips), index.size):
+        if index.clips != lay_out(((c.name, c.video, c.category, c.count) for c in index.clips), *index.shape):
             what = f"{file} says that its clips lie elsewhere than one behind the other"
             raise FileRefusal(what, "it must be as `voin data pack` wrote it", "copy it again")
         absent = next((name for name in _names(index) if name not in archive.names), None)
@@ -120,23 +120,23 @@ class _Archive:
 
     def _frames(self, number: int, clip: PackClip, index: PackIndex) -> Iterator[np.ndarray]:
         for i in range(clip.count):
-            bgr = self._picture(f"{number:05d}/{i:05d}.jpg", cv2.IMREAD_COLOR, index.size)
+            bgr = self._picture(f"{number:05d}/{i:05d}.jpg", cv2.IMREAD_COLOR, index.shape)
             yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
     def _masks(self, number: int, clip: PackClip, index: PackIndex) -> Iterator[np.ndarray]:
         for i in range(clip.count):
-            grey = self._picture(f"{number:05d}/{i:05d}.png", cv2.IMREAD_GRAYSCALE, index.size)
+            grey = self._picture(f"{number:05d}/{i:05d}.png", cv2.IMREAD_GRAYSCALE, index.shape)
             yield grey if index.soft else (grey > 127).astype(np.uint8)
 
-    def _picture(self, name: str, flags: int, size: int) -> np.ndarray:
-        data = self.read(name, 8 * size**2 + 2**16)  # more than noise takes in either form
+    def _picture(self, name: str, flags: int, shape: tuple[int, int]) -> np.ndarray:
+        data = self.read(name, 8 * shape[0] * shape[1] + 2**16)  # more than noise takes in either form
         try:
             with Image.open(BytesIO(data), formats=("PNG", "JPEG")) as header:
-                fits = header.size == (size, size)
+                fits = header.size == (shape[1], shape[0])
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if fits else None
         except Exception:  # Pillow raises SyntaxError, struct.error and more on garbage
             picture = None
         if picture is None:
             what = f"{name} in {self._file} cannot be decoded"
-            raise FileRefusal(what, f"it must be a picture of {size}x{size}", "copy the file again")
+            raise FileRefusal(what, f"it must be a picture of {shape[1]}x{shape[0]}", "copy the file again")
         return picture

@@ -94,5 +94,5 @@ def _frame_bytes(inputs: Inputs, shot: Shot, span: int) -> int:
         + (inputs.amodal is not None)
         + (inputs.occluder is not None or inputs.nearer_hide)
     )
-    sizes = planes * sum((windows.side**2 for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
+    sizes = planes * sum((windows.area for windows in shot.windows.values()), np.zeros(shot.end - shot.start))
     return int(largest_mean(sizes, span))

@@ -29,7 +29,7 @@ from voin.weights.hub import find_model, list_models, networks_of
 
 PRESETS = ("small", "paper")
 SMALL = "small"  # the model of `voin` where none is named
-PAPER_SIZE = 320  # the longer side of the paper's frames
+PAPER_SIZE = 384  # width of the paper's frames, which are 16:9 (4.1)
 
 STAGES = {"shape": "shape", "flow": "flow", "fill": "generator"}  # of the pipeline -> the kind of network
 # What makes a network of its config, for `voin.weights.checkpoint`.
@@ -68,7 +68,7 @@ def load(
         model: what the networks of `voin` are read from: a model that ships with the package, a folder, or "owner/name"
             on the Hugging Face hub; None takes `small`, which ships.
         classical: of `shape`, `flow` and `fill`, the stages that do without their network.
-        preset: `small` works in a window that follows the object, `paper` on the whole frame, 320 pixels wide; the
+        preset: `small` works in a window that follows the object, `paper` on the whole frame, 384x216; the
             networks for the latter do not ship, so it needs a `model`.
         flow: `dis`, `raft-small` or `raft-large`.
         raft_weights: a state-dict file for RAFT; None takes torchvision's own.
@@ -98,6 +98,7 @@ def load(
         )
     # Measured on two DAVIS training clips: at twice the size RAFT's flow is worth 0.5 and 1.0 dB more.
     motion = load_motion(flow, raft_weights, place, enlarge=2)
+    paper = preset == "paper"
     # Measured on DAVIS training clips: RAFT's flow is good up to the occluder's rim, and needs no painting over.
     raft = flow != "dis"
     smooth = SmoothFlow(rim=3.0) if raft else SmoothFlow()
@@ -118,10 +119,9 @@ def load(
         stages |= {stage: load_stage(found[STAGES[stage]], smooth, preset, place) for stage in trained}
     if certainty is not None:
         set_certainty(stages["shape"], certainty)
-    paper = preset == "paper"
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
     # What the generator was trained to be given; the classical stage takes anything.
-    propagation = getattr(getattr(stages["fill"], "config", None), "propagation", "rated")
+    propagation: Any = getattr(getattr(stages["fill"], "config", None), "propagation", "rated")
     config = PipelineConfig(window=window, paint=not raft, whole_frame=paper, propagation=propagation)
     stages |= {"motion": motion, "coarse_motion": DIS(finest=2)}
     return Inpainter(**stages, config=config, device=place, name=name, model=model)
@@ -180,6 +180,8 @@ def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device) 
     use = {"half": has_bfloat16(place), **vars(read_use(path, USES[kind]))}
     if preset == "paper":
         use["size"] = None  # whole frames as they are
+        # What is made of networks besides, because small ones are not sure enough, is no part of the paper.
+        use |= {name: value for name, value in {"certainty": 0.5, "least": 0.0}.items() if name in use}
     # A network that is told no class knows none, whatever it was trained on.
     classes = record.about.classes if getattr(network.config, "classes", 0) else ()
     made = {"shape": NetworkShape, "flow": NetworkFlow, "generator": NetworkFill}[kind]

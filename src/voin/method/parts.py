@@ -94,7 +94,7 @@ def complete_parts(
         if not boxes[start:end].any():
             continue
         windows = fit_windows(boxes[start:end], inpainter.window_of((h, w)))
-        size = planes * largest_mean(windows.side**2, CORE_FRAMES + 2 * CONTEXT_FRAMES)
+        size = planes * largest_mean(windows.area, CORE_FRAMES + 2 * CONTEXT_FRAMES)
         core, context, _ = part_lengths(int(size), CORE_FRAMES, CONTEXT_FRAMES)
         for part, first, last in divide(start, end, core, context):
             near = windows[first - start : last - start]

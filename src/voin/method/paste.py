@@ -24,7 +24,7 @@ from voin.method.window import CompletedBox, ObjectClip, SoftMask, box_of, cut
 
 def native_masks(
     clip: ObjectClip, amodal: Masks, hidden: Masks, frame: int
-) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
+) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
     """Return a frame's `amodal` and `occluded` masks in its native window.
 
     A mask the user gave is taken as it is. A completed one is drawn at native size around the hidden region only, so
@@ -47,7 +47,8 @@ def native_masks(
 
 def soft_mask(clip: ObjectClip, sure: Masks, frame: int) -> SoftMask:
     """Return how sure each native pixel of a frame's window is the object's: 255 where it is visible."""
-    visible, (h, w), side = clip.visible[frame], clip.size, int(clip.windows.side[frame])
+    visible, (h, w) = clip.visible[frame], clip.size
+    height, side = int(clip.windows.height[frame]), int(clip.windows.side[frame])
     values = F.interpolate(sure[0, frame, None].float(), size=visible.shape, mode="bilinear", align_corners=False)
     pixels = np.rint(values[0, 0].cpu().numpy() * 255).astype(np.uint8)
     if clip.amodal is not None:
@@ -57,7 +58,7 @@ def soft_mask(clip: ObjectClip, sure: Masks, frame: int) -> SoftMask:
     pixels = np.where(visible, np.uint8(255), pixels)
     left, top = int(clip.windows.left[frame]), int(clip.windows.top[frame])
     x, y = min(max(left, 0), w), min(max(top, 0), h)
-    return SoftMask(x, y, pixels[y - top : max(min(h - top, side), 0), x - left : max(min(w - left, side), 0)])
+    return SoftMask(x, y, pixels[y - top : max(min(h - top, height), 0), x - left : max(min(w - left, side), 0)])
 
 
 def make_box(
@@ -66,7 +67,7 @@ def make_box(
     amodal: Mask,
     occluded: Mask,
     tracks: Sequence[Tracks] = (),
-    working: Sequence[Float[Tensor, "_ size size"]] = (),
+    working: Sequence[Float[Tensor, "_ y x"]] = (),
 ) -> CompletedBox:
     """Complete one frame: fetched pixels with their correction, invented pixels where nothing was found.
 

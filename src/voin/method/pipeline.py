@@ -41,6 +41,12 @@ class PipelineConfig:
     # What is looked for in other frames; the generator was trained to be given it.
     propagation: Propagation = "rated"
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the working picture."""
+        size = self.window.size
+        return WholeFrame(size, frame=(1, 1)).shape if self.whole_frame else (size, size)
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -145,7 +151,7 @@ class Inpainter:
         return boxes
 
     def _to_grid(self, windows: Any) -> Tensor:
-        return to_working(windows, self.config.window.size)[None].to(self.device)
+        return to_working(windows, self.config.shape)[None].to(self.device)
 
     def _estimate_motion(self, view: ClipView) -> ClipView:
         """Estimate flow anew between frames of which one has a hidden part."""

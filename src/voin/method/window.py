@@ -1,4 +1,4 @@
-"""The window: a square that follows the object, in which all stages work.
+"""The window: a square that follows the object, in which all stages work; or, as in the paper, the whole frame.
 
 Not in the paper: it works on whole 320x180 frames; we follow the object, because then the cost does not depend on the
 video's resolution, the object is roughly stabilised, and small objects get all the pixels they have.
@@ -36,42 +36,78 @@ class WindowConfig(Checked):
         if self.size % 8:
             raise ValueRefusal(f"window size is {self.size}", "it must be a multiple of 8", "use 192 or 256")
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the working picture."""
+        return self.size, self.size
+
+
+# Height and width of whole frames, as 216x384: paper 4.1.
+ASPECT = (9, 16)
+
 
 @dataclass(frozen=True)
 class WholeFrame(WindowConfig):
-    """Windows that do not follow boxes: one centred square over the whole frame, as the paper has it.
+    """Windows that do not follow boxes: one centred over the whole frame, 16:9 and `size` pixels wide.
 
-    A class of its own, because sets and packs say in their manifests what a `WindowConfig` holds.
+    Paper 4.1: "resize video frames to 384 x 216". Frames that are higher or wider are bordered, not distorted. A class
+    of its own, because sets and packs say in their manifests what a `WindowConfig` holds.
     """
 
     frame: tuple[int, int] = (0, 0)  # (h, w) of the frames
 
+    @property
+    def shape(self) -> tuple[int, int]:  # noqa: D102
+        return self.size * ASPECT[0] // ASPECT[1], self.size
+
     def check(self) -> None:
-        """Refuse frames without pixels."""
+        """Refuse frames without pixels, and a width of which the height would be no whole number."""
         super().check()
+        if self.size % ASPECT[1]:
+            must = f"it must be a multiple of {ASPECT[1]} for whole frames"
+            raise ValueRefusal(f"window size is {self.size}", must, "use 384")
         if min(self.frame) < 1:
             raise ValueRefusal(f"frame is {self.frame}", "it must be the (h, w) of the frames", "use (180, 320)")
 
 
 @dataclass(frozen=True)
 class Windows:
-    """One square a frame: its upper left corner and its side, in native pixels, and the working size."""
+    """One window a frame: its upper left corner and its width, in native pixels, and the working picture's.
+
+    Windows are squares unless the working picture has fewer or more `rows` than columns.
+    """
 
     left: Spans
     top: Spans
     side: Spans
     size: int
+    rows: int | None = None
 
     def __len__(self) -> int:
         return len(self.side)
 
     def __getitem__(self, part: slice) -> Windows:
-        return Windows(self.left[part], self.top[part], self.side[part], self.size)
+        return Windows(self.left[part], self.top[part], self.side[part], self.size, self.rows)
 
     @property
     def scale(self) -> Spans:
         """Native pixels in one working pixel, (t,)."""
         return self.side / self.size
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the working picture."""
+        return self.rows or self.size, self.size
+
+    @property
+    def height(self) -> Spans:
+        """Native pixels from top to bottom, (t,)."""
+        return self.side if self.rows is None else np.round(self.side * self.rows / self.size)
+
+    @property
+    def area(self) -> Spans:
+        """Native pixels in each window, (t,)."""
+        return self.side * self.height
 
 
 def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
@@ -90,8 +126,10 @@ def fit_windows(boxes: Boxes, config: WindowConfig = WindowConfig()) -> Windows:
         )
     if isinstance(config, WholeFrame):
         (h, w), ones = config.frame, np.ones(len(boxes))
-        side = max(h, w)
-        return Windows((w - side) // 2 * ones, (h - side) // 2 * ones, side * ones, config.size)
+        # In whole multiples of the aspect, so that a working pixel is as high as it is wide.
+        unit = max(-(-h // ASPECT[0]), -(-w // ASPECT[1]))
+        height, side = unit * ASPECT[0], unit * ASPECT[1]
+        return Windows((w - side) // 2 * ones, (h - height) // 2 * ones, side * ones, config.size, config.shape[0])
     x0, y0, x1, y1 = boxes.astype(float).T
     longer = np.where(present, np.maximum(x1 - x0, y1 - y0), 0)
     seen = _running_max(longer, config.reach_frames)
@@ -137,13 +175,13 @@ def _smooth(values: Spans, weight: Spans, width: float) -> Spans:
 
 
 def window_box(windows: Windows, frame: int) -> tuple[int, int, int, int]:
-    """Return the window's square as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
-    x0, y0, side = int(windows.left[frame]), int(windows.top[frame]), int(windows.side[frame])
-    return x0, y0, x0 + side, y0 + side
+    """Return the window as whole pixels x0 y0 x1 y1 (may reach outside the frame)."""
+    x0, y0 = int(windows.left[frame]), int(windows.top[frame])
+    return x0, y0, x0 + int(windows.side[frame]), y0 + int(windows.height[frame])
 
 
 def cut(picture: np.ndarray, windows: Windows, frame: int) -> np.ndarray:
-    """Copy one frame's window out of a picture (h, w, 3) or a mask (h, w) at native resolution, (side, side, ...).
+    """Copy one frame's window out of a picture (h, w, 3) or a mask (h, w) at native resolution, (height, side, ...).
 
     Outside the frame a picture repeats its border and a mask is False.
     """
@@ -158,28 +196,29 @@ def cut(picture: np.ndarray, windows: Windows, frame: int) -> np.ndarray:
     return np.pad(inner, pads + [(0, 0)] * (picture.ndim - 2), mode=mode)
 
 
-def to_working(cuts: Sequence[np.ndarray], size: int) -> Float[torch.Tensor, "t c h w"]:
-    """Resample cut windows to the working size, with anti-aliasing.
+def to_working(cuts: Sequence[np.ndarray], shape: int | tuple[int, int]) -> Float[torch.Tensor, "t c h w"]:
+    """Resample cut windows to the working size, the side of a square or (h, w), with anti-aliasing.
 
     Pictures become colours in [0, 1]; masks the covered share of each working pixel, one channel.
     """
+    shape = (shape, shape) if isinstance(shape, int) else shape
     channels = cuts[0].shape[2] if cuts[0].ndim == 3 else 1
-    result = torch.empty(len(cuts), channels, size, size)
+    result = torch.empty(len(cuts), channels, *shape)
     for picture, part in zip(cuts, result, strict=True):
-        part.copy_(_resample(picture, size))
+        part.copy_(_resample(picture, shape))
     return result
 
 
-def _resample(picture: np.ndarray, size: int) -> torch.Tensor:
+def _resample(picture: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
     # Resampled as floats, so that all kinds of input give the same; brought to [0, 1] when it has become small.
     most = largest(picture.dtype)
     # Networks know no light above white.
     picture = np.minimum(picture, np.float32(1)) if picture.dtype.kind == "f" else picture.astype(np.float32)
-    if picture.shape[0] != size:
+    if picture.shape[:2] != shape:
         # The mean over each working pixel's area where it shrinks, which leaves no alias.
-        method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_LINEAR
-        picture = cv2.resize(picture, (size, size), interpolation=method)
-    return torch.from_numpy(picture.reshape(size, size, -1).transpose(2, 0, 1) / np.float32(most))
+        method = cv2.INTER_AREA if picture.shape[0] > shape[0] else cv2.INTER_LINEAR
+        picture = cv2.resize(picture, (shape[1], shape[0]), interpolation=method)
+    return torch.from_numpy(picture.reshape(*shape, -1).transpose(2, 0, 1) / np.float32(most))
 
 
 def box_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
@@ -195,7 +234,7 @@ _CutMask = Bool[np.ndarray, "_ _"]
 
 @dataclass(frozen=True)
 class ObjectClip:
-    """One object, in a run of t frames without a cut: the native pixels of its windows, (side, side)."""
+    """One object, in a run of t frames without a cut: the native pixels of its windows, (height, side)."""
 
     windows: Windows  # they may reach outside the frame
     size: tuple[int, int]  # (h, w) of the whole frames

@@ -1,7 +1,8 @@
 """Make one clip many: looked at from elsewhere, in other colours, with imperfect masks; batched, on the clip's device.
 
 All is drawn from uniform numbers, one row a clip, so that a clip depends on its own numbers alone. Not in the paper,
-which says nothing about augmentation; the numbers are ours.
+which crops whole frames at random and flips them (4.1; `batch/crop.py`), because windows around few objects must stand
+for many; the numbers are ours.
 """
 
 from __future__ import annotations

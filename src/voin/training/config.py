@@ -16,6 +16,7 @@ from voin.method.flow.network import FlowConfig
 from voin.method.shape.network import PAPER as SHAPE_PAPER
 from voin.method.shape.network import SMALL as SHAPE_SMALL
 from voin.method.shape.network import ShapeConfig
+from voin.training.augment import AugmentConfig
 from voin.training.discriminators import CLASS_PAPER, PATCH_PAPER, ClassConfig, TemporalPatchConfig
 from voin.training.sampler import SamplerConfig
 from voin.training.simulated_propagation import SimulatedPropagationConfig
@@ -116,7 +117,9 @@ class TrainConfig(Checked):
 
 PRESETS: dict[str, TrainConfig] = {
     "small": TrainConfig(shape=SHAPE_SMALL),
-    # Networks and batches as the paper and its sources have them; frames of 320 pixels.
+    # Networks, terms and batches as the paper and its sources have them: crops of 320x180 of whole frames, flipped and
+    # not changed otherwise, and propagation carried out. Weights of terms and the length of runs stand in its
+    # supplement, which was not at hand; discriminators take part from the beginning.
     "paper": TrainConfig(
         shape=SHAPE_PAPER,
         flow=FLOW_PAPER,
@@ -124,7 +127,13 @@ PRESETS: dict[str, TrainConfig] = {
         patch_discriminator=PATCH_PAPER,
         class_discriminator=CLASS_PAPER,
         baselines=BASELINES_PAPER,
-        sampler=SamplerConfig(batch=8, frames=5, size=320, cutouts=0.0, pasted=0.0),
+        sampler=SamplerConfig(
+            **{"batch": 8, "frames": 5, "size": 320, "height": 180, "crop": True},
+            **{"strides": (1, 1), "reversed": 0.0, "cutouts": 0.0, "pasted": 0.0, "unknown": 0.0},
+            augment=AugmentConfig(light=0.0, contrast=0.0, saturation=0.0, tint=0.0),
+        ),
+        simulated_propagation=SimulatedPropagationConfig(share=0.0),
+        loss=LossConfig(bce_amodal=1.0, bce_occluded=0.0, reconstruction_hidden=0.0, blend=0.0, adversarial_from=0.0),
         optimizer=OptimizerConfig(rate=1e-4, beta1=0.5, beta2=0.999, decay=0.0),
         steps=300_000,
         truth="raft-large",

@@ -46,7 +46,7 @@ class DevicePack:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             # Only read; on the CPU this is the file itself.
             self.data = torch.from_numpy(pack.data).to(device)
-        self.size, self.clips, self.device = pack.size, pack.clips, device
+        self.size, self.shape, self.clips, self.device = pack.size, pack.shape, pack.clips, device
         self.enlarge, self.soft = pack.enlarge, pack.soft
         self.videos = tuple(clip.video for clip in pack.clips)
         self.categories = pack.categories
@@ -56,13 +56,13 @@ class DevicePack:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def _views(self, index: int) -> tuple[UInt8[Tensor, "t s s 3"], UInt8[Tensor, "t s s"]]:
-        clip, area = self.clips[index], self.size**2
+    def _views(self, index: int) -> tuple[UInt8[Tensor, "t h w 3"], UInt8[Tensor, "t h w"]]:
+        clip, area = self.clips[index], self.shape[0] * self.shape[1]
         part = self.data[clip.start : clip.start + clip.count * area * 4]
         frames, masks = part[: clip.count * area * 3], part[clip.count * area * 3 :]
-        return frames.view(-1, self.size, self.size, 3), masks.view(-1, self.size, self.size)
+        return frames.view(-1, *self.shape, 3), masks.view(-1, *self.shape)
 
-    def gather(self, clips: list[tuple[int, Tensor]]) -> tuple[UInt8[Tensor, "b t s s 3"], UInt8[Tensor, "b t s s"]]:
+    def gather(self, clips: list[tuple[int, Tensor]]) -> tuple[UInt8[Tensor, "b t h w 3"], UInt8[Tensor, "b t h w"]]:
         """Stack frames and masks, 0 to 255, of clips, each given as its index and the indices of its frames."""
         found = [[x.index_select(0, at.to(self.device)) for x in self._views(clip)] for clip, at in clips]
         frames, masks = zip(*found, strict=True)
@@ -99,7 +99,7 @@ class DevicePack:
 
 
 def to_unit(
-    frames: UInt8[Tensor, "b t s s 3"], masks: UInt8[Tensor, "b t s s"]
+    frames: UInt8[Tensor, "b t h w 3"], masks: UInt8[Tensor, "b t h w"]
 ) -> tuple[Float[Tensor, "b t 3 s s"], Float[Tensor, "b t 1 s s"]]:
-    """Make frames (b, t, 3, s, s) and masks (b, t, 1, s, s), in [0, 1], of uint8."""
+    """Make frames (b, t, 3, h, w) and masks (b, t, 1, h, w), in [0, 1], of uint8."""
     return frames.permute(0, 1, 4, 2, 3).float() / 255, masks[:, :, None].float() / 255

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -27,11 +28,13 @@ from voin.data.pack import Pack
 from voin.training import augment
 from voin.training.augment import AugmentConfig, DamageConfig, Offsets, check_span, end_pictures, jitter
 from voin.training.batch.camera import CAMERA_NUMBERS, CameraConfig, go_through_camera
+from voin.training.batch.crop import CROP_NUMBERS, check_crops, crop, cut_object
 from voin.training.batch.filmed import FILMED_NUMBERS, FilmedConfig, look_filmed
 from voin.training.device_pack import Choice, DevicePack, Part, Source, to_unit
 from voin.training.moving_cutouts import MOVE_NUMBERS, OBJECT_NUMBERS, Distractors, MoveConfig, move_cutouts
 
 _CHOICES, _MORE_CHOICES = 14, 8  # numbers that choose clips and frames
+_MATERIAL = 128  # side of the windows that are cut around objects of whole frames, as occluders
 _PARTS = {
     "choices": _CHOICES,
     "place": augment.PLACE_NUMBERS,
@@ -50,7 +53,10 @@ _PARTS = {
     "leave": augment.LEAVE_NUMBERS,
     "filmed": FILMED_NUMBERS,
     "camera": CAMERA_NUMBERS,
+    "crop": CROP_NUMBERS,
 }
+# Shares of clips that are no part of a film as it is.
+_NOT_CROPPED = ("pasted", "cutouts", "sprites", "distractors", "leaving", "drift")
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,13 @@ class SamplerConfig(Checked):
 
     batch: int = setting(4, "Clips in a batch, over all processes.", least=1)
     frames: int = setting(8, "Of a clip.", least=2)
-    size: int = setting(192, "Side of the frames, a multiple of 8.", unit="pixels", least=32)
+    size: int = setting(192, "Width of the frames, a multiple of 8.", unit="pixels", least=32)
+    height: int | None = setting(
+        None, "Height, where it is another; a multiple of 4, and only with `crop`.", unit="pixels", least=32
+    )
+    crop: bool = setting(
+        False, "Cut frames out of the pack's at random, pixel by pixel, and flip them: what the paper does (4.1)."
+    )
     strides: tuple[int, int] = setting(
         (1, 3), "Least and most frames of the video from one frame to the next; less in short videos.", least=1
     )
@@ -95,12 +107,30 @@ class SamplerConfig(Checked):
         check_span("strides", self.strides, "(1, 3)")
         if self.size % 8:
             raise ValueRefusal(f"size is {self.size}", "it must be a multiple of 8, at least 32", "use 192")
+        if self.height is not None and (self.height % 4 or not self.crop):
+            raise ValueRefusal(
+                f"height is {self.height} and crop {str(self.crop).lower()}",
+                "it must be a multiple of 4, and only crops have one",
+                "leave it out for squares, or set crop=true",
+            )
+        moved = [name for name in _NOT_CROPPED if getattr(self, name)]
+        if self.crop and moved:
+            raise ValueRefusal(
+                f"crop is true and {moved[0]} is {getattr(self, moved[0])}",
+                "crops are parts of films as they are",
+                f"set {'=0, '.join(moved)}=0",
+            )
         if self.pasted + self.cutouts + self.sprites > 1:
             raise ValueRefusal(
                 f"pasted, cutouts and sprites are {self.pasted}, {self.cutouts}, {self.sprites}",
                 "together they must be at most 1",
                 "give smaller shares",
             )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.height or self.size, self.size
 
 
 @dataclass(frozen=True)
@@ -165,6 +195,7 @@ class Sampler:
         for one in packs.values():
             if len(one) == 0:
                 raise ValueRefusal(f"{one.path} has no clips", "sampling needs at least one", "make the pack again")
+            check_crops(one, config.shape, config.crop)
         self.config, self.device, self.seed = config, torch.device(device), seed
         self._packs = {name: DevicePack(one, self.device) for name, one in packs.items()}
         self._clips = self._packs["films"]
@@ -193,7 +224,7 @@ class Sampler:
         places = self._places(rank, ranks)
         drawn = torch.stack([self._numbers(step, place) for place in places])
         numbers = dict(zip(_PARTS, drawn.split(list(_PARTS.values()), dim=1), strict=True))
-        truth = torch.empty(len(choices), config.frames, 3, config.size, config.size, device=device)
+        truth = torch.empty(len(choices), config.frames, 3, *config.shape, device=device)
         amodal = torch.empty_like(truth[:, :, :1])
         forward, backward = (torch.zeros_like(truth[:, 1:, :2]) for _ in range(2))
         known = [choice.target.source == "cutouts" for choice in choices]
@@ -316,6 +347,11 @@ class Sampler:
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
         """Look the windows of clips up; some objects are put before others' windows, or before other objects."""
         config = self.config
+        if config.crop:
+            stretches = [(choice.target.index, choice.target.frames) for choice in choices]
+            mirrored = config.augment.mirrored
+            frames, covers = crop(*self._clips.gather(stretches), numbers["crop"], config.shape, mirrored)
+            return jitter(frames, numbers["colour"], config.augment), covers
         drift = augment.draw_drift(numbers["drift"], config.frames, config.drift, config.drifted)
         frames, covers = self._look_up([choice.target for choice in choices], numbers["place"], drift)
         frames = jitter(frames, numbers["colour"], config.augment)
@@ -401,14 +437,19 @@ class Sampler:
     def _material(self, donors: list[Part | None], numbers: Tensor) -> Material | None:
         if None in donors:  # then no clip has one, as all know the same videos
             return None
-        size = self._clips.size
+        # Whole frames are of another size than what is cut around an object.
+        size = _MATERIAL if self.config.crop else self._clips.size
         frames = torch.empty(len(donors), self.config.frames, 3, size, size, device=self.device)
         masks = torch.empty_like(frames[:, :, :1])
         for source, pack in self._packs.items():
             group, parts = _given(donor if donor is not None and donor.source == source else None for donor in donors)
             if group:
-                both = to_unit(*pack.gather([(part.index, part.frames) for part in parts]))
-                if pack.size != size:
+                stretches = pack.gather([(part.index, part.frames) for part in parts])
+                if self.config.crop:
+                    cut = zip(*(cut_object(*stretch, size) for stretch in zip(*stretches, strict=True)), strict=True)
+                    stretches = [torch.from_numpy(np.stack(clips)).to(self.device) for clips in cut]
+                both = to_unit(*stretches)
+                if pack.size != size and not self.config.crop:
                     both = (
                         F.interpolate(clip.flatten(0, 1), (size, size), mode="bilinear").unflatten(0, (len(group), -1))
                         for clip in both

@@ -130,7 +130,11 @@ class PcnetShape:
         index = torch.full((len(frames),), known, device=frames.device)
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
             seen = (reduce(visible, self.size) > 0.5).to(visible)
-            logits = self.logits(reduce(frames, self.size), seen, reduce(allowed, self.size), index).float()
+            h, w = seen.shape[-2:]
+            pad = (0, -w % _FACTOR, 0, -h % _FACTOR)
+            small = over_frames(lambda x: F.pad(x, pad, mode="replicate"), reduce(frames, self.size))
+            masks = (F.pad(x, pad) for x in (seen, reduce(allowed, self.size)))
+            logits = self.logits(small, *masks, index).float()[..., :h, :w]
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid()
         return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
 

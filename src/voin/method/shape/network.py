@@ -63,8 +63,9 @@ class ShapeConfig(Checked):
 
 
 SMALL = ShapeConfig(evidence=True)
-# The encoder, the depth and the heads of STTN, whose patches are fitted here to frames of 320x180 (80x45 cells).
-PAPER = ShapeConfig(channels=(64, 256), depth=8, patches=((45, 80), (15, 20), (9, 10), (5, 5)), frequencies=6, prior=64)
+# The encoder, the depth and the four heads of STTN: from the whole frame, to which patches that are larger shrink, to
+# small ones; their sizes divide crops of 320x180 (80x45 cells), as in training, and frames of 384x216 (96x54 cells).
+PAPER = ShapeConfig(channels=(64, 256), depth=8, patches=((54, 96), (9, 16), (9, 8), (3, 8)), frequencies=6, prior=64)
 
 
 class ShapeNetwork(nn.Module):
