@@ -131,7 +131,7 @@ class PcnetShape:
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
             seen = (reduce(visible, self.size) > 0.5).to(visible)
             h, w = seen.shape[-2:]
-            pad = (0, -w % _FACTOR, 0, -h % _FACTOR)
+            pad = (0, -w % FACTOR, 0, -h % FACTOR)
             small = over_frames(lambda x: F.pad(x, pad, mode="replicate"), reduce(frames, self.size))
             masks = (F.pad(x, pad) for x in (seen, reduce(allowed, self.size)))
             logits = self.logits(small, *masks, index).float()[..., :h, :w]
