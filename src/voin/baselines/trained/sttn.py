@@ -53,8 +53,9 @@ class SttnConfig(Checked):
 
 
 SMALL = SttnConfig()
-# As published, but for the patches: those are of frames of 432x240, these of 320x180.
-PAPER = SttnConfig((64, 64, 128, 256), 8, ((45, 80), (15, 20), (9, 10), (5, 5)))
+# As published, but for the patches: those are of frames of 432x240; these, as our shape network's, divide crops of
+# 320x180 and frames of 384x216, and the first is all of either.
+PAPER = SttnConfig((64, 64, 128, 256), 8, ((54, 96), (9, 16), (9, 8), (3, 8)))
 
 
 class Block(nn.Module):
