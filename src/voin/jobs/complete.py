@@ -24,6 +24,7 @@ from voin.io.colour.picture_kinds import KEPT
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.video import VideoInfo, join
 from voin.io.video_join import check_sound
+from voin.jobs.background.scene import BACKGROUND, load_background
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
 from voin.jobs.keyframes import fill_gaps, is_tracked
 from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output, make_record
@@ -160,6 +161,7 @@ def _complete_chunks(
     options = inputs.options
     asked: dict[str, Any] = {"with_flow": options.save_flow}
     asked["with_shape"] = options.save_confidence
+    background = load_background(inpainter, options.background_model) if options.background else None
     with (
         closing(writer),
         closing(BackgroundWriter(writer.write, "write")) as follower,
@@ -178,6 +180,9 @@ def _complete_chunks(
                 for number in inputs.ids
                 if number in clips
             }
+            behind = None
+            if background is not None and BACKGROUND in clips:
+                behind = background.fill_boxes(clips[BACKGROUND], wanted, clock)
             del clips
             clock["read"] = reader.seconds - read_before
             progress.advance("complete", chunk.count)
@@ -185,8 +190,8 @@ def _complete_chunks(
                 reader.release(following)
             trim_heap()
             # Waits until the chunk before is written; this one's windows are gone by then.
-            follower.put(CompletedChunk(chunk, patches, clock))
-            del patches
+            follower.put(CompletedChunk(chunk, patches, clock, behind))
+            del patches, behind
         follower.finish()
 
 
@@ -211,6 +216,7 @@ def _layout(info: VideoInfo, ids: tuple[int, ...], options: CompleteOptions, tra
         flow=options.save_flow,
         confidence=options.save_confidence,
         tracked=tracked,
+        background=options.background,
     )
 
 
@@ -291,7 +297,8 @@ def _request(
     options = inputs.options
     chosen = asdict(options)
     elsewhere = ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png", "limits")
-    for key in (*elsewhere, "track_between", "tracker"):
+    unused = () if options.background else ("background", "background_model")
+    for key in (*elsewhere, "track_between", "tracker", *unused):
         del chosen[key]
     tracking = {"tracking": {"tracker": choose_tracker(options.tracker)}} if layout.tracked else {}
     return {

@@ -30,6 +30,7 @@ STATE = JobFolder.STATE
 PREVIEW = "preview.png"
 CONFIDENCES = ("confidence", "amodal_confidence")  # of a pixel's colour, and that it is an object's
 SUFFIXES = ("", ".png", *KEPT.values(), *(coding.suffix for coding in CODINGS.values()))  # of what is completed
+OTHER_LAYERS = ("background", "occluder")  # beside those of objects
 TRACKED = Path("masks")  # where masks are kept that were tracked
 
 
@@ -64,6 +65,7 @@ class Layout:
         confidence: so is how sure each pixel is, of its colour and of being an object's.
         tracked: masks were tracked, and are kept in a folder of their own.
         completed: suffix of the completed video, or where it is frames (`png`), of these.
+        background: what is in front is taken away; background and occluder have layers of their own.
     """
 
     names: tuple[str, ...]
@@ -74,6 +76,7 @@ class Layout:
     confidence: bool = False
     tracked: bool = False
     completed: str = ""
+    background: bool = False
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> Layout:
@@ -85,7 +88,7 @@ class Layout:
         usable = all(Path(name).name == name and len(name) < _LONGEST_NAME and "\0" not in name for name in names)
         if not usable or not all(1 <= id <= 255 for id in ids) or content["layer"] not in get_args(Layer):
             raise ValueRefusal("names of frames are file names", "layers are of a known kind", "remove the file")
-        later = {name: bool(content.get(name)) for name in ("confidence", "tracked")}
+        later = {name: bool(content.get(name)) for name in ("confidence", "tracked", "background")}
         suffix = content.get("completed") or ""
         if suffix not in SUFFIXES:
             raise ValueRefusal(f"completed frames end in {suffix}", "it must be a known kind", "remove the file")
@@ -113,6 +116,10 @@ class Layout:
         """Return the video of an object alone."""
         return Path(f"object-{number}.{self.layer}" if len(self.ids) > 1 else f"object.{self.layer}")
 
+    def other_layer(self, name: str) -> Path:
+        """Return the video of the background or of the occluder."""
+        return Path(f"{name}.{self.layer}")
+
     def flow_arrays(self, number: int, name: str) -> Path:
         """Return the flow of an object in a frame; a picture of it lies beside it where there is any."""
         return Path("flow", str(number), f"{name}.npz")
@@ -120,11 +127,15 @@ class Layout:
     def videos(self) -> list[Path]:
         """List the videos, the completed one first."""
         videos = [] if self.png else [self.completed_video]
-        return videos + ([self.layer_video(number) for number in self.ids] if self.layer in ("mov", "webm") else [])
+        if self.layer not in ("mov", "webm"):
+            return videos
+        others = [self.other_layer(name) for name in OTHER_LAYERS] if self.background else []
+        return videos + [self.layer_video(number) for number in self.ids] + others
 
     def frame_files(self, names: Sequence[str]) -> Iterator[Path]:
         """List the files of some frames that are always there."""
         folders = ["amodal", *(["completed"] if self.png else []), *(CONFIDENCES if self.confidence else [])]
+        folders += OTHER_LAYERS if self.background and self.layer == "png" else []
         for name in names:
             yield from (self.picture(folder, name) for folder in folders)
             if self.layer == "png":
@@ -251,7 +262,7 @@ def is_output(path: Path) -> bool:
     """Return whether a path relative to an output folder may be something that runs write or remove there."""
     top = Path(path.parts[0])
     names = ("completed", "amodal", *CONFIDENCES, "flow", PREVIEW, RECORD, STATE)
-    return top.name in names or top.stem.startswith(("completed", "object"))
+    return top.name in names or top.stem in OTHER_LAYERS or top.stem.startswith(("completed", "object"))
 
 
 def _stands(path: Path) -> bool:

@@ -146,6 +146,17 @@ class CompleteOptions(FrameOptions):
         metavar="IDS",
         label="Order of the objects, front-most first, such as 2,1",
     )
+    background: bool = _object(
+        False,
+        "Take away what is in front (--occluder), too: what is behind it is found in other frames or made up, and "
+        "background, object and occluder are written apart.",
+    )
+    background_model: str | None = _object(
+        None,
+        "With --background: a model with an sttn network, which makes up what no frame shows; without one the colours "
+        "around it are spread smoothly.",
+        metavar="NAME|DIR",
+    )
     png: bool = _output(
         False,
         "Write completed/00000.png ... instead of a video: exact pixels.",
@@ -185,7 +196,17 @@ class CompleteOptions(FrameOptions):
     context_frames: int = setting(32, "Frames looked at before and after these, at most.", least=0, flag="")
 
     def check(self) -> None:
-        """Refuse ids that cannot be."""
+        """Refuse ids that cannot be, and a background without what is before it."""
+        if self.background and self.occluder is None:
+            raise ValueRefusal(
+                "the background is asked for, and nothing says what is in front",
+                "its masks must be given",
+                "mark it with: voin mask --what occluder, and give --occluder PATH",
+            )
+        if self.background_model is not None and not self.background:
+            raise ValueRefusal(
+                "a model for the background is given without --background", "it fills that alone", "add --background"
+            )
         for name, numbers in (("ids", self.ids), ("order", self.order)):
             if len(set(numbers)) < len(numbers) or any(not 1 <= number <= 255 for number in numbers):
                 raise ValueRefusal(

@@ -10,6 +10,7 @@ import numpy as np
 from voin.core.progress import Progress
 from voin.io.shots import CutDetector
 from voin.io.video import VideoInfo, read
+from voin.jobs.background.scene import BACKGROUND, boxes_behind
 from voin.jobs.check import Inputs
 from voin.method.parts import divide, largest_mean, part_lengths
 from voin.method.window import WindowConfig, Windows, fit_windows
@@ -83,6 +84,8 @@ def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig) -> Pl
 
 def _shot(inputs: Inputs, start: int, end: int, window: WindowConfig) -> Shot:
     boxes = {number: inputs.boxes(number)[start:end] for number in inputs.ids}
+    if inputs.options.background:
+        boxes[BACKGROUND] = boxes_behind(inputs)[start:end]
     return Shot(start, end, {number: fit_windows(box, window) for number, box in boxes.items() if box.any()})
 
 

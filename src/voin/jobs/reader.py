@@ -11,6 +11,7 @@ import numpy as np
 
 from voin.core.overlap import Prefetcher
 from voin.io.video import read_shown
+from voin.jobs.background.scene import BACKGROUND, cut_behind
 from voin.jobs.check import Inputs
 from voin.jobs.plan import Chunk, Plan, Shot
 from voin.method.parts import anything_known
@@ -96,6 +97,11 @@ class WindowReader:
         front = inputs.occluder.label(index) > 0 if inputs.occluder else None
         crops = {}  # the front-most object first
         for number, windows in shot.windows.items():
+            if number == BACKGROUND:  # the last one
+                assert inputs.occluder is not None
+                masks = cut_behind(inputs.occluder.label(index) > 0, label, inputs.ids, windows, at)
+                crops[number] = WindowFrame(cut(frame, windows, at), *masks)
+                continue
             visible = cut(label, windows, at) == number
             crops[number] = WindowFrame(
                 frame=cut(frame, windows, at),

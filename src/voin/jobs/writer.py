@@ -29,6 +29,7 @@ from voin.io.images import write_image
 from voin.io.masks.source import write_label
 from voin.io.video import Form, LayerWriter, SamplesWriter, SourceFrame, VideoWriter, read_frames
 from voin.jobs import preview
+from voin.jobs.background.layers import draw_background, draw_front
 from voin.jobs.check import Inputs
 from voin.jobs.layout import CONFIDENCES, Folder
 from voin.jobs.plan import Chunk, Plan
@@ -49,11 +50,13 @@ class CompletedChunk:
     Attributes:
         patches: for each object that is to be seen in it, front-most first, one patch a frame.
         seconds: what it took, by stage.
+        behind: what is behind that which is in front, one box a frame, where it is asked for.
     """
 
     chunk: Chunk
     patches: dict[int, list[CompletedBox]]
     seconds: dict[str, float]
+    behind: list[CompletedBox] | None = None
 
 
 def with_half_flow(patch: CompletedBox) -> CompletedBox:
@@ -103,11 +106,16 @@ class ChunkWriter:
                     raise InterruptedError("stopped")
                 patches = {number: boxes[index - chunk.start] for number, boxes in done.patches.items()}
                 frame = next(self._frames)
-                result = _pasted(frame, [patch for patch in patches.values() if patch.amodal.size])
+                changed = [patch for patch in patches.values() if patch.amodal.size]
+                behind = None if done.behind is None else done.behind[index - chunk.start]
+                changed += [] if behind is None else [behind]  # the farthest
+                result = _pasted(frame, changed)
                 if index in shown:
                     pictures = frame.eight_bits(), result.eight_bits()
                     columns.append(preview.column(*pictures, list(patches.values()), self._view))
                 self._put(index, result, patches, videos, pool)
+                if self._folder.layout.background:
+                    self._put_layers(index, frame, behind, patches, videos, pool)
                 self._progress.advance("write")
                 if index % _TRIM_FRAMES == 0:
                     trim_heap()
@@ -177,6 +185,27 @@ class ChunkWriter:
                 videos[layout.layer_video(number)].write(draw_layer(size, patch, self._layer_dtype))
             if layout.flow:
                 pool.put(_write_flow, root / layout.flow_arrays(number, name), patch, max(size) / _FLOW_SHARE)
+
+    def _put_layers(
+        self,
+        index: int,
+        frame: SourceFrame,
+        behind: CompletedBox | None,
+        patches: dict[int, CompletedBox],
+        videos: dict[Path, _AnyWriter],
+        pool: _Pool,
+    ) -> None:
+        """Hand the layers behind and before the objects to those who write them."""
+        layout, root, name = self._folder.layout, self._folder.path, self._inputs.info.names[index]
+        shown = [patch for patch in patches.values() if patch.amodal.size]
+        picture = in_bits(frame.shown(), self._layer_dtype)
+        if behind is not None:
+            behind = replace(behind, colours=in_bits(behind.colours, self._layer_dtype))
+        for layer, draw, of in (("background", draw_background, (behind, shown)), ("occluder", draw_front, (behind,))):
+            if layout.layer == "png":
+                pool.put(_write_drawn, root / layout.picture(layer, name), write_image, draw, picture, *of)
+            elif layout.layer != "none":
+                videos[layout.other_layer(layer)].write(draw(picture, *of))
 
 
 def _form(inputs: Inputs, folder: Folder) -> Form:

@@ -40,6 +40,8 @@ class PipelineConfig:
     whole_frame: bool = False
     # What is looked for in other frames; the generator was trained to be given it.
     propagation: Propagation = "rated"
+    # What is completed has an outline that moves with it; a background has none.
+    outlines: bool = True
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -128,13 +130,13 @@ class Inpainter:
             view = self._estimate_motion(view)
         with timed(clock, "flow"):
             flows = (view.forward, view.backward)
-            given = torch.tensor([clip.amodal is not None])
+            given = torch.tensor([clip.amodal is not None and self.config.outlines])
             forward, backward = self.flow(view.frames, *flows, view.visible, view.amodal, given)
             view = replace(view, forward=forward, backward=backward)
 
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
         with timed(clock, "propagation"):
-            found = propagate(view, wanted, self.config.propagation)
+            found = propagate(view, wanted, self.config.propagation, self.config.outlines)
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):

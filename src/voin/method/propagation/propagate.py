@@ -37,11 +37,11 @@ class Propagated:
         return torch.where(self.confidence > 0, self.picture + self.shade, frames)
 
 
-def propagate(view: ClipView, wanted: range, form: Propagation = "rated") -> Propagated:
+def propagate(view: ClipView, wanted: range, form: Propagation = "rated", outlines: bool = True) -> Propagated:
     """Look for the hidden pixels of the `wanted` frames in other frames, and rate how far to believe what was found.
 
     The flow of the view is complete; the frames follow each other. The form is what `Propagation` says: what is found
-    plainly is believed in full.
+    plainly is believed in full. Without `outlines` nothing is matched by them.
     """
     if form != "rated":
         return _take_nearest(view, wanted, form == "plain")
@@ -49,7 +49,7 @@ def propagate(view: ClipView, wanted: range, form: Propagation = "rated") -> Pro
     clear = ((view.visible[0, :, 0] > 0.95) & ~grow(view.hidden[0, :, 0] > 0.5, 1)).cpu()
     shade, detail = blend.split_detail(frames, clear, blend.DETAIL * width / 256)
     band_width = max(round(blend.BAND * width / 256), 2)
-    ahead, back, matched = _look_for(view, wanted)
+    ahead, back, matched = _look_for(view, wanted, outlines)
     bands = [blend.compare_band(shade, detail, clear, tracks, band_width) for tracks in (ahead, back, matched)]
     # What was matched by outline has no track that could be rated by its length.
     share = blend.calibrate(bands[:2])
@@ -83,14 +83,14 @@ def _take_nearest(view: ClipView, wanted: range, anything: bool) -> Propagated:
     return Propagated((), *(x[None, part] for x in kept))
 
 
-def _look_for(view: ClipView, wanted: range) -> tuple[Tracks, Tracks, Tracks]:
+def _look_for(view: ClipView, wanted: range, outlines: bool) -> tuple[Tracks, Tracks, Tracks]:
     """Follow the flow ahead and back in time, and match by outline what is not found so."""
     visible, amodal, hidden = view.visible[0, :, 0], view.amodal[0, :, 0], view.hidden[0, :, 0]
     look = (grow(amodal - visible > 0.05, 1) & grow(hidden > 0.5, 2))[wanted.start : wanted.stop]
     # Sources keep away from the occluder, whose colours bleed into its rim.
     sources = (visible > 0.95) & ~grow(hidden > 0.5, SOURCE_MARGIN)
     ahead, back = track(view.forward, view.backward, look, wanted.start, sources, grow(amodal > 0.5, 1))
-    lost = look.cpu() & (ahead.source < 0) & (back.source < 0)
+    lost = look.cpu() & (ahead.source < 0) & (back.source < 0) & outlines
     return ahead, back, match_by_outline(lost, wanted.start, sources, amodal > 0.5)
 
 
