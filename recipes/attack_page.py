@@ -9,7 +9,7 @@ Each is drawn from its seed, which is printed where it succeeds. These count as 
     let in    somebody without the password gets in, by a wrong one or none
     escaped   a file appears outside the server's own folder, or a planted one has changed
     fault     an answer of 500 and above, or a traceback through voin in the server's log
-    down      the server does not answer a user within 10 s afterwards
+    down      the server does not answer a user within 30 s afterwards
 
 Memory of the server, with all processes that it has begun, is looked at all along. It runs on Linux.
 """
@@ -43,7 +43,7 @@ CANARY, PASSWORD, USER = "voin-canary-3141592653", "correct horse battery staple
 OUTCOMES = ("refused", "answered", "leaked", "let in", "escaped", "fault", "down")
 GOOD = ("refused", "answered")
 API = "/gradio_api"
-SECONDS = 10.0
+SECONDS = 30.0
 ROUTES = (
     *("/", "/config", "/login", "/logout", "/theme.css", "/docs", "/openapi.json", "/monitoring", "/pwa_icon"),
     *(f"{API}/{name}" for name in ("info", "queue/join", "queue/data", "queue/status", "upload", "cancel", "reset")),
@@ -126,17 +126,18 @@ class Target:
         words = head.split(b" ", 2)
         return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0, body, head.decode("latin-1")
 
-    def memory(self) -> float:
-        """Megabytes of the server and of all that it has begun."""
-        found, waiting = 0, [self.process.pid]
+    def memory(self) -> tuple[float, float]:
+        """Megabytes of the server, and of all that it has begun."""
+        found, waiting = {}, [self.process.pid]
         while waiting:
             pid = waiting.pop()
             with suppress(OSError):
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                found += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+                found[pid] = sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e3
                 for children in Path(f"/proc/{pid}/task").glob("*/children"):
                     waiting += [int(word) for word in children.read_text().split()]
-        return found / 1e3
+        own = found.pop(self.process.pid, 0.0)
+        return own, sum(found.values())
 
     def event(self, body: dict[str, Any], page: str) -> tuple[int, bytes, str]:
         """Send an event of the page as the attacker; return what it answers."""
@@ -429,24 +430,20 @@ def main() -> int:
             table[name][found] += 1
             levels.append(target.memory())
             if found not in GOOD or options.only is not None:
-                print(f"{name} seed {seed}: {found}; {answer[0]} {answer[1][:300]!r}")
+                print(f"{name} seed {seed}: {found}; {answer[0]} {answer[1][:300]!r}", flush=True)
                 if found == "fault":
                     print(target.log.read_text(errors="replace")[-3000:])
                     target.log.write_bytes(b"")
         time.sleep(2.0)
-        end = target.memory()
+        levels.append(target.memory())
     print(f"{'kind':10}" + "".join(f"{word:>10}" for word in OUTCOMES))
     for name, counts in table.items():
         print(f"{name:10}" + "".join(f"{counts[word]:10}" for word in OUTCOMES))
-    quarter = max(1, len(levels) // 4)
-    means = [
-        sum(part) / len(part) for part in (levels[at : at + quarter] for at in range(0, 4 * quarter, quarter)) if part
-    ]
-    print(
-        f"seeds {seeds[0]} to {seeds[-1]}; memory in MB: {levels[0]:.0f} before, {max(levels):.0f} at most, "
-        f"{end:.0f} after;"
-    )
-    print(f"means of the four quarters {', '.join(f'{mean:.0f}' for mean in means)}")
+    print(f"seeds {seeds[0]} to {seeds[-1]}; memory in MB, before, at most and after, and means of the four quarters:")
+    for name, level in zip(("the server", "its processes"), zip(*levels, strict=True), strict=True):
+        parts = [level[len(level) * i // 4 : len(level) * (i + 1) // 4] or level for i in range(4)]
+        means = ", ".join(f"{sum(part) / len(part):.0f}" for part in parts)
+        print(f"{name}: {level[0]:.0f}, {max(level):.0f}, {level[-1]:.0f}; {means}")
     return int(any(counts[word] for counts in table.values() for word in OUTCOMES if word not in GOOD))
 
 

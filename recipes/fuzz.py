@@ -195,6 +195,7 @@ def main() -> int:
     if unknown:
         parser.error(f"{unknown[0]!r} is no kind; kinds are {', '.join(KINDS)}")
     table = {}
+    print(f"seeds {seeds[0]} to {seeds[-1]}\n{'kind':14}" + "".join(f"{word:>13}" for word in OUTCOMES), flush=True)
     for name in options.kinds or KINDS:
         kind, counts = KINDS[name], Counter()
         with tempfile.TemporaryDirectory() as place:
@@ -212,7 +213,10 @@ def main() -> int:
                 counts[found] += 1
                 if found not in GOOD or options.only is not None:
                     last = said.strip().splitlines()[-1:] or ["nothing"]
-                    print(f"{name} seed {seed}: {found}; {file.relative_to(case)} {ways}; said {last[0][:160]}")
+                    print(
+                        f"{name} seed {seed}: {found}; {file.relative_to(case)} {ways}; said {last[0][:160]}",
+                        flush=True,
+                    )
                     if options.keep:
                         kept = options.keep / f"{name}-{seed}".replace(" ", "-")
                         shutil.copytree(case, kept, dirs_exist_ok=True)
@@ -220,9 +224,7 @@ def main() -> int:
                 if options.only is not None:
                     print(said)
         table[name] = counts
-    print(f"{'kind':14}" + "".join(f"{word:>13}" for word in OUTCOMES))
-    for name, counts in table.items():
-        print(f"{name:14}" + "".join(f"{counts[word]:13}" for word in OUTCOMES))
+        print(f"{name:14}" + "".join(f"{counts[word]:13}" for word in OUTCOMES), flush=True)
     return int(any(counts[word] for counts in table.values() for word in OUTCOMES if word not in GOOD))
 
 

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import sys
+import time
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +20,11 @@ from voin.core import __version__
 from voin.core.errors import FileRefusal
 
 _LOCK_TRIES = 100
+_REPLACE_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # between tries
+_IS_WINDOWS = os.name == "nt"
+# What Windows takes for a device, whatever suffix follows, and letters that its names cannot have.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in "123456789¹²³")}
+_NO_LETTERS = frozenset('<>:"/\\|?*')
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -89,10 +96,41 @@ def write_whole(path: Path, data: bytes) -> None:
     draft = path.with_name(f".{path.name}.part")
     try:
         draft.write_bytes(data)
-        draft.replace(path)
+        replace_file(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def replace_file(draft: Path, path: Path) -> None:
+    """Give a finished file its name; on Windows what stands there cannot be replaced while a program has it open.
+
+    Raises:
+        OSError: it still has it open after a moment, or the file cannot be renamed for another reason.
+    """
+    for seconds in (*_REPLACE_SECONDS, None):
+        try:
+            draft.replace(path)
+            return
+        except PermissionError as error:
+            if not _IS_WINDOWS:
+                raise
+            if seconds is None:
+                what = f"{path} cannot be replaced ({error.strerror})"
+                raise FileRefusal(what, "no other program may have it open", "close it, and run this again") from error
+            time.sleep(seconds)
+
+
+def one_name(name: str) -> str:
+    """Return the same text for all names that a file system may take for one: of any case, and however accented."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def is_portable(name: str) -> bool:
+    """Return whether a file or folder may have a name on every usual system."""
+    device = name.partition(".")[0].rstrip().casefold() in _DEVICES
+    letters = name.isprintable() and not _NO_LETTERS.intersection(name)
+    return bool(name) and letters and not device and name[-1] not in ". " and len(name.encode(errors="replace")) <= 255
 
 
 def write_page(path: Path, template: Path, **values: Any) -> None:

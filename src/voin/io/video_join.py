@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.files import replace_file
 from voin.io.video_info import FFMPEG_ERRORS, VideoInfo
 from voin.io.video_read import readable_packets
 from voin.io.video_write import ALPHA, container_options, set_time
@@ -95,7 +96,7 @@ def join(
                     flows.append(_sound(source, tracks, info, start, end))
             for packet in heapq.merge(*flows, key=lambda packet: (packet.dts or 0) * packet.time_base):
                 container.mux(packet)
-        draft.replace(out)
+        replace_file(draft, out)
     except FFmpegError as error:
         raise FileRefusal(
             f"{out} cannot be written ({error.strerror})",

@@ -24,6 +24,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.files import replace_file
 from voin.core.overlap import result_of
 from voin.io.colour.codecs import CODINGS, choose_codec, coding_options, layout_for
 from voin.io.colour.video_samples import VideoFrame, for_encoder
@@ -112,7 +113,7 @@ class _Writer:
             )
         self._put(None)
         self._thread.shutdown()
-        self._draft.replace(self._path)
+        replace_file(self._draft, self._path)
 
     def discard(self) -> None:
         """Stop, and leave no file."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from voin.core.errors import FileRefusal, ValueRefusal, parts_of
-from voin.core.files import as_json, check_output, fits, read_json, write_json, write_whole
+from voin.core.files import as_json, check_output, fits, is_portable, one_name, read_json, write_json, write_whole
 from voin.core.processes import answer, check_workers, run_all
 from voin.core.progress import Notes, Progress, Silent
 from voin.jobs.complete import complete
@@ -224,16 +224,20 @@ def read_pattern(videos: str, masks: str | None, options: CompleteOptions, marke
 def _checked(clips: list[Clip], where: str) -> list[Clip]:
     if not clips:
         raise ValueRefusal(f"{where} has no clip", "it must have a line for each", "add some")
-    for name, count in Counter(clip.name for clip in clips).items():
+    names = {one_name(clip.name): clip.name for clip in clips}
+    for key, count in Counter(one_name(clip.name) for clip in clips).items():
+        name = names[key]
         if count > 1:
             raise ValueRefusal(
                 f"{where} has {count} clips of the name {name}",
-                "each must have a folder of its own",
+                "each must have a folder of its own, where case does not count",
                 "give them names in a column `name`",
             )
-        if not name or Path(name).name != name or name[0] == "." or len(name) > _MOST_NAME or not name.isprintable():
+        if Path(name).name != name or name[:1] == "." or len(name) > _MOST_NAME or not is_portable(name):
             raise ValueRefusal(
-                f"{where} has a clip of the name {name[:60]!r}", "it must be that of a folder", "correct it"
+                f"{where} has a clip of the name {name[:60]!r}",
+                "it must be that of a folder on any system",
+                "correct it",
             )
     return clips
 

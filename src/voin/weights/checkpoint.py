@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from voin.core import __version__
 from voin.core.config import Checked, Config, from_older, setting, to_json
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.files import write_whole
+from voin.core.files import replace_file, write_whole
 
 VERSION = 1  # of the layout of the JSON file; the version of voin is noted, but not asked for
 TENSORS, RECORD = ".safetensors", ".json"
@@ -116,7 +116,7 @@ def save_checkpoint(path: str | Path, network: nn.Module, about: About, precisio
     # on those under the pending name, wherever the tensors' file has not got its name yet.
     write_whole(_pending(path), data)
     write_whole(record_path, _text_of(record).encode())
-    _pending(path).replace(path)
+    replace_file(_pending(path), path)
     return record
 
 
@@ -233,7 +233,7 @@ def _finish(path: Path) -> None:
     """Name the tensors of a save that was killed after its JSON file was written."""
     with suppress(OSError, ValueError):  # nothing there that could be kept
         if hashlib.sha256(_pending(path).read_bytes()).hexdigest() == read_record(path).sha256:
-            _pending(path).replace(path)
+            replace_file(_pending(path), path)
 
 
 def _text_of(record: Record) -> str:

@@ -270,11 +270,16 @@ def test_only_loopback_is_this_machine_alone(host: str, local: bool) -> None:
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as a framework does that stumbles: an error, and then the exception."""
+    await send({"type": "http.response.start", "status": 500, "headers": []})
+    await send({"type": "http.response.body", "body": b"Internal Server Error"})
     raise KeyError(-1)
 
 
 def test_an_event_that_gradio_stumbles_over_is_refused_and_other_faults_are_not_hidden(folder: Path) -> None:
     guard = Guard(broken, folder, None, 1000)
-    assert ask(guard, "/gradio_api/queue/join", body=b'{"fn_index": -1}')[0] == 400
-    with pytest.raises(KeyError):
-        ask(guard, "/config")
+    for path in ("/gradio_api/queue/join", "/gradio_api/cancel"):
+        assert ask(guard, path, body=b'{"fn_index": -1}', method="POST")[0] == 400
+    for path, method in (("/config", "GET"), ("/gradio_api/upload", "POST"), ("/login", "POST")):
+        with pytest.raises(KeyError):
+            ask(guard, path, method=method)

@@ -88,12 +88,14 @@ class Guard:
         if prefix and (scope["path"] + "/").startswith(f"{prefix}/"):
             scope = {**scope, "path": scope["path"].removeprefix(prefix)}
         is_login, address = _route(scope["path"]) == "/login", str((scope.get("client") or ("",))[0])
-        started = False
+        is_broken = takes_events = False
 
         async def guarded(message: Message) -> None:
-            nonlocal started
+            nonlocal is_broken
+            is_broken = is_broken or (takes_events and message.get("status", 0) >= 500)
+            if is_broken:
+                return
             if message["type"] == "http.response.start":
-                started = True
                 ours = {name for name, _ in _HEADERS}
                 kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in ours]
                 message["headers"] = [*kept, *_HEADERS]
@@ -113,13 +115,16 @@ class Guard:
             return
         if is_login and scope["method"] == "POST":
             self._wrong.note(address)  # until it is right: many may be tried at once
+        # Gradio stumbles over what an event says of itself: what the page does comes later, and is told otherwise.
+        takes_events = scope["method"] == "POST" and _route(scope["path"]) in _BODIES.keys() - {_UPLOAD, "/login"}
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:
-            # Gradio takes what an event says of itself as it stands; what the page does comes after that.
-            if started or _BODIES.get(_route(scope["path"])) != _EVENT_BYTES:
+            if not is_broken:
                 raise
             log.warning("an event that is none of the page's: %r", error)
+        if is_broken:
+            is_broken = False
             await _no(400, "this is no event of this page; load it again")(scope, receive, guarded)
 
     def _refusal(self, scope: Scope, address: str) -> Response | None:

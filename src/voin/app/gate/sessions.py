@@ -16,6 +16,7 @@ from typing import Any
 from voin.app.gate.folder import OwnFolder
 from voin.app.gate.limits import VIDEO_SUFFIXES
 from voin.core.errors import ValueRefusal
+from voin.core.files import is_portable
 from voin.io.images import FRAME_SUFFIXES
 
 _TOKEN_BYTES = 32
@@ -175,7 +176,8 @@ def short_name(name: str, most: int = _LONGEST_NAME) -> str:
 def safe_name(name: str) -> str:
     """Turn what a stranger calls a file into a plain file name, with its suffix."""
     plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).name)
-    return short_name(plain.lstrip(".") if Path(plain).stem.strip(".") else "file", _LONGEST_PLAIN_NAME)
+    short = short_name(plain.lstrip(".") if Path(plain).stem.strip(".") else "file", _LONGEST_PLAIN_NAME)
+    return short if is_portable(short) else f"file-{short.rstrip('. ')}"
 
 
 def find_inside(root: Path, text: str) -> Path:

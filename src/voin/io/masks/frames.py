@@ -18,6 +18,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from voin.core.errors import ValueRefusal, count_of
 from voin.io.video_info import VideoInfo
@@ -101,9 +102,11 @@ def frames_of(
             raise ValueRefusal(what, f"frames are 0 to {info.count - 1}", "give the video that was annotated")
         return MatchedFrames([*names.numbers], "by the file's frame numbers, counted from 0")
     if not isinstance(names, int | Moments) and info.kind == "folder":
-        by_name = {name: frame for frame, name in enumerate(info.names)}
-        if all(name in by_name for name in names):
-            return MatchedFrames([by_name[name] for name in names], "by the frames' names")
+        # However a system writes accents.
+        by_name = {normalize("NFC", name): frame for frame, name in enumerate(info.names)}
+        plain = [normalize("NFC", name) for name in names]
+        if all(name in by_name for name in plain) and len(set(plain)) == len(plain):
+            return MatchedFrames([by_name[name] for name in plain], "by the frames' names")
     if count == info.count:
         return MatchedFrames([*range(count)], "in order, one a frame")
     if isinstance(names, Moments):
