@@ -19,7 +19,7 @@ from voin.io.video import VideoInfo, probe
 MASK_SUFFIXES = (".zip", ".npz", ".png", ".json", ".xml", ".mp4", ".mov", ".mkv", ".webm", ".avi")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
 _LOOSE_FILES = 16  # in an archive of masks, beside the pictures
-_MOST_SETS = 16  # of masks, each of other objects
+MOST_SETS = 16  # of masks, each of other objects
 
 
 def check_video(path: Path, limits: Limits) -> VideoInfo:
@@ -44,9 +44,9 @@ def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path,
     one PNG; or several of these, of other objects each.
     """
     paths = list_paths(given)
-    if len(paths) > _MOST_SETS:
+    if len(paths) > MOST_SETS:
         what = f"there are {len(paths)} files of masks"
-        raise ValueRefusal(what, f"at most {_MOST_SETS} are taken, an object each", "pack masks of frames into a zip")
+        raise ValueRefusal(what, f"at most {MOST_SETS} are taken, an object each", "pack masks of frames into a zip")
     for path in paths:
         if path.suffix.lower() not in MASK_SUFFIXES:
             must = "they must be a zip of PNGs, an .npz, a mask video, an annotation file (.json, .xml) or a PNG"
