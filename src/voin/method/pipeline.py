@@ -165,6 +165,8 @@ class Inpainter:
                 frames[part] = paint_over(*(x[0, part] for x in (view.frames, view.visible, view.amodal)))
         # The rough flow is needed no more: what comes takes its place, some pairs at a time, for the sake of memory.
         for pairs in (touched[1:] | touched[:-1]).nonzero()[:, 0].split(_BATCH):
+            if not len(pairs):  # of a single frame
+                break
             estimated = self.motion(torch.stack([frames[pairs], frames[pairs + 1]], dim=1))
             view.forward[0, pairs], view.backward[0, pairs] = (flow[:, 0] for flow in estimated)
         return view
