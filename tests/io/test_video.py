@@ -123,6 +123,26 @@ def test_samples_above_8_bits_are_reduced(tmp_path: Path) -> None:
     assert abs(int(second.mean()) - 128) <= 1
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "layout"),
+    [
+        ("a.y4m", "wrapped_avframe", "yuv420p"),
+        ("a.m2v", "mpeg2video", "yuv420p"),
+        ("a.wtv", "mpeg2video", "yuv420p"),
+        ("a.mxf", "mpeg2video", "yuv422p"),
+        ("a.dv", "dvvideo", "yuv420p"),
+    ],
+)
+def test_streams_and_files_of_cameras_and_studios_are_read(tmp_path: Path, name: str, codec: str, layout: str) -> None:
+    frames = pictures(4)
+    if codec == "dvvideo":  # which knows two sizes
+        frames = [cv2.resize(frame, (720, 576)) for frame in frames]
+    info = probe(encode(tmp_path / name, frames, codec, {}, layout))
+    assert (info.count, info.rate, info.samples.interlaced) == (4, 25, codec == "dvvideo")
+    assert all(difference(a, b) < 12 for a, b in zip(read(info), frames, strict=True))
+    assert difference(next(iter(read(info, 2, 3))), frames[2]) < 12
+
+
 def test_a_gif_is_read_with_its_delays_and_exact_colours(tmp_path: Path) -> None:
     shown = [Image.fromarray(frame).quantize(64) for frame in pictures(4)]
     shown[0].save(tmp_path / "a.gif", save_all=True, append_images=shown[1:], duration=[100, 50, 200, 40])

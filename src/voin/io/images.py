@@ -140,7 +140,7 @@ def header_size(path: Path) -> tuple[int, int]:
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture with Pillow; whatever Pillow raises on a broken file becomes an OSError that names it."""
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+        with Image.open(path, formats=("PNG", "JPEG", "TIFF", "BMP", "WEBP")) as picture:
             yield picture
     except Exception as error:  # Pillow raises SyntaxError, struct.error, zlib.error and more on garbage.
         raise FileRefusal(

@@ -30,6 +30,7 @@ from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo
 
 # Only real containers: FFmpeg would also "play" text files, playlists that name other files, and single pictures.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,gif,flv,ogg,asf,mxf,nut,ivf,h264,hevc,m4v,obu,av1"
+_FORMATS += ",yuv4mpegpipe,mpegvideo,dv,wtv"
 _MOST_SAMPLES = 2**24  # of all tracks of a file: days of sound and film
 _MOST_ERRORS = 64  # read errors after which a file is taken to have ended
 _MOST_THREADS = 8  # each holds some frames, so memory grows with them

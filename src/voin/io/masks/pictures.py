@@ -1,4 +1,4 @@
-"""Masks as pictures: a folder of PNGs or JPEGs, or a single one; each becomes a plane of raw values.
+"""Masks as pictures: a folder of them, or a single one; each becomes a plane of raw values.
 
 What the values of a folder mean can only be said when all of them have been seen: see `voin.io.masks.values`.
 """
@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import ValueRefusal
 from voin.io.animation import is_animation
-from voin.io.images import FRAME_SUFFIXES, list_pictures, opened
+from voin.io.colour.picture_kinds import read_frame
+from voin.io.images import FRAME_SUFFIXES, list_pictures, no_pictures, opened
 from voin.io.masks.values import MOST_COLOURS, Kind, RawMask
 
 
@@ -27,8 +28,7 @@ class PictureMasks:
     def __init__(self, path: Path) -> None:
         self._paths = list_pictures(path) if path.is_dir() else [path]
         if not self._paths:
-            must = "it must be a folder of .png files"
-            raise FileRefusal(f"{path} has no masks", must, "give the folder that holds them")
+            raise no_pictures(path, "masks")
         self.names = [picture.stem for picture in self._paths]
 
     @staticmethod
@@ -53,10 +53,13 @@ class MaskReader:
     colours: dict[int, int] = field(default_factory=dict)
 
     def picture(self, path: Path) -> tuple[np.ndarray, Kind]:
-        """Read a mask from a PNG or JPEG: (uint8 (h, w), kind).
+        """Read a mask from a picture: (uint8 (h, w), kind).
 
-        Raises OSError where it cannot be decoded, ValueError where it is no mask (16 bits, too many colours).
+        Raises OSError where it cannot be decoded, ValueError where it is no mask (ids above 255, too many colours).
         """
+        suffix = path.suffix.lower()
+        if suffix in (".exr", ".dpx") or (suffix in (".tif", ".tiff") and not _is_shallow(path)):
+            return self._deep(path, read_frame(path, linear=False).values)
         with opened(path) as picture:
             mode = picture.mode
             palette = _palette(picture) if mode == "P" else None
@@ -71,16 +74,35 @@ class MaskReader:
         if mode == "P":
             # A palette of greys is a grey picture saved thriftily; one with colours goes with object ids.
             return (values, "ids") if palette is None else (palette[values], "grey")
+        if mode.startswith("I"):
+            return self._deep(path, np.repeat(values[..., None], 3, axis=2))
         if mode not in ("LA", "PA", "RGB", "RGBA"):
             raise ValueRefusal(
-                f"{path} is of the kind {mode!r} (16-bit or CMYK)",
-                "a mask must be an indexed or 8-bit grey PNG",
-                "convert it, with object ids in 1 to 255",
+                f"{path} is of the kind {mode!r}", "a mask must be indexed, grey or RGB", "convert it to a PNG"
             )
         if mode != "RGB" and values[..., -1].min() < 255:
             return np.ascontiguousarray(values[..., -1]), "grey"  # a cut-out object: its alpha is the mask
         if mode == "LA":
             return np.ascontiguousarray(values[..., 0]), "grey"
+        return self._colours(path, values[..., :3])
+
+    def _deep(self, path: Path, values: np.ndarray) -> tuple[np.ndarray, Kind]:
+        """Reduce samples of 16 or more bits (h, w, 3 or 4): ids as they are, shades and floats to 0..255."""
+        if values.dtype.kind == "f":
+            values = np.nan_to_num(values.astype(np.float32))
+            whole = bool((values[..., :3] == np.rint(values[..., :3])).all())
+            values = np.rint(values if whole and values[..., :3].max() > 1 else values.clip(0, 1) * 255).astype(int)
+        elif values.max() > 255 and values.max() == np.iinfo(np.uint16).max:  # black and white, and shades between
+            values = values >> 8
+        if values[..., :3].max() > 255 or values.min() < 0:
+            raise ValueRefusal(
+                f"{path} has the value {int(values[..., :3].max())} (16-bit)",
+                "object ids are 0 to 255, and white is the most that there can be",
+                "convert it to an indexed PNG with object ids in 1 to 255",
+            )
+        values = values.astype(np.uint8)
+        if values.shape[2] == 4 and values[..., 3].min() < 255 and values[..., 3].any():
+            return np.ascontiguousarray(values[..., 3]), "grey"
         return self._colours(path, values[..., :3])
 
     def _colours(self, path: Path, rgb: np.ndarray) -> tuple[np.ndarray, Kind]:
@@ -103,6 +125,17 @@ class MaskReader:
                 )
             values[y : y + h, x : x + w][inside == code] = value
         return values, "colour"
+
+
+def _is_shallow(path: Path) -> bool:
+    """Return whether a TIFF has 8 bits or fewer a sample, and so a mode in which its ids can be told from shades."""
+    try:
+        with Image.open(path, formats=("TIFF",)) as picture:
+            return (
+                picture.mode in ("1", "L", "P", "LA", "PA", "RGB", "RGBA") and max(picture.tag_v2.get(258, (1,))) <= 8
+            )
+    except Exception:  # of kinds that Pillow does not know
+        return False
 
 
 def _distinct(codes: np.ndarray, most: int) -> list[int]:
