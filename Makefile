@@ -13,7 +13,7 @@ CANDIDATES := python3.11 python3.12 python3.13 python3 python
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint types format docs setup clean
+.PHONY: help demo test slow lint types format docs setup newest oldest audit clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,11 +44,30 @@ docs: $(VENV)/.dev ## Build the documentation into site/, strictly: begin at sit
 	@# Without --quiet, which would hide broken links from --strict, too.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(abspath $(SITE))
 
+# Once a week, say: each installs some gigabytes into an environment of its own. The oldest are what pyproject.toml allows.
+FAST_ROOMS := tests/core tests/io tests/weights tests/method tests/cli
+newest: $(VENV)/pyvenv.cfg ## Run the fast tests with the newest versions that are allowed
+	$(BIN)/python -m venv --clear $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --upgrade --upgrade-strategy eager --editable ".[dev,raft,eval,train]"
+	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest $(PYTEST_ARGS) $(FAST_ROOMS)
+
+oldest: $(VENV)/.dev ## Run the fast tests with the oldest versions that are allowed
+	$(BIN)/python recipes/constraints.py --oldest > $(VENV)-oldest.txt
+	$(BIN)/python -m venv --clear $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --constraint $(VENV)-oldest.txt --editable ".[dev,raft,eval,train]"
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest $(PYTEST_ARGS) $(FAST_ROOMS)
+
+audit: $(VENV)/pyvenv.cfg ## Look for known faults in the tested versions; needs the network
+	$(BIN)/python -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install pip-audit
+	$(VENV)-audit/bin/pip-audit --disable-pip --no-deps --requirement constraints.txt
+
 setup: $(VENV)/.dev ## Set up the virtual environment for work on voin
 
 clean: ## Remove what make and the tests made, the virtual environment too
 	@# Only what is a virtual environment: VENV may name anything.
 	if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	rm -rf $(VENV)-newest $(VENV)-oldest $(VENV)-oldest.txt $(VENV)-audit
 	rm -rf build dist demo-out $(SITE) .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -2,7 +2,8 @@
 
     python recipes/constraints.py > constraints.txt
 
-`pip install --constraint constraints.txt ".[web,demo]"` then installs these, and no others.
+`pip install --constraint constraints.txt ".[web,demo]"` then installs these, and no others. With `--oldest` it writes
+the oldest versions that pyproject.toml allows of what voin and its extras for users ask for themselves.
 """
 
 from __future__ import annotations
@@ -46,7 +47,21 @@ def tested() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def oldest() -> dict[str, str]:
+    """Return the oldest version that is allowed of each package that is asked for; of 10 that is 10.0."""
+    found = {}
+    for asked in requirements():
+        for bound in (bound.version for bound in asked.specifier if bound.operator == ">="):
+            parts = bound.split(".")
+            found[asked.name] = bound if len(parts) > 2 else f"{'.'.join([*parts, '0'][:2])}.*"
+    return dict(sorted(found.items()))
+
+
 if __name__ == "__main__":
+    if "--oldest" in sys.argv:
+        for name, version in oldest().items():
+            print(f"{name}=={version}")
+        sys.exit()
     versions = tested()
     lacking = sorted({asked.name for asked in requirements() if asked.name.lower() not in versions})
     print(f"# Versions that voin was tested with, on Python {sys.version_info.major}.{sys.version_info.minor}:")

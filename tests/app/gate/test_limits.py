@@ -240,3 +240,11 @@ def test_an_archive_of_something_else_is_refused(
 ) -> None:
     with pytest.raises((ValueError, OSError), match=text):
         take(packed(tmp_path / "a.zip", files), info, tmp_path)
+
+
+def test_an_archive_whose_content_is_damaged_is_refused(tmp_path: Path, info: VideoInfo) -> None:
+    data = bytearray(packed(tmp_path / "a.zip", {"00000.png": bytes(range(256)) * 9}).read_bytes())
+    data[60:80] = b"\xff" * 20
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(OSError, match=r"a\.zip cannot be unpacked .*; it must be a whole zip .*; pack it again"):
+        take(tmp_path / "a.zip", info, tmp_path)

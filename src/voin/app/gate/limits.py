@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from voin.app.options import Limits
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import FileRefusal, Refusal, ValueRefusal
 from voin.io.images import header_size, shown
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.source import MaskPaths, list_paths, open_masks, write_label
@@ -101,7 +101,9 @@ def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> N
                 if size != info.size:
                     what = f"{member.filename} in {path.name} is {shown(size)} for a video of {shown(info.size)}"
                     raise ValueRefusal(what, "masks must have the video's size", "scale them")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except Refusal:
+        raise
+    except Exception as error:  # zipfile raises zlib.error, struct.error, LZMAError and more on garbage
         raise FileRefusal(
             f"{path.name} cannot be unpacked ({error})", "it must be a whole zip without a password", "pack it again"
         ) from error
