@@ -24,7 +24,7 @@ from voin.io.colour.picture_kinds import KEPT
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.video import VideoInfo, join
 from voin.io.video_join import check_sound
-from voin.jobs.background.scene import BACKGROUND, load_background
+from voin.jobs.background.scene import BACKGROUND, check_asked, load_background
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
 from voin.jobs.keyframes import fill_gaps, is_tracked
 from voin.jobs.layout import RECORD, TRACKED, Folder, Layout, is_output, make_record
@@ -34,6 +34,7 @@ from voin.jobs.plan import Chunk, Plan, find_cuts, make_plan
 from voin.jobs.preview import write_preview
 from voin.jobs.reader import WindowReader
 from voin.jobs.writer import ChunkWriter, CompletedChunk, with_half_flow
+from voin.method.background import Background
 from voin.method.load import load
 from voin.method.parts import ObjectCompleter
 from voin.method.window import WindowConfig
@@ -87,7 +88,9 @@ def complete(
     video, out = Path(video), Path(out)
     check_output(out)
     _check_marked(masks, prompts, options)
+    check_asked(options)
     inpainter, progress = inpainter or load(), progress or Silent()
+    background = load_background(inpainter, options.background_model) if options.background else None
     given = [] if masks is None else list_paths(masks)
     _check_apart(out, (video, *given, options.amodal, options.occluder))
     # Only once nothing is refused any more.
@@ -98,6 +101,8 @@ def complete(
     inputs.masks.reading = replace(inputs.masks.reading, tracked=is_tracked(inputs))
     seconds = {"masks": time.perf_counter() - began}
     window, settings = inpainter.window_of(inputs.info.size), inpainter.settings()
+    if background is not None:
+        settings = settings | {"background": background.inpainter.settings()}
     layout = _layout(inputs.info, inputs.ids, options, inputs.masks.reading.tracked)
     folder = Folder(out, layout, _request(inputs, given, window, settings, layout))
     folder.check(options.overwrite)
@@ -132,7 +137,7 @@ def complete(
 
         if todo := plan.chunks[len(finished) :]:
             writer = ChunkWriter(inputs, plan, todo[0].start, folder, progress, wall)
-            _complete_chunks(inpainter, inputs, plan, todo, writer, progress)
+            _complete_chunks(inpainter, background, inputs, plan, todo, writer, progress)
         return _finish(inputs, plan, folder, seconds, wall)
 
 
@@ -152,7 +157,13 @@ def _late_faults(folder: Folder) -> Iterator[None]:
 
 
 def _complete_chunks(
-    inpainter: Completer, inputs: Inputs, plan: Plan, todo: tuple[Chunk, ...], writer: ChunkWriter, progress: Progress
+    inpainter: Completer,
+    background: Background | None,
+    inputs: Inputs,
+    plan: Plan,
+    todo: tuple[Chunk, ...],
+    writer: ChunkWriter,
+    progress: Progress,
 ) -> None:
     """Complete and write all chunks that are left, in each the front-most object first."""
     total = sum(chunk.count for chunk in todo)
@@ -161,7 +172,6 @@ def _complete_chunks(
     options = inputs.options
     asked: dict[str, Any] = {"with_flow": options.save_flow}
     asked["with_shape"] = options.save_confidence
-    background = load_background(inpainter, options.background_model) if options.background else None
     with (
         closing(writer),
         closing(BackgroundWriter(writer.write, "write")) as follower,

@@ -196,17 +196,7 @@ class CompleteOptions(FrameOptions):
     context_frames: int = setting(32, "Frames looked at before and after these, at most.", least=0, flag="")
 
     def check(self) -> None:
-        """Refuse ids that cannot be, and a background without what is before it."""
-        if self.background and self.occluder is None:
-            raise ValueRefusal(
-                "the background is asked for, and nothing says what is in front",
-                "its masks must be given",
-                "mark it with: voin mask --what occluder, and give --occluder PATH",
-            )
-        if self.background_model is not None and not self.background:
-            raise ValueRefusal(
-                "a model for the background is given without --background", "it fills that alone", "add --background"
-            )
+        """Refuse ids that cannot be."""
         for name, numbers in (("ids", self.ids), ("order", self.order)):
             if len(set(numbers)) < len(numbers) or any(not 1 <= number <= 255 for number in numbers):
                 raise ValueRefusal(

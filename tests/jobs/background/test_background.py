@@ -130,7 +130,7 @@ def test_without_an_occluder_it_is_refused(given: dict[str, Path], tmp_path: Pat
     assert "mark it with: voin mask --what occluder" in " ".join(done.output.split())
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="without --background; it fills that alone; add"):
-        CompleteOptions(background_model="small")
+        complete(given["video"], given["visible"], tmp_path / "out", CompleteOptions(background_model="small"))
 
 
 def test_the_record_says_that_it_was_asked_for(made: Path) -> None:

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Bool, Int
 
 from voin.baselines.trained.models import load_baseline
-from voin.core.errors import FileRefusal
+from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.types import Frames, Label, Masks
 from voin.jobs.check import Inputs
+from voin.jobs.options import CompleteOptions
 from voin.method.background import Background, look_behind
 from voin.method.fill.colours import part_hidden
 from voin.method.motion import load_motion
@@ -53,6 +54,20 @@ class SttnFill:
         _, missing = part_hidden(visible, amodal, confidence)
         assert self.painting is not None
         return self.painting(frames, visible, missing.to(frames), range(frames.shape[1])).frames
+
+
+def check_asked(options: CompleteOptions) -> None:
+    """Refuse a background without what is before it, and a model for none."""
+    if options.background and options.occluder is None:
+        raise ValueRefusal(
+            "the background is asked for, and nothing says what is in front",
+            "its masks must be given",
+            "mark it with: voin mask --what occluder, and give --occluder PATH",
+        )
+    if options.background_model is not None and not options.background:
+        raise ValueRefusal(
+            "a model for the background is given without --background", "it fills that alone", "add --background"
+        )
 
 
 def load_background(inpainter: Any, model: str | None) -> Background:
