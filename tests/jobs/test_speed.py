@@ -96,6 +96,8 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
     assert (found["method"], found["model"]) == ("classical", None)
     assert found["frames_per_second"] == pytest.approx(10 / found["seconds"])
     assert found["startup_seconds"] > 0
+    assert found["startup_seconds"] < found["first_frame_seconds"] < found["startup_seconds"] + found["seconds"]
+    assert 0 < found["limit_seconds"] < found["seconds"]
     assert {"masks", "motion", "propagation", "write"} <= set(found["stages"])
     assert all(seconds >= 0 for seconds in found["stages"].values())
     assert 50e6 < found["peak_memory"] < 4e9
@@ -159,6 +161,7 @@ def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         **{"method": "voin", "size": "128x96", "frames": 10, "flow": "dis", "share": 0.1, "device": "auto"},
         **{"seconds": 2.0, "cores": 2},
         **{"frames_per_second": 5.0, "stages": {"motion": 1.5, "write": 0.25}, "peak_memory": 800_000_000},
+        **{"first_frame_seconds": 2.5, "limit_seconds": 0.5},
         "beside": {"processes": 2, "frames_per_second": 1.7, "ratio": 0.34},
         "functions": [{"function": "voin/a.py:3 fit[0]", "calls": 1200, "own_seconds": 0.5, "seconds": 1.25}],
     }

@@ -89,6 +89,11 @@ def _show_bench(found: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("end to end", f"{found['seconds']:.2f} s", "stages may overlap")
     table.add_row("frames a second", f"{found['frames_per_second']:.1f}")
+    table.add_row("first frame", f"{found['first_frame_seconds']:.2f} s", "from the start of the job's process")
+    limit = found["limit_seconds"]
+    table.add_row(
+        "limit", f"{limit:.2f} s", f"decoding and encoding alone: {found['frames'] / limit:.1f} frames a second"
+    )
     if beside := found["beside"]:
         left = f"{beside['ratio']:.2f} of that, beside {count_of(beside['processes'], 'busy program')}"
         table.add_row("beside others", f"{beside['frames_per_second']:.1f}", left)

@@ -6,6 +6,7 @@ measured time, and the job runs in a process of its own, so that the peak of mem
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import tempfile
@@ -27,7 +28,7 @@ from voin.core.errors import FileRefusal
 from voin.core.processes import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
 from voin.io.images import shown, write_image
-from voin.io.video import Colour, VideoInfo, VideoWriter
+from voin.io.video import Colour, VideoInfo, VideoWriter, probe, read
 from voin.jobs.options import BenchConfig
 
 BAR_WIDTH = 0.35  # of the object's width
@@ -43,7 +44,9 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
     Returns:
         What of the config was asked for, what voin runs on here, and: `seconds` of the job, without the start of
         Python; `frames_per_second` end to end; `stages`: name -> seconds; `startup_seconds`: imports and models;
-        `peak_memory`: bytes, None where the system does not tell; `beside`: the same five beside `processes` busy ones,
+        `first_frame_seconds`: from there to the first frame that is written, imports and models included;
+        `limit_seconds`: of decoding and encoding the clip and nothing else; `peak_memory`: bytes, None where the system
+        does not tell; `beside`: the same seven beside `processes` busy ones,
         and `ratio`: frames a second there over those alone, or None if not asked for;
         `functions`: those that took longest, where a profile was asked for.
     """
@@ -191,16 +194,43 @@ def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str,
     from voin.jobs.profile import profiled
 
     inpainter = config.load()
+    first = _FirstFrame(progress)
     watch = profiled(config.profile) if config.profile else nullcontext()
     ready = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder) as out, watch as functions:
-        record = complete(folder / "video.mp4", folder / "masks", out, inpainter=inpainter, progress=progress)
+        record = complete(folder / "video.mp4", folder / "masks", out, inpainter=inpainter, progress=first)
         seconds = time.perf_counter() - ready
     return {
         "seconds": seconds,
         "frames_per_second": config.frames / seconds,
         "stages": {stage: seconds for stage, seconds in record["seconds"].items() if stage != "total"},
         "startup_seconds": ready - began,
+        "first_frame_seconds": first.at - began,
+        "limit_seconds": _copy_clip(folder),
         "peak_memory": record["peak_memory_bytes"],
         "functions": functions,
     }
+
+
+class _FirstFrame:
+    """Passes progress on, and notes when the first frame is written: `at`, by `time.perf_counter`."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self.at = progress, math.nan
+
+    def stage(self, name: str, total: int) -> None:
+        self._progress.stage(name, total)
+
+    def advance(self, name: str, count: int = 1) -> None:
+        if name == "write" and math.isnan(self.at):
+            self.at = time.perf_counter()
+        self._progress.advance(name, count)
+
+
+def _copy_clip(folder: Path) -> float:
+    """Decode the clip and encode it again, one frame at a time, and return the seconds: no method can be faster."""
+    began, info = time.perf_counter(), probe(folder / "video.mp4")
+    with VideoWriter(folder / "copy.mp4", info, info.times) as writer:
+        for frame in read(info):
+            writer.write(frame)
+    return time.perf_counter() - began
