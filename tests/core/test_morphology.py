@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from voin.core.morphology import grow, shrink
+from voin.core.morphology import grow, pool, shrink
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
@@ -39,3 +39,10 @@ def test_each_frame_is_on_its_own() -> None:
     mask = torch.zeros(3, 9, 9, dtype=torch.bool)
     mask[1, 4, 4] = True
     assert grow(mask, 2).flatten(1).sum(dim=1).tolist() == [0, 25, 0]
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_any_device_gives_what_the_cpu_gives(radius: int) -> None:
+    mask = torch.rand(3, 15, 20) > 0.7
+    assert torch.equal(pool(mask, radius), grow(mask, radius))
+    assert torch.equal(~pool(~mask, radius), shrink(mask, radius))
