@@ -51,6 +51,7 @@ def propagate(view: ClipView, wanted: range, form: Propagation = "rated", outlin
     band_width = max(round(blend.BAND * width / 256), 2)
     ahead, back, matched = _look_for(view, wanted, outlines)
     bands = [blend.compare_band(shade, detail, clear, tracks, band_width) for tracks in (ahead, back, matched)]
+    del shade, detail  # they are as large as all frames
     # What was matched by outline has no track that could be rated by its length.
     share = blend.calibrate(bands[:2])
     directions = (blend.rate(ahead, share), blend.rate(back, share), matched)
