@@ -163,3 +163,28 @@ def test_linear_light_is_what_the_user_says(tmp_path: Path, linear: bool | None)
         inverted = to_light(1 - to_display(values)).astype(float)
     result = read_frame(tmp_path / "out" / "completed" / "00001.tif").values / 65535
     np.testing.assert_allclose(result[rim], inverted[rim], atol=1e-4)
+
+
+def test_exr_layers_hold_all_that_is_known_of_an_object(tmp_path: Path) -> None:
+    exr = pytest.importorskip("OpenEXR")
+    source = tmp_path / "in"
+    source.mkdir()
+    for i, values in enumerate(frames(np.uint8, 3)):
+        write_frame(source / f"{i:05d}.png", PictureFrame(values))
+    maps = labels(COUNT, SIZE)
+    run(source, save_labels(tmp_path / "masks", maps), tmp_path / "out", layer="exr", cuts="none")
+    completed = read_frame(tmp_path / "out" / "completed" / "00001.png").values
+    with exr.File(str(tmp_path / "out" / "object" / "00001.exr"), separate_channels=True) as file:
+        channels = {name: np.array(channel.pixels, np.float32) for name, channel in file.channels().items()}
+    whole = whole_of(maps[1] > 0)
+    light = to_light(completed.astype(np.float32) / 255)
+    assert set(channels) == {
+        *("R", "G", "B", "A", "completed.R", "completed.G", "completed.B", "amodal.Y", "confidence.Y"),
+        *("forward.u", "forward.v", "backward.u", "backward.v"),
+    }
+    assert (channels["A"] == whole).all()
+    assert (channels["amodal.Y"] == whole).all()
+    np.testing.assert_allclose(channels["completed.G"], light[..., 1], atol=2e-3)
+    np.testing.assert_allclose(channels["R"], light[..., 0] * whole, atol=2e-3)  # premultiplied
+    assert (channels["confidence.Y"][maps[1] > 0] == 1).all()
+    assert channels["forward.u"].any()

@@ -23,7 +23,16 @@ NOT_IN_COMMAND = {"chunk_frames", "context_frames"}
 NOT_ON_PAGE = {
     *("start", "end", "skip_broken", "overwrite", "amodal", "occluder"),
     *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent", "audio"),
-    *("background", "background_model", "track_between", "tracker", "limits.frames", "limits.pixels"),
+    *(
+        "background",
+        "background_model",
+        "track_between",
+        "tracker",
+        "limits.frames",
+        "limits.pixels",
+        "linear",
+        "quality.codec",
+    ),
     *NOT_IN_COMMAND,
 }
 

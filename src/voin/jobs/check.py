@@ -15,6 +15,7 @@ from voin.core.errors import FileRefusal, ValueRefusal, count_of
 from voin.core.progress import Progress
 from voin.data.categories import known_category
 from voin.io.colour.codecs import choose_codec
+from voin.io.colour.exr import openexr
 from voin.io.images import shown
 from voin.io.limits import VideoLimits
 from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
@@ -27,6 +28,7 @@ _SMALLEST = 32  # pixels; nothing can be tracked in less
 
 # Bytes for a pixel in each kind of file, on the safe side.
 _PNG_BYTES, _VIDEO_BYTES, _LOSSLESS_BYTES, _LAYER_BYTES, _FLOW_BYTES = 2.5, 0.15, 2.0, 1.5, 10.0
+_EXR_BYTES = 24.0  # an object's own channels
 _EMPTY_BYTES = 0.02  # transparent pixels and label maps
 _HIDDEN_SHARE = 2.0  # the whole object over its visible part
 
@@ -108,6 +110,8 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
         OSError: a file cannot be read.
         ValueError: something does not fit.
     """
+    if options.layer == "exr":
+        openexr()
     info, start, end = check_video(video, options.start, options.end, options.limits, options.linear)
     cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
     shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
@@ -270,6 +274,8 @@ def _output_bytes(inputs: Inputs, png: bool) -> float:
     total = pixels * deep * (_PNG_BYTES if png else 2 * video) + pixels * _EMPTY_BYTES + inputs.count * 4096
     if options.layer == "png":
         total += objects * _PNG_BYTES * min(deep, 2) + pixels * len(inputs.ids) * _EMPTY_BYTES
+    elif options.layer == "exr":
+        total += (objects * _EXR_BYTES + pixels * _PNG_BYTES * 2) * len(inputs.ids)
     elif options.layer != "none":
         total += 2 * (objects * _LAYER_BYTES + pixels * len(inputs.ids) * _EMPTY_BYTES)
     if options.background and options.layer != "none":

@@ -170,7 +170,7 @@ def _complete_chunks(
     progress.stage("complete", total)
     progress.stage("write", total)
     options = inputs.options
-    asked: dict[str, Any] = {"with_flow": options.save_flow}
+    asked: dict[str, Any] = {"with_flow": options.save_flow or options.layer == "exr"}
     asked["with_shape"] = options.save_confidence
     with (
         closing(writer),

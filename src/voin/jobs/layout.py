@@ -109,8 +109,8 @@ class Layout:
         return Path(folder, f"{name}{self.completed_suffix if folder == 'completed' else '.png'}")
 
     def layer_picture(self, number: int, name: str) -> Path:
-        """Return the PNG of an object alone."""
-        return Path("object", *([str(number)] if len(self.ids) > 1 else []), f"{name}.png")
+        """Return the PNG, or the EXR, of an object alone."""
+        return Path("object", *([str(number)] if len(self.ids) > 1 else []), f"{name}.{self.layer}")
 
     def layer_video(self, number: int) -> Path:
         """Return the video of an object alone."""
@@ -138,7 +138,7 @@ class Layout:
         folders += OTHER_LAYERS if self.background and self.layer == "png" else []
         for name in names:
             yield from (self.picture(folder, name) for folder in folders)
-            if self.layer == "png":
+            if self.layer in ("png", "exr"):
                 yield from (self.layer_picture(number, name) for number in self.ids)
             if self.flow:
                 yield from (self.flow_arrays(number, name) for number in self.ids)

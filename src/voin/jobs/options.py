@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Flow = Literal["dis", "raft-small", "raft-large"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Layer = Literal["png", "mov", "webm", "none"]
+Layer = Literal["png", "mov", "webm", "exr", "none"]
 TrackerName = Literal["auto", "grabcut", "sam2"]
 
 
@@ -164,9 +164,16 @@ class CompleteOptions(FrameOptions):
     )
     layer: Layer = _output(
         "png",
-        "The whole object with alpha: pictures, a video for editing (mov) or for the web (webm), or not at all.",
+        "The whole object: pictures with straight alpha, a video for editing (mov) or for the web (webm), EXR pictures "
+        "with all layers for compositing (premultiplied, scene-linear), or not at all.",
         label="The object alone, with alpha",
-        words={"png": "PNG pictures", "mov": "ProRes video, for editing", "webm": "WebM video", "none": "None"},
+        words={
+            "png": "PNG pictures",
+            "mov": "ProRes video, for editing",
+            "webm": "WebM video",
+            "exr": "EXR layers",
+            "none": "None",
+        },
     )
     save_flow: bool = _output(False, "Write the completed motion to flow/.", label="Write the completed motion")
     save_confidence: bool = _output(

@@ -20,10 +20,11 @@ from voin.core import draw as viz
 from voin.core.files import write_json, write_whole
 from voin.core.progress import Progress
 from voin.core.system import trim_heap
-from voin.core.types import Label, largest
+from voin.core.types import Frame, Label, largest, to_unit
 from voin.io.colour.codecs import choose_codec
+from voin.io.colour.exr import write_parts
 from voin.io.colour.picture_kinds import write_frame
-from voin.io.colour.samples import EIGHT_BITS, in_bits
+from voin.io.colour.samples import EIGHT_BITS, in_bits, to_light
 from voin.io.colour.video_samples import VideoFrame
 from voin.io.images import write_image
 from voin.io.masks.source import write_label
@@ -157,6 +158,7 @@ class ChunkWriter:
         """Hand all output of one frame to those who write it."""
         layout, root = self._folder.layout, self._folder.path
         name, size = self._inputs.info.names[index], self._inputs.info.size
+        linear = self._inputs.info.samples.linear or not self._inputs.info.samples.floating
         if layout.png:
             pool.put(write_frame, root / layout.picture("completed", name), result)
         else:
@@ -181,6 +183,9 @@ class ChunkWriter:
                     patch,
                     self._layer_dtype,
                 )
+            elif layout.layer == "exr":
+                path = root / layout.layer_picture(number, name)
+                pool.put(write_parts, path, [({}, draw_exr_layers(result.shown(), patch, linear))])
             elif layout.layer != "none":
                 videos[layout.layer_video(number)].write(draw_layer(size, patch, self._layer_dtype))
             if layout.flow:
@@ -286,6 +291,37 @@ def draw_layer(size: tuple[int, int], patch: CompletedBox | None, dtype: np.dtyp
         box[..., 3] = largest(dtype)
         box[~patch.amodal] = 0
     return layer
+
+
+def draw_exr_layers(completed: Frame, patch: CompletedBox | None, linear: bool) -> dict[str, np.ndarray]:
+    """Draw what is known of an object in a frame as channels (h, w), named as compositors do.
+
+    R G B A is the object, premultiplied; `completed` the frame; `amodal` the object's mask, `confidence` 0 to 1, and
+    `forward` and `backward` its motion to the next frame and the one before in pixels, u to the right and v up.
+
+    Args:
+        completed: (h, w, 3), display-referred.
+        patch: the object; None where it is not there.
+        linear: colours become light, by sRGB's curve.
+    """
+    colours = to_unit(completed).astype(np.float32)
+    light = (to_light(colours) if linear else colours).astype(np.float16)
+    names = ("amodal.Y", "confidence.Y", "forward.u", "forward.v", "backward.u", "backward.v")
+    channels = dict(zip(("completed.R", "completed.G", "completed.B"), np.moveaxis(light, 2, 0), strict=True))
+    channels |= {name: np.zeros(completed.shape[:2], np.float16) for name in (*"RGBA", *names)}
+    if patch is None or not patch.amodal.size:
+        return channels
+    box, inside = (patch.rows, patch.columns), patch.amodal
+    own = to_unit(patch.colours).astype(np.float32)
+    for name, values in zip("RGB", np.moveaxis(to_light(own) if linear else own, 2, 0), strict=True):
+        channels[name][box][inside] = values[inside]
+    channels["A"][box] = channels["amodal.Y"][box] = inside
+    channels["confidence.Y"][box][inside] = patch.confidence[inside] / 255
+    for name, flow in (("forward", patch.forward), ("backward", patch.backward)):
+        if flow is not None:
+            channels[f"{name}.u"][box][inside] = flow[inside, 0]
+            channels[f"{name}.v"][box][inside] = -flow[inside, 1]
+    return channels
 
 
 def _write_drawn(path: Path, write: Callable[[Path, Any], object], draw: Callable[..., Any], *of: object) -> None:
