@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,6 +192,42 @@ def test_without_ray_a_cluster_is_refused_before_anything_is_written(
     with pytest.raises(ImportError, match=r"pip install \"voin\[ray\]\""):
         batch(read_table(names_of(clips), PLAIN), clips / "out", CLASSICAL, ray="local")
     assert not (clips / "out").exists()
+
+
+class PlainRay:
+    """As strict as Ray with what it is given to do; everything happens here, when it is asked for."""
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def put(self, value: Any) -> Any:
+        return pickle.loads(pickle.dumps(value))
+
+    def remote(self, **resources: Any) -> Any:
+        def take(work: Any) -> Any:
+            assert inspect.isfunction(work) or inspect.isclass(work), "Ray takes functions and classes alone"
+            return SimpleNamespace(remote=lambda *given: (work, given))
+
+        return take
+
+    def wait(self, running: list[Any], **asked: Any) -> tuple[list[Any], list[Any]]:
+        return running[:1], running[1:]
+
+    def get(self, task: Any) -> Any:
+        work, given = task
+        return work(*given)
+
+
+@pytest.mark.usefixtures("fake")
+def test_ray_is_given_functions_and_each_clip_once(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = SimpleNamespace(RayError=OSError, RayTaskError=ValueError)
+    monkeypatch.setattr(processes, "find_spec", lambda name: object())
+    monkeypatch.setattr(processes, "import_module", {"ray": PlainRay(), "ray.exceptions": failed}.__getitem__)
+    found = batch(read_table(names_of(clips), PLAIN), clips / "out", CLASSICAL, ray="auto")
+    assert [outcome["state"] for outcome in found.values()] == ["done", "refused", "done"]
 
 
 @pytest.fixture(scope="module")
