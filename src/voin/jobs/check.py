@@ -279,7 +279,7 @@ def _output_bytes(inputs: Inputs, png: bool) -> float:
     elif options.layer != "none":
         total += 2 * (objects * _LAYER_BYTES + pixels * len(inputs.ids) * _EMPTY_BYTES)
     if options.background and options.layer != "none":
-        total += pixels * (_PNG_BYTES if options.layer == "png" else 2 * _LAYER_BYTES)
+        total += pixels * (_PNG_BYTES if options.layer in ("png", "exr") else 2 * _LAYER_BYTES)
     if options.save_confidence:
         total += objects + pixels * _EMPTY_BYTES
     return total + (objects * _FLOW_BYTES if options.save_flow else 0)

@@ -135,7 +135,7 @@ class Layout:
     def frame_files(self, names: Sequence[str]) -> Iterator[Path]:
         """List the files of some frames that are always there."""
         folders = ["amodal", *(["completed"] if self.png else []), *(CONFIDENCES if self.confidence else [])]
-        folders += OTHER_LAYERS if self.background and self.layer == "png" else []
+        folders += OTHER_LAYERS if self.background and self.layer in ("png", "exr") else []
         for name in names:
             yield from (self.picture(folder, name) for folder in folders)
             if self.layer in ("png", "exr"):

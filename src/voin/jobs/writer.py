@@ -207,7 +207,7 @@ class ChunkWriter:
         if behind is not None:
             behind = replace(behind, colours=in_bits(behind.colours, self._layer_dtype))
         for layer, draw, of in (("background", draw_background, (behind, shown)), ("occluder", draw_front, (behind,))):
-            if layout.layer == "png":
+            if layout.layer in ("png", "exr"):
                 pool.put(_write_drawn, root / layout.picture(layer, name), write_image, draw, picture, *of)
             elif layout.layer != "none":
                 videos[layout.other_layer(layer)].write(draw(picture, *of))
