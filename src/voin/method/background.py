@@ -7,6 +7,8 @@ a `Fill` that is not the generator: that one has learned objects.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Bool
@@ -48,6 +50,8 @@ class Background:
             nothing = np.zeros((0, 0), bool)
             colours = np.zeros((0, 0, 3), clip.frames[0].dtype)
             return [CompletedBox(0, 0, nothing, nothing, nothing, colours, nothing.astype(np.uint8)) for _ in wanted]
+        config = self.inpainter.config  # windows are cut for a working picture of their size
+        self.inpainter.config = replace(config, window=replace(config.window, size=clip.windows.size))
         return [_cut_down(box) for box in self.inpainter.complete_object(clip, wanted, clock=clock)]
 
 
