@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,12 +106,13 @@ def test_every_row_is_done_once_more_with_each_seed(place: Path, tmp_path: Path)
 def test_what_cannot_work_is_refused_before_anything_is_trained(place: Path, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="budget"):
         asked(place, budget=0.0)
-    for text, more in (
+    refused: tuple[tuple[str, dict[str, Any]], ...] = (
         ("no row rnn", {"rows": ("rnn",)}),
         ("neither a pack nor a folder", {"pack": None}),
         ("no folder", {"models": place / "nowhere"}),
         ("no setting", {"changes": ["sampler.colour=1"]}),
-    ):
+    )
+    for text, more in refused:
         with pytest.raises(Refusal, match=text):
             Reproduction(asked(place, **more), tmp_path / "out")
     with pytest.raises(Refusal, match="lies in the set"):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fakes.fake_method import labels, run, save_labels, whole_of
 from scenes.video_clips import SIZE, pictures
+from voin.core.types import largest
 from voin.io.colour.picture_kinds import read_frame, write_frame
 from voin.io.colour.samples import PictureFrame, to_display, to_light
 from voin.io.colour.video_samples import VideoFrame, _covered, _planes
@@ -67,7 +68,7 @@ def test_pictures_keep_alpha_bits_and_light(
         assert result.dtype == kind
         assert (result[~rim] == values[~rim]).all()
         assert (result[rim, :3] != values[rim, :3]).mean() > 0.9
-        assert (result[rim, 3:] == (1 if kind in (np.float16, np.float32) else np.iinfo(kind).max)).all()
+        assert (result[rim, 3:] == largest(np.dtype(kind))).all()
 
 
 def encode(path: Path, codec: str, layout: str, options: dict[str, str], tags: tuple[int, int, int, int]) -> Path:
@@ -102,7 +103,13 @@ QUIET = {"x265-params": "log-level=error"}
     ],
 )
 def test_videos_keep_bits_alpha_and_tags(
-    tmp_path: Path, codec: str, suffix: str, layout: str, tags: tuple[int, ...], video: Any, made: tuple[str, int, bool]
+    tmp_path: Path,
+    codec: str,
+    suffix: str,
+    layout: str,
+    tags: tuple[int, int, int, int],
+    video: Any,
+    made: tuple[str, int, bool],
 ) -> None:
     options = {"libx265": QUIET, "libvpx-vp9": {"auto-alt-ref": "0"}}.get(codec, {})
     source, maps = encode(tmp_path / f"a{suffix}", codec, layout, options, tags), labels(COUNT, SIZE)

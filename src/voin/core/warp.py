@@ -104,7 +104,7 @@ def sample_list(
     result = np.empty((len(x), picture.shape[2]), picture.dtype)
     for start in range(0, len(x), _LONGEST):
         part = slice(start, start + _LONGEST)
-        places = [np.asarray(line[None, part], np.float32) for line in (x, y)]
-        values = cv2.remap(picture, *places, method, borderMode=cv2.BORDER_REPLICATE)
+        columns, rows = (np.asarray(line[None, part], np.float32) for line in (x, y))
+        values = cv2.remap(picture, columns, rows, method, borderMode=cv2.BORDER_REPLICATE)
         result[part] = values.reshape(-1, picture.shape[2])
     return result

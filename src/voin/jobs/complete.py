@@ -126,7 +126,9 @@ def complete(
         folder.start(cuts)
         if layout.tracked:
             began_tracking = time.perf_counter()
-            inputs = fill_gaps(inputs, cuts, out / TRACKED, folder.request, settings.get("device", "auto"), progress)
+            inputs = fill_gaps(
+                inputs, cuts, out / TRACKED, folder.request, str(settings.get("device", "auto")), progress
+            )
             seconds["track"] = time.perf_counter() - began_tracking
         plan = make_plan(inputs, cuts, window)
         finished = folder.finished_chunks(plan.chunks, inputs.start)

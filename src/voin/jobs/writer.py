@@ -206,11 +206,15 @@ class ChunkWriter:
         picture = in_bits(frame.shown(), self._layer_dtype)
         if behind is not None:
             behind = replace(behind, colours=in_bits(behind.colours, self._layer_dtype))
-        for layer, draw, of in (("background", draw_background, (behind, shown)), ("occluder", draw_front, (behind,))):
+        drawn: dict[str, tuple[Callable[..., np.ndarray], tuple[Any, ...]]] = {
+            "background": (draw_background, (picture, behind, shown)),
+            "occluder": (draw_front, (picture, behind)),
+        }
+        for layer, (draw, of) in drawn.items():
             if layout.layer in ("png", "exr"):
-                pool.put(_write_drawn, root / layout.picture(layer, name), write_image, draw, picture, *of)
+                pool.put(_write_drawn, root / layout.picture(layer, name), write_image, draw, *of)
             elif layout.layer != "none":
-                videos[layout.other_layer(layer)].write(draw(picture, *of))
+                videos[layout.other_layer(layer)].write(draw(*of))
 
 
 def _form(inputs: Inputs, folder: Folder) -> Form:

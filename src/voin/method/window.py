@@ -336,8 +336,9 @@ def cut_clip(
     def every(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [cut(picture, windows, i) for i, picture in enumerate(pictures)]
 
-    extra = [None if masks is None else every(masks) for masks in (amodal, occluder)]
-    return ObjectClip(windows, (h, w), every(frames), every(visible), *extra)
+    cut_out = every(frames), every(visible)
+    front = None if occluder is None else every(occluder)
+    return ObjectClip(windows, (h, w), *cut_out, None if amodal is None else every(amodal), front)
 
 
 def check_object(size: tuple[int, int], seen: bool) -> None:

@@ -96,15 +96,15 @@ def test_what_was_seen_long_ago_reaches_a_frame_without_shifts() -> None:
 def test_the_stage_looks_at_frames_around_those_that_it_fills() -> None:
     frames, visible, amodal, confidence = clip(t=8)
     fill = NetworkFill(asking(), groups=FillGroups(4, 1, 1))
-    wanted = [x[:, 4:] for x in (frames, visible, amodal, confidence)]
+    pictures, seen, whole, trust = (x[:, 4:] for x in (frames, visible, amodal, confidence))
     filled = []
     for early in (frames, torch.cat([1 - frames[:, :4], frames[:, 4:]], dim=1)):
         flows = torch.zeros(1, 7, 2, 32, 48)
         around = ClipView(early, visible, amodal, amodal - visible, flows, flows)
-        filled.append(fill(*wanted, around=around))
+        filled.append(fill(pictures, seen, whole, trust, around=around))
     assert not torch.equal(*filled)
-    hidden = part_hidden(*wanted[1:])[0].expand_as(filled[0])
-    assert torch.equal(filled[0][~hidden], wanted[0][~hidden])
+    hidden = part_hidden(seen, whole, trust)[0].expand_as(filled[0])
+    assert torch.equal(filled[0][~hidden], pictures[~hidden])
 
 
 def test_gradients_reach_every_layer_once_an_answer_counts() -> None:

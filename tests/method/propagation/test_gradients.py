@@ -70,7 +70,8 @@ def test_propagation_for_training_gives_the_same_with_and_without_gradients() ->
     given, flows = clip_of(SLIDING), wavy()
     plain, trust = propagate_clips(*given, *flows)
     with_gradient = [flow.clone().requires_grad_() for flow in flows]
-    pictures, confidence = propagate_clips(*given, *with_gradient)
+    forward, backward = with_gradient
+    pictures, confidence = propagate_clips(*given, forward, backward)
     assert torch.equal(pictures, plain)
     assert torch.equal(confidence, trust)
     assert not plain.requires_grad

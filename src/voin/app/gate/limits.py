@@ -57,10 +57,10 @@ def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path,
         opened = [_opened(path, info, limits, place) for path, place in zip(paths, places, strict=True)]
         source = open_masks(opened, info, limits=limits)
         out.mkdir(parents=True)
-        given = [frame for frame in range(info.count) if source.given(frame)]
-        for frame in given:
+        frames = [frame for frame in range(info.count) if source.given(frame)]
+        for frame in frames:
             write_label(out / f"{frame:05d}.png", source.label(frame))
-        return len(given)
+        return len(frames)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise

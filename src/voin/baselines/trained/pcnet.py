@@ -133,8 +133,8 @@ class PcnetShape:
             h, w = seen.shape[-2:]
             pad = (0, -w % FACTOR, 0, -h % FACTOR)
             small = over_frames(lambda x: F.pad(x, pad, mode="replicate"), reduce(frames, self.size))
-            masks = (F.pad(x, pad) for x in (seen, reduce(allowed, self.size)))
-            logits = self.logits(small, *masks, index).float()[..., :h, :w]
+            shown, possible = (F.pad(x, pad) for x in (seen, reduce(allowed, self.size)))
+            logits = self.logits(small, shown, possible, index).float()[..., :h, :w]
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid()
         return torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
 

@@ -60,13 +60,12 @@ class PartialConvolution(nn.Module):
         self, x: Maps, known: Float[Tensor, "n c h w"]
     ) -> tuple[Float[Tensor, "n d y x"], Float[Tensor, "n 1 y x"]]:
         """Convolve, and say where something is known now; `known` is of each channel."""
-        given = {"stride": self.stride, "padding": self.padding}
         # The share of the window that is known, over all channels.
         kernel = known.new_full((1, 1, *self.weight.shape[2:]), 1 / self.weight[0, 0].numel())
         with torch.no_grad():
-            share = F.conv2d(known.mean(dim=1, keepdim=True), kernel, **given)
+            share = F.conv2d(known.mean(dim=1, keepdim=True), kernel, stride=self.stride, padding=self.padding)
             reached = (share > 1e-6).to(share)
-        made = F.conv2d(x * known, self.weight, **given) / share.clamp(min=1e-6)
+        made = F.conv2d(x * known, self.weight, stride=self.stride, padding=self.padding) / share.clamp(min=1e-6)
         return (made + self.bias[:, None, None]) * reached, reached
 
 

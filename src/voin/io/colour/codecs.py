@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import av
+from av.codec import Codec
 
 from voin.core.errors import ValueRefusal
 from voin.io.colour.samples import Samples
@@ -62,7 +63,7 @@ def choose_codec(samples: Samples, quality: Quality) -> VideoCodec:
 def layout_for(codec: VideoCodec, layout: str) -> str:
     """Return the pixel layout of an encoder that loses least of another one: alpha, then chroma, then bits."""
     source = av.VideoFormat(layout)
-    layouts = av.codec.Codec(CODINGS[codec].encoder, "w").video_formats or []
+    layouts = Codec(CODINGS[codec].encoder, "w").video_formats or []
 
     def lost(target: av.VideoFormat) -> list[float]:
         bits = target.components[0].bits - source.components[0].bits

@@ -121,7 +121,7 @@ def _covered(hidden: np.ndarray, step_x: int, step_y: int) -> np.ndarray:
     h, w = hidden.shape
     padded = np.pad(hidden, ((0, -h % step_y), (0, -w % step_x)))
     blocks = padded.reshape(padded.shape[0] // step_y, step_y, padded.shape[1] // step_x, step_x)
-    return blocks.any(axis=(1, 3))
+    return np.asarray(blocks.any(axis=(1, 3)))
 
 
 def for_encoder(frame: av.VideoFrame, layout: str, reformatter: VideoReformatter) -> av.VideoFrame:

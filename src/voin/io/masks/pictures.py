@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from voin.core.errors import ValueRefusal
 from voin.io.animation import is_animation
@@ -131,9 +133,8 @@ def _is_shallow(path: Path) -> bool:
     """Return whether a TIFF has 8 bits or fewer a sample, and so a mode in which its ids can be told from shades."""
     try:
         with Image.open(path, formats=("TIFF",)) as picture:
-            return (
-                picture.mode in ("1", "L", "P", "LA", "PA", "RGB", "RGBA") and max(picture.tag_v2.get(258, (1,))) <= 8
-            )
+            bits = cast(TiffImageFile, picture).tag_v2.get(258, (1,))
+            return picture.mode in ("1", "L", "P", "LA", "PA", "RGB", "RGBA") and max(bits) <= 8
     except Exception:  # of kinds that Pillow does not know
         return False
 

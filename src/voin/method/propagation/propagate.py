@@ -108,9 +108,10 @@ def propagate_clips(
     pictures, trusts = [], []
     for view, both in zip((ClipView(*clip) for clip in zip(*clips, strict=True)), flows, strict=True):
         # Plain lookups are differentiable as they are.
-        plain = both is not None and form == "plain"
-        followed = replace(view, forward=both[0][None], backward=both[1][None]) if plain else view
-        with torch.set_grad_enabled(plain):
+        followed = view
+        if both is not None and form == "plain":
+            followed = replace(view, forward=both[0][None], backward=both[1][None])
+        with torch.set_grad_enabled(followed is not view):
             found = propagate(followed, range(frames.shape[1]), form)
         picture = found.place(view.frames)
         if both is not None and found.tracks:
