@@ -124,3 +124,19 @@ def test_names_are_those_of_files() -> None:
     names = [what.name for what in standard()]
     assert len(set(names)) == len(names) == 16
     assert names[0] == "dilated-0.025"
+
+
+def test_another_object_is_taken_in_beside_the_object_as_large_as_asked() -> None:
+    visible = np.zeros((3, 60, 120), bool)
+    visible[0, 20:40, 10:30] = visible[2, 22:42, 14:34] = True
+    joined = corrupt(visible, Corruption("joined", 1.0), 0)
+    assert not (visible & ~joined).any()
+    assert not joined[1].any()
+    areas = joined.sum(axis=(1, 2)) / np.maximum(visible.sum(axis=(1, 2)), 1)
+    assert 1.7 < areas[0] <= 2
+    assert areas[0] == areas[2]
+    # On the side where there is room, and on the same ground.
+    assert joined[0, 20:40, 30:45].all()
+    assert not joined[0, 40:].any()
+    half = corrupt(visible, Corruption("joined", 0.25), 0).sum() - visible.sum()
+    assert 0.15 < half / visible.sum() < 0.3

@@ -12,11 +12,14 @@ from fakes.tiny_baselines import save_baseline
 from fakes.tiny_model import save_model
 from fakes.tiny_training import TINY, options
 from sets.voi_sets import write_set
-from voin.benchmark.paper.options import ReproduceOptions
+from voin.benchmark.paper.figures import FIGURES
+from voin.benchmark.paper.options import WHAT, ReproduceOptions
+from voin.benchmark.paper.rows import TABLES
 from voin.cli.reproduce import Reproduction
 from voin.core.errors import Refusal
 from voin.data.manifest import Manifest, write_manifest
 from voin.data.sets import open_set
+from voin.io.images import read_picture
 from voin.training import config as train_config
 from voin.training import train as train_room
 
@@ -101,6 +104,43 @@ def test_every_row_is_done_once_more_with_each_seed(place: Path, tmp_path: Path)
     (margin,) = content["bs-4"]["margins"]
     assert margin["cells"]["iou_amodal"]["verdict"] in ("difference", "within seeds")
     assert "BS-4 was trained for 12.0 of 0.004 core-minutes" in (tmp_path / "table2.md").read_text()
+
+
+def test_figures_show_all_methods_side_by_side_and_say_what_is_not_trained(place: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    save_model(models / "flow", "flow")
+    save_model(models / "fill", "generator")
+    sizes = {}
+    for what, more in (
+        ("figure6", {}),
+        ("figure7", {"models": models, "rows": ("dfvi", "ours")}),
+        ("figure8", {"models": models, "rows": ("sttn", "ours")}),
+    ):
+        wanted = asked(place, what, pack=None, **more)
+        folder = Reproduction(wanted, tmp_path, quiet=True).run()
+        paths = sorted((tmp_path / what).glob("*.png"))
+        assert folder in (tmp_path / what, *paths)
+        assert len(paths) == 1
+        sizes[what] = read_picture(paths[0]).shape
+        note = json.loads(paths[0].with_suffix(".json").read_text())
+        if what != "figure6":
+            assert [bool(sums) for _, sums in note["rows"]] == [False, True]
+            # What is drawn already is not drawn again.
+            before = paths[0].stat().st_mtime_ns
+            Reproduction(wanted, tmp_path, quiet=True).run()
+            assert paths[0].stat().st_mtime_ns == before
+    # Input, two methods, truth.
+    assert sizes["figure7"][0] == sizes["figure8"][0]
+
+
+@pytest.mark.slow
+def test_faulty_masks_are_drawn_and_plotted(place: Path, tmp_path: Path) -> None:
+    Reproduction(asked(place, "figure9", pack=None), tmp_path, quiet=True).run()
+    assert {path.name for path in (tmp_path / "figure9").glob("*.png")} == {"a.png", "degrade.png"}
+
+
+def test_the_options_name_all_tables_and_figures() -> None:
+    assert (*TABLES, *FIGURES) == WHAT
 
 
 def test_what_cannot_work_is_refused_before_anything_is_trained(place: Path, tmp_path: Path) -> None:

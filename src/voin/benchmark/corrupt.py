@@ -1,4 +1,4 @@
-"""Corrupt visible masks as real segmentation does (the paper's Figure 9): too wide, too narrow, shifted, pieces lost.
+"""Corrupt visible masks as real segmentation does (the paper's Figure 9): too wide, narrow, shifted, lost, or gross.
 
 Pure functions on (t, h, w) bool; the same seed gives the same masks. Strengths are relative to the object: lengths to
 its diameter, the square root of its median visible area in pixels; losses to its visible area.
@@ -122,17 +122,43 @@ def lose(visible: Stack, strength: float, seed: int = 0) -> Stack:
     return left
 
 
+def join(visible: Stack, strength: float, seed: int = 0) -> Stack:
+    """Take in another object, `strength` times as large: a mirror image that stands close beside and moves along.
+
+    It stands where there is more room, on the same ground; the picture's edge may cut it.
+    """
+    del seed
+    result = visible.copy()
+    boxes = [cv2.boundingRect(mask.astype(np.uint8)) for mask in visible]
+    shown = [box for mask, box in zip(visible, boxes, strict=True) if mask.any()]
+    width = visible.shape[2]
+    right = sum(width - x - w for x, _, w, _ in shown) >= sum(x for x, *_ in shown)
+    for mask, (x, y, w, h), joined in zip(visible, boxes, result, strict=True):
+        if not mask.any():
+            continue
+        wide, high = (max(round(side * strength**0.5), 1) for side in (w, h))
+        mirrored = np.ascontiguousarray(mask[y : y + h, x : x + w][:, ::-1]).astype(np.uint8)
+        other = cv2.resize(mirrored, (wide, high), interpolation=cv2.INTER_NEAREST) > 0
+        # A little inside the object's box, as things that a tracker takes for one touch each other.
+        left, top = (x + w - w // 8 if right else x + w // 8 - wide), y + h - high
+        x0, x1, y0 = max(left, 0), min(left + wide, width), max(top, 0)
+        if x0 < x1:
+            joined[y0 : y + h, x0:x1] |= other[y0 - top :, x0 - left : x1 - left]
+    return result
+
+
 def _distance(inside: Bool[np.ndarray, "h w"]) -> np.ndarray:
     """Return the distance of each pixel to the nearest one outside, between centres: 0.5 more than to the rim."""
     return cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
-# What a strength measures: diameters for the first three, the share of the visible pixels for the last.
+# What a strength measures: diameters for the first three, the share of the visible pixels, the area over the object's.
 KINDS: dict[str, Callable[[Stack, float, int], Stack]] = {
     "dilated": dilate,
     "eroded": erode,
     "shifted": shift,
     "lost": lose,
+    "joined": join,
 }
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "dilated": (0.025, 0.05, 0.1, 0.2),
@@ -143,5 +169,5 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 
 
 def standard() -> tuple[Corruption, ...]:
-    """Return the corruptions of the benchmark, each kind at four strengths."""
+    """Return the corruptions of the benchmark, each kind of `STRENGTHS` at four strengths."""
     return tuple(Corruption(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)

@@ -17,6 +17,7 @@ _AXES = {
     "eroded": "reach over the object's diameter",
     "shifted": "distance over the object's diameter",
     "lost": "share of the visible pixels",
+    "joined": "area of another object over the object's",
 }
 
 

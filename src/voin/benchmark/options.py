@@ -34,6 +34,7 @@ class ReferenceOptions(Checked):
     flow_truth_weights: Path | None = setting(
         None, "Its weights as a file; torchvision downloads them otherwise.", metavar="FILE", panel="What is judged"
     )
+    flow_folder: Path | None = None  # where the true motion is kept; None for the evaluation's own folder
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Scorer:
         truth_flow = None
         if content and references.flow_truth != "none":
             motion = _raft(references.flow_truth, references.flow_truth_weights)
-            truth_flow = TrueFlow(self.out / FLOW, motion)(clip.truth)
+            truth_flow = TrueFlow(references.flow_folder or self.out / FLOW, motion)(clip.truth)
         return score_clip(
             clip.truth,
             frames,

@@ -1,4 +1,4 @@
-"""`voin reproduce`: the paper's tables, trained, judged, and set beside the paper's numbers.
+"""`voin reproduce`: the paper's tables and figures: trained, judged, and set beside the paper's numbers, or drawn.
 
 Training and benchmark do not know each other; they meet here. Everything that is finished is kept: the same command
 goes on with a run that was stopped, and one with more rows, seeds or models adds these.
@@ -20,8 +20,10 @@ from voin.core.errors import FileRefusal, ValueRefusal
 
 if TYPE_CHECKING:
     from voin.benchmark.paper.compare import Judged
+    from voin.benchmark.paper.figures import Figure, Shown
     from voin.benchmark.paper.models import Made
     from voin.benchmark.paper.rows import Network, Row, Table
+    from voin.benchmark.true_flow import TrueFlow
     from voin.data.sets import VoiSet
 
 REPRODUCE_EXAMPLES = """[bold]Examples[/bold]
@@ -34,36 +36,45 @@ voin reproduce table1 --set VOI-DAVIS --models models -o out
 [dim]Two rows alone, each with two seeds:[/dim]
 voin reproduce table3 --set VOI-DAVIS --pack train.pack --rows bf-a,bf-a-l --seeds 2 -o out
 
+[dim]The same clips by all methods of Table 1, of the networks that it has trained:[/dim]
+voin reproduce figure8 --set VOI-DAVIS --models out/runs -o out
+
 [dim]The same command goes on where it was stopped; with more rows, seeds or models it adds these.[/dim]"""
 
-RUNS, SCORES = "runs", "scores"  # in the output folder
+RUNS, SCORES, FLOW = "runs", "scores", "flow"  # in the output folder
 
 
 @command("finished runs and scores are kept in {output}; run the same command again to go on")
 def reproduce(options: ReproduceOptions, output: Output, quiet: Quiet = False) -> None:
-    """Train and judge the rows of a table of the paper, and write it beside the paper's numbers.
+    """Train and judge the rows of a table of the paper, and write it beside the paper's numbers; or draw a figure.
 
     Every row is trained with the same budget of compute, from nothing, on the same packs. What is not trained is said.
     """
-    reproduction = Reproduction(options, output, quiet)
-    reproduction.run()
+    path = Reproduction(options, output, quiet).run()
     if not quiet:
-        out.print(f"{options.what}: open [bold]{escape(str(output / options.what))}.html[/bold]", soft_wrap=True)
+        out.print(f"{options.what}: look at [bold]{escape(str(path))}[/bold]", soft_wrap=True)
 
 
 class Reproduction:
-    """One table: its rows are trained, put together and judged one after the other; it is written after each."""
+    """A table: its rows are trained, put together and judged one after the other; it is written after each.
+
+    Or a figure: its rows are trained and put together, and drawn side by side.
+    """
 
     def __init__(self, options: ReproduceOptions, output: Path, quiet: bool = False) -> None:
+        from voin.benchmark.paper.figures import FIGURES
         from voin.benchmark.paper.rows import TABLES
         from voin.core.system import choose_device
         from voin.data.sets import open_set
 
-        references = options.references
-        if references.lpips_weights is not None:
-            options = replace(options, references=replace(references, lpips=True))
+        # The true motion is the same for all tables, whose scores lie apart.
+        kept = {"flow_folder": output / FLOW}
+        if options.references.lpips_weights is not None:
+            kept["lpips"] = True
+        options = replace(options, references=replace(options.references, **kept))
         self.options, self.out, self.quiet = options, output, quiet
-        self.table: Table = TABLES[options.what]
+        self.figure: Figure | None = FIGURES.get(options.what)
+        self.table: Table = TABLES[options.what if self.figure is None else self.figure.table]
         self.voi_set: VoiSet = open_set(options.voi_set)
         processors = choose_device(options.device).type == "cpu"
         self.unit = "core-minutes" if processors else "GPU-minutes"
@@ -72,8 +83,12 @@ class Reproduction:
         self.notes: list[str] = []
         self._check()
 
-    def run(self) -> None:
-        """Do all rows, seed after seed, so that a whole table of one seed stands before the second is begun."""
+    def run(self) -> Path:
+        """Do all rows, and return what to look at."""
+        return self._tabulate() if self.figure is None else self._draw(self.figure)
+
+    def _tabulate(self) -> Path:
+        """Do seed after seed, so that a whole table of one seed stands before the second is begun."""
         from voin.benchmark.paper.models import load_row, seeded
 
         self._write({})
@@ -87,6 +102,52 @@ class Reproduction:
                 self.made[name] = (row, seed, made)
                 self._say(f"judging {row.label}")
                 self._write(self._judge())
+        return self.out / f"{self.options.what}.html"
+
+    def _draw(self, figure: Figure) -> Path:
+        """Draw a figure, a sheet a clip."""
+        from voin.benchmark.curves import CURVES
+        from voin.benchmark.paper import figures
+        from voin.core.draw import spread
+        from voin.core.files import write_whole
+
+        folder, records = self.out / self.options.what, self._records()
+        if self.options.clips is None and figure.clips:
+            records = [records[i] for i in spread(len(records), figure.clips)]
+        if figure.shows == "samples":
+            return figures.draw_samples(self.voi_set, records, folder)
+        shown = [self._shown(row, figure.shows) for row in self._rows()]
+        if figure.shows == "damage":
+            for one in shown:
+                figures.draw_damage(self.voi_set, records, one, folder)
+            self.methods = {"ours": shown[0].method}
+            self._evaluate("end to end", figures.CURVES)
+            curves = self.out / SCORES / self.options.what / CURVES
+            write_whole(folder / CURVES, curves.read_bytes())
+            return folder
+        for path in figures.draw_methods(self.voi_set, records, shown, folder, figure.shows, self._true_flow()):
+            self._say(f"drawn: {path}")
+        return folder
+
+    def _shown(self, row: Row, shows: str) -> Shown:
+        from voin.benchmark.paper.figures import Shown
+        from voin.benchmark.paper.models import load_row
+
+        made = self._make(row, 0)
+        if made is None:
+            return Shown(row.label, None, {})
+        # Where the visible mask is faulty, the whole one is not given.
+        asked = replace(row, method="whole") if shows == "damage" else row
+        return Shown(row.label, load_row(asked, made, self.options.preset, self.options.device), made.sums)
+
+    def _true_flow(self) -> TrueFlow:
+        """Return what gives the flow of the clips without occluder: RAFT where it is asked for, else DIS."""
+        from voin.benchmark.true_flow import TrueFlow
+        from voin.method.motion import load_motion
+
+        references = self.options.references
+        name = "dis" if references.flow_truth == "none" else references.flow_truth
+        return TrueFlow(self.out / FLOW, load_motion(name, references.flow_truth_weights))
 
     def _check(self) -> None:
         """Refuse what cannot work before anything is trained."""
@@ -110,7 +171,8 @@ class Reproduction:
             )
         if options.models is not None and not options.models.is_dir():
             raise FileRefusal(f"{options.models} is no folder", "models lie in DIR/NAME/best", "check --models")
-        if options.models is None and options.pack is None:
+        needed = any(row.networks for row in self._rows())
+        if needed and options.models is None and options.pack is None:
             raise ValueRefusal(
                 "there is neither a pack nor a folder of models",
                 "rows must be trained or taken",
@@ -124,7 +186,7 @@ class Reproduction:
                 self.config_of(network, 0)
 
     def _rows(self) -> list[Row]:
-        wanted = self.options.rows
+        wanted = self.options.rows or (() if self.figure is None else self.figure.rows)
         return [row for row in self.table.rows if not wanted or row.name in wanted]
 
     def _make(self, row: Row, seed: int) -> Made | None:
@@ -180,22 +242,28 @@ class Reproduction:
         changes = [*(options.changes or ()), *network.settings(options.preset), minutes, f"seed={seed}"]
         return change_settings(PRESETS[options.preset], changes)
 
-    def _judge(self) -> dict[str, list[Judged]]:
-        """Judge all rows that are made; scores that are kept are not made again."""
+    def _evaluate(self, setting: str, corruptions: tuple[Any, ...] = ()) -> dict[str, Any]:
+        """Judge all that is made; scores that are kept are not made again."""
         from voin.benchmark.evaluate import evaluate
         from voin.benchmark.options import EvaluateOptions
-        from voin.benchmark.paper.compare import Judged
 
         options = self.options
         asked = EvaluateOptions(
-            settings=(self.table.setting,),
+            settings=(setting,),
             clips=options.clips,
+            corruptions=corruptions,
             workers=options.workers,
             references=options.references,
             pictures=False,
         )
         with Bars(self.quiet) as bars:
-            results = evaluate(self.voi_set, self.methods, self.out / SCORES, asked, progress=bars)
+            return evaluate(self.voi_set, self.methods, self.out / SCORES / options.what, asked, progress=bars)
+
+    def _judge(self) -> dict[str, list[Judged]]:
+        """Judge all rows that are made."""
+        from voin.benchmark.paper.compare import Judged
+
+        results = self._evaluate(self.table.setting)
         self.notes = [f"{note}." for note in results["notes"]]
         found: dict[str, list[Judged]] = {}
         for name, part in results["tables"][self.table.setting].items():

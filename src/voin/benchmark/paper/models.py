@@ -16,7 +16,7 @@ from voin.core.system import choose_device
 from voin.method.flow.smooth import SmoothFlow
 from voin.method.load import load, load_stage
 from voin.method.motion import DIS
-from voin.method.pipeline import Completion, PipelineConfig
+from voin.method.pipeline import Inpainter, PipelineConfig
 from voin.weights.checkpoint import RECORD, TENSORS, read_record
 from voin.weights.hub import find_model, networks_of
 
@@ -79,24 +79,24 @@ def shipped(row: Row) -> Made:
     return describe(row, find_model(row.model))
 
 
-Method = Callable[..., Completion]
-
-
-def load_row(row: Row, made: Made, preset: str, device: str) -> Method:
+def load_row(row: Row, made: Made, preset: str, device: str) -> Inpainter:
     """Make what is judged of a row's networks."""
     # A model that ships has its own views, whatever the preset of what is trained beside it.
-    return METHODS[row.method](made.folder, "small" if row.model else preset, device)
+    method = METHODS[row.method](made.folder, "small" if row.model else preset, device)
+    # Scores depend on the networks, not on the place where their folder lies.
+    method.model = row.name
+    return method
 
 
-def _baseline(name: str) -> Callable[[Path, str, str], Method]:
+def _baseline(name: str) -> Callable[[Path, str, str], Inpainter]:
     return lambda folder, preset, device: load_baseline(name, (folder,), preset=preset, device=device)
 
 
-def _ours(*classical: str) -> Callable[[Path, str, str], Method]:
+def _ours(*classical: str) -> Callable[[Path, str, str], Inpainter]:
     return lambda folder, preset, device: load("voin", model=folder, classical=classical, preset=preset, device=device)
 
 
-def _shape(folder: Path, preset: str, device: str) -> Method:
+def _shape(folder: Path, preset: str, device: str) -> Inpainter:
     """Complete shapes alone: pixels would take most of the time, and nobody looks at them."""
     place = choose_device(device)
     shape: Any = load_stage(networks_of(folder)["shape"], SmoothFlow(), preset, place)
@@ -105,9 +105,10 @@ def _shape(folder: Path, preset: str, device: str) -> Method:
 
 
 # Where the whole mask is given, none has to be completed.
-METHODS: dict[str, Callable[[Path, str, str], Method]] = {
+METHODS: dict[str, Callable[[Path, str, str], Inpainter]] = {
     **{name: _baseline(name) for name in ("dfvi", "lgtsm", "fgvc", "sttn", "pcnet")},
     "voin": _ours("shape"),
+    "whole": _ours(),
     "fill": _ours("shape", "flow"),
     "flow": _ours("shape", "fill"),
     "shape": _shape,

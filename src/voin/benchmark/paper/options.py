@@ -9,8 +9,8 @@ from typing import Literal, get_args
 from voin.benchmark.options import ReferenceOptions, read_clips
 from voin.core.config import Checked, setting
 
-TableName = Literal["table1", "table2", "table3", "table4"]
-TABLE_NAMES: tuple[TableName, ...] = get_args(TableName)
+What = Literal["table1", "table2", "table3", "table4", "figure6", "figure7", "figure8", "figure9", "figure10"]
+WHAT: tuple[What, ...] = get_args(What)
 _LEARN = "What it learns from"
 
 
@@ -22,7 +22,7 @@ def _read_names(text: str) -> tuple[str, ...]:
 class ReproduceOptions(Checked):
     """What to reproduce, and with what."""
 
-    what: TableName = setting(help="A table of the paper.", flag="WHAT", metavar="|".join(TABLE_NAMES))
+    what: What = setting(help="A table or a figure of the paper.", flag="WHAT", metavar="|".join(WHAT))
     voi_set: Path = setting(
         help="A set that `voin data build` made; its validation clips are judged.",
         flag="--set",
