@@ -165,9 +165,12 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
     "eroded": (0.025, 0.05, 0.1, 0.2),
     "shifted": (0.05, 0.1, 0.2, 0.4),
     "lost": (0.1, 0.2, 0.4, 0.6),
+    "joined": (0.25, 0.5, 1.0),
 }
+_GROSS = ("joined",)  # errors of another kind than the benchmark's, which the paper's Figure 9 shows
 
 
 def standard() -> tuple[Corruption, ...]:
-    """Return the corruptions of the benchmark, each kind of `STRENGTHS` at four strengths."""
-    return tuple(Corruption(kind, strength) for kind, strengths in STRENGTHS.items() for strength in strengths)
+    """Return the corruptions of the benchmark, each kind at four strengths; gross errors are none of them."""
+    usual = {kind: strengths for kind, strengths in STRENGTHS.items() if kind not in _GROSS}
+    return tuple(Corruption(kind, strength) for kind, strengths in usual.items() for strength in strengths)

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from voin.benchmark.corrupt import Corruption, corrupt
+from voin.benchmark.corrupt import STRENGTHS, Corruption, corrupt
 from voin.benchmark.examples import telling
 from voin.benchmark.trials import MethodEntry, Outcome
 from voin.core.draw import AMODAL, PAPER, VISIBLE, around, contact_sheet, flow_colours, outline, overlay, spread
@@ -62,7 +62,11 @@ FIGURES: dict[str, Figure] = {
 DAMAGE = (Corruption("dilated", 0.1), Corruption("eroded", 0.1), Corruption("joined", 0.5))
 CURVES = tuple(
     Corruption(kind, strength)
-    for kind, strengths in {"dilated": (0.05, 0.1, 0.2), "eroded": (0.05, 0.1, 0.2), "joined": (0.25, 0.5, 1.0)}.items()
+    for kind, strengths in {
+        "dilated": (0.05, 0.1, 0.2),
+        "eroded": (0.05, 0.1, 0.2),
+        "joined": STRENGTHS["joined"],
+    }.items()
     for strength in strengths
 )
 _DAMAGE_NAMES = ("as it is", "dilated", "eroded", "another object taken in")
