@@ -174,11 +174,11 @@ def test_every_option_reaches_the_job(copy: Path, monkeypatch: pytest.MonkeyPatc
     words += " --start 3 --end 9 --cuts c.txt --device cpu --crf 20"
     words += " --model weights --preset paper --x264-preset fast --lossless --resize-masks --mask-frames 0-8:2"
     words += " --absent error --skip-broken --overwrite --invert-masks --no-track-between --tracker sam2"
-    words += " --certainty 0.4"
+    words += " --certainty 0.4 --runtime onnx"
     code, _, text = call(*words.split())
     assert (code, "enough" in text) == (2, True)
     named = {"model": "weights", "preset": "paper", "certainty": 0.4}
-    named |= {"flow": "raft-small", "raft_weights": Path("w.pt"), "device": "cpu"}
+    named |= {"flow": "raft-small", "raft_weights": Path("w.pt"), "device": "cpu", "runtime": "onnx"}
     assert seen["load"] == (("voin",), named)
     assert seen["run"] == (
         Path("v.mp4"),

@@ -13,6 +13,7 @@ from voin.cli.data import data_app
 from voin.cli.demo import BENCH_EXAMPLES, DEMO_EXAMPLES, bench, demo
 from voin.cli.doctor import doctor
 from voin.cli.evaluate import EXAMPLES, evaluate
+from voin.cli.export import EXPORT_EXAMPLES, export
 from voin.cli.mask import MASK_EXAMPLES, mask
 from voin.cli.masks import masks_app
 from voin.cli.reproduce import REPRODUCE_EXAMPLES, reproduce
@@ -63,3 +64,4 @@ app.add_typer(data_app, name="data")
 app.command(epilog=EXAMPLES)(evaluate)
 app.command(epilog=TRAIN_EXAMPLES)(train)
 app.command(epilog=REPRODUCE_EXAMPLES)(reproduce)
+app.command(epilog=EXPORT_EXAMPLES)(export)

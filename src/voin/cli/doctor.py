@@ -39,6 +39,7 @@ EXTRAS = {
     "eval": ("lpips", "matplotlib", "skimage"),
     "hub": ("huggingface_hub",),
     "sam2": ("transformers",),
+    "onnx": ("onnx", "onnxruntime"),
     "train": ("lightning", "tensorboard"),
     "ray": ("ray",),
     "otio": ("opentimelineio",),

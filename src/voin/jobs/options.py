@@ -77,6 +77,9 @@ class MethodOptions(Checked):
         None, "Weights of RAFT as a file; torchvision downloads them otherwise.", metavar="FILE"
     )
     device: Device = _motion(**_DEVICE)
+    runtime: Literal["torch", "onnx"] = _run(
+        "torch", "What computes the networks: torch, or ONNX Runtime, with a --model that `voin export` wrote."
+    )
 
     def load(self, more: Sequence[str] = ()) -> Inpainter:
         """Make the inpainter; `more` are further models, for a baseline whose networks lie in several."""
@@ -86,7 +89,13 @@ class MethodOptions(Checked):
         chosen: dict[str, Any] = {declared.name: getattr(self, declared.name) for declared in fields(MethodOptions)}
         method, model = chosen.pop("method"), chosen["model"]
         if method in ROWS:
-            del chosen["model"]
+            if self.runtime != "torch":
+                raise ValueRefusal(
+                    f"the runtime is {self.runtime} and the method {method}",
+                    "a baseline's networks run in torch alone",
+                    "leave --runtime out",
+                )
+            del chosen["model"], chosen["runtime"]
             return load_baseline(method, () if model is None else (model, *more), **chosen)
         if more:
             raise ValueRefusal(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+
+# The layers of a network as a function of tensors, (b, t, ...), as torch or another runtime computes them.
+Layers = Callable[..., Any]
 
 
 def over_frames(function: Callable[[Tensor], Tensor], clip: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t d y x"]:
     """Apply a function of single pictures, (n, c, h, w), to each frame."""
-    return rearrange(function(rearrange(clip, "b t c h w -> (b t) c h w")), "(b t) c h w -> b t c h w", b=len(clip))
+    return function(clip.flatten(0, 1)).unflatten(0, (clip.shape[0], -1))
 
 
 def shift_frames(volume: Float[Tensor, "b t x y z"], frames: int) -> Float[Tensor, "b t x y z"]:

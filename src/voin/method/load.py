@@ -26,8 +26,10 @@ from voin.method.stages import Shape
 from voin.method.window import WindowConfig
 from voin.weights.checkpoint import TENSORS, load_checkpoint, read_record, read_use
 from voin.weights.hub import find_model, list_models, networks_of
+from voin.weights.runtime import ONNX, OnnxLayers
 
 PRESETS = ("small", "paper")
+RUNTIMES = ("torch", "onnx")
 SMALL = "small"  # the model of `voin` where none is named
 PAPER_SIZE = 384  # width of the paper's frames, which are 16:9 (4.1)
 
@@ -59,6 +61,7 @@ def load(
     raft_weights: Path | None = None,
     device: str = "auto",
     certainty: float | None = None,
+    runtime: str = "torch",
 ) -> Inpainter:
     """Make an inpainter.
 
@@ -74,10 +77,12 @@ def load(
         raft_weights: a state-dict file for RAFT; None takes torchvision's own.
         device: `auto`, `cpu`, `cuda` or `mps`.
         certainty: how sure of a pixel the shape network must be, above 0 and below 1; None for what its file says.
+        runtime: what computes the networks, `torch` or `onnx`: ONNX Runtime, in float32, with a model of
+            `voin.method.export.export_model`; all else stays with torch and the device.
 
     Raises:
-        ValueError: an unknown method, model, stage, preset, flow or device, or some that do not go together.
-        ImportError: RAFT without torchvision, or a model on the hub without huggingface-hub.
+        ValueError: an unknown method, model, stage, preset, flow, device or runtime, or some that do not go together.
+        ImportError: RAFT without torchvision, a model on the hub without huggingface-hub, or no ONNX Runtime.
         OSError: weights that are not there or cannot be read.
     """
     if preset not in PRESETS:
@@ -85,6 +90,12 @@ def load(
     unknown = [stage for stage in classical if stage not in STAGES]
     if unknown:
         raise ValueRefusal(f"classical has {unknown[0]!r}", "it must name stages, shape, flow or fill", "correct it")
+    if runtime not in RUNTIMES or (runtime != "torch" and method == "classical"):
+        raise ValueRefusal(
+            f"runtime is {runtime!r} and the method {str(method)!r}",
+            "it must be torch or onnx, the latter for a method with networks",
+            "choose it with --runtime",
+        )
     place = choose_device(device)
     # Before RAFT's weights: what is refused is refused at once.
     folder = None
@@ -116,7 +127,7 @@ def load(
                 "a model must have a network for each stage that is not exchanged",
                 f"train it, or load with classical={tuple(lacking)!r}",
             )
-        stages |= {stage: load_stage(found[STAGES[stage]], smooth, preset, place) for stage in trained}
+        stages |= {stage: load_stage(found[STAGES[stage]], smooth, preset, place, runtime) for stage in trained}
     if certainty is not None:
         set_certainty(stages["shape"], certainty)
     window = WindowConfig(PAPER_SIZE) if paper else WindowConfig()
@@ -173,11 +184,11 @@ def set_certainty(shape: Shape, certainty: float) -> None:
     shape.certainty = certainty
 
 
-def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device) -> Any:
+def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device, runtime: str = "torch") -> Any:
     """Make the stage of the network in a file; `prior` is what one of flow starts from."""
     kind, record = path.stem, read_record(path)
     network: Any = load_checkpoint(path, {kind: NETWORKS[kind]}, place).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    use = {"half": has_bfloat16(place), **vars(read_use(path, USES[kind]))}
+    use = {"half": runtime == "torch" and has_bfloat16(place), **vars(read_use(path, USES[kind]))}
     if preset == "paper":
         use["size"] = None  # whole frames as they are
         # What is made of networks besides, because small ones are not sure enough, is no part of the paper.
@@ -187,4 +198,8 @@ def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device) 
     made = {"shape": NetworkShape, "flow": NetworkFlow, "generator": NetworkFill}[kind]
     stage = made(network, prior if kind == "flow" else classes, **use)
     stage.sha256 = record.sha256[:12]
+    if runtime == "onnx":
+        layers = getattr(network, "compute", network)
+        network.runtime = OnnxLayers(path.with_suffix(ONNX), record.sha256, layers, place.type)
+        stage.runtime = runtime  # results differ by rounding: it stands in run.json
     return stage

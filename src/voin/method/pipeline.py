@@ -129,9 +129,9 @@ class Inpainter:
         with timed(clock, "motion"):
             view = self._estimate_motion(view)
         with timed(clock, "flow"):
-            flows = (view.forward, view.backward)
             given = torch.tensor([clip.amodal is not None and self.config.outlines])
-            forward, backward = self.flow(view.frames, *flows, view.visible, view.amodal, given)
+            # No name keeps the estimated flow: it is as large as all pictures.
+            forward, backward = self.flow(view.frames, view.forward, view.backward, view.visible, view.amodal, given)
             view = replace(view, forward=forward, backward=backward)
 
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).

@@ -6,6 +6,7 @@ the object's own colours, spread smoothly; the network adds to them what it know
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ from voin.method.fill.colours import part_hidden, spread_colours, with_gradient_
 from voin.method.fill.layers import GatedShift
 from voin.method.fill.lgtsm import EncoderDecoder
 from voin.method.fill.references import Cells, References, choose_frames
-from voin.method.frames import over_frames
+from voin.method.frames import Layers, over_frames
 from voin.method.stages import Propagation
 
 Categories = Int[Tensor, " b"]
@@ -118,6 +119,8 @@ PAPER = GeneratorConfig(
 class Generator(nn.Module):
     """Encoder-decoder in which every convolution but the last is a `GatedShift`."""
 
+    runtime: Layers | None = None  # what computes in torch's place
+
     def __init__(self, config: GeneratorConfig = SMALL) -> None:
         super().__init__()
         self.config = config
@@ -202,16 +205,31 @@ class Generator(nn.Module):
         inputs = torch.cat(seen, dim=2)
         inputs = over_frames(_channels_last, inputs)
 
+        index = torch.zeros(b, dtype=torch.long, device=frames.device) if category is None else category
+        told = () if self.category is None else (index,)
+        if self.runtime is not None:
+            colours, change = self.runtime(inputs, *told, *masks)
+        else:
+            references = self.remember(known, visible) if references is None else references
+            colours, change = self.compute(inputs, *told, *masks, references=references)
+        colours = colours.float()
+        if start is not None:
+            colours = colours + torch.logit(start.float(), eps=0.01)
+        return torch.sigmoid(colours).to(frames.dtype), self._weigh(change, trust, missing)
+
+    def compute(self, inputs: Tensor, *given: Tensor, references: list[Cells] | None = None) -> tuple[Frames, Masks]:
+        """Convolve: what to add to the logits of the colours that it starts from, and to those of the trust.
+
+        `given` are the category, of a network with categories, and the masks of eq. 3, finest first.
+        """
+        index, masks = (given[0], given[1:]) if self.category is not None else (None, given)
         skips = self._encode(inputs, masks)
         features = skips.pop()
         if self.category is not None:
             # Not in the paper: the category, because where nothing of the kind was seen it tells what to expect.
-            index = torch.zeros(b, dtype=torch.long, device=frames.device) if category is None else category
             features = features + self.category(index)[:, None, :, None, None].to(features)
         for i, middle in enumerate(self.middle):
-            if self.references is not None and i == len(self.middle) // 2:
-                if references is None:
-                    references = self.remember(known, visible)
+            if self.references is not None and references is not None and i == len(self.middle) // 2:
                 told, detail = self.references(features, masks[-1][:, :, :1], references)
                 features, skips[-1] = features + told, skips[-1] + detail
             features = middle(features, masks[-1])
@@ -220,10 +238,8 @@ class Generator(nn.Module):
             # Nearest neighbours and then a convolution: each pixel is made of equally many, so no checkerboard.
             features = over_frames(lambda x: F.interpolate(x, scale_factor=2, mode="nearest"), features) + skip
             features = decode(features, masks[len(skips)])
-        colours = over_frames(self.colours, features).float()
-        if start is not None:
-            colours = colours + torch.logit(start.float(), eps=0.01)
-        return torch.sigmoid(colours).to(frames.dtype), self._weigh(features, trust, missing)
+        change = features[:, :, :1] * 0 if self.balance is None else over_frames(self.balance, features)
+        return over_frames(self.colours, features), change
 
     def _halved(self, masks: Tensor) -> list[Tensor]:
         """Bring masks to each grid, as shares of its cells."""
@@ -232,7 +248,7 @@ class Generator(nn.Module):
             grids.append(over_frames(halve, grids[-1]))
         return [over_frames(_channels_last, x) for x in grids]
 
-    def _encode(self, inputs: Tensor, masks: list[Tensor]) -> list[Tensor]:
+    def _encode(self, inputs: Tensor, masks: Sequence[Tensor]) -> list[Tensor]:
         """Return the features of each grid, from fine to coarse."""
         grids = [self.stem(inputs, masks[0])]
         for i, down in enumerate(self.down):
@@ -240,13 +256,13 @@ class Generator(nn.Module):
             grids.append(self.encode[i](features, masks[i + 1]) if i < len(self.encode) else features)
         return grids
 
-    def _weigh(self, features: Tensor, trust: Masks, missing: Bool[Tensor, "b t 1 h w"]) -> Masks:
+    def _weigh(self, change: Masks, trust: Masks, missing: Bool[Tensor, "b t 1 h w"]) -> Masks:
         """Weigh the frames against what was generated."""
         if self.balance is None:
             return trust
         # Not in the paper, which takes propagated pixels as they are: a track may hold and lead astray all the same,
         # and then what it brought does not go with what is around it.
-        change = over_frames(self.balance, features).float()
+        change = change.float()
         # Where it is judged anew, trust is at least a little away from 0 and 1.
         weight = torch.sigmoid(torch.logit(trust.float(), eps=0.02) + change).to(trust)
         weight = self.config.keep + (1 - self.config.keep) * weight

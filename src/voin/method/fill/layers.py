@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,16 +26,16 @@ def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) ->
     from t + d. What would come from outside the clip is 0. The groups follow each other in the order of `shifts`.
     `share` of all channels moves; all groups have the same size, rounded down.
     """
-    size = group_size(features.shape[2], shifts, share)
+    size = group_size(int(features.shape[2]), shifts, share)
     if size == 0:
         return features
     # Channels last: the groups are put together without a change of layout.
-    volume = rearrange(features, "b t c h w -> b t h w c")
+    volume = features.permute(0, 1, 3, 4, 2)
     # Parted by channels first: the gradient of a slice is as large as what it is cut from.
     moves = [move for frames in shifts for move in (frames, -frames)]
     *moving, still = volume.split([size] * len(moves) + [volume.shape[-1] - len(moves) * size], dim=-1)
     groups = [shift_frames(group, move) for group, move in zip(moving, moves, strict=True)]
-    return rearrange(torch.cat([*groups, still], dim=-1), "b t h w c -> b t c h w")
+    return torch.cat([*groups, still], dim=-1).permute(0, 1, 4, 2, 3)
 
 
 def group_size(channels: int, shifts: tuple[int, ...], share: float) -> int:
@@ -82,12 +81,12 @@ class GatedShift(nn.Module):
         """Convolve over space and, by shifts, over time; `masks` are what is occluded, and the whole object."""
         shifted = temporal_shift(features, self.shifts, self.share)
         given = (shifted.flatten(0, 1), features.flatten(0, 1), masks.flatten(0, 1))
-        if torch.is_grad_enabled():
-            return self._convolve(*given).unflatten(0, features.shape[:2])
+        if torch.is_grad_enabled() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+            return self._convolve(*given).unflatten(0, (features.shape[0], -1))
         # A few frames at a time stay in the processor's cache, and take less memory.
         count = max(_PART // features[0, 0].numel(), 1)
         parts = zip(*(x.split(count) for x in given), strict=True)
-        return torch.cat([self._convolve(*part) for part in parts]).unflatten(0, features.shape[:2])
+        return torch.cat([self._convolve(*part) for part in parts]).unflatten(0, (features.shape[0], -1))
 
     def _convolve(self, shifted: Frame, features: Frame, masks: Frame) -> Frame:
         # Paper 3.3.1, eq. 4: features of several frames.

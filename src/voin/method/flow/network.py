@@ -20,7 +20,7 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
-from voin.method.frames import over_frames, shift_frames
+from voin.method.frames import Layers, over_frames, shift_frames
 
 Maps = Float[Tensor, "n c h w"]
 
@@ -83,6 +83,8 @@ PAPER = FlowConfig(channels=(64, 128, 256, 512), gaps=(0, 0, 0, 0), cell=1, star
 class FlowNetwork(nn.Module):
     """Complete the forward flow of clips; of clips in reverse order, the backward flow."""
 
+    runtime: Layers | None = None  # what computes in torch's place
+
     def __init__(self, config: FlowConfig = SMALL) -> None:
         super().__init__()
         self.config = config
@@ -114,11 +116,12 @@ class FlowNetwork(nn.Module):
             ValueError: sizes do not fit each other, or are too small.
         """
         self._check(frames, {"initial": initial, "prior": prior, "visible": visible, "amodal": amodal})
-        pairs, width = initial.shape[1], width or frames.shape[-1]
+        (h, w), pairs, width = initial.shape[-2:], initial.shape[1], width or frames.shape[-1]
         unit = MOTION_UNIT * width
         prior = prior if self.config.start == "smooth" else initial
         features = self._inputs(frames, initial, prior, visible, amodal, unit)
-        residue = rearrange(self._unet(features, pairs), "(b t) c h w -> b t c h w", t=pairs) * unit
+        features = F.pad(features, (0, -w % self.config.step, 0, -h % self.config.step), mode="replicate")
+        residue = (self.runtime or self.compute)(features.unflatten(0, (-1, pairs)))[..., :h, :w] * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
         # Not in the paper: O-bar is the smooth completion, because it is a better start than the occluder's motion; the
         # paper's own is `start="raw"`.
@@ -151,25 +154,24 @@ class FlowNetwork(nn.Module):
         # shift of few pixels, which convolutions can measure.
         return torch.cat([now, warp(then, lead), start / unit, prior / unit], dim=1)
 
-    def _unet(self, inputs: Maps, pairs: int) -> Float[Tensor, "n 2 h w"]:
-        """Predict the residue, in motion units, (b pairs) 2 h w."""
-        h, w = inputs.shape[-2:]
-        x = F.pad(inputs, (0, -w % self.config.step, 0, -h % self.config.step), mode="replicate")
-        x = F.pixel_unshuffle(x, self.config.cell).contiguous(memory_format=torch.channels_last)
+    def compute(self, inputs: Float[Tensor, "b t c h w"]) -> Flows:
+        """Predict the residue of pairs, in motion units, by the U-Net; h and w are multiples of the config's `step`."""
+        clips = int(inputs.shape[0])
+        x = F.pixel_unshuffle(inputs.flatten(0, 1), self.config.cell).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)
         skips = []
         for encode, down in zip(self.encoder, self.down, strict=False):
-            skips.append(encode(x, pairs))
+            skips.append(encode(x, clips))
             x = down(F.silu(skips[-1]))
-        x = self.encoder[-1](x, pairs)
+        x = self.encoder[-1](x, clips)
         for i in reversed(range(len(skips))):
             x = F.interpolate(self.up[i](F.silu(x)), scale_factor=2, mode="bilinear")
-            x = self.decoder[i](self.merge[i](F.silu(torch.cat([skips[i], x], dim=1))), pairs)
+            x = self.decoder[i](self.merge[i](F.silu(torch.cat([skips[i], x], dim=1))), clips)
         residue = self.head(F.silu(x)).to(inputs.dtype)
         # Motion is smooth inside the object, and its sharp contour comes from the mask: half the size will do.
         if self.config.cell > 1:
             residue = F.interpolate(residue, scale_factor=self.config.cell, mode="bilinear")
-        return residue[..., :h, :w]
+        return residue.unflatten(0, (clips, -1))
 
     def _check(self, frames: Tensor, given: dict[str, Tensor]) -> None:
         b, t, _, h, w = frames.shape
@@ -200,11 +202,11 @@ class _Level(nn.Module):
         if gap:
             self.exchange = nn.Conv2d(3 * channels, channels, 1)
 
-    def forward(self, x: Maps, pairs: int) -> Maps:
+    def forward(self, x: Maps, clips: int) -> Maps:
         x = x + self.second(F.silu(self.first(F.silu(x))))
         if self.gap:
             # Not in the paper: two frames alone gain nothing over smooth completion; other pairs have seen more.
-            clips = rearrange(F.silu(x), "(b t) c h w -> b t c h w", t=pairs)
-            near = [shift_frames(clips, self.gap), clips, shift_frames(clips, -self.gap)]
-            x = x + self.exchange(rearrange(torch.cat(near, dim=2), "b t c h w -> (b t) c h w"))
+            still = F.silu(x).unflatten(0, (clips, -1))
+            near = [shift_frames(still, self.gap), still, shift_frames(still, -self.gap)]
+            x = x + self.exchange(torch.cat(near, dim=2).flatten(0, 1))
         return x

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -37,7 +36,7 @@ class PatchAttention(nn.Module):
         Patches of which more than half is `hidden` are not looked at.
         """
         b = len(x)
-        three = rearrange(self.query_key_value(x.flatten(0, 1)), "(b t) (n c) h w -> n b t c h w", b=b, n=3)
+        three = self.query_key_value(x.flatten(0, 1)).unflatten(0, (b, -1)).chunk(3, dim=2)
         query, key, value = (x.chunk(len(self.patches), dim=2) for x in three)
         heads = zip(query, key, value, self.patches, strict=True)
         attended = torch.cat([attend(*head, hidden) for head in heads], dim=2)
@@ -78,18 +77,23 @@ def attend(
 
     Patches whose mean of `hidden` is above 0.5 are not looked at, unless all are.
     """
-    t, h, w = query.shape[1], query.shape[-2], query.shape[-1]
+    c, h, w = query.shape[2:]
     y, x = patch
     # Not in the paper: patches larger than the features shrink to them, because coarse grids differ in size.
     y, x = min(y, h), min(x, w)
     pad = (0, -w % x, 0, -h % y)
-    cut = "b t c (h y) (w x) -> b (t h w) (c y x)"
-    q, k, v = (rearrange(F.pad(features, pad), cut, y=y, x=x) for features in (query, key, value))
+
+    # No einops: what it works out from sizes cannot be traced for other runtimes.
+    def cut(features: Features) -> Float[Tensor, "b patches numbers"]:
+        cells = F.pad(features, pad).unflatten(4, (-1, x)).unflatten(3, (-1, y))  # b t c h y w x
+        return cells.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(1, 3)
+
+    q, k, v = cut(query), cut(key), cut(value)
     # Paper eq. 2 as printed divides by the root of d_k after the softmax; the scaled dot product is meant.
     shown = None
     if hidden is not None:
-        shown = rearrange(F.pad(hidden, pad), cut, y=y, x=x).mean(dim=2) <= 0.5
+        shown = cut(hidden).mean(dim=2) <= 0.5
         shown = (shown | ~shown.any(dim=1, keepdim=True))[:, None, None]
     out = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], shown)[:, 0]
-    back = "b (t h w) (c y x) -> b t c (h y) (w x)"
-    return rearrange(out, back, t=t, h=(h + pad[3]) // y, y=y, x=x)[..., :h, :w]
+    cells = out.unflatten(2, (c, y, x)).unflatten(1, (-1, (h + pad[3]) // y, (w + pad[1]) // x))  # b t h w c y x
+    return cells.permute(0, 1, 4, 2, 5, 3, 6).flatten(5).flatten(3, 4)[..., :h, :w]

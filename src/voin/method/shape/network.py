@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frames, Masks
+from voin.method.frames import Layers
 from voin.method.shape.attention import TransformerLayer
 from voin.method.shape.evidence import CHANNELS, Evidence
 
@@ -71,6 +72,8 @@ PAPER = ShapeConfig(channels=(64, 256), depth=8, patches=((54, 96), (9, 16), (9,
 class ShapeNetwork(nn.Module):
     """Predict the logits of the amodal mask."""
 
+    runtime: Layers | None = None  # what computes in torch's place
+
     def __init__(self, config: ShapeConfig = SMALL) -> None:
         super().__init__()
         self.config = config
@@ -123,7 +126,14 @@ class ShapeNetwork(nn.Module):
             if size % step:
                 what, must = f"frames have {name} = {size}", f"it must be a multiple of {step}"
                 raise ValueRefusal(what, must, f"pad or resize to {-(-size // step) * step}")
-        b = len(frames)
+        given = (frames, visible, category) if evidence is None else (frames, visible, category, evidence)
+        return (self.runtime or self.compute)(*given)
+
+    def compute(
+        self, frames: Frames, visible: Masks, category: Int[Tensor, " b"], evidence: Evidence | None = None
+    ) -> Masks:
+        """Do what `forward` does, without checking."""
+        b = frames.shape[0]
         x = torch.cat([2 * frames - 1, visible], dim=2).flatten(0, 1)
         skips: list[Tensor] = []
         for level in self.encoder:
