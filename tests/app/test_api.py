@@ -64,7 +64,7 @@ def test_a_call_is_refused_in_words(served: Served, place: Path) -> None:
     given = [gradio_client.handle_file(str(place / name)) for name in ("clip.mp4", "masks.npz")]
     for options, words in (
         ({"colour": "red"}, "the options are colour; they must be an object with some of "),
-        ({"layer": "gif"}, "'gif' is no choice; it must be one of png, mov, webm, none; choose one of them"),
+        ({"layer": "gif"}, "'gif' is no choice; it must be one of png, mov, webm, exr, none; choose one of them"),
         ({"start": 9, "end": 3}, "the part is frame 9 to 3"),
         ({"marks": [3]}, 'a mark is 3; it must be like {"frame": 52'),
         ({"model": "/etc"}, "the networks '/etc' are not offered here"),

@@ -65,7 +65,7 @@ def test_what_controls_give_becomes_options() -> None:
         ("order", "1,1", "order is 1, 1; object ids are 1 to 255, each named once"),
         ("order", "1," * 600, "order is too long; it may have 1000 letters"),
         ("layer", ["png"], "is no choice"),
-        ("layer", "gif", "'gif' is no choice; it must be one of png, mov, webm, none"),
+        ("layer", "gif", "'gif' is no choice; it must be one of png, mov, webm, exr, none"),
         ("cuts", "/etc/passwd", "'/etc/passwd' is no choice"),
         ("cuts", None, "'None' is no choice"),
         ("quality.crf", "high", "it must be a whole number"),

@@ -58,7 +58,7 @@ def test_defaults_and_choices_stand_in_the_reference(sections: dict[str, str]) -
         row[0]: row
         for row in re.findall(r"^\| `(\S+)`.* \| (.*) \| (.*) \| (.*) \|$", sections["voin complete"], re.MULTILINE)
     }
-    assert rows["--layer"][1:3] == ("`png`, `mov`, `webm`, `none`", "`png`")
+    assert rows["--layer"][1:3] == ("`png`, `mov`, `webm`, `exr`, `none`", "`png`")
     assert rows["--start"][2] == "`0`"
     assert rows["--png"][2] == ""
 
@@ -76,7 +76,7 @@ def test_every_number_of_a_method_page_is_explained(name: str) -> None:
 def test_a_stage_of_the_method_has_a_page() -> None:
     pages = {path.stem for path in (DOCS / "method").glob("*.md")}
     stages = {path.parent.name for path in (ROOT / "src/voin/method").glob("*/__init__.py")}
-    assert stages | {"index", "window", "motion", "paste", "training", "occluders", "baselines"} == pages
+    assert stages | {"index", "window", "motion", "paste", "training", "occluders", "baselines", "paper"} == pages
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)

@@ -303,7 +303,7 @@ def test_json_lines_say_the_same(tmp_path: Path) -> None:
         (["video,colour", "a.mp4,red"], r"line 2: there is no column 'colour'; it must be video, masks, name"),
         (["masks", "m"], r"line 2: there is no video"),
         (["video,start", "a.mp4,soon"], r"line 2: start is 'soon'; it must be a number"),
-        (["video,layer", "a.mp4,gif"], r"line 2: layer is 'gif'; it must be png, mov, webm, none"),
+        (["video,layer", "a.mp4,gif"], r"line 2: layer is 'gif'; it must be png, mov, webm, exr, none"),
         (["video,png", "a.mp4,perhaps"], r"line 2: png is 'perhaps'; it must be yes or no"),
         (["video,ids", "a.mp4,one"], r"line 2: --ids is 'one'; it must be whole numbers"),
         (["video,crf", "a.mp4,99"], r"line 2: crf is 99"),

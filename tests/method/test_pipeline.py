@@ -176,7 +176,7 @@ def test_no_window_size_loses_to_plain_inpainting(size: int, sliding: Scene) -> 
 
 
 def test_plain_propagation_brings_the_nearest_valid_pixel_as_it_is(sliding: Scene) -> None:
-    plain = inpainter(size=80)
+    plain = inpainter(size=128)  # of whole frames, which are 16:9, so that pixels stay as large as they are
     plain.config = replace(plain.config, propagation="plain", whole_frame=True)
     completion = plain(sliding.frames, sliding.visible, amodal=sliding.amodal)
     found = sliding.hidden * (1 - completion.missing)

@@ -53,7 +53,8 @@ class MethodOptions(Checked):
     )
     model: str | None = _object(
         None,
-        "Networks of `voin` or of a baseline: small, which ships, a folder, or owner/name on the Hugging Face hub.",
+        "Networks of `voin` or of a baseline: small, which ships, a folder, or owner/name on the Hugging Face hub. "
+        "For a baseline of several networks it may be given several times.",
         metavar="NAME|DIR",
         label="Networks",
     )
