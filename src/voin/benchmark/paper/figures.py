@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from voin.benchmark.corrupt import STRENGTHS, Corruption, corrupt
 from voin.benchmark.examples import telling
@@ -223,7 +224,7 @@ def _blank(like: Picture) -> Picture:
     return np.full_like(like, 225)
 
 
-def _fit(picture: Picture) -> Picture:
+def _fit(picture: Picture) -> UInt8[np.ndarray, "sample_h sample_w 3"]:
     """Fit a picture into the size of a sample."""
     h, w = picture.shape[:2]
     scale = min(_SAMPLE[0] / h, _SAMPLE[1] / w)
