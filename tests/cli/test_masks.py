@@ -44,6 +44,16 @@ def test_masks_are_understood_as_a_run_does_it(film: Path, masks: Path, tmp_path
     assert (np.abs(sheet - np.array([255, 255, 0])).max(axis=-1) < 30).any()  # the third colour of DAVIS, brighter
 
 
+def test_masks_on_keyframes_are_said_to_be_tracked_as_a_run_does_it(film: Path, masks: Path) -> None:
+    for path in masks.iterdir():
+        if int(path.stem) % 2:
+            path.unlink()
+    (masks / "00004.png").write_bytes((masks / "00002.png").read_bytes())
+    code, said = run(film, masks)
+    assert code == 0, said
+    assert "4 of 9 frames have none (1, 3, 5, 7): the tracker follows objects there" in said
+
+
 def test_programs_get_json(film: Path, masks: Path) -> None:
     code, said = run(film, masks, "--json")
     assert code == 0, said

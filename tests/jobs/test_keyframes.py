@@ -11,9 +11,9 @@ import pytest
 from fakes.fake_method import Fake, contents, listing, run, save_frames, save_labels
 from scenes.mask_clips import iou, passing
 from voin.io.images import read_picture
+from voin.io.masks.frames import are_keyframes
 from voin.io.masks.source import open_masks, write_label
 from voin.io.video import probe
-from voin.jobs.keyframes import are_keyframes
 
 FRAMES, MASKS = passing(count=10, bar=None)
 

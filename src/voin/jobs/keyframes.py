@@ -23,32 +23,11 @@ from voin.tracking.prompts import Prompt
 from voin.tracking.shot import PackedMask, track_shot
 
 
-def are_keyframes(given: Sequence[int], start: int, end: int) -> bool:
-    """Return whether masks of the frames `given` stand on the first frame only, or on a regular grid.
-
-    The grid must span the frames start..end-1; the last of them may be marked besides.
-    """
-    if not given or len(given) == end - start:
-        return False
-    if len(given) == 1:
-        return given[0] == start
-    step, steps = given[1] - given[0], [second - first for first, second in pairwise(given)]
-    regular = set(steps[:-1]) <= {step} and steps[-1] <= step
-    return step > 1 and regular and given[0] - start < step and end - given[-1] <= step
-
-
 def is_tracked(inputs: Inputs) -> bool:
     """Return whether the tracker is to fill the frames without a mask: the user says so, or masks are keyframes."""
-    given = [_given(inputs, number, inputs.start, inputs.end) for number in inputs.ids]
-    lacking = [frames for frames in given if len(frames) < inputs.count]
-    keyframes = all(are_keyframes(frames, inputs.start, inputs.end) for frames in lacking)
-    asked = inputs.options.track_between
-    return bool(lacking) and (keyframes if asked is None else asked)
-
-
-def _given(inputs: Inputs, number: int, start: int, end: int) -> list[int]:
-    """List the frames start..end-1 that have a mask of an object."""
-    return [frame for frame in range(start, end) if inputs.masks.given(frame, number)]
+    given = (inputs.masks.frames_given(number, inputs.start, inputs.end) for number in inputs.ids)
+    lacking, asked = any(len(frames) < inputs.count for frames in given), inputs.options.track_between
+    return lacking and (inputs.masks.on_keyframes(inputs.ids, inputs.start, inputs.end) if asked is None else asked)
 
 
 # Options of a run that decide how its masks are read.
@@ -118,7 +97,7 @@ def _track(inputs: Inputs, cuts: Sequence[int], folder: MaskFolder, device: str,
 def _gaps(inputs: Inputs, cuts: Sequence[int]) -> Iterator[_Gap]:
     for first, end in pairwise([inputs.start, *cuts, inputs.end]):
         for number in inputs.ids:
-            given = _given(inputs, number, first, end)
+            given = inputs.masks.frames_given(number, first, end)
             areas = inputs.areas(number)
             seen = {frame for frame in given if areas[frame]}
             for before, after in pairwise([first - 1, *given, end]):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from voin.core import draw
@@ -70,7 +72,8 @@ def check_masks(
     )
     if sheet is not None:
         write_image(sheet, draw_sheet(info, source))
-    reading = source.reading
+    # As a run does by default.
+    reading = replace(source.reading, tracked=source.on_keyframes(source.ids, 0, info.count))
     objects = {
         str(number): {
             "category": reading.categories.get(number),
@@ -83,7 +86,10 @@ def check_masks(
 
 
 def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
-    """Draw frames spread over those with a mask, uint8 (h, w, 3); objects are outlined in brighter colours of DAVIS."""
+    """Draw frames spread over those with a mask, uint8 (h, w, 3); objects are outlined in brighter colours of DAVIS.
+
+    Each has its id beside it.
+    """
     given = [frame for frame in range(info.count) if source.given(frame)]
     # The last row is filled, too: a sheet has as many pictures in each.
     count = min(_COLUMNS * _ROWS, len(given))
@@ -97,9 +103,22 @@ def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
         for number in np.unique(label[label > 0]):
             red, green, blue = (min(255, 2 * int(level)) for level in colours[number])
             picture = draw.outline(picture, label == number, (red, green, blue), width)
+            _write_id(picture, int(number), label == number, (red, green, blue))
         pictures.append(picture)
     strips = []
     for first in range(0, len(chosen), columns):
         named = [f"frame {frame}" for frame in chosen[first : first + columns]]
         strips.append(draw.contact_sheet([("", pictures[first : first + columns])], named, _WIDTH))
     return np.concatenate(strips)
+
+
+def _write_id(picture: np.ndarray, number: int, mask: np.ndarray, colour: draw.RGB) -> None:
+    """Write an object's id into a picture, over the upper left corner of its mask, as large as the sheet needs."""
+    scale = max(0.3, 0.8 * picture.shape[1] * _COLUMNS / _WIDTH)
+    thick = max(1, round(2 * scale))
+    (w, h), _ = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    x, y, *_ = cv2.boundingRect(mask.view(np.uint8))
+    left, base = min(x, max(0, picture.shape[1] - w - 2 * thick)), max(h + 2 * thick, y - 2 * thick)
+    # On a plate, as objects and grounds have any colour.
+    cv2.rectangle(picture, (left, base - h - 2 * thick), (left + w + 2 * thick, base + 2 * thick), draw.INK, -1)
+    cv2.putText(picture, str(number), (left + thick, base), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA)

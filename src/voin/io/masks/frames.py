@@ -80,6 +80,20 @@ def write_frames(frames: Sequence[int]) -> str:
     return f"{frames[0]}-{frames[-1]}" + (f":{step}" if step > 1 else "")
 
 
+def are_keyframes(given: Sequence[int], start: int, end: int) -> bool:
+    """Return whether masks of the frames `given` stand on the first frame only, or on a regular grid.
+
+    The grid must span the frames start..end-1; the last of them may be marked besides.
+    """
+    if not given or len(given) == end - start:
+        return False
+    if len(given) == 1:
+        return given[0] == start
+    step, steps = given[1] - given[0], [second - first for first, second in pairwise(given)]
+    regular = set(steps[:-1]) <= {step} and steps[-1] <= step
+    return step > 1 and regular and given[0] - start < step and end - given[-1] <= step
+
+
 def frames_of(
     where: Path, names: Sequence[str] | Moments | FrameNumbers | int, info: VideoInfo, asked: str | Sequence[int] | None
 ) -> MatchedFrames:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from voin.core.errors import ValueRefusal
 from voin.core.files import write_whole
+from voin.io.masks.frames import are_keyframes
 from voin.io.masks.planes import Plane
 from voin.io.masks.reading import MaskReading
 from voin.io.masks.values import Kind
@@ -117,6 +118,16 @@ class MaskSource:
         if number is None or self._given is None:
             return frame in self._planes
         return frame in self._given.get(number, ())
+
+    def frames_given(self, number: int, start: int, end: int) -> list[int]:
+        """List the frames start..end-1 that have a mask of an object, be it an empty one."""
+        return [frame for frame in range(start, end) if self.given(frame, number)]
+
+    def on_keyframes(self, ids: Iterable[int], start: int, end: int) -> bool:
+        """Return whether objects lack masks in the frames start..end-1, and all that do have them on keyframes."""
+        given = [self.frames_given(number, start, end) for number in ids]
+        lacking = [frames for frames in given if len(frames) < end - start]
+        return bool(lacking) and all(are_keyframes(frames, start, end) for frames in lacking)
 
     def label(self, frame: int) -> np.ndarray:
         """Return the object ids of a frame: uint8 (h, w), 0 where no object is seen or no mask is given."""
