@@ -131,5 +131,7 @@ def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> dict[str,
         found[place.name] = member
     if not found:
         what = f"{path.name} holds no PNG"
-        raise ValueRefusal(what, "it must hold a mask a frame as PNGs", "pack the folder of masks")
+        raise ValueRefusal(
+            what, "it must hold a mask a frame as PNGs", "pack the folder of masks; annotations need no zip"
+        )
     return found
