@@ -68,7 +68,7 @@ class Reproduction:
         from voin.data.sets import open_set
 
         # The true motion is the same for all tables, whose scores lie apart.
-        kept = {"flow_folder": output / FLOW}
+        kept: dict[str, Any] = {"flow_folder": output / FLOW}
         if options.references.lpips_weights is not None:
             kept["lpips"] = True
         options = replace(options, references=replace(options.references, **kept))

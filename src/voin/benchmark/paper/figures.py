@@ -136,7 +136,8 @@ def draw_samples(voi_set: VoiSet, records: Sequence[ClipRecord], out: Path) -> P
 def draw_damage(voi_set: VoiSet, records: Sequence[ClipRecord], shown: Shown, out: Path, seed: int = 0) -> list[Path]:
     """Draw a sheet a clip: the visible mask that goes in, true or faulty, the whole mask and picture that come out."""
     paths = []
-    for record in records if shown.method is not None else ():
+    method = shown.method
+    for record in records if method is not None else ():
         path = out / f"{record.name}.png"
         request = as_json({"look": LOOK, "seed": seed, "rows": [[shown.label, dict(shown.sums)]]})
         paths.append(path)
@@ -150,7 +151,8 @@ def draw_damage(voi_set: VoiSet, records: Sequence[ClipRecord], shown: Shown, ou
             # Of the clip's own seed, as in the curves.
             own = zlib.crc32(f"{seed} {record.name}".encode())
             visible = clip.visible if corruption is None else corrupt(clip.visible, corruption, own)
-            outcome = _run(shown.method, clip, frames, visible, given=False)
+            assert method is not None
+            outcome = _run(method, clip, frames, visible, given=False)
             drawn = (
                 outline(frames[i], visible[i], VISIBLE, 2),
                 _masked(frames, outcome, i),
