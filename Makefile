@@ -79,7 +79,7 @@ $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/pyvenv.cfg pyproject.toml
 	@echo "Installing voin and its tools: torch with its libraries is a few GB, some minutes"
-	$(BIN)/python -m pip install --editable ".[demo,dev,docs,raft,eval,train,web,sam2,otio]"
+	$(BIN)/python -m pip install --editable ".[demo,dev,docs,raft,eval,train,web,sam2,otio,exr,onnx]"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/pyvenv.cfg:
