@@ -21,7 +21,7 @@ from voin.core.types import Masks
 
 Features = Float[Tensor, "b t c h w"]
 Finer = Float[Tensor, "b t c2 2*h 2*w"]  # the next finer grid
-Cells = tuple[Float[Tensor, "n keys"], Float[Tensor, "n values"]]  # of one clip
+Cells = tuple[Float[Tensor, "_ _"], Float[Tensor, "_ _"]]  # keys and values, a row a cell, of one clip
 
 _LEAST = 0.75  # share of a cell that the object covers, from which it is looked at
 
