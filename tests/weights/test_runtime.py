@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from voin.cli.app import app
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.method import export
 from voin.method.export import export_model, sample_input
@@ -108,3 +110,12 @@ def test_without_the_extra_it_is_named(exported: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(runtime, "import_module", lacking)
     with pytest.raises(ImportError, match=r"voin\[onnx\]"):
         load(exported, runtime="onnx", device="cpu")
+
+
+def test_the_command_takes_the_model_as_its_examples_do(model: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["export", str(model), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert len([*(tmp_path / "out").glob("*.onnx")]) == 3
+    refused = CliRunner().invoke(app, ["export", str(tmp_path / "nowhere"), "-o", str(tmp_path / "other")])
+    assert refused.exit_code == 2
+    assert not (tmp_path / "other").exists()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from rich.markup import escape
 
 from voin.cli.console import out
-from voin.cli.options import Json, Output, command, option
+from voin.cli.options import Json, Output, argument, command, option
 
 EXPORT_EXAMPLES = """[bold]Examples[/bold]
 
@@ -20,9 +20,7 @@ voin complete clip.mp4 masks -o out --model small-onnx --runtime onnx"""
 
 @command()
 def export(
-    model: Annotated[
-        str, option("Input", "A model: small, which ships, a folder, or owner/name on the hub.", metavar="NAME|DIR")
-    ],
+    model: Annotated[str, argument("A model: small, which ships, a folder, or owner/name on the hub.", "NAME|DIR")],
     output: Output,
     format: Annotated[Literal["onnx"], option("Output", "Format of the files.")] = "onnx",
     as_json: Json = False,
