@@ -13,7 +13,7 @@ CANDIDATES := python3.11 python3.12 python3.13 python3 python
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint types format docs setup newest oldest audit clean
+.PHONY: help demo test slow lint types format docs paper setup newest oldest audit clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,15 @@ format: $(VENV)/.dev ## Put the code into form
 docs: $(VENV)/.dev ## Build the documentation into site/, strictly: begin at site/index.html
 	@# Without --quiet, which would hide broken links from --strict, too.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(abspath $(SITE))
+
+# SET, PACK, OUT and BUDGET, and what the recipe says besides; PLAN=1 prints what would be trained, and for how long.
+BUDGET ?= 30
+OUT ?= paper-out
+paper: $(VENV)/.dev ## Make the paper's tables and figures overnight: make paper SET=voi-davis PACK=train.pack
+	@if [ -z "$(SET)" ] || [ -z "$(PACK)" ]; then \
+		echo "SET and PACK are missing; voin data build and voin data pack make them: make paper SET=voi-davis PACK=train.pack" >&2; exit 2; \
+	fi
+	PATH="$(abspath $(BIN)):$$PATH" sh recipes/paper_tables.sh "$(SET)" "$(PACK)" "$(OUT)" "$(BUDGET)"
 
 # Once a week, say: each installs some gigabytes into an environment of its own. The oldest are what pyproject.toml allows.
 FAST_ROOMS := tests/core tests/io tests/weights tests/method tests/cli

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fakes.fake_method import save_frames, save_labels
 from fakes.tiny_baselines import save_baseline
 from fakes.tiny_model import save_model
 from fakes.tiny_training import TINY, options
+from scenes.sliding_square import slide
 from sets.voi_sets import write_set
 from voin.benchmark.paper.figures import FIGURES
-from voin.benchmark.paper.options import WHAT, ReproduceOptions
-from voin.benchmark.paper.rows import TABLES
-from voin.cli.reproduce import Reproduction
+from voin.benchmark.paper.options import WHAT, ReproduceOptions, SceneOptions
+from voin.benchmark.paper.tables import TABLES
+from voin.cli.app import app
+from voin.cli.reproduce.command import Reproduction
 from voin.core.errors import Refusal
 from voin.data.manifest import Manifest, write_manifest
 from voin.data.sets import open_set
@@ -96,7 +102,7 @@ def test_every_row_is_done_once_more_with_each_seed(place: Path, tmp_path: Path)
         save_model(models / name / "best", "shape", seed=seed)
     reproduction = Reproduction(asked(place, "table2", rows=rows, seeds=2, models=models, pack=None), tmp_path, True)
     (network,) = reproduction.table.row("bs-4").networks
-    assert [reproduction.config_of(network, seed).seed for seed in (0, 1)] == [0, 1]
+    assert [reproduction.networks.config_of(network, seed).seed for seed in (0, 1)] == [0, 1]
     reproduction.run()
     content = {row["name"]: row for row in json.loads((tmp_path / "table2.json").read_text())["rows"]}
     assert [[seed["seed"] for seed in content[name]["seeds"]] for name in rows] == [[0, 1], [0, 1]]
@@ -133,6 +139,52 @@ def test_figures_show_all_methods_side_by_side_and_say_what_is_not_trained(place
     assert sizes["figure7"][0] == sizes["figure8"][0]
 
 
+def test_a_real_clip_is_shown_without_what_is_in_front_by_each_row_with_the_same_whole_mask(tmp_path: Path) -> None:
+    sliding = slide(t=4, size=(48, 64), side=20.0, speed=(3.0, 0.0), bar=(24, 32), start=(14.0, 14.0))
+    bar = np.zeros((48, 64), bool)
+    bar[:, 24:32] = True
+    frames = [np.rint(frame * 255).astype(np.uint8) for frame in sliding.frames]
+    scene = SceneOptions(
+        video=save_frames(tmp_path / "clip", frames),
+        masks=save_labels(tmp_path / "masks", [mask.astype(np.uint8) for mask in sliding.visible]),
+        occluder=save_labels(tmp_path / "bar", [bar.astype(np.uint8)] * 4),
+    )
+    models = save_baseline(tmp_path / "models" / "sttn", "sttn").parent
+    asked = ReproduceOptions(what="figure11", models=models, device="cpu", scene=scene)
+    path = Reproduction(asked, tmp_path / "out", quiet=True).run()
+    assert path == tmp_path / "out" / "figure11" / "clip.png"
+    # What went in, ours, STTN, and FGVC, which is not trained: rows of one height.
+    assert read_picture(path).shape[0] > 4 * 48
+    records = {name: json.loads((path.parent / name / "run.json").read_text()) for name in ("shipped", "sttn")}
+    assert not (path.parent / "fgvc").exists()
+    behind = [record["request"]["settings"]["background"] for record in records.values()]
+    assert behind[0] == behind[1]
+    ours, theirs = ([p.read_bytes() for p in sorted((path.parent / name / "amodal").iterdir())] for name in records)
+    assert ours == theirs
+    for missing in ("video", "masks", "occluder"):
+        with pytest.raises(Refusal, match=f"without --{missing}"):
+            Reproduction(replace(asked, scene=replace(scene, **{missing: None})), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_plan_says_what_would_be_trained_and_trains_nothing(place: Path, tmp_path: Path) -> None:
+    models = save_baseline(tmp_path / "models" / "sttn", "sttn").parent
+    words = ["reproduce", "table1", "--plan", "--rows", "dfvi,fgvc,sttn", "--budget", "40", "--seeds", "2"]
+    words += ["--set", place / "set", "--pack", place / "clips.pack", "--models", models, "--device", "cpu"]
+    done = CliRunner().invoke(app, [*map(str, words), "-o", str(tmp_path / "out")])
+    printed = done.output.splitlines()
+    # The image network is shared; the seed that is not among the models is trained.
+    assert printed[:4] == [
+        "dfvi: to train, 20 core-minutes",
+        "deepfill: to train, 20 core-minutes",
+        "edges: to train, 20 core-minutes",
+        "sttn: taken",
+    ]
+    assert "sttn.1: to train, 40 core-minutes" in printed
+    assert "7 networks to train: 2.7 hours of core time" in printed[-1]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_faulty_masks_are_drawn_and_plotted(place: Path, tmp_path: Path) -> None:
     Reproduction(asked(place, "figure9", pack=None), tmp_path, quiet=True).run()
@@ -155,6 +207,8 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(place: Path, tmp
     for text, more in refused:
         with pytest.raises(Refusal, match=text):
             Reproduction(asked(place, **more), tmp_path / "out")
+    with pytest.raises(Refusal, match="without a set"):
+        Reproduction(ReproduceOptions(what="table1", pack=place / "clips.pack"), tmp_path / "out")
     with pytest.raises(Refusal, match="lies in the set"):
         Reproduction(asked(place), place / "set" / "out")
     voi_set = open_set(place / "set")

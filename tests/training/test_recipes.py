@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from voin.benchmark.paper.options import WHAT
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 REFUSAL = "partial names bmx-bumps; it must name some of the pack's"
 
@@ -44,7 +46,6 @@ def test_the_papers_recipe_has_one_view_and_takes_raft_by_path(tmp_path: Path) -
 
 
 CALLS = {
-    "ablations.sh": ("train.pack", "cutouts.pack", "validation.pack", "out"),
     "small_cpu.sh": (".", ".", "out"),
     "small_gpu.sh": ("train.pack", "cutouts.pack", "validation.pack", "alexnet.pt", "out"),
 }
@@ -71,3 +72,30 @@ def test_the_names_of_partly_hidden_videos_are_those_of_the_set(
     trained = [line.split() for line in (tmp_path / "asked").read_text().splitlines() if line.startswith("train")]
     assert trained
     assert all(f"sampler.partial={asked}" in words for words in trained)
+
+
+def test_the_recipe_of_the_tables_asks_for_all_of_them_with_one_budget(tmp_path: Path) -> None:
+    more = {"CUTOUTS": "cutouts.pack", "VIDEO": "clip.mp4", "MASKS": "masks", "OCCLUDER": "walker", "PARTIAL": "a,b"}
+    # Both chains write at once, each line whole.
+    done = run(tmp_path, "paper_tables.sh", "set", "train.pack", "out", "9", script='echo "$@" >> asked', **more)
+    assert done.returncode == 0, done.stderr
+    asked = [line.split() for line in (tmp_path / "asked").read_text().splitlines()]
+    assert sorted(words[1] for words in asked) == sorted(WHAT)
+    assert all("--budget 9 --seeds 1 --change sampler.partial=a,b" in " ".join(words) for words in asked)
+    assert all("--cutouts cutouts.pack" in " ".join(words) for words in asked)
+    assert asked[-1][-6:] == ["--video", "clip.mp4", "--masks", "masks", "--occluder", "walker"]
+    planned = run(tmp_path, "paper_tables.sh", "set", "train.pack", "out", script="exit 3", PLAN="1")
+    assert planned.returncode == 3
+    for failing in ("table3", "table4"):
+        script = f'[ "$2" != {failing} ] || exit 2; echo "$2" >> {failing}'
+        assert run(tmp_path, "paper_tables.sh", "set", "train.pack", "out", script=script).returncode == 2
+        assert "figure6" not in (tmp_path / failing).read_text()
+
+
+def test_make_paper_says_what_it_lacks(tmp_path: Path) -> None:
+    for name in ("pyvenv.cfg", ".dev"):
+        (tmp_path / name).touch()
+    command = ["make", "-C", str(RECIPES.parent), "paper", f"VENV={tmp_path}", "-o", f"{tmp_path}/.dev"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "SET and PACK are missing" in done.stderr

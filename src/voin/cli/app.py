@@ -16,7 +16,7 @@ from voin.cli.evaluate import EXAMPLES, evaluate
 from voin.cli.export import EXPORT_EXAMPLES, export
 from voin.cli.mask import MASK_EXAMPLES, mask
 from voin.cli.masks import masks_app
-from voin.cli.reproduce import REPRODUCE_EXAMPLES, reproduce
+from voin.cli.reproduce.command import REPRODUCE_EXAMPLES, reproduce
 from voin.cli.serve import SERVE_EXAMPLES, serve
 from voin.cli.train import TRAIN_EXAMPLES, train
 from voin.core import __version__

@@ -16,7 +16,16 @@ from voin.jobs.describe import Option, describe_options, make
 
 # The groups of options, in the order in which help shows them.
 PANELS = (
-    *("Methods", "What is judged", "What it learns from", "Address", "Object", "Tracking", "Motion"),
+    *(
+        "Methods",
+        "What is judged",
+        "The clip of figure11",
+        "What it learns from",
+        "Address",
+        "Object",
+        "Tracking",
+        "Motion",
+    ),
     *("Source", "Output", "Which clips", "Which objects are kept", "Which frames", "Input", "Limits", "Run"),
 )
 

@@ -1,8 +1,9 @@
-"""What users may choose about building a set; nothing heavy is imported, as the command line makes its help of it."""
+"""What users may choose about sets and packs; nothing heavy is imported, as the command line makes its help of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from voin.core.config import Checked, setting
@@ -13,8 +14,22 @@ Layout = Literal["youtube-vos", "davis", "folder"]
 Split = Literal["train", "validation"]
 
 
+LEARNED = "What it learns from"  # the group of options
+
 # Of a field of `FilterConfig` that is a share.
 _SHARE: Any = {"least": 0, "most": 1, "must": "it must lie in 0..1", "panel": "Which objects are kept"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectPacks(Checked):
+    """Packs of objects that networks learn from, beside that of films."""
+
+    cutouts: Path | None = setting(
+        None, "Photographed objects, from `voin data cutouts`.", metavar="FILE", panel=LEARNED
+    )
+    sprites: Path | None = setting(
+        None, "Moving objects with soft masks, from `voin data sprites`.", metavar="FILE", panel=LEARNED
+    )
 
 
 @dataclass(frozen=True)

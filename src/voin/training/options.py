@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from voin.core.config import Checked, setting
+from voin.core.config import setting
 from voin.core.errors import ValueRefusal
+from voin.data.options import LEARNED, ObjectPacks
 
 _Ours = Literal["shape", "flow", "fill", "joint"]
 _Baselines = Literal["sttn", "lgtsm", "deepfill", "dfvi", "edges", "pcnet", "pcnet-m", "pcnet-c"]
@@ -25,11 +26,8 @@ def read_stage(word: str) -> str:
     return stage
 
 
-_DATA = "What it learns from"
-
-
-@dataclass(frozen=True)
-class TrainOptions(Checked):
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ObjectPacks):
     """What a run is given besides its config; `command`, as typed, goes into the checkpoints."""
 
     stage: Stage = setting(
@@ -39,17 +37,13 @@ class TrainOptions(Checked):
         choices={},  # any word may be read, as some are older ones
         read=read_stage,
     )
-    pack: Path = setting(help="Clips, from `voin data pack`.", metavar="FILE", panel=_DATA)
+    pack: Path = setting(help="Clips, from `voin data pack`.", metavar="FILE", panel=LEARNED)
     out: Path = setting(help="Folder of the run.", flag="--output -o", panel="Output")
-    cutouts: Path | None = setting(None, "Photographed objects, from `voin data cutouts`.", metavar="FILE", panel=_DATA)
-    sprites: Path | None = setting(
-        None, "Moving objects with soft masks, from `voin data sprites`.", metavar="FILE", panel=_DATA
-    )
     validation: Path | None = setting(
         None,
         "A pack of videos that are not trained on; without it, a fixed part of --pack.",
         metavar="FILE",
-        panel=_DATA,
+        panel=LEARNED,
     )
     init: str | None = setting(
         None, "Start from a model's networks: small, a folder, or owner/name on the hub.", metavar="MODEL", panel="Run"
@@ -65,25 +59,25 @@ class TrainOptions(Checked):
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to train.", panel="Run")
     devices: int = setting(1, "How many of them; they share each batch.", least=1, panel="Run")
     raft_weights: Path | None = setting(
-        None, "Weights of RAFT, where it is asked for; torchvision's own by default.", metavar="FILE", panel=_DATA
+        None, "Weights of RAFT, where it is asked for; torchvision's own by default.", metavar="FILE", panel=LEARNED
     )
     truth_cache: Path | None = setting(
         None,
         "Keep the flow that is taken for true here, a megabyte a clip, for runs on the same batches (ablations).",
         metavar="DIR",
-        panel=_DATA,
+        panel=LEARNED,
     )
     batch_cache: Path | None = setting(
         None,
         "Keep prepared batches here, some megabytes each, with `pool`: motion and propagation are computed once.",
         metavar="DIR",
-        panel=_DATA,
+        panel=LEARNED,
     )
     lpips_weights: Path | None = setting(
         None,
         "AlexNet's weights, where loss.perceptual counts; torchvision's own by default.",
         metavar="FILE",
-        panel=_DATA,
+        panel=LEARNED,
     )
     workers: int = setting(0, "Processes that make batches; 0 for a thread of this one.", least=0, panel="Run")
     command: str = ""

@@ -20,7 +20,8 @@ from voin.benchmark.paper.compare import (
     verdict,
 )
 from voin.benchmark.paper.models import METHODS
-from voin.benchmark.paper.rows import TABLES, Network
+from voin.benchmark.paper.rows import Network
+from voin.benchmark.paper.tables import TABLES
 from voin.benchmark.paper.write import write_table
 from voin.benchmark.scores import METRICS
 from voin.training.config import PRESETS, change_settings
@@ -35,7 +36,8 @@ def test_a_row_names_what_there_is_and_spends_its_budget(table, row) -> None:
     assert row.method in METHODS
     assert len(row.paper) in (0, len(table.columns))
     assert set(row.over) <= {other.name for other in table.rows} - {row.name}
-    assert row.printed == bool(row.paper)
+    # Of our own tables nothing is in the paper.
+    assert row.printed == (bool(row.paper) or not table.columns)
     if row.model:
         assert not row.networks
         return

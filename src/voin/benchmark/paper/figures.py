@@ -41,7 +41,8 @@ class Figure:
         table: the table whose rows it shows.
         rows: names of these; all of them where none is named.
         clips: how many of the set it shows unless told; 0 for all.
-        shows: "pictures" or "flow" of the methods; "samples" of the set; "damage", methods on faulty masks.
+        shows: "pictures" or "flow" of the methods; "samples" of the set; "damage", methods on faulty masks; "scene", a
+            clip of the user's own without what is in front.
     """
 
     title: str
@@ -57,6 +58,7 @@ FIGURES: dict[str, Figure] = {
     "figure8": Figure("Completed videos, by method", "table1", (), 0, "pictures"),
     "figure9": Figure("Visible masks dilated, eroded and grossly wrong", "table1", ("shipped",), 3, "damage"),
     "figure10": Figure("Completed flow, part by part", "table3", (), 3, "flow"),
+    "figure11": Figure("A real clip without what is in front", "table1", ("shipped", "sttn", "fgvc"), 0, "scene"),
 }
 
 # What the pictures of Figure 9 show, and the curves, of which these are points.

@@ -4,45 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from voin.benchmark.options import ReferenceOptions, read_clips
 from voin.core.config import Checked, setting
+from voin.data.options import LEARNED, ObjectPacks
 
-What = Literal["table1", "table2", "table3", "table4", "figure6", "figure7", "figure8", "figure9", "figure10"]
+What = Literal[
+    *("table1", "table2", "table3", "table4", "own-shape", "own-fill"),
+    *("figure6", "figure7", "figure8", "figure9", "figure10", "figure11"),
+]
 WHAT: tuple[What, ...] = get_args(What)
-_LEARN = "What it learns from"
 
 
 def _read_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+_SCENE: Any = {"panel": "The clip of figure11"}
+
+
 @dataclass(frozen=True)
-class ReproduceOptions(Checked):
+class SceneOptions(Checked):
+    """A real clip, for the figure that shows one."""
+
+    video: Path | None = setting(None, "A video or a folder of frames.", metavar="PATH", **_SCENE)
+    masks: Path | None = setting(None, "What is visible of the object in it.", metavar="PATH", **_SCENE)
+    occluder: Path | None = setting(None, "What is in front of it, which is taken away.", metavar="PATH", **_SCENE)
+    category: str | None = setting(None, "What the object is, such as `person`.", metavar="NAME", **_SCENE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceOptions(ObjectPacks):
     """What to reproduce, and with what."""
 
     what: What = setting(help="A table or a figure of the paper.", flag="WHAT", metavar="|".join(WHAT))
-    voi_set: Path = setting(
-        help="A set that `voin data build` made; its validation clips are judged.",
+    voi_set: Path | None = setting(
+        None,
+        "A set that `voin data build` made; its validation clips are judged. All but figure11 need it.",
         flag="--set",
         metavar="SET",
         panel="What is judged",
     )
     pack: Path | None = setting(
-        None, "Clips to train on, from `voin data pack`; without it nothing is trained.", metavar="FILE", panel=_LEARN
-    )
-    cutouts: Path | None = setting(
-        None, "Photographed objects, from `voin data cutouts`.", metavar="FILE", panel=_LEARN
-    )
-    sprites: Path | None = setting(
-        None, "Moving objects with soft masks, from `voin data sprites`.", metavar="FILE", panel=_LEARN
+        None, "Clips to train on, from `voin data pack`; without it nothing is trained.", metavar="FILE", panel=LEARNED
     )
     validation: Path | None = setting(
         None,
         "A pack of videos that are not trained on, by which the best weights are chosen.",
         metavar="FILE",
-        panel=_LEARN,
+        panel=LEARNED,
     )
     budget: float = setting(
         60.0,
@@ -85,4 +96,6 @@ class ReproduceOptions(Checked):
         metavar="A.B=V",
         panel="Run",
     )
+    plan: bool = setting(False, "Print what would be trained, and for how long, and stop.", panel="Run")
+    scene: SceneOptions = setting(factory=SceneOptions)
     references: ReferenceOptions = setting(factory=ReferenceOptions)

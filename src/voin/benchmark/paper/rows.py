@@ -46,7 +46,7 @@ class Row:
         method: how they are put together, a key of `voin.benchmark.paper.models.METHODS`.
         paper: the numbers printed, in the order of the table's columns; None where there is none.
         over: names of the rows that it is compared with.
-        printed: whether it is in the paper; the others stand beside.
+        printed: whether it is one of those that the table is made of; the others stand beside.
         model: a model that it takes instead of training.
     """
 
@@ -226,7 +226,7 @@ _TABLE_4 = (
     Row("shipped", _SHIPPED, (), "voin", (), ("bi-all-flow",), printed=False, model="small"),
 )
 
-TABLES: dict[str, Table] = {
+PAPER_TABLES: dict[str, Table] = {
     "table1": Table(
         "Flow completion and inpainting, compared",
         (FLOW, *PIXELS),

@@ -23,8 +23,8 @@ def write_table(out: Path, name: str, table: Table, rows: list[dict[str, Any]], 
     `rows` is what `compare` gave. `about` says what it was made from: "voin", "set", "clips", "frames", "budget",
     "unit", "seeds", "notes".
     """
-    caption = f"{name.replace('table', 'Table ')}: {table.title}"
-    source = f"paper, {name.replace('table', 'Table ')}"
+    called = name.replace("table", "Table ")
+    caption, source = f"{called}: {table.title}", f"paper, {called}"
     facts = [
         ("set", about["set"]),
         ("clips", str(about["clips"])),
@@ -60,12 +60,14 @@ def numbers_grid(table: Table, rows: list[dict[str, Any]], unit: str) -> Grid:
     head += [_title(column) for column in table.beside]
     lines = []
     for row in rows:
-        line = [_label(row), number(row["minutes"], 1) if row["printed"] else NOTHING]
+        line = [_label(row), number(row["minutes"], 1)]
         for column in table.columns:
             cell = row["cells"][column.metric]
             here = row["state"] if row["state"] != JUDGED else number(cell["here"], column.digits)
             line += [here, number(cell["paper"], column.digits), _signed(cell["difference"], column.digits)]
-        line += [number(row["cells"][column.metric]["here"], column.digits) for column in table.beside]
+        told = row["state"] == JUDGED or bool(table.columns)
+        beside = [number(row["cells"][column.metric]["here"], column.digits) for column in table.beside]
+        line += beside if told else [row["state"]] * len(beside)
         lines.append(line)
     return Grid(head, lines)
 
@@ -120,7 +122,7 @@ def _row_notes(rows: list[dict[str, Any]], about: dict[str, Any]) -> list[str]:
         if row["failures"]:
             notes.append(f"{row['label']} failed on {row['failures']} clips, which count as nothing done.")
         minutes = row["minutes"]
-        if row["printed"] and minutes is not None and abs(minutes - about["budget"]) > 0.02 * about["budget"] + 0.1:
+        if minutes is not None and abs(minutes - about["budget"]) > 0.02 * about["budget"] + 0.1:
             notes.append(f"{row['label']} was trained for {minutes:.1f} of {about['budget']:g} {about['unit']}.")
     return notes
 

@@ -6,7 +6,6 @@ goes on with a run that was stopped, and one with more rows, seeds or models add
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,15 @@ from rich.markup import escape
 from voin.benchmark.paper.options import ReproduceOptions
 from voin.cli.console import Bars, out
 from voin.cli.options import Output, Quiet, command
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.cli.reproduce.networks import Networks
+from voin.cli.reproduce.scene import check_scene, draw_scene
+from voin.core.errors import ValueRefusal
 
 if TYPE_CHECKING:
     from voin.benchmark.paper.compare import Judged
     from voin.benchmark.paper.figures import Figure, Shown
     from voin.benchmark.paper.models import Made
-    from voin.benchmark.paper.rows import Network, Row, Table
+    from voin.benchmark.paper.rows import Row, Table
     from voin.benchmark.true_flow import TrueFlow
     from voin.data.sets import VoiSet
 
@@ -39,9 +40,15 @@ voin reproduce table3 --set VOI-DAVIS --pack train.pack --rows bf-a,bf-a-l --see
 [dim]The same clips by all methods of Table 1, of the networks that it has trained:[/dim]
 voin reproduce figure8 --set VOI-DAVIS --models out/runs -o out
 
+[dim]A clip of your own without what is in front, by VOIN, STTN and FGVC:[/dim]
+voin reproduce figure11 --video clip.mp4 --masks masks --occluder walker --models out/runs -o out
+
+[dim]What would be trained, and for how long:[/dim]
+voin reproduce table4 --set VOI-DAVIS --pack train.pack --budget 30 --plan -o out
+
 [dim]The same command goes on where it was stopped; with more rows, seeds or models it adds these.[/dim]"""
 
-RUNS, SCORES, FLOW = "runs", "scores", "flow"  # in the output folder
+SCORES, FLOW = "scores", "flow"  # in the output folder
 
 
 @command("finished runs and scores are kept in {output}; run the same command again to go on")
@@ -50,7 +57,11 @@ def reproduce(options: ReproduceOptions, output: Output, quiet: Quiet = False) -
 
     Every row is trained with the same budget of compute, from nothing, on the same packs. What is not trained is said.
     """
-    path = Reproduction(options, output, quiet).run()
+    reproduction = Reproduction(options, output, quiet)
+    if options.plan:
+        reproduction.networks.say_plan(reproduction.rows())
+        return
+    path = reproduction.run()
     if not quiet:
         out.print(f"{options.what}: look at [bold]{escape(str(path))}[/bold]", soft_wrap=True)
 
@@ -63,9 +74,8 @@ class Reproduction:
 
     def __init__(self, options: ReproduceOptions, output: Path, quiet: bool = False) -> None:
         from voin.benchmark.paper.figures import FIGURES
-        from voin.benchmark.paper.rows import TABLES
+        from voin.benchmark.paper.tables import TABLES
         from voin.core.system import choose_device
-        from voin.data.sets import open_set
 
         # The true motion is the same for all tables, whose scores lie apart.
         kept: dict[str, Any] = {"flow_folder": output / FLOW}
@@ -75,16 +85,25 @@ class Reproduction:
         self.options, self.out, self.quiet = options, output, quiet
         self.figure: Figure | None = FIGURES.get(options.what)
         self.table: Table = TABLES[options.what if self.figure is None else self.figure.table]
-        self.voi_set: VoiSet = open_set(options.voi_set)
         processors = choose_device(options.device).type == "cpu"
         self.unit = "core-minutes" if processors else "GPU-minutes"
+        self.networks = Networks(options, output, self.unit, self._say)
         self.methods: dict[str, Any] = {}
         self.made: dict[str, tuple[Row, int, Made]] = {}
         self.notes: list[str] = []
-        self._check()
+        self._check_rows()
+        self.networks.check(self.rows())
+        # A clip of the user's own is no part of a set.
+        self.of_scene = self.figure is not None and self.figure.shows == "scene"
+        if self.of_scene:
+            check_scene(options)
+        else:
+            self.voi_set: VoiSet = self._open_set()
 
     def run(self) -> Path:
         """Do all rows, and return what to look at."""
+        if self.of_scene:
+            return draw_scene(self.options, self.out, self.networks, self.quiet)
         return self._tabulate() if self.figure is None else self._draw(self.figure)
 
     def _tabulate(self) -> Path:
@@ -93,8 +112,8 @@ class Reproduction:
 
         self._write({})
         for seed in range(self.options.seeds):
-            for row in self._rows():
-                made = self._make(row, seed)
+            for row in self.rows():
+                made = self.networks.make(row, seed)
                 if made is None:
                     continue
                 name = seeded(row.name, seed)
@@ -116,7 +135,7 @@ class Reproduction:
             records = [records[i] for i in spread(len(records), figure.clips)]
         if figure.shows == "samples":
             return figures.draw_samples(self.voi_set, records, folder)
-        shown = [self._shown(row, figure.shows) for row in self._rows()]
+        shown = [self._shown(row, figure.shows) for row in self.rows()]
         if figure.shows == "damage":
             for one in shown:
                 figures.draw_damage(self.voi_set, records, one, folder)
@@ -133,7 +152,7 @@ class Reproduction:
         from voin.benchmark.paper.figures import Shown
         from voin.benchmark.paper.models import load_row
 
-        made = self._make(row, 0)
+        made = self.networks.make(row, 0)
         if made is None:
             return Shown(row.label, None, {})
         # Where the visible mask is faulty, the whole one is not given.
@@ -149,98 +168,40 @@ class Reproduction:
         name = "dis" if references.flow_truth == "none" else references.flow_truth
         return TrueFlow(self.out / FLOW, load_motion(name, references.flow_truth_weights))
 
-    def _check(self) -> None:
-        """Refuse what cannot work before anything is trained."""
-        from voin.data.pack import open_pack
+    def _open_set(self) -> VoiSet:
+        """Open the set that is judged, and refuse one that cannot be."""
+        from voin.data.sets import open_set
 
         options = self.options
-        root, target = self.voi_set.root.resolve(), self.out.resolve()
+        if options.voi_set is None:
+            raise ValueRefusal(
+                f"{options.what} is asked for without a set", "its clips are judged", "give --set, from voin data build"
+            )
+        voi_set = open_set(options.voi_set)
+        root, target = voi_set.root.resolve(), self.out.resolve()
         if target == root or root in target.parents:
             raise ValueRefusal(f"{self.out} lies in the set", "the set must stay as it is", "choose another folder")
-        if not self.voi_set.records("validation"):
+        if not voi_set.records("validation"):
             raise ValueRefusal(
                 f"{options.voi_set} has no validation clips",
                 "what is trained on must not be judged",
                 "build the set with another --seed, or of more videos",
             )
+        return voi_set
+
+    def _check_rows(self) -> None:
+        options = self.options
         unknown = [name for name in options.rows if name not in {row.name for row in self.table.rows}]
         if unknown:
             names = ", ".join(row.name for row in self.table.rows)
             raise ValueRefusal(
                 f"{options.what} has no row {', '.join(unknown)}", f"it must be among {names}", "choose there"
             )
-        if options.models is not None and not options.models.is_dir():
-            raise FileRefusal(f"{options.models} is no folder", "models lie in DIR/NAME/best", "check --models")
-        needed = any(row.networks for row in self._rows())
-        if needed and options.models is None and options.pack is None:
-            raise ValueRefusal(
-                "there is neither a pack nor a folder of models",
-                "rows must be trained or taken",
-                "give --pack FILE to train them, or --models DIR to take them",
-            )
-        for pack in (options.pack, options.cutouts, options.sprites, options.validation):
-            if pack is not None:
-                open_pack(pack)
-        for row in self._rows():
-            for network in row.networks:
-                self.config_of(network, 0)
 
-    def _rows(self) -> list[Row]:
+    def rows(self) -> list[Row]:
+        """List the rows that are asked for."""
         wanted = self.options.rows or (() if self.figure is None else self.figure.rows)
         return [row for row in self.table.rows if not wanted or row.name in wanted]
-
-    def _make(self, row: Row, seed: int) -> Made | None:
-        """Take or train the networks of a row; None where one of them is neither."""
-        from voin.benchmark.paper import models
-
-        if row.model:
-            return models.shipped(row) if seed == 0 else None
-        parts = [self._network(network, seed) for network in row.networks]
-        found = [part for part in parts if part is not None]
-        if len(found) < len(parts):
-            return None
-        return models.put_together(row, found, self.out / models.MODELS / models.seeded(row.name, seed))
-
-    def _network(self, network: Network, seed: int) -> Path | None:
-        """Return the folder of a trained network; one that is not among the models is trained, if there is a pack."""
-        from voin.benchmark.paper.models import find_trained, seeded
-
-        options, folder = self.options, self.out / RUNS / seeded(network.name, seed)
-        if options.models is not None and (there := find_trained(options.models, network, seed)) is not None:
-            return there
-        if options.pack is None:
-            return find_trained(self.out / RUNS, network, seed) if (folder / "best").is_dir() else None
-        from voin.training.options import TrainOptions
-        from voin.training.train import is_finished, train
-
-        config = self.config_of(network, seed)
-        changes = [*(options.changes or ()), *network.settings(options.preset), f"seed={seed}"]
-        words = ["voin", "train", network.stage, "--preset", options.preset, "--minutes", f"{config.minutes:g}"]
-        asked = TrainOptions(
-            stage=network.stage,  # pyright: ignore[reportArgumentType]
-            pack=options.pack,
-            out=folder,
-            cutouts=options.cutouts,
-            sprites=options.sprites,
-            validation=options.validation,
-            resume=True,
-            device=options.device,
-            lpips_weights=options.references.lpips_weights,
-            command=shlex.join([*words, *(word for change in changes for word in ("--set", change))]),
-        )
-        if is_finished(asked, config):
-            return folder / "best"
-        self._say(f"training {seeded(network.name, seed)} for {config.minutes:g} {self.unit}")
-        return train(asked, config, None if self.quiet else self._say)
-
-    def config_of(self, network: Network, seed: int) -> Any:
-        """Return the settings of a run; what the row says counts more than what the user says of all rows."""
-        from voin.training.config import PRESETS, change_settings
-
-        options = self.options
-        minutes = f"minutes={options.budget * network.share:g}"
-        changes = [*(options.changes or ()), *network.settings(options.preset), minutes, f"seed={seed}"]
-        return change_settings(PRESETS[options.preset], changes)
 
     def _evaluate(self, setting: str, corruptions: tuple[Any, ...] = ()) -> dict[str, Any]:
         """Judge all that is made; scores that are kept are not made again."""

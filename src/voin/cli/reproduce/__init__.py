@@ -1,0 +1,1 @@
+"""`voin reproduce`: where training, the benchmark and jobs, which do not know each other, meet."""
