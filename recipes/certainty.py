@@ -17,8 +17,9 @@ import torch
 
 from voin.data.pack import open_pack
 from voin.method.load import NETWORKS
+from voin.training.batch.config import Batch
 from voin.training.config import PRESETS
-from voin.training.sampler import Batch, Sampler
+from voin.training.sampler import Sampler
 from voin.training.tasks.shape import complete_shape, find_evidence
 from voin.weights.checkpoint import load_checkpoint
 

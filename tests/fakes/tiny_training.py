@@ -20,10 +20,10 @@ from voin.data.occluders.shapes import ShapeConfig as OccluderShapeConfig
 from voin.method.fill.generator import GeneratorConfig
 from voin.method.flow.network import FlowConfig
 from voin.method.shape.network import ShapeConfig
+from voin.training.batch.config import SamplerConfig
 from voin.training.config import LossConfig, OptimizerConfig, TrainConfig
 from voin.training.discriminators import ClassConfig, TemporalPatchConfig
 from voin.training.options import TrainOptions
-from voin.training.sampler import SamplerConfig
 
 OCCLUDER = OccluderConfig(tries=2, points=32, shape=OccluderShapeConfig(size=32))
 TINY = TrainConfig(

@@ -12,8 +12,10 @@ from voin.data.occluders.occlude import OccluderConfig
 from voin.data.occluders.shapes import ShapeConfig
 from voin.training.augment import AugmentConfig, DamageConfig
 from voin.training.batch.camera import CameraConfig
+from voin.training.batch.choose import category_index
+from voin.training.batch.config import Batch, SamplerConfig
 from voin.training.batch.filmed import FilmedConfig
-from voin.training.sampler import Batch, Sampler, SamplerConfig, category_index
+from voin.training.sampler import Sampler
 
 PLAIN = AugmentConfig(light=0.0, contrast=0.0, saturation=0.0, tint=0.0)
 STILL = replace(PLAIN, scale=(1.0, 1.0), turn=0.0, shift=0.0, bend=0.0, mirrored=0.0)

@@ -23,11 +23,12 @@ from voin.core.processes import Ahead, DiedError, FaultError
 from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.method.shape.evidence import MIRRORED
+from voin.training.batch.choose import mix_seed
 from voin.training.batch.kept import KeptBatches, folder_of
 from voin.training.config import TrainConfig
 from voin.training.flow_targets import KeptMotion
 from voin.training.options import TrainOptions
-from voin.training.sampler import Sampler, mix_seed
+from voin.training.sampler import Sampler
 from voin.training.tasks import TASKS
 from voin.training.tasks.base import ESTIMATORS, Estimators, Inputs, Task
 

@@ -17,8 +17,8 @@ from voin.method.shape.network import PAPER as SHAPE_PAPER
 from voin.method.shape.network import SMALL as SHAPE_SMALL
 from voin.method.shape.network import ShapeConfig
 from voin.training.augment import AugmentConfig
+from voin.training.batch.config import SamplerConfig
 from voin.training.discriminators import CLASS_PAPER, PATCH_PAPER, ClassConfig, TemporalPatchConfig
-from voin.training.sampler import SamplerConfig
 from voin.training.simulated_propagation import SimulatedPropagationConfig
 
 Estimator = Literal["dis", "raft-small", "raft-large"]

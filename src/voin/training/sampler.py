@@ -10,160 +10,27 @@ background, and photographed objects set in motion, with exact flow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
-from voin.data.categories import CATEGORIES
-from voin.data.occluders.occlude import Material, OccluderConfig, occlude
+from voin.data.occluders.occlude import Material, occlude
 from voin.data.pack import Pack
 from voin.training import augment
-from voin.training.augment import AugmentConfig, DamageConfig, Offsets, check_span, end_pictures, jitter
-from voin.training.batch.camera import CAMERA_NUMBERS, CameraConfig, go_through_camera
-from voin.training.batch.crop import CROP_NUMBERS, check_crops, crop, cut_object
-from voin.training.batch.filmed import FILMED_NUMBERS, FilmedConfig, look_filmed
+from voin.training.augment import Offsets, end_pictures, jitter
+from voin.training.batch.camera import go_through_camera
+from voin.training.batch.choose import PARTS, Chooser, mix_seed
+from voin.training.batch.config import Batch, SamplerConfig
+from voin.training.batch.crop import check_crops, crop, cut_object
+from voin.training.batch.filmed import look_filmed
 from voin.training.device_pack import Choice, DevicePack, Part, Source, to_unit
-from voin.training.moving_cutouts import MOVE_NUMBERS, OBJECT_NUMBERS, Distractors, MoveConfig, move_cutouts
+from voin.training.moving_cutouts import Distractors, move_cutouts
 
-_CHOICES, _MORE_CHOICES = 14, 8  # numbers that choose clips and frames
 _MATERIAL = 128  # side of the windows that are cut around objects of whole frames, as occluders
-_PARTS = {
-    "choices": _CHOICES,
-    "place": augment.PLACE_NUMBERS,
-    "other place": augment.PLACE_NUMBERS,
-    "colour": augment.COLOUR_NUMBERS,
-    "other colour": augment.COLOUR_NUMBERS,
-    "donor colour": augment.COLOUR_NUMBERS,
-    "damage": augment.DAMAGE_NUMBERS,
-    "move": MOVE_NUMBERS,
-    "more choices": _MORE_CHOICES,
-    "drift": augment.DRIFT_NUMBERS,
-    "slide": augment.SLIDE_NUMBERS,
-    "distractor place": augment.PLACE_NUMBERS,
-    "distractor colour": augment.COLOUR_NUMBERS,
-    "distractor move": OBJECT_NUMBERS,
-    "leave": augment.LEAVE_NUMBERS,
-    "filmed": FILMED_NUMBERS,
-    "camera": CAMERA_NUMBERS,
-    "crop": CROP_NUMBERS,
-}
-# Shares of clips that are no part of a film as it is.
-_NOT_CROPPED = ("pasted", "cutouts", "sprites", "distractors", "leaving", "drift")
-
-
-@dataclass(frozen=True)
-class SamplerConfig(Checked):
-    """What batches are like; shares are those of clips."""
-
-    batch: int = setting(4, "Clips in a batch, over all processes.", least=1)
-    frames: int = setting(8, "Of a clip.", least=2)
-    size: int = setting(192, "Width of the frames, a multiple of 8.", unit="pixels", least=32)
-    height: int | None = setting(
-        None, "Height, where it is another; a multiple of 4, and only with `crop`.", unit="pixels", least=32
-    )
-    crop: bool = setting(
-        False, "Cut frames out of the pack's at random, pixel by pixel, and flip them: what the paper does (4.1)."
-    )
-    strides: tuple[int, int] = setting(
-        (1, 3), "Least and most frames of the video from one frame to the next; less in short videos.", least=1
-    )
-    reversed: float = setting(0.5, "Share in which time runs backward.", least=0, most=1)
-    pasted: float = setting(0.2, "Share whose object stands before another video's window.", least=0, most=1)
-    aside: float = setting(0.5, "Most way aside of what is pasted upon, over the window's side.", least=0, most=1)
-    cutouts: float = setting(0.3, "Share of photographed objects in motion, if there are cutouts.", least=0, most=1)
-    sprites: float = setting(
-        0.0, "Share of sprites before films, if there are any; and of occluders and distractors.", least=0, most=1
-    )
-    # It touches the object as an occluder would, and hides nothing of it.
-    distractors: float = setting(0.0, "Share in which another object passes behind the object.", least=0, most=1)
-    clear: float = setting(0.0, "Share without an occluder.", least=0, most=1)
-    leaving: float = setting(
-        0.0, "Share in which the picture's edge comes in: the object leaves or returns.", least=0, most=1
-    )
-    # Windows lag behind objects that turn.
-    drift: float = setting(0.0, "Share in which the whole picture drifts in its window.", least=0, most=1)
-    drifted: float = setting(0.18, "Most way of it, over the window's side.", least=0, most=1)
-    unknown: float = setting(0.3, "Share whose category is not told.", least=0, most=1)
-    partial: tuple[str, ...] = setting(
-        (), "Videos whose own objects are hidden in part: backgrounds and occluders only."
-    )
-    augment: AugmentConfig = setting(factory=AugmentConfig, help="How clips are mirrored, moved and tinted.")
-    occluder: OccluderConfig = setting(factory=OccluderConfig, help="What occluders look like and how they move.")
-    damage: DamageConfig = setting(factory=DamageConfig, help="How visible masks are made faulty.")
-    move: MoveConfig = setting(factory=MoveConfig, help="How photographed objects are set in motion.")
-    filmed: FilmedConfig = setting(factory=FilmedConfig, help="How occluders are made to look filmed.")
-    camera: CameraConfig = setting(factory=CameraConfig, help="How whole pictures are made worse.")
-
-    def check(self) -> None:
-        """Refuse sizes, strides and shares that do not fit."""
-        check_span("strides", self.strides, "(1, 3)")
-        if self.size % 8:
-            raise ValueRefusal(f"size is {self.size}", "it must be a multiple of 8, at least 32", "use 192")
-        if self.height is not None and (self.height % 4 or not self.crop):
-            raise ValueRefusal(
-                f"height is {self.height} and crop {str(self.crop).lower()}",
-                "it must be a multiple of 4, and only crops have one",
-                "leave it out for squares, or set crop=true",
-            )
-        moved = [name for name in _NOT_CROPPED if getattr(self, name)]
-        if self.crop and moved:
-            raise ValueRefusal(
-                f"crop is true and {moved[0]} is {getattr(self, moved[0])}",
-                "crops are parts of films as they are",
-                f"set {'=0, '.join(moved)}=0",
-            )
-        if self.pasted + self.cutouts + self.sprites > 1:
-            raise ValueRefusal(
-                f"pasted, cutouts and sprites are {self.pasted}, {self.cutouts}, {self.sprites}",
-                "together they must be at most 1",
-                "give smaller shares",
-            )
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the frames."""
-        return self.height or self.size, self.size
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What networks are trained on; on the sampler's device. Masks are 0 or 1, flows are in pixels.
-
-    Attributes:
-        frames: the input: the truth with an occluder before it.
-        truth: without.
-        visible: the object without the occluder, in some clips damaged.
-        amodal: of the whole object.
-        occluder: of what is before it.
-        category: the place in `CATEGORIES` plus 1; 0 where it is unknown or not told.
-        label: the same, 0 only where it is unknown: for what judges networks that are not told.
-        strides: of the video's frames; negative where time runs backward, 0 in clips made of a photo.
-        present: whether the frame holds any of the object.
-        forward: the true flow of `truth`; 0 where it is not known.
-        backward: likewise.
-        flow_known: where it is.
-    """
-
-    frames: Frames
-    truth: Frames
-    visible: Masks
-    amodal: Masks
-    occluder: Masks
-    category: Int[Tensor, " b"]
-    label: Int[Tensor, " b"]
-    strides: Int[Tensor, " b"]
-    present: Bool[Tensor, "b t"]
-    forward: Flows
-    backward: Flows
-    flow_known: Bool[Tensor, " b"]
 
 
 class Sampler:
@@ -184,7 +51,7 @@ class Sampler:
     def __init__(
         self,
         pack: Pack,
-        config: SamplerConfig = SamplerConfig(),
+        config: SamplerConfig = SamplerConfig(),  # noqa: B008 - frozen
         device: torch.device | str = "cpu",
         seed: int = 0,
         cutouts: Pack | None = None,
@@ -197,20 +64,13 @@ class Sampler:
                 raise ValueRefusal(f"{one.path} has no clips", "sampling needs at least one", "make the pack again")
             check_crops(one, config.shape, config.crop)
         self.config, self.device, self.seed = config, torch.device(device), seed
-        self._packs = {name: DevicePack(one, self.device) for name, one in packs.items()}
+        self._packs: dict[Source, DevicePack] = {name: DevicePack(one, self.device) for name, one in packs.items()}
         self._clips = self._packs["films"]
-        self._whole = [i for i, video in enumerate(self._clips.videos) if video not in config.partial]
-        unknown = sorted(set(config.partial) - set(self._clips.videos))
-        if unknown or not self._whole:
-            raise ValueRefusal(
-                f"partial names {', '.join(unknown) or 'all videos'}",
-                f"it must name some of {pack.path}'s: {', '.join(sorted(set(self._clips.videos)))}",
-                "name those whose objects are hidden in part",
-            )
+        self._chooser = Chooser(self._packs, config, seed)
 
     def choose(self, step: int, rank: int = 0, ranks: int = 1) -> list[Choice]:
         """Say what the clips of a batch are made of."""
-        return [self._choose(step, place) for place in self._places(rank, ranks)]
+        return [self._chooser(step, place) for place in self._places(rank, ranks)]
 
     @torch.no_grad()
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> Batch:
@@ -222,8 +82,8 @@ class Sampler:
         config, device = self.config, self.device
         choices = self.choose(step, rank, ranks)
         places = self._places(rank, ranks)
-        drawn = torch.stack([self._numbers(step, place) for place in places])
-        numbers = dict(zip(_PARTS, drawn.split(list(_PARTS.values()), dim=1), strict=True))
+        drawn = torch.stack([self._chooser.numbers(step, place) for place in places])
+        numbers = dict(zip(PARTS, drawn.split(list(PARTS.values()), dim=1), strict=True))
         truth = torch.empty(len(choices), config.frames, 3, *config.shape, device=device)
         amodal = torch.empty_like(truth[:, :, :1])
         forward, backward = (torch.zeros_like(truth[:, 1:, :2]) for _ in range(2))
@@ -279,70 +139,6 @@ class Sampler:
             what = f"process {rank} of {ranks} is to share a batch of {self.config.batch}"
             raise ValueRefusal(what, "the batch must be a multiple of the processes", "set batch to one")
         return range(rank * count, (rank + 1) * count)
-
-    def _numbers(self, step: int, place: int) -> Float[Tensor, " numbers"]:
-        generator = torch.Generator().manual_seed(mix_seed(self.seed, step, place, "clip"))
-        return torch.rand(sum(_PARTS.values()), generator=generator, dtype=torch.float64)
-
-    def _choose(self, step: int, place: int) -> Choice:
-        config, clips = self.config, self._clips
-        numbers = dict(zip(_PARTS, self._numbers(step, place).split(list(_PARTS.values())), strict=True))
-        u, more = numbers["choices"].tolist(), numbers["more choices"].tolist()
-        source = self._choose_source(u[0])
-        stride, distractor = 0, None
-        if source == "films":
-            clip = self._whole[self._turn("clips", step, place, len(self._whole))]
-            frames, stride = self._draw_frames("films", clip, u[3:6])
-            target, background = Part("films", clip, frames), None
-            if u[0] >= 1 - config.pasted:
-                background = self._draw_part("films", {clips.videos[clip]}, u[1], u[6:9])
-        else:
-            # Behind what is no film any film will do.
-            clip = int(u[13] * len(clips))
-            background = Part("films", clip, self._draw_frames("films", clip, u[3:6])[0])
-            index = self._turn(source, step, place, len(self._packs[source]))
-            frames = torch.zeros(1, dtype=torch.long)
-            if source == "sprites":
-                frames, stride = self._draw_frames(source, index, u[6:9])
-            target = Part(source, index, frames)
-        used = {self._video(part) for part in (target, background) if part is not None}
-        donor = self._draw_part(self._choose_other(more[6]), used, u[2], u[9:12])
-        if donor is None:
-            # Of two videos, the one behind the object must do.
-            donor = self._draw_part("films", {self._video(target)}, u[2], u[9:12])
-        if more[0] < config.distractors:
-            beside: Source = "cutouts" if source == "cutouts" else self._choose_other(more[7])
-            distractor = self._draw_part(beside, used, more[1], more[2:5])
-        label = category_index(self._packs[source].categories[target.index])
-        clear, told = more[5] < config.clear, u[12] >= config.unknown
-        return Choice(target, background, donor, distractor, clear, stride, label, told)
-
-    def _choose_source(self, number: float) -> Source:
-        cutouts, sprites = self.config.cutouts, self.config.sprites
-        source = "cutouts" if number < cutouts else "sprites" if number < cutouts + sprites else "films"
-        return source if source in self._packs else "films"
-
-    def _choose_other(self, number: float) -> Source:
-        return "sprites" if "sprites" in self._packs and number < self.config.sprites else "films"
-
-    def _video(self, part: Part) -> str:
-        return self._packs[part.source].videos[part.index]
-
-    def _draw_part(self, source: Source, used: set[str], number: float, frames: list[float]) -> Part | None:
-        index = self._packs[source].other(used, number)
-        return None if index is None else Part(source, index, self._draw_frames(source, index, frames)[0])
-
-    def _draw_frames(self, source: Source, clip: int, numbers: list[float]) -> tuple[Int[Tensor, " t"], int]:
-        config = self.config
-        count = 1 if source == "cutouts" else config.frames
-        frames, stride = self._packs[source].draw_frames(clip, numbers, count, config.strides)
-        return (frames.flip(0), -stride) if numbers[2] < config.reversed else (frames, stride)
-
-    def _turn(self, what: str, step: int, place: int, count: int) -> int:
-        """Say whose turn it is: all come once, shuffled, before any comes again."""
-        turn, at = divmod(step * self.config.batch + place, count)
-        generator = torch.Generator().manual_seed(mix_seed(self.seed, turn, 0, what))
-        return int(torch.randperm(count, generator=generator)[at])
 
     def _film(self, choices: list[Choice], numbers: dict[str, Tensor]) -> tuple[Frames, Masks]:
         """Look the windows of clips up; some objects are put before others' windows, or before other objects."""
@@ -462,13 +258,3 @@ def _given(parts: Iterable[Part | None]) -> tuple[list[int], list[Part]]:
     """Return the parts that there are, and their places."""
     found = {i: part for i, part in enumerate(parts) if part is not None}
     return list(found), list(found.values())
-
-
-def category_index(name: str | None) -> int:
-    """Give the class of a category as networks are told it: its place in `CATEGORIES` plus 1; 0 for none."""
-    return CATEGORIES.index(name) + 1 if name in CATEGORIES else 0
-
-
-def mix_seed(*parts: int | str) -> int:
-    """Make a seed of some words; torch's generator on the CPU uses the lower 32 bits only, so all must be mixed."""
-    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=7).digest(), "little")

@@ -17,10 +17,11 @@ from voin.core.metrics import added_share, iou, masked_psnr, ssim_inside
 from voin.data.pack import Pack
 from voin.training.augment import AugmentConfig, DamageConfig
 from voin.training.batch.camera import CameraConfig
+from voin.training.batch.config import SamplerConfig
 from voin.training.batch.filmed import FilmedConfig
 from voin.training.config import TrainConfig
 from voin.training.options import Stage
-from voin.training.sampler import Sampler, SamplerConfig
+from voin.training.sampler import Sampler
 from voin.training.tasks.base import Inputs, Task
 
 # Baselines are scored, and shown, as the stage of ours whose work they do.

@@ -13,8 +13,9 @@ from fakes.tiny_training import OCCLUDER
 from sets.packs import pack_of
 from voin.data.pack import Pack, lay_out
 from voin.training.augment import AugmentConfig
+from voin.training.batch.config import SamplerConfig
 from voin.training.batch.crop import crop
-from voin.training.sampler import Sampler, SamplerConfig
+from voin.training.sampler import Sampler
 
 SHAPE = (36, 64)
 CONFIG = SamplerConfig(

@@ -13,9 +13,9 @@ from voin.core.lpips import LPIPS
 from voin.method.flow.smooth import SmoothFlow
 from voin.method.load import NETWORKS
 from voin.method.motion import DIS, Motion
+from voin.training.batch.config import Batch
 from voin.training.config import TrainConfig
 from voin.training.flow_targets import HiddenMotion, find_hidden_motion
-from voin.training.sampler import Batch
 
 Inputs = dict[str, Tensor]  # what a network and its losses need; first axis clips
 Terms = dict[str, Tensor]  # name of a loss to its value

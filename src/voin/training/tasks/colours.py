@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from voin.training import losses
+from voin.training.batch.config import Batch
 from voin.training.discriminators import TemporalPatchConfig, TemporalPatchDiscriminator
-from voin.training.sampler import Batch
 from voin.training.tasks.base import Inputs, Terms, take
 from voin.training.tasks.baseline import BaselineTask
 

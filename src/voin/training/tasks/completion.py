@@ -9,8 +9,8 @@ import torch
 
 from voin.baselines.trained.dfvi import hole_errors
 from voin.baselines.trained.rounds import fill_smoothly
+from voin.training.batch.config import Batch
 from voin.training.flow_targets import both_ways
-from voin.training.sampler import Batch
 from voin.training.tasks.base import Inputs, Terms
 from voin.training.tasks.baseline import BaselineTask
 from voin.training.tasks.flow import find_truth

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from voin.baselines.trained.edges import EdgeDiscriminator, picture_flow
 from voin.baselines.trained.fgvc import flow_hole
-from voin.training.sampler import Batch
+from voin.training.batch.config import Batch
 from voin.training.tasks.base import Inputs, Terms, take
 from voin.training.tasks.baseline import BaselineTask
 from voin.training.tasks.flow import find_truth

@@ -12,8 +12,9 @@ from voin.core.lpips import LPIPS
 from voin.method.fill.colours import mix
 from voin.method.propagation.propagate import propagate_clips
 from voin.training import losses
+from voin.training.batch.choose import mix_seed
+from voin.training.batch.config import Batch
 from voin.training.config import TrainConfig
-from voin.training.sampler import Batch, mix_seed
 from voin.training.simulated_propagation import simulate_propagation
 from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
 from voin.training.tasks.critics import make_critics

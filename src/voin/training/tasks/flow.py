@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from voin.training import losses
+from voin.training.batch.config import Batch
 from voin.training.config import TrainConfig
 from voin.training.flow_targets import both_ways, find_true_motion
-from voin.training.sampler import Batch
 from voin.training.tasks.base import Inputs, Task, Terms, compute_terms
 
 

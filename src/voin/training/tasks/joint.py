@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from voin.method.fill.colours import with_gradient_of
 from voin.method.propagation.propagate import propagate_clips
 from voin.training import losses
+from voin.training.batch.config import Batch
 from voin.training.flow_targets import both_ways
-from voin.training.sampler import Batch
 from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
 from voin.training.tasks.critics import make_critics
 from voin.training.tasks.fill import fill, fill_terms

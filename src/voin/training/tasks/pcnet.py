@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from voin.training import losses
-from voin.training.sampler import Batch
+from voin.training.batch.config import Batch
 from voin.training.tasks.base import Inputs, Terms, take
 from voin.training.tasks.baseline import BaselineTask
 

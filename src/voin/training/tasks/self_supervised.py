@@ -16,7 +16,8 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from voin.core.types import Masks
-from voin.training.sampler import Batch, mix_seed
+from voin.training.batch.choose import mix_seed
+from voin.training.batch.config import Batch
 from voin.training.tasks.base import Inputs, Terms, take
 from voin.training.tasks.baseline import BaselineTask
 from voin.training.tasks.colours import ColourTask, PatchCritic

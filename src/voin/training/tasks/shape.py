@@ -9,8 +9,8 @@ from torch import Tensor
 from voin.method.motion import DIS
 from voin.method.shape.evidence import gather_evidence
 from voin.training import losses
+from voin.training.batch.config import Batch
 from voin.training.config import TrainConfig
-from voin.training.sampler import Batch
 from voin.training.tasks.base import Inputs, Task, Terms, compute_terms, take
 
 
