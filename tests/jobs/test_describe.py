@@ -31,6 +31,7 @@ NOT_ON_PAGE = {
         "limits.frames",
         "limits.pixels",
         "linear",
+        "deinterlace",
         "quality.codec",
     ),
     *NOT_IN_COMMAND,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -58,19 +59,27 @@ def probe(
     limits: VideoLimits = VideoLimits(),  # noqa: B008 - frozen
     *,
     linear: bool | None = None,
+    deinterlace: bool = False,
 ) -> VideoInfo:
     """Find out what a video file, a GIF or a folder of pictures holds, without decoding all of it.
 
     A folder has `rate` frames a second (default 25); other files know their own. `linear` says whether the samples of
-    a folder's pictures are proportional to light; by default floats are, and integers are not.
+    a folder's pictures are proportional to light; by default floats are, and integers are not. With `deinterlace` the
+    frames of an interlaced video file are read whole, as many as there are.
 
     Raises:
         OSError: the path is missing, unreadable or empty, or holds no video.
-        ValueError: `rate` is not positive, or the video is larger than the limits.
+        ValueError: `rate` is not positive, the video is larger than the limits, or no file that can be interlaced.
     """
     path = Path(path)
     if rate is not None and not 0 < rate <= 1000:
         raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
+    if deinterlace and (path.is_dir() or is_animation(path) or path.suffix.lower() == ".gif"):
+        raise ValueRefusal(
+            f"{path} is to be deinterlaced",
+            "only video files have fields, of which whole frames are made",
+            "give the video that it was made of, or leave --deinterlace out",
+        )
     if path.is_dir():
         return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000), limits, linear)
     if is_animation(path):
@@ -79,7 +88,7 @@ def probe(
         raise FileRefusal(
             f"{path} is a single picture", "a video is a file or a folder of pictures", f"give {path.parent}"
         )
-    return probe_video(path, limits)
+    return replace(probe_video(path, limits), deinterlace=deinterlace)
 
 
 def read(

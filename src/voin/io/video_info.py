@@ -17,7 +17,7 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from voin.io.colour.samples import EIGHT_BITS, PLAIN, Samples
+from voin.io.colour.samples import EIGHT_BITS, PLAIN, FieldOrder, Samples
 
 # What FFmpeg may raise on a bad file; PyAV's own errors are not all OSErrors or ValueErrors.
 FFMPEG_ERRORS = (FFmpegError, OSError, ValueError, LookupError, RuntimeError, OverflowError, MemoryError)
@@ -71,7 +71,13 @@ class VideoInfo:
     mirrored: bool = False  # the viewer also flips it left to right, after turning
     aspect: Fraction = Fraction(1)  # width of a pixel over its height, as stored (before turning)
     samples: Samples = PLAIN
+    deinterlace: bool = False  # frames are read whole, where they were interlaced
     timed: bool = True  # False where the times are unusable: frames are counted, and reading starts at the first one
+
+    @property
+    def fields(self) -> FieldOrder:
+        """Which lines of a frame, as it is read, are shown first; "" where all are of one moment."""
+        return "" if self.deinterlace else self.samples.fields
 
     @property
     def stored_size(self) -> tuple[int, int]:

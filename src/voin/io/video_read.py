@@ -23,8 +23,9 @@ from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal
 from voin.io.claims import read_claims
-from voin.io.colour.samples import Samples
+from voin.io.colour.samples import FieldOrder, Samples
 from voin.io.colour.video_samples import VideoFrame
+from voin.io.fields import make_whole, read_fields
 from voin.io.limits import LARGEST, VideoLimits
 from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo
 
@@ -115,7 +116,7 @@ def probe_video(path: Path, limits: VideoLimits) -> VideoInfo:
         # The index of a QuickTime file is all that there is; what other headers say is nothing to go by.
         limits.check_frames(path, stream.frames if "mov" in container.format.name else 0)
         found = _count_packets(path, container, stream, limits)
-    first, colour, ordered = _first_frames(path, limits)
+    first, colour, fields, ordered = _first_frames(path, limits)
     if not found.timed:
         found = _count_frames(path, limits, base, given_rate)
     h, w = first.height, first.width
@@ -135,19 +136,20 @@ def probe_video(path: Path, limits: VideoLimits) -> VideoInfo:
         names=tuple(f"{i:05d}" for i in range(len(found.times))),
         mirrored=mirrored,
         aspect=aspect,
-        samples=Samples() if gif else _samples(first, codec),
+        samples=Samples() if gif else _samples(first, codec, fields),
         timed=found.timed and ordered and not gif,  # GIFs cannot be sought
     )
 
 
-def _samples(frame: av.VideoFrame, codec: str) -> Samples:
+def _samples(frame: av.VideoFrame, codec: str, fields: tuple[FieldOrder, bool]) -> Samples:
     components = frame.format.components
     return Samples(
         bits=max(component.bits for component in components),
         alpha=any(component.is_alpha for component in components),
         layout=frame.format.name,
         codec=codec,
-        interlaced=frame.interlaced_frame,
+        fields=fields[0],
+        marked=fields[1],
     )
 
 
@@ -155,7 +157,10 @@ def read_video(info: VideoInfo, start: int, end: int) -> Iterator[tuple[int, Vid
     """Decode frames start..end-1; yields (index, frame or None, what is wrong), each index once, in order."""
     reformatter = VideoReformatter()
     index, wrong = start, "does not decode"
-    for found, frame in _frames_from(info, start):
+    frames = _frames_from(info, start)
+    if info.deinterlace:  # the frame before is looked at, too
+        frames = make_whole(_frames_from(info, max(0, start - 1)), info.samples.fields, info.samples.marked)
+    for found, frame in frames:
         if found >= end:
             break
         if frame is None or found < index:
@@ -307,17 +312,17 @@ def _count_frames(path: Path, limits: VideoLimits, base: Fraction, rate: Fractio
     return _Found(usable, usable[-1] - usable[0] + max(step, 1), timed=False)
 
 
-def _first_frames(path: Path, limits: VideoLimits) -> tuple[av.VideoFrame, Colour, bool]:
-    """Decode the first frame; gives it, the file's colour tags, and whether frames come in the order of their times."""
+def _first_frames(path: Path, limits: VideoLimits) -> tuple[av.VideoFrame, Colour, tuple[FieldOrder, bool], bool]:
+    """Decode the first frame; return it, the colours' tags, `read_fields`, and whether times rise with frames."""
     with open_video(path, limits) as (container, stream):
-        frames = (frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt)
-        first = next(frames, None)
-        if first is None:
+        frames = [frame for frame in islice(_decoded(container, stream), _FIRST) if not frame.is_corrupt]
+        if not frames:
             what, must = f"{path} has no frame that decodes", "it must be a whole video"
             remedy = f"copy it again from its source, or {limits.raised_by} --max-pixels"
             raise FileRefusal(what, f"{must} of at most {limits.pixels:,} pixels a frame", remedy)
+        first = frames[0]
         limits.check_pixels(path, (first.height, first.width))
-        times = [-1 if frame.pts is None else frame.pts for frame in chain([first], frames)]
+        times = [-1 if frame.pts is None else frame.pts for frame in frames]
         ordered = all(a < b for a, b in pairwise(times))  # not so for H.264 in AVI, which has no frame times
         pairs = (
             (first.color_primaries, stream.color_primaries),
@@ -326,7 +331,8 @@ def _first_frames(path: Path, limits: VideoLimits) -> tuple[av.VideoFrame, Colou
         )
         tags = [next((int(tag) for tag in pair if tag not in (UNSPECIFIED, None)), UNSPECIFIED) for pair in pairs]
         full = first.format.name.startswith("yuvj")
-        return first, Colour(*tags, range=2 if full else first.color_range or stream.color_range or 0), ordered
+        colour = Colour(*tags, range=2 if full else first.color_range or stream.color_range or 0)
+        return first, colour, read_fields(frames, stream), ordered
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:

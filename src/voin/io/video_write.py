@@ -28,6 +28,7 @@ from voin.core.files import replace_file
 from voin.core.overlap import result_of
 from voin.io.colour.codecs import CODINGS, choose_codec, coding_options, layout_for
 from voin.io.colour.video_samples import VideoFrame, for_encoder
+from voin.io.fields import FieldTag, encoder_options
 from voin.io.quality import Quality
 from voin.io.video_info import FFMPEG_ERRORS, RGB_MATRIX, Colour, VideoInfo, from_rgb, matrix_of, turn_back
 from voin.io.video_read import ALPHA
@@ -72,6 +73,9 @@ class _Writer:
         self._written = self._sent = self._packed = 0
         self._container: OutputContainer | None = None
         self._reformatter = VideoReformatter()
+        fields = info.fields if turn or not info.rotation else ""  # lines that are turned are none any more
+        self._fields = encoder_options(encoding.codec, fields)
+        self._tag = FieldTag(fields) if fields and self._fields else None
         self._thread = ThreadPoolExecutor(1, f"encode {self._path.name}")
         self._pending: deque[Future[None]] = deque()
 
@@ -153,6 +157,8 @@ class _Writer:
             self._stream = self._add_stream(self._container)
         if frame is not None:
             frame = self._laid_out(frame)
+            if self._tag is not None:
+                frame = self._tag(frame)
             frame.pts, frame.time_base = self._sent, self._stream.codec_context.time_base
             self._sent += 1
         for packet in self._stream.encode(frame):
@@ -169,7 +175,9 @@ class _Writer:
     def _add_stream(self, container: OutputContainer) -> VideoStream:
         encoding, info = self._encoding, self._info
         rate = info.rate if Fraction(1, 1000) <= info.rate <= 1000 else Fraction(25)
-        stream = cast(VideoStream, container.add_stream(encoding.codec, rate=rate, options=encoding.options))
+        stream = cast(
+            VideoStream, container.add_stream(encoding.codec, rate=rate, options=encoding.options | self._fields)
+        )
         height, width = info.stored_size if self._turn else info.size
         stream.width, stream.height, stream.pix_fmt = width, height, encoding.layout
         # The encoder counts frames; the container holds the real times.
@@ -274,7 +282,9 @@ def _encoding(info: VideoInfo, quality: Quality) -> _Encoding:
     if quality.lossless:
         colour = replace(info.colour, matrix=RGB_MATRIX, range=int(ColorRange.JPEG))
         return _Encoding("libx264rgb", "rgb24", options | {"crf": "0"}, colour)
-    layout = "yuv444p" if any(side % 2 for side in info.size) else "yuv420p"
+    # H.264 has chroma samples for each 2 pixels, and for each 4 lines of two fields.
+    whole = info.stored_size[0] % (4 if info.fields else 2) == 0 and info.stored_size[1] % 2 == 0
+    layout = "yuv420p" if whole else "yuv444p"
     return _Encoding("libx264", layout, options | {"crf": str(quality.crf)}, _video_colour(info))
 
 

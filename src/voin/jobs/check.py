@@ -17,12 +17,11 @@ from voin.data.categories import known_category
 from voin.io.colour.codecs import choose_codec
 from voin.io.colour.exr import openexr
 from voin.io.images import shown
-from voin.io.limits import VideoLimits
 from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
 from voin.io.shots import read_cuts
 from voin.io.timelines import SUFFIXES, Edit, read_edit
 from voin.io.video import VideoInfo, probe
-from voin.jobs.options import CompleteOptions
+from voin.jobs.options import CompleteOptions, FrameOptions
 
 _SMALLEST = 32  # pixels; nothing can be tracked in less
 
@@ -112,7 +111,7 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
     """
     if options.layer == "exr":
         openexr()
-    info, start, end = check_video(video, options.start, options.end, options.limits, options.linear)
+    info, start, end = check_video(video, options)
     cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
     shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
     visible = open_masks(
@@ -169,21 +168,19 @@ def _check_surrounding(path: str, masks: MaskSource) -> None:
         )
 
 
-def check_video(
-    video: Path, start: int, end: int | None, limits: VideoLimits, linear: bool | None = None
-) -> tuple[VideoInfo, int, int]:
-    """Open a video and check that it has the frames `start` to `end`; return it and these. `linear` as in `probe`.
+def check_video(video: Path, options: FrameOptions) -> tuple[VideoInfo, int, int]:
+    """Open a video and check that it has the frames that are asked for; return it, their start and their end.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is too small or larger than the limits, or has other frames.
     """
-    info = probe(video, limits=limits, linear=linear)
+    info = probe(video, limits=options.limits, linear=options.linear, deinterlace=options.deinterlace)
     if min(info.size) < _SMALLEST:
         raise ValueRefusal(
             f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"
         )
-    end = info.count if end is None else end
+    start, end = options.start, info.count if options.end is None else options.end
     if not 0 <= start < end <= info.count:
         raise ValueRefusal(
             f"frames {start} to {end} are asked of {info.path}",

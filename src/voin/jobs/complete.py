@@ -21,6 +21,7 @@ from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, memory_refusal, trim_heap
 from voin.io.colour.codecs import CODINGS, choose_codec, coding_words
 from voin.io.colour.picture_kinds import KEPT
+from voin.io.fields import fields_words
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.video import VideoInfo, join
 from voin.io.video_join import check_sound
@@ -115,6 +116,8 @@ def complete(
     for line in inputs.notes():
         note(line)
     if not layout.png and (words := coding_words(inputs.info.samples, options.quality)):
+        note(words)
+    if words := _fields_words(inputs.info, options):
         note(words)
     if "anew" in sound or "left out" in sound:
         note(sound)
@@ -237,6 +240,12 @@ def completed_suffix(info: VideoInfo, options: CompleteOptions) -> str:
     if info.kind == "video" and not options.png:
         return CODINGS[choose_codec(info.samples, options.quality)].suffix
     return ".png" if options.png else KEPT.get(info.samples.layout, ".png")
+
+
+def _fields_words(info: VideoInfo, options: CompleteOptions) -> str:
+    pictures = options.png or info.kind != "video"
+    encoder = "" if pictures else CODINGS[choose_codec(info.samples, options.quality)].encoder
+    return fields_words(info.samples.fields, info.deinterlace, encoder)
 
 
 def _check_sound(info: VideoInfo, options: CompleteOptions) -> str:

@@ -303,6 +303,8 @@ def make_record(inputs: Inputs, plan: Plan, folder: Folder, seconds: dict[str, f
             "frames": info.count,
             "frames_per_second": round(float(info.rate), 4),
             "audio": info.audio,
+            "interlaced": info.samples.fields,
+            "deinterlaced": info.deinterlace,
         },
         "masks": inputs.masks.reading.record(),
         "skip_broken": inputs.options.skip_broken,

@@ -95,7 +95,7 @@ def mask(
 
     video, out, progress = Path(video), Path(out), progress or Silent()
     check_output(out)
-    info, start, end = check_video(video, options.start, options.end, options.limits, options.linear)
+    info, start, end = check_video(video, options)
     if out.resolve() == video.resolve():
         raise ValueRefusal(
             f"{out} is the video itself, and masks would be mixed up with it",
@@ -170,6 +170,7 @@ def _request(
         "voin": __version__,
         # Left out for objects, so that records from before there was anything else are the same.
         **({} if options.what == "object" else {"what": options.what}),
+        **({"deinterlace": True} if options.deinterlace else {}),
         "video": identity(video),
         "prompts": marked,
         "tracker": name,

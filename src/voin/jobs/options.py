@@ -127,6 +127,11 @@ class FrameOptions(Checked):
         None,
         "Samples of pictures are proportional to light, or ready for a screen. By default floats (EXR) are linear.",
     )
+    deinterlace: bool = _input(
+        False,
+        "Make whole frames of an interlaced video (FFmpeg's bwdif), as many as it has. By default frames stay as they "
+        "are, with their tag.",
+    )
     overwrite: bool = _run(False, "Replace another run in the output folder.")
     limits: VideoLimits = setting(factory=VideoLimits)
 

@@ -8,7 +8,7 @@ samples are proportional to light (EXR). Above white the curve goes on, so that 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Shaped
@@ -18,6 +18,7 @@ from voin.core.types import Frame, Mask, Picture, largest, to_kind, to_unit
 # sRGB, IEC 61966-2-1: a power, and a line near black.
 _POWER, _OFFSET, _SLOPE, _KNEE = 2.4, 0.055, 12.92, 0.0031308
 EIGHT_BITS = np.dtype(np.uint8)
+FieldOrder = Literal["", "top", "bottom"]
 _MOST = 65504.0  # the largest half float; what is infinite is as bright
 
 
@@ -32,7 +33,8 @@ class Samples:
         linear: samples are proportional to light.
         layout: a video's own pixel format, by FFmpeg's name; "" for pictures.
         codec: of a video, by FFmpeg's name.
-        interlaced: the lines of a frame are of two moments.
+        fields: where the lines of a frame are of two moments, the field of lines that is shown first; else "".
+        marked: each frame says by itself whether its lines are.
     """
 
     bits: int = 8
@@ -41,7 +43,8 @@ class Samples:
     linear: bool = False
     layout: str = ""
     codec: str = ""
-    interlaced: bool = False
+    fields: FieldOrder = ""
+    marked: bool = False
 
     @property
     def dtype(self) -> np.dtype:
