@@ -1,4 +1,7 @@
-"""Join segments into one video without encoding anew, with the source's sound, which `check_sound` tries before."""
+"""Join segments into one video without encoding anew, with the source's sound, which `check_sound` tries before.
+
+What else the source holds is carried over by `tracks`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import replace_file
+from voin.io.tracks import Carried, Subtitles, carry, tell
 from voin.io.video_info import FFMPEG_ERRORS, VideoInfo
 from voin.io.video_read import readable_packets
 from voin.io.video_write import ALPHA, container_options, set_time
@@ -49,6 +53,7 @@ def join(
     start: int = 0,
     end: int | None = None,
     audio: bool = True,
+    extras: bool = False,
 ) -> None:
     """Join `segments`, which hold frames start..end-1 of `info`, into the file `out`; it is whole or absent.
 
@@ -62,6 +67,7 @@ def join(
         start: Its first frame in the segments.
         end: The frame after the last one; None for the last of the source.
         audio: Take the source's sound along, if it has any.
+        extras: And its subtitles, chapters and title, where `out` takes them; `check_extras` says which.
 
     Raises:
         OSError: a segment cannot be read, the segments do not hold these frames or do not fit together, or `out` cannot
@@ -89,11 +95,16 @@ def join(
             if ALPHA in map(str.lower, first.streams.video[0].metadata):
                 picture.metadata[ALPHA] = "1"
             flows = [_pictures(segments, picture, info, times)]
-            if audio and info.audio:
+            tracks: dict[int, _Track | Subtitles] = {}
+            if (audio and info.audio) or (extras and info.kind == "video"):
                 source = stack.enter_context(_opened(info.path))
-                tracks = {s.index: _Track(container, s, out) for s in source.streams.audio if s.codec_context}
+                if audio:
+                    tracks |= {s.index: _Track(container, s, out) for s in source.streams.audio if s.codec_context}
+                if extras:
+                    span = zero * info.time_base, info.times[end] * info.time_base if end < info.count else None
+                    tracks |= carry(source, container, picture, out.suffix.lower(), *span)
                 if tracks:  # with no stream named, FFmpeg would read them all
-                    flows.append(_sound(source, tracks, info, start, end))
+                    flows.append(_others(source, tracks, info, start, end))
             for packet in heapq.merge(*flows, key=lambda packet: (packet.dts or 0) * packet.time_base):
                 container.mux(packet)
         replace_file(draft, out)
@@ -142,6 +153,14 @@ def check_sound(info: VideoInfo, suffix: str) -> str:
                 ) from error
             said.append(track.words)
     return f"Sound: {'; '.join(said)}" if said else ""
+
+
+def check_extras(info: VideoInfo, suffix: str, start: int = 0) -> Carried:
+    """Return what becomes of all that a video holds beside pictures and sound in a file of that suffix."""
+    if info.kind != "video":
+        return Carried()
+    with _opened(info.path) as source:
+        return tell(source, suffix, start == 0)
 
 
 def track_name(source: AudioStream) -> str:
@@ -264,10 +283,10 @@ def _placed(frame: AudioFrame) -> AudioFrame:
     return placed
 
 
-def _sound(
-    source: InputContainer, tracks: dict[int, _Track], info: VideoInfo, start: int, end: int
+def _others(
+    source: InputContainer, tracks: dict[int, _Track | Subtitles], info: VideoInfo, start: int, end: int
 ) -> Iterator[Packet]:
-    """Return the packets of all sound tracks that belong to frames start..end-1."""
+    """Return the packets of all sound and subtitles that belong to frames start..end-1."""
     zero = _zero(info, start) * info.time_base
     stop = info.times[end] * info.time_base if end < info.count else None
     if start > 0:

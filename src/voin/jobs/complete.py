@@ -23,8 +23,9 @@ from voin.io.colour.codecs import CODINGS, choose_codec, coding_words
 from voin.io.colour.picture_kinds import KEPT
 from voin.io.fields import fields_words
 from voin.io.masks.source import MaskPaths, identify, list_paths
+from voin.io.tracks import Carried
 from voin.io.video import VideoInfo, join
-from voin.io.video_join import check_sound
+from voin.io.video_join import check_extras, check_sound
 from voin.jobs.background.scene import BACKGROUND, check_asked, load_background
 from voin.jobs.check import Inputs, check_further_masks, check_inputs, check_order, check_room
 from voin.jobs.keyframes import fill_gaps, is_tracked
@@ -121,6 +122,8 @@ def complete(
         note(words)
     if "anew" in sound or "left out" in sound:
         note(sound)
+    if words := _check_extras(inputs, layout).words:
+        note(words)
     with folder.held(options.overwrite), _late_faults(folder):
         if folder.record is not None and folder.is_finished() and not options.overwrite:
             folder.forget()  # the run was killed after its last word
@@ -242,6 +245,13 @@ def completed_suffix(info: VideoInfo, options: CompleteOptions) -> str:
     return ".png" if options.png else KEPT.get(info.samples.layout, ".png")
 
 
+def _check_extras(inputs: Inputs, layout: Layout) -> Carried:
+    """Return what becomes of subtitles, chapters and titles of a video that becomes one."""
+    if layout.png:
+        return Carried()
+    return check_extras(inputs.info, layout.completed_suffix, inputs.start)
+
+
 def _fields_words(info: VideoInfo, options: CompleteOptions) -> str:
     pictures = options.png or info.kind != "video"
     encoder = "" if pictures else CODINGS[choose_codec(info.samples, options.quality)].encoder
@@ -344,11 +354,16 @@ def _finish(
     began = time.perf_counter()
     for video in folder.layout.videos():
         segments = [folder.part_of(chunk, video) for chunk in plan.chunks]
-        sound = inputs.options.audio and video == folder.layout.completed_video
-        join(segments, folder.path / video, inputs.info, start=inputs.start, end=inputs.end, audio=sound)
+        main = video == folder.layout.completed_video
+        sound = inputs.options.audio and main
+        span = {"start": inputs.start, "end": inputs.end}
+        join(segments, folder.path / video, inputs.info, **span, audio=sound, extras=main)
     write_preview(folder, plan.chunks)
     seconds["join"] = time.perf_counter() - began
-    record = make_record(inputs, plan, folder, seconds, wall())
+    extras = _check_extras(inputs, folder.layout)
+    record = make_record(inputs, plan, folder, seconds, wall()) | {
+        "carried": {"kept": list(extras.kept), "left_out": list(extras.left_out)}
+    }
     write_json(folder.path / RECORD, record)
     folder.forget()
     return record | {"finished_before": False}
