@@ -1,4 +1,4 @@
-"""Threads sleep while they wait, in every process of voin, unless the user says otherwise."""
+"""Threads sleep while they wait, and torch takes large pages, in every process of voin; or what the user says."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from voin.core.processes import Ahead, Caller, run_all
-from voin.core.system import wait_passively
+from voin.core.system import prepare_torch, wait_passively
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 # What the environment says in the moment in which torch starts to load.
@@ -65,6 +66,36 @@ def test_it_is_set_once_and_a_users_value_stays(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     wait_passively()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_torch_takes_large_pages_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    prepare_torch()
+    assert (os.environ["THP_MEM_ALLOC_ENABLE"], os.environ["OMP_WAIT_POLICY"]) == ("1", "PASSIVE")
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    prepare_torch()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are Linux's")
+def test_a_process_apart_maps_large_arrays_in_few_pages() -> None:
+    enabled = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not enabled.is_file() or "[never]" in enabled.read_text():
+        pytest.skip("this system has no large pages")
+    with closing(Caller("test")) as caller:
+        assert caller.call(faults_of_an_array, (), 60.0) < 64 * 2**20 // 4096 / 4
+
+
+def faults_of_an_array() -> int:
+    import resource
+
+    import torch
+
+    torch.ones(1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(64 * 2**20 // 4)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def policy() -> str | None:

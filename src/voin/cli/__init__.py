@@ -3,9 +3,9 @@
 
 def main() -> None:
     """Run the command line; the entry point of `voin` and `python -m voin`."""
-    from voin.core.system import wait_passively
+    from voin.core.system import prepare_torch
 
-    wait_passively()  # before anything loads torch
+    prepare_torch()  # before anything loads torch
     from voin.cli.app import app
 
     app(prog_name="voin")

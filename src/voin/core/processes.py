@@ -31,7 +31,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from voin.core.errors import FileRefusal, PackageRefusal, Refusal, ValueRefusal, is_fault, parts_of
 from voin.core.progress import Progress
-from voin.core.system import memory_refusal, wait_passively
+from voin.core.system import memory_refusal, prepare_torch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -81,7 +81,7 @@ class Apart:
     """
 
     def __init__(self, work: Callable[..., object], *arguments: Any, name: str, memory: int | None = None) -> None:
-        wait_passively()  # there: it inherits the environment
+        prepare_torch()  # there: it inherits the environment
         self._pipe, theirs = _SPAWN.Pipe()
         begin = (theirs, memory, work, arguments)
         self._process: BaseProcess = _SPAWN.Process(target=_begin, args=begin, daemon=True, name=name)
@@ -359,7 +359,7 @@ def _by_processes(work: Callable[[T], R], tasks: Iterator[T], workers: int) -> I
             "what it holds must be picklable, such as classes and functions of a module",
             "define them in one, or use one worker",
         ) from error
-    wait_passively()  # there: they inherit the environment
+    prepare_torch()  # there: they inherit the environment
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=_SPAWN, initializer=_begin_worker, initargs=(data,))
     running: set[Future[R]] = set()
