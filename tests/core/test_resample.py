@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from voin.core.resample import box_around, enlarge, reduce
+from voin.core.resample import box_around, double, enlarge, halve, reduce
 
 
 @pytest.mark.parametrize("size", [None, 40, 64])
@@ -51,6 +51,18 @@ def test_a_slope_comes_back_from_half_the_size() -> None:
     slope = torch.linspace(0, 1, 32).expand(1, 1, 1, 32, 32)
     back = enlarge(reduce(slope, 16), (32, 32))
     assert torch.allclose(back[..., 1:-1], slope[..., 1:-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_where_channels_lie_in_memory_does_not_matter(channels: int) -> None:
+    maps = torch.rand(2, channels, 32, 24)
+    last = maps.contiguous(memory_format=torch.channels_last)
+    for change, same in (
+        (halve, F.avg_pool2d(maps, 2)),
+        (double, F.interpolate(maps, scale_factor=2, mode="bilinear")),
+    ):
+        assert torch.allclose(change(last), same, atol=1e-6)
+        assert torch.allclose(change(maps), same, atol=1e-6)
 
 
 def test_a_box_holds_all_that_is_there_in_any_frame_and_a_margin() -> None:

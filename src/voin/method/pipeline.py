@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from voin.core.morphology import grow, shrink
+from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
 from voin.method.paste import add_flow, make_box, native_masks, soft_mask
@@ -269,8 +270,10 @@ def _describe(stage: object) -> dict[str, Any]:
 
 @contextmanager
 def timed(clock: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the seconds that a stage takes to a clock."""
+    """Add the seconds that a stage takes to a clock, and give back what it has freed."""
     start = time.perf_counter()
     with torch.profiler.record_function(stage):
         yield
+        # What a stage has freed must not lie there while the next one takes memory.
+        trim_heap()
     clock[stage] = clock.get(stage, 0.0) + time.perf_counter() - start

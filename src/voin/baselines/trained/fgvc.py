@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
-from scipy.ndimage import binary_fill_holes
 from torch import Tensor
 
 from voin.baselines.trained.edges import picture_flow
@@ -94,6 +93,8 @@ class FgvcPainting(FlowPainting):
 
 def flow_hole(hole: Masks) -> Masks:
     """Grow, close and fill holes, as far as FGVC does at its size."""
+    from scipy.ndimage import binary_fill_holes  # 25 MB, which every run would take
+
     share = hole.shape[-1] / _WIDTH
     grown, closed = (2 * round(_GROWN * share) + 1, 2 * (round(_CLOSED * share) // 2) + 1)
     masks = []

@@ -6,9 +6,7 @@ They are known outside a hole. With differences of 0 it is Laplace's equation.
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse
 from jaxtyping import Bool, Float
-from scipy.sparse.linalg import splu
 
 Picture = Float[np.ndarray, "h w c"]
 Mask = Bool[np.ndarray, "h w"]
@@ -34,6 +32,9 @@ def solve_poisson(
         weight_down: likewise.
         hold: weight of `values` inside the hole, so that what no difference joins to anything has a value, too.
     """
+    import scipy.sparse  # with much memory, which every run would take
+    from scipy.sparse.linalg import splu
+
     number = np.full(hole.shape, -1)
     count = int(hole.sum())
     if count == 0:

@@ -27,6 +27,7 @@ Maps = Float[Tensor, "n c h w"]
 # Flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks alike at every
 # resolution; everywhere else flow is in pixels.
 MOTION_UNIT = 0.02
+_PAIRS = 8  # whose inputs are put together at a time
 # What a hole is grown by, as a share of the picture's width: 8 pixels of 320, the sharp outline is gone then.
 _GROWN = 0.025
 
@@ -119,20 +120,30 @@ class FlowNetwork(nn.Module):
         (h, w), pairs, width = initial.shape[-2:], initial.shape[1], width or frames.shape[-1]
         unit = MOTION_UNIT * width
         prior = prior if self.config.start == "smooth" else initial
-        features = self._inputs(frames, initial, prior, visible, amodal, unit)
-        features = F.pad(features, (0, -w % self.config.step, 0, -h % self.config.step), mode="replicate")
-        residue = (self.runtime or self.compute)(features.unflatten(0, (-1, pairs)))[..., :h, :w] * unit
+        # Some pairs at a time take less memory; gradients need all of it anyway.
+        count, parts = pairs if torch.is_grad_enabled() else _PAIRS, []
+        for first in range(0, pairs, count):
+            here, ends = slice(first, first + count), slice(first, first + count + 1)
+            some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
+            parts.append(self._inputs(*some, unit).unflatten(0, (len(frames), -1)))
+        features = torch.cat(parts, dim=1)
+        if any(pad := (0, -w % self.config.step, 0, -h % self.config.step)):
+            features = over_frames(lambda x: F.pad(x, pad, mode="replicate"), features)
+        residue = (self.runtime or self.compute)(features)[..., :h, :w] * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
         # Not in the paper: O-bar is the smooth completion, because it is a better start than the occluder's motion; the
         # paper's own is `start="raw"`.
         completed = prior + residue if self.config.residual else residue
-        return torch.lerp(initial, completed, self.region(visible, amodal, width))
+        return torch.lerp(initial, completed, self.region(visible[:, :-1], amodal[:, :-1], width))
 
-    def region(self, visible: Masks, amodal: Masks, width: int) -> Float[Tensor, "b pairs 1 h w"]:
-        """Return where completed flow is put, in pictures of `width` pixels; elsewhere flow stays as it was."""
+    def region(self, visible: Masks, amodal: Masks, width: int) -> Masks:
+        """Return where completed flow is put that begins in these frames; elsewhere flow stays as it was.
+
+        The frames are of pictures of `width` pixels.
+        """
         if self.config.pasted == "object":
-            return amodal[:, :-1]
-        hole = (amodal * (1 - visible))[:, :-1]
+            return amodal
+        hole = amodal * (1 - visible)
         radius = max(round(_GROWN * width), 1)
         return over_frames(lambda x: F.max_pool2d(x, 2 * radius + 1, stride=1, padding=radius), hole)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.core.config import Checked, setting
@@ -17,6 +18,7 @@ from voin.method.stages import Given
 
 # Pixels around the object that the network looks at, too.
 _MARGIN = 12
+_FRAMES = 8  # that are worked on at a time at their full size: little memory, and it is taken from the heap
 
 
 @dataclass(frozen=True)
@@ -68,62 +70,103 @@ class NetworkFlow:
         # The network takes masks of 0 and 1, as in training.
         seen, whole = (visible > 0.5).to(frames), whole.to(frames)
         flows = forward, backward
-        ahead, back = flows if self.config.start == "raw" else self.prior(frames, *flows, visible, amodal, given)
-        forward = self._complete(frames, forward, ahead, seen, whole, touched)
-        del ahead  # it is large
-        return forward, self._complete(frames, backward, back, seen, whole, touched, turn=True)
+        priors = [*(flows if self.config.start == "raw" else self.prior(frames, *flows, visible, amodal, given))]
+        looks = [self._look(*(x[i : i + 1] for x in (frames, seen, whole))) for i in range(len(frames))]
+        completed = []
+        for flow, turn in zip(flows, (False, True), strict=True):
+            prior = priors.pop(0)  # it is large
+            result = flow.clone()
+            for i, look in enumerate(looks):
+                clip = [x[i : i + 1] for x in (flow, prior, seen, whole)]
+                self._complete(result[i], look, *clip, touched[i], turn)
+            completed.append(result)
+        return completed[0], completed[1]
+
+    def _look(self, frames: Frames, visible: Masks, amodal: Masks) -> _Look:
+        """Lay out what the network sees of one clip, both ways: its own grid, and on that what is around the object."""
+        parts = [(reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal)]
+        box = box_around(parts[1] > 0.5, _MARGIN, self.config.step)
+        small = torch.cat([reduce(part, self.size)[..., *box] for part in frames.split(_FRAMES, dim=1)], dim=1)
+        return _Look(small, *(x[..., *box] for x in parts), box, (parts[0].shape[-2], parts[0].shape[-1]))
 
     def _complete(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, touched: Tensor, turn=False
-    ) -> Flows:
-        """Complete one direction, group by group; with `turn` backward flow, which leads forward backwards in time."""
-        result, reach, pairs = initial.clone(), self.config.reach_pairs, initial.shape[1]
-        device = self.network.head.weight.device
-        for i in range(len(frames)):
-            # One for the whole clip, so that the groups do not show in the result.
-            box = box_around(reduce(amodal[i : i + 1], self.size) > 0.5, _MARGIN, self.config.step)
-            for group in _groups(touched[i].nonzero()[:, 0].tolist(), self.group_pairs):
-                start, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
-                part, ends = slice(start, stop), slice(start, stop + 1)
-                given = (frames[i, ends], initial[i, part], prior[i, part], visible[i, ends], amodal[i, ends])
-                # The same net for both directions.
-                given = [(x.flip(0) if turn else x)[None].to(device) for x in given]
-                completed, lead = self._look(*given, box=box), given[2]
+        self,
+        result: Float[Tensor, "pairs 2 h w"],
+        look: _Look,
+        initial: Flows,
+        prior: Flows,
+        visible: Masks,
+        amodal: Masks,
+        touched: Bool[Tensor, " pairs"],
+        turn: bool,
+    ) -> None:
+        """Complete one direction of one clip, group by group; with `turn` backward flow, which leads back in time."""
+        reach, pairs, device = self.config.reach_pairs, initial.shape[1], self.network.head.weight.device
+        unit = initial.new_tensor([look.size[1] / initial.shape[-1], look.size[0] / initial.shape[-2]]).view(2, 1, 1)
+        # At the network's size, once for all groups; what it adds to the prior is enlarged, so that its detail stays.
+        start, lead = (
+            torch.cat([reduce(part, self.size)[..., *look.box] * unit for part in x.split(_FRAMES, dim=1)], dim=1)
+            for x in (initial, prior)
+        )
+        for group in _groups(touched.nonzero()[:, 0].tolist(), self.group_pairs):
+            first, stop = max(group.start - reach, 0), min(group.stop + reach, pairs)
+            part, ends = slice(first, stop), slice(first, stop + 1)
+            given = (look.frames[:, ends], start[:, part], lead[:, part], look.visible[:, ends], look.amodal[:, ends])
+            # The same net for both directions.
+            given = [(x.flip(1) if turn else x).to(device) for x in given]
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+                made = self.network(*given, width=look.size[1])
+            made = (made.flip(1) if turn else made).to(initial)
+            for some in touched[group.start : group.stop].nonzero()[:, 0].split(_FRAMES):
+                pair = group.start + some
+                begin = pair + turn
+                inside = self.network.region(look.visible[:, begin], look.amodal[:, begin], look.size[1]) > 0.5
+                added = look.enlarge((made[:, pair - first] - lead[:, pair]) / unit, inside, initial.shape[-2:])
                 if self.least and self.config.pasted == "object":
-                    added = completed - lead
                     # Many times as fast as `norm` along an axis that is not the last.
                     length = torch.hypot(added[:, :, :1], added[:, :, 1:]).clamp(min=1e-6)
-                    completed = lead + added * (1 - self.least * lead.shape[-1] / 256 / length).clamp(min=0)
-                completed = completed.flip(1) if turn else completed
-                chosen = touched[i, group.start : group.stop].nonzero()[:, 0]
-                result[i, group.start + chosen] = completed[0, group.start - start + chosen.to(device)].to(result)
-        return result
+                    added = added * (1 - self.least * initial.shape[-1] / 256 / length).clamp(min=0)
+                inside = self.network.region(visible[:, begin], amodal[:, begin], initial.shape[-1]) > 0.5
+                completed = prior[:, pair]
+                completed[..., *look.place(initial.shape[-2:])] += added
+                result[pair] = torch.where(inside, completed, initial[:, pair])[0]
 
-    def _look(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
-    ) -> Flows:
-        """Run the network at `size`; what it adds to the prior is enlarged, so that the prior's detail stays."""
-        h, w = frames.shape[-2:]
-        small = reduce(frames, self.size)
-        if small.shape == frames.shape:
-            return self._run(frames, initial, prior, visible, amodal, box)
-        unit = frames.new_tensor([small.shape[-1] / w, small.shape[-2] / h]).view(2, 1, 1)
-        start, lead = (reduce(x, self.size) * unit for x in (initial, prior))
-        seen, whole = ((reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal))
-        residue = (self._run(small, start, lead, seen, whole, box) - lead) / unit
+
+@dataclass(frozen=True)
+class _Look:
+    """What the network sees of a clip, alike for both directions: the box around the object, on a grid of `size`."""
+
+    frames: Frames
+    visible: Masks
+    amodal: Masks
+    box: tuple[slice, slice]
+    size: tuple[int, int]
+
+    def place(self, full: torch.Size) -> tuple[slice, slice]:
+        """Return where `enlarge` has its result in frames of the `full` size: the box, if their pixels part alike."""
+        if any(large % small for large, small in zip(full, self.size, strict=True)):
+            return slice(0, full[0]), slice(0, full[1])
+        rows, columns = (
+            slice(part.start * (large // small), part.stop * (large // small))
+            for part, large, small in zip(self.box, full, self.size, strict=True)
+        )
+        return rows, columns
+
+    def enlarge(
+        self, maps: Flows, inside: Bool[Tensor, "b pairs 1 h w"], full: torch.Size
+    ) -> Float[Tensor, "b pairs 2 y x"]:
+        """Enlarge maps of the box as frames of this size become `full`; they count `inside` alone."""
+        rows, columns = self.place(full)
+        if (rows.stop - rows.start, columns.stop - columns.start) == tuple(full):
+            maps, inside = (_put_back(x, self.box, self.size) for x in (maps, inside))
         # From within the object alone, since the network adds nothing outside.
-        residue = enlarge(residue, (h, w), self.network.region(seen, whole, small.shape[-1]) > 0.5)
-        return torch.where(self.network.region(visible, amodal, w) > 0.5, prior + residue, initial)
+        return enlarge(maps, (rows.stop - rows.start, columns.stop - columns.start), inside)
 
-    def _run(
-        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, box: tuple[slice, slice]
-    ) -> Flows:
-        """Run the network around the object: what lies farther from it tells nothing of it, and takes time."""
-        part = (x[..., *box] for x in (frames, initial, prior, visible, amodal))
-        completed = initial.clone()
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
-            completed[..., *box] = self.network(*part, width=frames.shape[-1])
-        return completed
+
+def _put_back(maps: Tensor, box: tuple[slice, slice], size: tuple[int, int]) -> Tensor:
+    result = maps.new_zeros(*maps.shape[:-2], *size)
+    result[..., *box] = maps
+    return result
 
 
 def _groups(pairs: list[int], size: int) -> list[range]:

@@ -53,7 +53,7 @@ def _complete(frames: Clip, visible: Mask, allowed: Mask, forward: Tensor, backw
     if len(visible) < 2:
         return seen.to(visible)
     # Voting works at a quarter of the size, its motions are fitted at half: it needs no more.
-    forward, backward, half, picture = (halve(x) for x in (forward / 2, backward / 2, visible, frames))
+    forward, backward, half, picture = halve(forward) / 2, halve(backward) / 2, halve(visible), halve(frames)
     consistency = flow_consistency(forward, backward)
     trust = rim_trust(half, 8 * half.shape[-1] / 256)
     ahead, back = fit_motions(forward, backward, trust, consistency)
