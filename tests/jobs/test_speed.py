@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from fakes.copies import COPIES
 from fakes.tiny_model import save_model
 from voin.cli import app as cli
+from voin.core import processes
 from voin.core.errors import ValueRefusal
 from voin.io.masks.source import open_masks
 from voin.io.quality import parse_size
@@ -107,6 +109,12 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
     assert found["functions"] is None
 
 
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes apart as copies of one that has loaded torch; spawned, as in the test above, each does so itself."""
+    monkeypatch.setattr(processes, "_SPAWN", COPIES)
+
+
 def busy() -> list[int]:
     return [process.pid for process in multiprocessing.active_children() if process.name == "voin-busy" and process.pid]
 
@@ -141,6 +149,7 @@ def test_busy_processes_end_when_the_measurement_fails_or_is_stopped(error: type
     assert not busy()
 
 
+@pytest.mark.usefixtures("copied")
 def test_it_measures_alone_and_then_beside_busy_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     apart, at_work = bench._run_apart, []
     monkeypatch.setattr(bench, "_run_apart", lambda *given: (at_work.append(len(busy())), apart(*given))[1])
@@ -176,6 +185,7 @@ def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "voin/a.py:3 fit[0] 1,200 0.50 1.25" in lines
 
 
+@pytest.mark.usefixtures("copied")
 def test_a_profile_has_a_chart_of_the_stages_and_lists_the_functions(tmp_path: Path) -> None:
     chart = tmp_path / "trace.json"
     code, text, errors = call("--size", "128x96", "--frames", "6", "--json", "--beside", "1", "--profile", str(chart))
@@ -206,6 +216,7 @@ def test_wrong_options_are_refused(words: tuple[str, ...]) -> None:
     assert errors
 
 
+@pytest.mark.usefixtures("copied")
 def test_it_measures_a_model(tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model")
     code, text, errors = call("--size", "128x96", "--frames", "6", "--json", "--method", "voin", "--model", str(folder))
@@ -215,6 +226,7 @@ def test_it_measures_a_model(tmp_path: Path) -> None:
     assert {"shape", "flow", "fill"} <= set(found["stages"])
 
 
+@pytest.mark.usefixtures("copied")
 def test_what_goes_wrong_in_the_measured_process_is_told_here() -> None:
     code, _, errors = call("--size", "128x96", "--frames", "4", "--flow", "raft-small", "--raft-weights", "absent.pt")
     assert code == 2
