@@ -57,9 +57,11 @@ class Server:
         from gradio.themes import Base
 
         from voin.app.gate.guard import API, Guard, host_of
+        from voin.app.gate.refused import log_in_lines
         from voin.app.gate.uploads import uploader
         from voin.app.text import ASSETS
 
+        log_in_lines()
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         config, folder, most = self.config, self.sessions.folder, self.config.limits.bytes
         # With a password a name that leads here is of no use to others, and a proxy may have one.
