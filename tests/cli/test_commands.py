@@ -30,13 +30,14 @@ from voin.jobs.speed import BenchConfig, make_clip
 COUNT = 12
 # These tests are about the command; voin itself needs weights, which need not be there.
 CLASSICAL = ("--method", "classical")
+PATIENCE = 600  # seconds; a bound, not a measure: other programs may take the machine
 
 
 def voin(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, without a terminal."""
     command = [sys.executable, "-m", "voin", *map(str, words)]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def call(*words: str | Path) -> tuple[int, str, str]:
@@ -91,7 +92,7 @@ def test_help_takes_at_most_four_times_what_its_libraries_take_to_start() -> Non
 
     def seconds(*words: str) -> float:
         began = time.perf_counter()
-        assert subprocess.run([sys.executable, *words], capture_output=True, timeout=120).returncode == 0
+        assert subprocess.run([sys.executable, *words], capture_output=True, timeout=PATIENCE).returncode == 0
         return time.perf_counter() - began
 
     libraries = ("-c", "import rich.progress, typer.rich_utils")
@@ -397,11 +398,11 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(
     command = [sys.executable, "-m", "voin", "complete", "video.mp4", "masks", "-o", "out", *CLASSICAL]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, cwd=copy, text=True, **pipes, **INTERRUPTIBLE)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not (copy / "out").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, stdout + stderr
     assert stderr.strip() == "Stopped; finished parts are kept in out; run the same command again to go on"
     assert not (copy / "out" / "run.json").exists()

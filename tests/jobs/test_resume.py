@@ -49,7 +49,7 @@ def test_chunks_whose_files_were_lost_are_made_again(tmp_path: Path, masks: Path
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def _wait_for(condition: Any, seconds: float = 20) -> None:
+def _wait_for(condition: Any, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
