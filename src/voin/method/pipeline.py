@@ -159,16 +159,18 @@ class Inpainter:
     def _estimate_motion(self, view: ClipView) -> ClipView:
         """Estimate flow anew between frames of which one has a hidden part."""
         touched = view.hidden[0].flatten(1).any(dim=1)
-        frames = view.frames[0]
-        if self.config.paint:
-            frames = frames.clone()
-            for part in touched.nonzero()[:, 0].split(_BATCH):
-                frames[part] = paint_over(*(x[0, part] for x in (view.frames, view.visible, view.amodal)))
         # The rough flow is needed no more: what comes takes its place, some pairs at a time, for the sake of memory.
         for pairs in (touched[1:] | touched[:-1]).nonzero()[:, 0].split(_BATCH):
             if not len(pairs):  # of a single frame
                 break
-            estimated = self.motion(torch.stack([frames[pairs], frames[pairs + 1]], dim=1))
+            both = torch.stack([pairs, pairs + 1], dim=1)
+            needed, place = both.unique(return_inverse=True)
+            frames = view.frames[0, needed]
+            if self.config.paint:
+                hidden = touched[needed].nonzero()[:, 0]
+                given = (x[0, needed[hidden]] for x in (view.frames, view.visible, view.amodal))
+                frames[hidden] = paint_over(*given)
+            estimated = self.motion(frames[place])
             view.forward[0, pairs], view.backward[0, pairs] = (flow[:, 0] for flow in estimated)
         return view
 

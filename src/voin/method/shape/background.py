@@ -51,7 +51,8 @@ def find_static_background(
     if len(frames) <= LEAST_FRAMES:
         return nowhere
     # Motions are fitted at half of the size, colours compared at a quarter.
-    forward, backward, half = halve(forward) / 2, halve(backward) / 2, halve(visible)
+    forward, backward = ((halve(flow) / 2).contiguous() for flow in (forward, backward))
+    half = halve(visible)
     consistency, trust = flow_consistency(forward, backward), rim_trust(half, 8 * half.shape[-1] / 256)
     object_chain = chain_motions(*fit_motions(forward, backward, trust, consistency), half.shape[-1])
     scene_chain, small = chain_scene(forward, backward, half, consistency), halve(half)

@@ -57,7 +57,7 @@ def gather_evidence(frames: Frames, visible: Masks, forward: Flows, backward: Fl
     frames, visible = halve(frames.flatten(0, 1)), halve(visible.flatten(0, 1))
     if t < 2:
         return visible.expand(-1, len(CHANNELS), -1, -1).unflatten(0, (clips, t)) * 0
-    forward, backward = (halve(flow.flatten(0, 1)) / 2 for flow in (forward, backward))
+    forward, backward = ((halve(flow.flatten(0, 1)) / 2).contiguous() for flow in (forward, backward))
     returns = flow_consistency(forward, backward)
     outside = (~grow(visible[:, 0] >= 0.5, 2))[:, None].to(visible)
     object_motion, scene_motion = (

@@ -53,7 +53,8 @@ def _complete(frames: Clip, visible: Mask, allowed: Mask, forward: Tensor, backw
     if len(visible) < 2:
         return seen.to(visible)
     # Voting works at a quarter of the size, its motions are fitted at half: it needs no more.
-    forward, backward, half, picture = halve(forward) / 2, halve(backward) / 2, halve(visible), halve(frames)
+    forward, backward = ((halve(flow) / 2).contiguous() for flow in (forward, backward))
+    half, picture = halve(visible), halve(frames)
     consistency = flow_consistency(forward, backward)
     trust = rim_trust(half, 8 * half.shape[-1] / 256)
     ahead, back = fit_motions(forward, backward, trust, consistency)
