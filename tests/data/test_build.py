@@ -289,6 +289,16 @@ def test_a_broken_donor_is_passed_over(source: Path, tmp_path: Path) -> None:
     assert {record.donor for record in manifest.clips} == {"boat"}
 
 
+def test_where_no_clip_has_its_files_they_are_named(tmp_path: Path) -> None:
+    pictures, labels = voi_sources.shot(0)
+    place = tmp_path / "source" / "a"
+    voi_sources.save(place / "frames", place / "masks", pictures, labels)
+    for path in [*(place / "frames").iterdir()]:
+        path.rename(path.with_name(f"frame_{path.name}"))
+    with pytest.raises(ValueError, match=r"\(1 missing or broken files; a: a/frames/00000\.\w+ is missing\); "):
+        build(tmp_path / "source", tmp_path / "set", small("folder"))
+
+
 def test_empty_annotations_are_a_clear_error_when_nothing_is_left(tmp_path: Path) -> None:
     pictures, labels = voi_sources.shot(0)
     place = tmp_path / "source" / "a"

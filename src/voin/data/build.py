@@ -37,6 +37,7 @@ from voin.data.sources import SourceClip, open_source
 
 DONORS = 8  # tried for a clip, one after the other
 _DRAWS = 64
+_NAMED = 3  # clips without which there is no set whose files are named
 # Bytes a pixel of a frame's files, measured on DAVIS at 384x216: truth, masks and occluder; the composite besides.
 _BYTES, _COMPOSITE_BYTES = 1.0, 2.0
 
@@ -131,8 +132,11 @@ def finish_set(folder: SetFolder, names: Sequence[str], source: str) -> None:
     skipped = tuple(result for result in results if isinstance(result, Skipped))
     manifest = Manifest(**folder.request, clips=clips, skipped=skipped)
     if not clips:
+        # The first file that is at fault in each clip: where all fail alike, one shows why.
+        faults = [(clip.name, clip.reason.partition(": ")[2].partition(";")[0]) for clip in skipped]
+        files = "".join(f"; {name}: {fault}" for name, fault in faults[:_NAMED] if fault)
         raise ValueRefusal(
-            f"none of the {len(names)} clips of {source} can be used ({reasons(manifest)})",
+            f"none of the {len(names)} clips of {source} can be used ({reasons(manifest)}{files})",
             "a set needs one at least",
             "give another source, or keep more with --least-size, --least-frames, --least-area, --most-border, "
             "--most-jumps and --most-pieces",
