@@ -282,10 +282,12 @@ def test_several_objects_are_completed_behind_what_hides_them(workspace: Workspa
         workspace.track(MaskOptions(tracker="grabcut"))
         workspace.collect()
         assert workspace.shown_masks is not None
-    job = workspace.complete(METHOD, CompleteOptions(order=(2, 1)))
+    job = workspace.complete(METHOD, CompleteOptions(order=(2, 1), background=True))
     assert job.state == "done", job.parts
     workspace.collect()
     work, record = workspace.result
+    assert {"background.zip", "occluder.zip"} <= {path.name for path in work.files()}
+    assert "--background" in work.command()
     assert [int(number) for number in record["objects"]] == [1, 2]
     *lines, last = work.command().splitlines()
     assert [line.split(" --")[0] for line in lines] == ["voin mask clip.mp4 -o occluder"]
@@ -297,6 +299,14 @@ def test_several_objects_are_completed_behind_what_hides_them(workspace: Workspa
     assert str(workspace.session.folder) not in text
     with pytest.raises(ValueRefusal, match="'5' is nothing to mark"):
         workspace.take_target("5")
+
+
+def test_the_background_needs_what_is_in_front(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:
+    np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
+    workspace.take_masks(uploaded(sessions, tmp_path / "masks.npz"))
+    with pytest.raises(ValueRefusal, match=r'nothing says what it is; .* choose "What hides it", mark it'):
+        workspace.complete(METHOD, CompleteOptions(background=True))
+    assert workspace.jobs == []
 
 
 def test_whole_masks_are_given_to_the_run(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:

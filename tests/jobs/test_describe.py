@@ -24,7 +24,6 @@ NOT_ON_PAGE = {
     *("start", "end", "skip_broken", "overwrite", "amodal", "occluder"),
     *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent", "audio"),
     *(
-        "background",
         "background_model",
         "track_between",
         "tracker",

@@ -18,7 +18,7 @@ from voin.io.images import write_image
 from voin.io.masks.source import write_label
 from voin.io.video import probe
 from voin.jobs.describe import command_words
-from voin.jobs.layout import find_completed
+from voin.jobs.layout import OTHER_LAYERS, find_completed
 from voin.jobs.mask import mask
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 from voin.tracking.prompts import Prompt
@@ -119,12 +119,13 @@ class Complete:
     def files(self) -> list[Path]:
         """List what can be downloaded, the video first."""
         result, packed = self.result, self.folder / "files"
-        found = [find_completed(result), *sorted(result.glob("object*.mov")), *sorted(result.glob("object*.webm"))]
+        layers = [path for name in ("object*", *OTHER_LAYERS) for path in sorted(result.glob(f"{name}.*"))]
+        found = [find_completed(result), *(path for path in layers if path.suffix in (".mov", ".webm"))]
         found += [*sorted(packed.glob("*.zip")), result / "preview.png", packed / "run.json", packed / "command.txt"]
         return [path for path in found if path.is_file()]
 
     def _pack(self, progress: Progress) -> None:
-        names = ("completed", "amodal", "object", "confidence", "flow")
+        names = ("completed", "amodal", "object", "background", "occluder", "confidence", "flow")
         written = [self.result / name for name in names if (self.result / name).is_dir()]
         progress.stage("pack", len(written) + 1)
         packed = self.folder / "files"

@@ -264,9 +264,15 @@ class Workspace:
         if method.model not in (None, *self.services.models):
             must = f"it must be one of {', '.join(self.services.models) or 'none'}"
             raise ValueRefusal(f"the networks {method.model!r} are not offered here", must, "choose others")
+        front = self.others.get("front")
+        if options.background and front is None:
+            raise ValueRefusal(
+                "what is in front is to be taken away, and nothing says what it is",
+                "it must be marked and tracked first",
+                'choose "What hides it", mark it on a frame, and track it',
+            )
         folder = self.session.place("job")
         folder.mkdir()
-        front = self.others.get("front")
         chosen = replace(options, **self._part(), amodal=self.amodal, occluder=front and front.out)
         others = tuple((int(target), track.out) for target, track in sorted(self.others.items()) if track is not front)
         work = Complete(info.path, self.name, self.masks, folder, chosen, method, self.tracked, others, front)

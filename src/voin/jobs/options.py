@@ -165,6 +165,7 @@ class CompleteOptions(FrameOptions):
         False,
         "Take away what is in front (--occluder), too: what is behind it is found in other frames or made up, and "
         "background, object and occluder are written apart.",
+        label="Without what is in front, which must be marked, too",
     )
     background_model: str | None = _object(
         None,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -231,7 +232,9 @@ def test_what_is_no_mask_is_refused(tmp_path: Path, info: VideoInfo, name: str, 
     ("files", "text"),
     [
         ({"readme.txt": b"x"}, "holds no PNG"),
-        ({"a/00000.png": b"x", "b/00000.png": b"x"}, "00000.png twice"),
+        ({"a/00000.png": b"x", "b/a/00000.png": b"x"}, "a/00000.png twice"),
+        ({"00000.png": b"x", "b/00000.png": b"x"}, "00000.png lies beside folders"),
+        ({f"{i}/00000.png": b"x" for i in range(17)}, "17 folders of masks; at most 16"),
         ({f"{i:05d}.txt": b"x" for i in range(COUNT + 17)}, "holds 29 files; a mask a frame is enough"),
     ],
 )
@@ -240,6 +243,19 @@ def test_an_archive_of_something_else_is_refused(
 ) -> None:
     with pytest.raises((ValueError, OSError), match=text):
         take(packed(tmp_path / "a.zip", files), info, tmp_path)
+
+
+def test_an_archive_with_a_folder_an_object_keeps_their_numbers(tmp_path: Path, info: VideoInfo) -> None:
+    shown = {}
+    for number, place in ((2, 0), (5, 40)):
+        mask = np.zeros(info.size, np.uint8)
+        mask[10:30, place : place + 20] = 255
+        shown[f"masks/{number}/00000.png"] = cv2.imencode(".png", mask)[1].tobytes()
+    assert take(packed(tmp_path / "a.zip", shown), info, tmp_path) == 1
+    with Image.open(tmp_path / "taken" / "00000.png") as picture:
+        label = np.asarray(picture)
+    assert {int(number) for number in np.unique(label)} == {0, 2, 5}
+    assert (label == 5).sum() == 400
 
 
 def test_an_archive_whose_content_is_damaged_is_refused(tmp_path: Path, info: VideoInfo) -> None:

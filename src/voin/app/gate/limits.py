@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -40,8 +42,8 @@ def check_bytes(path: Path, limits: Limits) -> None:
 def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path, out: Path) -> int:
     """Write uploaded masks of a video to the new folder `out`, an indexed PNG a frame; return how many there are.
 
-    They are a zip of PNGs, which is unpacked into `scratch` for a while, an .npz, a mask video, an annotation file or
-    one PNG; or several of these, of other objects each.
+    They are a zip of PNGs (in a folder an object, if in several), which is unpacked into `scratch` for a while, an
+    .npz, a mask video, an annotation file or one PNG; or several of these, of other objects each.
     """
     paths = list_paths(given)
     if len(paths) > MOST_SETS:
@@ -89,11 +91,12 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
 
 
 def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> None:
-    """Unpack the PNGs of an archive into the folder `out`, whatever folders they lie in, and nothing else."""
+    """Unpack the PNGs of an archive into `out`, in a folder an object where they lie so, and nothing else."""
     out.mkdir(parents=True)
     try:
         with zipfile.ZipFile(path) as archive:
             for name, member in _pictures(path, archive, limits).items():
+                (out / name).parent.mkdir(exist_ok=True)
                 # Of a file no more is unpacked than the archive claims.
                 with archive.open(member) as source, (out / name).open("wb") as file:
                     shutil.copyfileobj(source, file)
@@ -110,14 +113,14 @@ def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> N
 
 
 def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> dict[str, zipfile.ZipInfo]:
-    """List the PNGs of an archive by their names; one that is too large, or names what lies elsewhere, is refused."""
+    """List the PNGs of an archive by where they go; one that is too large, or names what lies elsewhere, is refused."""
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > limits.frames + _LOOSE_FILES:
         raise ValueRefusal(f"{path.name} holds {len(members)} files", "a mask a frame is enough", "pack only the masks")
     total, most = sum(member.file_size for member in members), f"at most {limits.megabytes} MB are taken here"
     if total > limits.bytes:
         raise ValueRefusal(f"{path.name} unpacks to {total / 1e6:.0f} MB", most, "pack only the masks, as indexed PNGs")
-    found: dict[str, zipfile.ZipInfo] = {}
+    found: list[tuple[PurePosixPath, zipfile.ZipInfo]] = []
     for member in members:
         place = PurePosixPath(member.filename.replace("\\", "/"))
         if place.is_absolute() or ".." in place.parts or stat.S_ISLNK(member.external_attr >> 16):
@@ -125,13 +128,30 @@ def _pictures(path: Path, archive: zipfile.ZipFile, limits: Limits) -> dict[str,
             raise ValueRefusal(what, "an archive must hold its files itself", "pack the folder of masks again")
         if place.suffix.lower() != ".png" or place.name.startswith(".") or "__MACOSX" in place.parts:
             continue
-        if place.name in found:
-            what = f"{path.name} has {place.name} twice"
-            raise ValueRefusal(what, "a frame must have one mask", "pack one folder of masks")
-        found[place.name] = member
+        found.append((place, member))
     if not found:
         what = f"{path.name} holds no PNG"
         raise ValueRefusal(
             what, "it must hold a mask a frame as PNGs", "pack the folder of masks; annotations need no zip"
         )
-    return found
+    return _placed(path, found)
+
+
+def _placed(path: Path, found: Sequence[tuple[PurePosixPath, zipfile.ZipInfo]]) -> dict[str, zipfile.ZipInfo]:
+    """Say where PNGs go: into one folder, or where their folders are objects into one folder each."""
+    folders = {place.parent for place, _ in found}
+    numbers = {number for folder in folders if (number := "".join(re.findall(r"\d+", folder.name)[-1:]))}
+    repeated = len({place.name for place, _ in found}) < len(found)
+    apart = len(folders) > 1 and (repeated or len(numbers) == len(folders))
+    if apart and len(folders) > MOST_SETS:
+        what = f"{path.name} has {len(folders)} folders of masks"
+        raise ValueRefusal(what, f"at most {MOST_SETS} are taken, an object each", "pack masks with an id an object")
+    placed: dict[str, zipfile.ZipInfo] = {}
+    for place, member in found:
+        name = f"{place.parent.name}/{place.name}" if apart else place.name
+        if name in placed or (apart and not place.parent.name):
+            what = f"{path.name} has {name.lstrip('/')} twice" if name in placed else f"{name[1:]} lies beside folders"
+            must = "a frame must have one mask, or one in the folder of each object"
+            raise ValueRefusal(what, must, "pack one folder of masks, or a folder with a folder an object")
+        placed[name] = member
+    return placed
