@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +14,7 @@ import safetensors.torch
 import torch
 
 from fakes.tiny_training import TINY, longer, options
+from fakes.training_runs import start_run
 from voin.core.config import edit, to_json
 from voin.method.load import NETWORKS
 from voin.training.batches import make_batches
@@ -365,43 +364,21 @@ def test_a_garbled_state_is_refused(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
-TWO = """
-import sys
-sys.path[:0] = {paths!r}
-from pathlib import Path
-from dataclasses import replace
-from itertools import pairwise
-from fakes.tiny_training import options, longer, TINY
-from voin.training.train import train
-from voin.training.config import OptimizerConfig
-
-if __name__ == "__main__":
+# Spawned as `train` does it; the second time forked, so that torch and lightning are not loaded again.
+@pytest.mark.parametrize(("stage", "start"), [("shape", "spawn"), ("fill", "fork")])
+def test_two_processes_train_as_one_does(tmp_path: Path, stage: str, start: str) -> None:
     # Due at other steps in each process, as their clocks differ.
     config = longer(4, log_steps=1, half=False, save_minutes=0.0011, validate_minutes=0.0007)
-    number = int(sys.argv[1])
-    workers = number - 1 if {stage!r} == "shape" else 0  # processes of their own for the second run's batches
-    given = options(Path({folder!r}), {stage!r}, f"run{{number}}", devices=number, workers=workers)
-    train(given, config)
-"""
-
-
-@pytest.mark.parametrize("stage", ["shape", "fill"])
-def test_two_processes_train_as_one_does(tmp_path: Path, stage: str) -> None:
-    options(tmp_path, stage)  # the packs
-    script = tmp_path / "run.py"
-    script.write_text(TWO.format(paths=[str(Path(__file__).parents[1])], folder=str(tmp_path), stage=stage))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    runs = [
-        subprocess.Popen([sys.executable, str(script), number], stderr=subprocess.PIPE, text=True, env=environment)
-        for number in ("1", "2")
-    ]
+    workers = int(stage == "shape")  # processes of their own for the second run's batches
+    given, errors = options(tmp_path, stage, "run2", devices=2, workers=workers), tmp_path / "errors.txt"
+    run = start_run(given, config, start, errors)
     try:
-        for run in runs:
-            _, errors = run.communicate(timeout=240)
-            assert run.returncode == 0, errors[-2000:]
+        train(options(tmp_path, stage, "run1"), config)
+        run.join(600)
+        assert run.exitcode == 0, errors.read_text()[-2000:] if errors.exists() else "no traceback"
     finally:
-        for run in runs:
-            run.kill()
+        run.kill()
+        run.join()
     one, two = states_of(tmp_path / "run1"), states_of(tmp_path / "run2")
     names = [name for name in one if name.startswith("networks.")]
     assert names
@@ -410,38 +387,34 @@ def test_two_processes_train_as_one_does(tmp_path: Path, stage: str) -> None:
 
 
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    options(tmp_path, "shape")
-    script = tmp_path / "run.py"
-    text = TWO.format(paths=[str(Path(__file__).parents[1])], folder=str(tmp_path), stage="shape")
-    text = text.replace("longer(4,", "longer(100000,").replace("devices=", "resume=True, devices=")
-    script.write_text(text)
-    _run_and_kill(script, tmp_path / "run1", 0)
+    given = options(tmp_path, "shape", "run1", resume=True)
+    _run_and_kill(given, 0)
     found = load_state(tmp_path / "run1")
     assert found is not None
     done = found[1]["step"]
     assert done > 0
-    _run_and_kill(script, tmp_path / "run1", done)
+    _run_and_kill(given, done)
     found = load_state(tmp_path / "run1")
     assert found is not None
     assert found[1]["step"] > done
 
 
-def _run_and_kill(script: Path, run: Path, step: int) -> None:
+def _run_and_kill(given: TrainOptions, step: int) -> None:
     """Start a run, and kill it some time after it has saved a state beyond `step`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, str(script), "1"], stderr=subprocess.DEVNULL, env=environment)
+    config = longer(100_000, log_steps=1, half=False, save_minutes=0.0011, validate_minutes=0.0007)
+    process = start_run(given, config)
     try:
-        until = time.time() + 100
-        while process.poll() is None and time.time() < until:
-            names = [path.name for path in run.glob("state-*")]
+        until = time.time() + 600
+        while process.is_alive() and time.time() < until:
+            names = [path.name for path in given.out.glob("state-*")]
             if any(int(name.removeprefix("state-")) > step for name in names):
                 break
             time.sleep(0.02)
         time.sleep(0.3)
-        assert process.poll() is None
+        assert process.is_alive()
     finally:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def test_on_processors_a_run_counts_what_it_computes_and_not_how_long_it_waits(
