@@ -117,6 +117,7 @@ class Inpainter:
             with timed(clock, "shape"):
                 allowed = torch.ones_like(visible) if clip.occluder is None else self._to_grid(clip.occluder)
                 amodal = self.shape(frames, visible, allowed, forward, backward, category)
+                del allowed
         else:
             amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
         view = ClipView(frames, visible, *hidden_part(visible, amodal, clip.amodal is None), forward, backward)
@@ -138,6 +139,9 @@ class Inpainter:
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
         with timed(clock, "propagation"):
             found = propagate(view, wanted, self.config.propagation, self.config.outlines)
+        if not with_flow:  # it is as large as all pictures, and needed no more
+            forward, backward = (flow[:, :0].clone() for flow in (forward, backward))
+            view = replace(view, forward=forward, backward=backward)
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):

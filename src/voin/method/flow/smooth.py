@@ -29,7 +29,7 @@ CYCLE = 0.9  # forward-backward error at which trust has dropped to 1/e (pixels)
 OUTLINE_DEVIATION = 4.0  # weight of a point of the outline for deviations, against a trusted pixel of the visible flow
 SMOOTH = 4.0  # weight of smoothness against the visible flow
 FADE = 0.01  # pull of the deviations towards zero, per pixel
-_BATCH = 16  # pairs of frames
+_BATCH = 8  # pairs of frames
 
 Maps = Float[Tensor, "n c h w"]
 Trust = Float[Tensor, "n 1 h w"]

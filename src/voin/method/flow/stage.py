@@ -11,6 +11,7 @@ from torch import Tensor
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
+from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks
 from voin.method.flow.network import FlowNetwork
 from voin.method.flow.smooth import SmoothFlow
@@ -75,6 +76,7 @@ class NetworkFlow:
         completed = []
         for flow, turn in zip(flows, (False, True), strict=True):
             prior = priors.pop(0)  # it is large
+            trim_heap()  # likewise what it was made of
             result = flow.clone()
             for i, look in enumerate(looks):
                 clip = [x[i : i + 1] for x in (flow, prior, seen, whole)]
