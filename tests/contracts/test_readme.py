@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -18,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fakes.copies import run_copy
 from sets import voi_sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,14 +52,12 @@ def cases(documents: list[Path]) -> list[Any]:
     ]
 
 
-def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb"}
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+PLAIN = {"COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb"}
 
 
 @cache
 def help_text(*command: str) -> str:
-    done = run([sys.executable, "-m", "voin", *command, "--help"], ROOT)
+    done = run_copy(["voin", *command, "--help"], ROOT, PLAIN)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -153,13 +150,13 @@ COPIED = [*blocks(README, "bash"), *("".join(blocks(path, "bash")) for path in S
 @pytest.mark.parametrize("block", [block for block in COPIED if any(map(is_quick, commands(block)))])
 def test_the_quick_commands_that_a_newcomer_copies_run(block: str, folder: Path) -> None:
     for words in filter(is_quick, commands(block)):
-        done = run([sys.executable, "-m", *words], folder)
+        done = run_copy(words, folder, PLAIN)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
 
 
 @pytest.mark.parametrize("block", [block for path in [README, *START] for block in blocks(path, "python")])
 def test_the_python_that_a_newcomer_copies_runs(block: str, folder: Path) -> None:
-    done = run([sys.executable, "-c", block], folder)
+    done = run_copy(block, folder, PLAIN)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
