@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes.web_proxies import Proxied, behind_proxy
-from fakes.web_servers import Client, serving
+from fakes.web_servers import Client, Served, serving
 from scenes.video_clips import encode, pictures
 from voin.cli import app as cli
 
@@ -32,16 +33,21 @@ def login(proxied: Proxied, password: str) -> tuple[int, str]:
     return answer.status, "; ".join(cookie.partition(";")[0] for cookie in cookies)
 
 
-@pytest.mark.parametrize("strip", [True, False])
-def test_all_goes_through_a_proxy(tmp_path: Path, strip: bool) -> None:
-    (tmp_path / "temporary").mkdir()
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("temporary"), "--auth", "me:secret word", "--root-path", PREFIX) as served:
+        yield served
+
+
+# Each from an address of its own, as wrong passwords are counted.
+@pytest.mark.parametrize(("strip", "asker"), [(True, "192.0.2.7"), (False, "192.0.2.8")])
+def test_all_goes_through_a_proxy(served: Served, tmp_path: Path, strip: bool, asker: str) -> None:
     clip = encode(tmp_path / "clip.mp4", pictures(size=(96, 128)))
-    options = ("--auth", "me:secret word", "--root-path", PREFIX)
-    with serving(tmp_path / "temporary", *options) as served, behind_proxy(served, tmp_path, PREFIX, strip) as proxied:
+    with behind_proxy(served, tmp_path, PREFIX, strip, asker) as proxied:
         assert proxied.ask("/config")[0] == 401
         status, cookie = login(proxied, "secret word")
         assert status == 200
-        client = Client(proxied, "page", {"cookie": cookie})
+        client = Client(proxied, f"page-{strip}", {"cookie": cookie})
         # Where the browser asks for all the rest.
         config = json.loads(proxied.ask("/config", headers={"cookie": cookie})[1])
         assert config["root"] == f"https://127.0.0.1:{proxied.port}{PREFIX}"

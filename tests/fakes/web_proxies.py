@@ -47,17 +47,18 @@ class Proxied(Served):
 
 
 @contextmanager
-def behind_proxy(served: Served, folder: Path, prefix: str, strip: bool) -> Iterator[Proxied]:
-    """Start a proxy; with `strip` it leaves its path out of what it asks the server."""
+def behind_proxy(served: Served, folder: Path, prefix: str, strip: bool, asker: str) -> Iterator[Proxied]:
+    """Start a proxy, which is asked by `asker`; with `strip` it leaves its path out of what it asks the server."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, which makes the proxy's certificate")
     key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run([*words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    words = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key, "-out", certificate]
+    subprocess.run(words, check=True, capture_output=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = _proxy(served.port, port, prefix if strip else "")
+    app = _proxy(served.port, port, prefix if strip else "", asker)
     config = uvicorn.Config(
         app, port=port, log_level="error", ssl_keyfile=key, ssl_certfile=certificate, lifespan="off"
     )
@@ -72,7 +73,7 @@ def behind_proxy(served: Served, folder: Path, prefix: str, strip: bool) -> Iter
         thread.join(10)
 
 
-def _proxy(to: int, port: int, strip: str) -> Any:
+def _proxy(to: int, port: int, strip: str, asker: str) -> Any:
     """Make the proxy as a program of ASGI; the server hears its own name, and the proxy's in headers."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -82,7 +83,7 @@ def _proxy(to: int, port: int, strip: str) -> Any:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
         headers += [(b"x-forwarded-host", f"127.0.0.1:{port}".encode()), (b"x-forwarded-proto", b"https")]
-        headers += [(b"x-forwarded-for", b"192.0.2.7")]
+        headers += [(b"x-forwarded-for", asker.encode())]
         path = scope["raw_path"].decode().removeprefix(strip) + f"?{scope['query_string'].decode()}"
         async with (
             httpx.AsyncClient(timeout=60) as client,
