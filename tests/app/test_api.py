@@ -6,13 +6,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fakes.copies import run_copy
 from fakes.fake_method import labels
 from fakes.web_servers import Client, Served, serving
 from scenes.video_clips import COUNT, encode, pictures
@@ -46,7 +46,8 @@ def block(language: str, word: str) -> str:
 
 def test_the_python_of_the_documentation_completes_a_video(served: Served, place: Path) -> None:
     code = block("python", "gradio_client").replace("http://127.0.0.1:7860", served.url)
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=place, timeout=300)
+    done = run_copy(code, place)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert probe(place / "completed.mp4").count == COUNT
 
 

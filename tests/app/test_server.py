@@ -308,13 +308,19 @@ def login(served: Served, password: str) -> tuple[int, str]:
 def test_a_stopped_server_leaves_nothing(locked: Served) -> None:
     status, cookie = login(locked, "secret word")
     assert status == 200
-    draw_and_track(Client(locked, "page", {"cookie": cookie}))
+    client = Client(locked, "page", {"cookie": cookie})
+    draw_and_track(client)
+    with pytest.raises(RuntimeError):
+        client.do("click", "apply", client.token)  # an event that the page does not send: Gradio refuses it
     children = wait_until(locked.children)
     locked.process.send_signal(signal.SIGINT)
     assert locked.process.wait(STOP_SECONDS) == 0
     assert list(locked.folder.iterdir()) == []
     # The last of them, a watch over shared memory, ends by itself.
-    wait_until(lambda: not [child for child in children if _is_alive(child)], 5)
+    wait_until(lambda: not [child for child in children if _is_alive(child)], 30)
+    said = locked.process.stdout.read() if locked.process.stdout else ""
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("an event that is none of the page's: ")]) == 1
 
 
 @pytest.mark.slow
