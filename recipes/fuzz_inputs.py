@@ -197,6 +197,7 @@ def write_video(path: Path, frames: Sequence[np.ndarray], codec: str, layout: st
 
 def containers(folder: Path) -> None:
     """Write a clip in every form that is read but mp4."""
+    (folder / "clip").mkdir()
     clip(folder / "clip")
     frames = list(read(probe(folder / "clip" / "video.mp4")))
     shutil.rmtree(folder / "clip")
