@@ -38,6 +38,6 @@ def test_a_fault_of_ours_keeps_its_traceback(caplog: pytest.LogCaptureFixture) -
     try:
         parse_size("none")
     except ValueRefusal:
-        queueing.traceback.print_exc()
+        queueing.traceback.print_exc()  # pyright: ignore
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "Traceback" in caplog.text
