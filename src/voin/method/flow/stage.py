@@ -72,15 +72,15 @@ class NetworkFlow:
         seen, whole = (visible > 0.5).to(frames), whole.to(frames)
         flows = forward, backward
         priors = [*(flows if self.config.start == "raw" else self.prior(frames, *flows, visible, amodal, given))]
-        looks = [self._look(*(x[i : i + 1] for x in (frames, seen, whole))) for i in range(len(frames))]
+        looks = [self._look(*clip) for clip in zip(frames.split(1), seen.split(1), whole.split(1), strict=True)]
         completed = []
         for flow, turn in zip(flows, (False, True), strict=True):
             prior = priors.pop(0)  # it is large
             trim_heap()  # likewise what it was made of
             result = flow.clone()
             for i, look in enumerate(looks):
-                clip = [x[i : i + 1] for x in (flow, prior, seen, whole)]
-                self._complete(result[i], look, *clip, touched[i], turn)
+                part = slice(i, i + 1)
+                self._complete(result[i], look, flow[part], prior[part], seen[part], whole[part], touched[i], turn)
             completed.append(result)
         return completed[0], completed[1]
 
@@ -89,7 +89,8 @@ class NetworkFlow:
         parts = [(reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal)]
         box = box_around(parts[1] > 0.5, _MARGIN, self.config.step)
         small = torch.cat([reduce(part, self.size)[..., *box] for part in frames.split(_FRAMES, dim=1)], dim=1)
-        return _Look(small, *(x[..., *box] for x in parts), box, (parts[0].shape[-2], parts[0].shape[-1]))
+        size = parts[0].shape[-2], parts[0].shape[-1]
+        return _Look(small, parts[0][..., *box], parts[1][..., *box], box, size)
 
     def _complete(
         self,
