@@ -254,6 +254,7 @@ def test_a_ray_cluster_gives_the_same_and_tries_again_what_was_refused(clips: Pa
     assert contents(clips / "here" / "a") == contents(clips / "there" / "a")
     assert (clips / "there" / TABLE).read_text().splitlines()[2].startswith("wrong,refused,0,0,")
 
+    shutil.rmtree(clips / "wrong" / "masks")
     save_labels(clips / "wrong" / "masks", labels(COUNT, SIZE))
     told = Told()
     again = {"ray": cluster, "retry_failed": True, "progress": told}
