@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,16 @@ def test_entries_of_results_json_are_named(tmp_path: Path) -> None:
 def test_entries_of_packs_are_named() -> None:
     names = {each.name for each in (*fields(Pack), *fields(PackClip))} - {"path", "data"}
     assert unnamed(dict.fromkeys(names, 0), "Packs") == set()
+
+
+def test_every_row_of_the_table_of_formats_names_tests_that_are_there() -> None:
+    table = FILES.partition("## Videos and pictures")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")]
+    head, *formats = rows
+    assert (len(formats) > 12, head[-1].strip()) == (True, "tested by")
+    known = {path.name for path in Path(__file__).parents[1].rglob("test_*.py")}
+    for row in formats:
+        assert len(row) == len(head), row[0]
+        named = re.findall(r"`(test_\w+\.py)`", row[-1])
+        assert named, row[0]
+        assert set(named) <= known, row[0]

@@ -143,6 +143,21 @@ def test_streams_and_files_of_cameras_and_studios_are_read(tmp_path: Path, name:
     assert difference(next(iter(read(info, 2, 3))), frames[2]) < 12
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        *(("a.3gp", "mpeg4"), ("a.flv", "flv"), ("a.mpg", "mpeg2video"), ("a.vob", "mpeg2video"), ("a.wmv", "wmv2")),
+        *(("a.nut", "mpeg4"), ("a.ivf", "libvpx"), ("a.m4v", "libx264"), ("a.mts", "libx264")),
+        *(("a.h264", "libx264"), ("a.hevc", "libx265"), ("a.obu", "libsvtav1")),
+    ],
+)
+def test_files_of_other_programs_and_bare_streams_are_read(tmp_path: Path, name: str, codec: str) -> None:
+    frames = pictures(4, (64, 64))
+    info = probe(encode(tmp_path / name, frames, codec, {}))
+    assert (info.count, info.rate, info.kind) == (4, 25, "video")
+    assert all(difference(a, b) < 12 for a, b in zip(read(info), frames, strict=True))
+
+
 def test_a_gif_is_read_with_its_delays_and_exact_colours(tmp_path: Path) -> None:
     shown = [Image.fromarray(frame).quantize(64) for frame in pictures(4)]
     shown[0].save(tmp_path / "a.gif", save_all=True, append_images=shown[1:], duration=[100, 50, 200, 40])
