@@ -76,6 +76,21 @@ def test_a_call_is_refused_in_words(served: Served, place: Path) -> None:
         client.predict(given[0], None, {}, api_name="/complete")
 
 
+def test_several_files_of_masks_show_an_object_each(served: Served, place: Path) -> None:
+    with np.load(place / "masks.npz") as arrays:
+        (seen,) = arrays.values()
+    np.savez(place / "second.npz", np.roll(seen > 0, 60, axis=2))
+    np.savez(place / "first.npz", seen > 0)
+    client = gradio_client.Client(served.url, verbose=False)
+    video, *masks = (gradio_client.handle_file(str(place / name)) for name in ("clip.mp4", "first.npz", "second.npz"))
+    done = client.predict(video, masks, {"method": "classical", "end": 3}, api_name="/complete")
+    assert done["state"] == "done"
+    assert set(done["totals"]) == {"occluded", "propagated", "invented"}
+    (url,) = (file["url"] for file in done["files"] if file["name"] == "run.json")
+    record = json.loads(served.ask(url if url.startswith("/") else f"/{url}")[1])
+    assert set(record["objects"]) == {"1", "2"}
+
+
 def test_marks_stand_for_masks(served: Served, place: Path) -> None:
     client = gradio_client.Client(served.url, verbose=False)
     options = {"marks": [{"frame": 2, "box": "20,12,60,56"}], "tracker": "grabcut", "method": "classical", "end": 6}

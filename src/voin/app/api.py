@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ListFiles
+from pydantic import field_validator
 
 from voin.app.controls import read_controls, shown_options
 from voin.app.gate.sessions import Sessions
@@ -22,21 +24,33 @@ _MARKS = ("box", "points", "negative")
 _KINDS = (MethodOptions, CompleteOptions, MaskOptions)
 
 
+class _Files(ListFiles):
+    """Files; a single one may stand alone."""
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        return given if isinstance(given, list) else [given]
+
+
 class Api:
     """The call `complete`; made inside the `gr.Blocks` of the page. Who breaks it off cancels what it has begun."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        inputs = [gr.File(visible=False), gr.File(visible=False), gr.JSON(visible=False)]
+        masks = gr.File(visible=False, file_count="multiple")
+        masks.data_model = _Files
+        inputs = [gr.File(visible=False), masks, gr.JSON(visible=False)]
         more: dict[str, Any] = {"api_name": "complete", "api_visibility": "public", "concurrency_limit": None}
         gr.Button(visible=False).click(self._complete, inputs, gr.JSON(visible=False), **more)
 
-    async def _complete(self, video: str, masks: str | None, options: Any) -> AsyncIterator[dict[str, Any]]:
+    async def _complete(self, video: str, masks: list[str] | None, options: Any) -> AsyncIterator[dict[str, Any]]:
         """Complete an object of a video.
 
         Args:
             video: an upload.
-            masks: another one: a zip of PNGs, a mask video or .npz; None where `options` mark the object.
+            masks: another one, or several of other objects: a zip of PNGs, a mask video, .npz or annotations; None
+                where `options` mark the object.
             options: what `voin complete` and `voin mask` take, by name; and "start", "end", and "marks", a list of
                 {"frame": 52, "box": "200,60,80,150", "points": "240,90", "negative": ""}.
         """
@@ -46,7 +60,7 @@ class Api:
         begun: list[Job] = []
         try:
             await asyncio.to_thread(_prepare, work, video, masks, options)
-            if masks is None:
+            if not masks:
                 begun.append(work.track(read_controls(MaskOptions, options)))
                 async for status in _follow(work, begun[-1]):
                     yield status
@@ -67,7 +81,7 @@ class Api:
             self._sessions.leave(page)
 
 
-def _prepare(work: Workspace, video: str, masks: str | None, options: Any) -> None:
+def _prepare(work: Workspace, video: str, masks: list[str] | None, options: Any) -> None:
     """Choose what is worked on; all is looked at before anything is begun."""
     known = {*shown_options(*_KINDS), "start", "end", "marks"}
     if not isinstance(options, Mapping) or not known.issuperset(options):
@@ -78,7 +92,7 @@ def _prepare(work: Workspace, video: str, masks: str | None, options: Any) -> No
         read_controls(kind, options)
     work.choose_upload(video)
     work.trim(options.get("start", 0), options.get("end", work.video.count))
-    if masks is not None:
+    if masks:
         work.take_masks(masks)
     marks = options.get("marks", [])
     for mark in marks if isinstance(marks, list) else [marks]:
