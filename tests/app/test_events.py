@@ -9,7 +9,7 @@ pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "
 
 from voin.app.events import message, page_error
 from voin.core.errors import ValueRefusal
-from voin.core.processes import FaultError
+from voin.core.processes.apart import FaultError
 from voin.io.images import read_picture
 
 

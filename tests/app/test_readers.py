@@ -12,7 +12,7 @@ import voin
 from fakes import web_works
 from voin.app.readers import Readers
 from voin.core.errors import ValueRefusal
-from voin.core.processes import FaultError
+from voin.core.processes.apart import FaultError
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.core.processes import answer
+from voin.core.processes.apart import answer
 from voin.core.system import memory_refusal
 
 GONE = 10**15  # bytes that no machine has

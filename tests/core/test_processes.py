@@ -13,8 +13,8 @@ import cv2
 import pytest
 import torch
 
-from voin.core import processes as workers
-from voin.core.processes import IN_FLIGHT, one_thread, run_all
+from voin.core.processes import pool as workers
+from voin.core.processes.pool import IN_FLIGHT, one_thread, run_all
 
 
 def test_one_worker_works_here_and_takes_tasks_one_by_one() -> None:

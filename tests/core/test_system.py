@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from voin.core.processes import Ahead, Caller, run_all
+from voin.core.processes.apart import Ahead, Caller
+from voin.core.processes.pool import run_all
 from voin.core.system import prepare_torch, wait_passively
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

@@ -11,7 +11,7 @@ from voin.app.options import Limits
 from voin.app.queue import Job, Jobs, Work
 from voin.app.readers import Readers
 from voin.app.workspace import Services, Workspace
-from voin.core.processes import answer, value_of
+from voin.core.processes.apart import answer, value_of
 from voin.core.progress import Silent
 
 

@@ -66,7 +66,7 @@ def content(path: Path) -> dict[str, Any]:
     """What a file holds beside pictures and sound."""
     with av.open(str(path)) as container:
         marks = []
-        for mark in container.chapters():
+        for mark in cast(list[dict[str, Any]], container.chapters()):
             base = mark["time_base"]
             marks.append((float(mark["start"] * base), float(mark["end"] * base), mark["metadata"]["title"]))
         found: dict[str, Any] = {"chapters": marks, "title": container.metadata.get("title"), "lines": []}
@@ -76,7 +76,7 @@ def content(path: Path) -> dict[str, Any]:
             for packet in container.demux(track):
                 if packet.size > 2 and packet.pts is not None:
                     sets = track.codec_context.decode2(packet)
-                    texts = [rect.dialogue.decode().rpartition("}")[2] for rect in sets or ()]
+                    texts = [cast(Any, rect).dialogue.decode().rpartition("}")[2] for rect in sets or ()]
                     found["lines"] += [(float(packet.pts * packet.time_base), text) for text in texts]
         return found
 

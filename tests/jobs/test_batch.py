@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from fakes.fake_method import Fake, contents, labels, listing, save_frames, save_labels
 from scenes.video_clips import SIZE, pictures
 from voin.cli import app as cli
-from voin.core import processes
+from voin.core.processes import pool
 from voin.io.quality import Quality
 from voin.jobs import batch as jobs
 from voin.jobs.batch import SUMMARY, TABLE, batch, read_pattern, read_table
@@ -188,7 +188,7 @@ def test_the_command_says_what_became_of_each_clip(clips: Path, monkeypatch: pyt
 def test_without_ray_a_cluster_is_refused_before_anything_is_written(
     clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "find_spec", lambda name: None)
+    monkeypatch.setattr(pool, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install \"voin\[ray\]\""):
         batch(read_table(names_of(clips), PLAIN), clips / "out", CLASSICAL, ray="local")
     assert not (clips / "out").exists()
@@ -224,8 +224,8 @@ class PlainRay:
 @pytest.mark.usefixtures("fake")
 def test_ray_is_given_functions_and_each_clip_once(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = SimpleNamespace(RayError=OSError, RayTaskError=ValueError)
-    monkeypatch.setattr(processes, "find_spec", lambda name: object())
-    monkeypatch.setattr(processes, "import_module", {"ray": PlainRay(), "ray.exceptions": failed}.__getitem__)
+    monkeypatch.setattr(pool, "find_spec", lambda name: object())
+    monkeypatch.setattr(pool, "import_module", {"ray": PlainRay(), "ray.exceptions": failed}.__getitem__)
     found = batch(read_table(names_of(clips), PLAIN), clips / "out", CLASSICAL, ray="auto")
     assert [outcome["state"] for outcome in found.values()] == ["done", "refused", "done"]
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from fakes.copies import COPIES
 from fakes.tiny_model import save_model
 from voin.cli import app as cli
-from voin.core import processes
 from voin.core.errors import ValueRefusal
+from voin.core.processes import apart
 from voin.io.masks.source import open_masks
 from voin.io.quality import parse_size
 from voin.io.video import probe, read
@@ -112,7 +112,7 @@ def test_it_measures_the_job_in_a_process_of_its_own() -> None:
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes apart as copies of one that has loaded torch; spawned, as in the test above, each does so itself."""
-    monkeypatch.setattr(processes, "_SPAWN", COPIES)
+    monkeypatch.setattr(apart, "SPAWN", COPIES)
 
 
 def busy() -> list[int]:

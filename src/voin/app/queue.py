@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from voin.core.errors import ValueRefusal, parts_of
-from voin.core.processes import DiedError, JobApart
+from voin.core.processes.apart import DiedError, JobApart
 from voin.core.progress import Progress
 
 _LATELY = 10  # jobs that say how long one usually takes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from voin.core.errors import ValueRefusal
-from voin.core.processes import Caller, DiedError
+from voin.core.processes.apart import Caller, DiedError
 
 T = TypeVar("T")
 MOST_BYTES = 8 * 2**30  # of address space; what is shown and checked here needs far less

@@ -24,7 +24,7 @@ from voin.core import __version__
 from voin.core.draw import need_matplotlib
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import write_whole
-from voin.core.processes import run_all
+from voin.core.processes.pool import run_all
 from voin.core.progress import Progress, Silent
 from voin.core.system import versions
 from voin.data.manifest import ClipRecord

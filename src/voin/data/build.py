@@ -18,7 +18,7 @@ from typing import Any
 from voin.core import __version__
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import JobFolder, read_json, write_json
-from voin.core.processes import check_workers, run_all
+from voin.core.processes.pool import check_workers, run_all
 from voin.core.progress import Progress, Silent
 from voin.data.build_clip import STATE, BuildConfig, ClipTask, build_clip, read_record, seed_of, sift_clip
 from voin.data.layouts import Split
@@ -58,7 +58,7 @@ def build(
         source: folder of the data set.
         out: the set's folder; it is made, or empty, or holds this very build.
         config: what is built.
-        workers: processes; see `voin.core.processes.run_all`.
+        workers: processes; see `voin.core.processes.pool.run_all`.
         ray: "local" or the address of a Ray cluster whose machines all see `source` and `out` under these paths.
         overwrite: replace another set in `out`.
         progress: gets a stage "build", counted in frames; before it "filter", where the split is to be drawn.

@@ -19,7 +19,7 @@ import torch
 
 from voin.core.config import from_older, setting, to_json
 from voin.core.files import write_whole
-from voin.core.processes import one_thread
+from voin.core.processes.pool import one_thread
 from voin.data.manifest import ClipRecord, Skipped, mean_rate, rates_of
 from voin.data.occluders.occlude import Material, OccluderConfig, Occlusion, occlude
 from voin.data.options import BuildOptions, Split

@@ -97,7 +97,7 @@ class Subtitles:
         shown: SubtitleSet | None = None
         with suppress(*FFMPEG_ERRORS):
             shown = self._source.codec_context.decode2(packet)
-        texts = [rect.ass for rect in shown or () if getattr(rect, "ass", None)]
+        texts: list[Any] = [text for rect in shown or () if (text := getattr(rect, "ass", None))]
         made = []
         for text in texts:
             subtitle = SubtitleSet.create(text, 0, round(duration * 1000), pts=0)
@@ -169,9 +169,9 @@ def carry(
     }
 
 
-def _moved(source: InputContainer, zero: Fraction, stop: Fraction | None) -> Iterator[dict[str, Any]]:
+def _moved(source: InputContainer, zero: Fraction, stop: Fraction | None) -> Iterator[Any]:
     """Return the chapters between two moments of the source, by the time since the first one."""
-    for chapter in source.chapters():
+    for chapter in cast(list[dict[str, Any]], source.chapters()):
         base = chapter["time_base"]
         first, last = chapter["start"] * base, chapter["end"] * base
         last = last if stop is None else min(last, stop)

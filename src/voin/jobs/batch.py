@@ -20,7 +20,8 @@ from typing import Any
 
 from voin.core.errors import FileRefusal, ValueRefusal, parts_of
 from voin.core.files import as_json, check_output, fits, is_portable, one_name, read_json, write_json, write_whole
-from voin.core.processes import answer, check_workers, run_all
+from voin.core.processes.apart import answer
+from voin.core.processes.pool import check_workers, run_all
 from voin.core.progress import Notes, Progress, Silent
 from voin.jobs.complete import complete
 from voin.jobs.describe import Option, describe_options
@@ -98,7 +99,7 @@ def batch(
         out: the output folder; it is made if need be.
         method: what completes them.
         workers: processes; each completes one clip at a time.
-        ray: see `voin.core.processes.run_all`.
+        ray: see `voin.core.processes.pool.run_all`.
         retry_failed: also do again what was refused or failed before, and is asked for as it was then.
         progress: told of the stage "batch", in clips, and, where it takes notes, of each clip that is not done.
 

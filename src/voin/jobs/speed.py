@@ -25,7 +25,7 @@ from jaxtyping import Bool, UInt8
 
 from voin.core import __version__
 from voin.core.errors import FileRefusal
-from voin.core.processes import Ahead, DiedError, JobApart, value_of
+from voin.core.processes.apart import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
 from voin.io.images import shown, write_image
 from voin.io.video import Colour, VideoInfo, VideoWriter, probe, read

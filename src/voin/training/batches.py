@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voin.core.processes import Ahead, DiedError, FaultError
+from voin.core.processes.apart import Ahead, DiedError, FaultError
 from voin.data.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.method.shape.evidence import MIRRORED

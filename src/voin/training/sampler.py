@@ -58,7 +58,7 @@ class Sampler:
         sprites: Pack | None = None,
     ) -> None:
         given: dict[Source, Pack | None] = {"films": pack, "cutouts": cutouts, "sprites": sprites}
-        packs = {name: one for name, one in given.items() if one is not None}
+        packs: dict[Source, Pack] = {name: one for name, one in given.items() if one is not None}
         for one in packs.values():
             if len(one) == 0:
                 raise ValueRefusal(f"{one.path} has no clips", "sampling needs at least one", "make the pack again")

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voin.benchmark.paper.options import ReproduceOptions
 from voin.cli.console import Bars
 from voin.cli.reproduce.networks import Networks
@@ -78,12 +76,14 @@ def check_scene(options: ReproduceOptions) -> tuple[Path, Path, Path]:
 
 def _draw(video: Path, occluder: Path, folder: Path, shown: list[tuple[str, Path | None]]) -> Path:
     """Draw the frames in which most is hidden: what went in, with the masks, and what each row made of it."""
+    import numpy as np
+
     from voin.benchmark.examples import telling
     from voin.core.draw import AMODAL, VISIBLE, around, contact_sheet, outline
     from voin.io.images import list_pictures, opened, read_picture, write_image
     from voin.io.video import probe, read
 
-    def values(name: str) -> np.ndarray:
+    def values(name: str) -> Any:
         """Read pictures as they are stored: ids of a palette, colours with alpha."""
         stored = []
         for path in list_pictures(folder / SHAPE / name):
