@@ -18,6 +18,9 @@ from voin.core.files import read_json
 from voin.io.colour.samples import FieldOrder
 from voin.io.fields import FieldTag, encoder_options
 from voin.io.video import probe, read
+from voin.jobs.mask import mask
+from voin.jobs.options import MaskOptions
+from voin.tracking.prompts import Prompt
 
 COUNT = 12
 SIZE = (48, 64)
@@ -75,6 +78,10 @@ def test_what_becomes_of_fields_is_said_before_the_work(tmp_path: Path, masks: P
             "whole frames are made of it (--deinterlace)",
         )
     ]
+    told.clear()
+    marked = [Prompt(0, box=(8, 8, 24, 24))]
+    mask(clip, marked, tmp_path / "found", MaskOptions(cuts="none", tracker="grabcut"), progress=Told(told))
+    assert told == ["Interlaced, top field first: looked at as it is (--deinterlace makes whole frames of it)"]
     assert (read_json(tmp_path / "c" / "run.json") or {})["input"]["deinterlaced"] is True
     assert probe(tmp_path / "c" / "completed.mp4").samples.fields == ""
 

@@ -110,6 +110,16 @@ def test_what_the_file_cannot_hold_is_named(tmp_path: Path, masks: Path) -> None
     assert told.notes[-1].endswith('; Left out: director "Somebody"')
 
 
+def test_pictures_hold_none_of_it_and_the_run_says_so(tmp_path: Path, masks: Path) -> None:
+    told = Told()
+    record = run(save_rich(tmp_path / "a.mkv"), masks, tmp_path / "out", layer="none", png=True, progress=told)
+    left_out = record["carried"]["left_out"]
+    assert record["carried"]["kept"] == []
+    assert {"2 chapters", 'title "A walk"'} <= set(left_out)
+    assert any(what.startswith("subtitles (srt") for what in left_out)
+    assert told.notes[-1] == f"Left out: {', '.join(left_out)}"
+
+
 def test_of_some_frames_the_chapters_and_subtitles_are_theirs(tmp_path: Path, masks: Path) -> None:
     clip = save_rich(tmp_path / "a.mkv")
     run(clip, masks, tmp_path / "out", layer="none", start=4, end=COUNT)

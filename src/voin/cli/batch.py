@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from voin.cli.complete import NotingBars
-from voin.cli.console import FAULT, REFUSED, Bars, err, out
+from voin.cli.console import FAULT, REFUSED, Bars, NotingBars, err, out
 from voin.cli.options import Output, Quiet, argument, command, option
 from voin.core.errors import count_of
 from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions

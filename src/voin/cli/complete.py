@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from rich.markup import escape
 
-from voin.cli.console import Bars, err, out
+from voin.cli.console import Bars, NotingBars, err, out
 from voin.cli.options import Output, Quiet, Show, VideoArgument, argument, command, option
 from voin.core.errors import count_of
 from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions
@@ -36,14 +36,6 @@ voin complete video.mp4 masks/ -o out --ids 1,2 --order 2,1
 voin complete video.mp4 masks/ -o out --occluder occluder/
 
 [dim]An interrupted run goes on when the same command is given again.[/dim]"""
-
-
-class NotingBars(Bars):
-    """Bars that also print what should be known before the work is done."""
-
-    def note(self, line: str) -> None:
-        """Print a line."""
-        out.print(escape(line))
 
 
 @command(

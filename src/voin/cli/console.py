@@ -19,6 +19,7 @@ from typing import Any
 
 import typer
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -149,3 +150,11 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class NotingBars(Bars):
+    """Bars that also print what should be known before the work is done."""
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        out.print(escape(line))

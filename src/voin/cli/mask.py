@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from rich.markup import escape
 
-from voin.cli.console import Bars, out
+from voin.cli.console import Bars, NotingBars, out
 from voin.cli.options import Quiet, VideoArgument, command, option
 from voin.core.errors import count_of
 from voin.jobs.options import MaskOptions, PromptOptions
@@ -41,7 +41,7 @@ def mask(
     """Make the visible masks of an object from a box or clicks: the input of `voin complete`."""
     from voin.jobs.mask import mask as run
 
-    with Bars(quiet) as bars:
+    with Bars(quiet) if quiet else NotingBars() as bars:
         record = run(video, marked.read(options.start), output, options, bars)
     if not quiet:
         _print_done(output, record)

@@ -73,13 +73,13 @@ def encoder_options(encoder: str, fields: FieldOrder) -> dict[str, str]:
     return {"field_order": "tt" if fields == "top" else "bb", **_OPTIONS[encoder]}
 
 
-def fields_words(fields: FieldOrder, deinterlace: bool, encoder: str) -> str:
+def fields_words(fields: FieldOrder, deinterlace: bool, encoder: str | None) -> str:
     """Return in words what becomes of interlaced frames; "" where there is nothing to say.
 
     Args:
         fields: the field of the source that is shown first.
         deinterlace: whole frames are made.
-        encoder: of what is written; "" for pictures.
+        encoder: of what is written; "" for pictures, None where frames are only looked at.
     """
     if not fields:
         assumed = "Nothing says that the video is interlaced: all its frames are taken for it, top field first"
@@ -87,8 +87,11 @@ def fields_words(fields: FieldOrder, deinterlace: bool, encoder: str) -> str:
     said = f"Interlaced, {fields} field first"
     if deinterlace:
         return f"{said}: whole frames are made of it (--deinterlace)"
-    tag = "with its tag" if encoder in _OPTIONS else "though what is written cannot say so"
-    return f"{said}: kept as it is, {tag} (--deinterlace makes whole frames of it)"
+    tag = (
+        "kept as it is, with its tag" if encoder in _OPTIONS else "kept as it is, though what is written cannot say so"
+    )
+    done = "looked at as it is" if encoder is None else tag
+    return f"{said}: {done} (--deinterlace makes whole frames of it)"
 
 
 class FieldTag:

@@ -114,7 +114,7 @@ def tell(source: InputContainer, suffix: str, whole: bool) -> Carried:
 
     Args:
         source: the file.
-        suffix: of what is written.
+        suffix: of what is written; "" for pictures, which hold none of it.
         whole: all of its frames are, from the first one.
     """
     kept, left_out = [], []
@@ -131,6 +131,8 @@ def tell(source: InputContainer, suffix: str, whole: bool) -> Carried:
         (kept if whole else left_out).append(f"timecode {code}")
     for name, word in _words(source).items():
         (kept if _takes(suffix, name) else left_out).append(f'{name} "{_short(word)}"')
+    if not suffix:
+        return Carried((), tuple(kept + left_out))
     return Carried(tuple(kept), tuple(left_out))
 
 

@@ -246,10 +246,10 @@ def completed_suffix(info: VideoInfo, options: CompleteOptions) -> str:
 
 
 def _check_extras(inputs: Inputs, layout: Layout) -> Carried:
-    """Return what becomes of subtitles, chapters and titles of a video that becomes one."""
-    if layout.png:
-        return Carried()
-    return check_extras(inputs.info, layout.completed_suffix, inputs.start)
+    """Return what becomes of subtitles, chapters and titles of a video; pictures do not even hold its sound."""
+    extras = check_extras(inputs.info, "" if layout.png else layout.completed_suffix, inputs.start)
+    silenced = layout.png and inputs.info.kind == "video" and inputs.info.audio and inputs.options.audio
+    return replace(extras, left_out=("sound", *extras.left_out)) if silenced else extras
 
 
 def _fields_words(info: VideoInfo, options: CompleteOptions) -> str:

@@ -20,9 +20,10 @@ import numpy as np
 from voin.core import __version__, draw
 from voin.core.errors import ValueRefusal
 from voin.core.files import JobFolder, check_output, fits, identity, read_json, remove_files, write_json
-from voin.core.progress import Progress, Silent
+from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import choose_device
 from voin.core.types import Mask, Picture
+from voin.io.fields import fields_words
 from voin.io.images import FRAME_SUFFIXES, write_image
 from voin.io.masks.source import write_label
 from voin.io.seek import FrameBlocks
@@ -111,6 +112,8 @@ def mask(
         return folder.record | {"finished_before": True}
     tracker = load_tracker(name, options.model, options.device)
     ready(info)
+    if isinstance(progress, Notes) and (words := fields_words(info.samples.fields, info.deinterlace, None)):
+        progress.note(words)
     with folder.held(options.overwrite):
         lap("check")
         if cuts is None:
