@@ -13,6 +13,7 @@ import pytest
 from av.video.stream import VideoStream
 
 from fakes.fake_method import run
+from fakes.told import Told
 from scenes.video_clips import pictures
 from voin.core.files import read_json
 from voin.io.colour.samples import FieldOrder
@@ -66,11 +67,11 @@ def test_the_tag_of_interlaced_frames_is_kept_and_said(
 
 def test_what_becomes_of_fields_is_said_before_the_work(tmp_path: Path, masks: Path) -> None:
     clip = save_interlaced(tmp_path / "a.mp4", woven(), "top")
-    told: list[str] = []
-    run(clip, masks, tmp_path / "a", layer="none", progress=Told(told))
-    run(clip, masks, tmp_path / "b", layer="none", progress=Told(told), png=True)
-    run(clip, masks, tmp_path / "c", layer="none", progress=Told(told), deinterlace=True)
-    assert [line for line in told if line.startswith("Interlaced")] == [
+    told = Told()
+    run(clip, masks, tmp_path / "a", layer="none", progress=told)
+    run(clip, masks, tmp_path / "b", layer="none", progress=told, png=True)
+    run(clip, masks, tmp_path / "c", layer="none", progress=told, deinterlace=True)
+    assert [line for line in told.notes if line.startswith("Interlaced")] == [
         f"Interlaced, top field first: {words}"
         for words in (
             "kept as it is, with its tag (--deinterlace makes whole frames of it)",
@@ -78,10 +79,10 @@ def test_what_becomes_of_fields_is_said_before_the_work(tmp_path: Path, masks: P
             "whole frames are made of it (--deinterlace)",
         )
     ]
-    told.clear()
+    told.notes.clear()
     marked = [Prompt(0, box=(8, 8, 24, 24))]
-    mask(clip, marked, tmp_path / "found", MaskOptions(cuts="none", tracker="grabcut"), progress=Told(told))
-    assert told == ["Interlaced, top field first: looked at as it is (--deinterlace makes whole frames of it)"]
+    mask(clip, marked, tmp_path / "found", MaskOptions(cuts="none", tracker="grabcut"), progress=told)
+    assert told.notes == ["Interlaced, top field first: looked at as it is (--deinterlace makes whole frames of it)"]
     assert (read_json(tmp_path / "c" / "run.json") or {})["input"]["deinterlaced"] is True
     assert probe(tmp_path / "c" / "completed.mp4").samples.fields == ""
 
@@ -110,22 +111,11 @@ def test_frames_that_nothing_calls_interlaced_are_taken_for_it_on_demand(tmp_pat
     assert probe(clip).samples.fields == ""
     plain, whole = list(read(probe(clip))), list(read(probe(clip, deinterlace=True)))
     assert any((a != b).any() for a, b in zip(plain, whole, strict=True))
-    told: list[str] = []
-    run(clip, masks, tmp_path / "out", layer="none", progress=Told(told), deinterlace=True)
-    assert any(line.startswith("Nothing says that the video is interlaced") for line in told)
+    told = Told()
+    run(clip, masks, tmp_path / "out", layer="none", progress=told, deinterlace=True)
+    assert any(line.startswith("Nothing says that the video is interlaced") for line in told.notes)
 
 
 def test_only_video_files_are_deinterlaced(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only video files have fields"):
         probe(tmp_path, deinterlace=True)
-
-
-class Told:
-    """Progress that keeps its notes."""
-
-    def __init__(self, notes: list[str]) -> None:
-        self.note = notes.append
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, name: str, count: int = 1) -> None: ...

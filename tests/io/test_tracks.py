@@ -12,6 +12,7 @@ from av.subtitles.subtitle import SubtitleSet
 from av.video.stream import VideoStream
 
 from fakes.fake_method import run
+from fakes.told import Told
 from scenes.video_clips import COUNT, SIZE, pictures
 
 CHAPTERS = [(0, 200, "One"), (200, 480, "Two")]  # milliseconds; the clip has 480
@@ -126,17 +127,3 @@ def test_of_some_frames_the_chapters_and_subtitles_are_theirs(tmp_path: Path, ma
     found = content(tmp_path / "out" / "completed.mp4")
     assert found["chapters"] == [(0, 0.04, "One"), (0.04, 0.32, "Two")]
     assert found["lines"] == [(0.08, "Good bye")]
-
-
-class Told:
-    """Progress that keeps its notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, name: str, count: int = 1) -> None: ...
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)

@@ -8,22 +8,9 @@ import av
 import pytest
 
 from fakes.fake_method import run
+from fakes.told import Told
 from scenes.video_clips import encode, pictures
 from voin.io.video import probe
-
-
-class Told:
-    """Progress that keeps its notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def stage(self, name: str, total: int) -> None: ...
-
-    def advance(self, name: str, count: int = 1) -> None: ...
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)
 
 
 @pytest.fixture

@@ -87,10 +87,10 @@ def fields_words(fields: FieldOrder, deinterlace: bool, encoder: str | None) -> 
     said = f"Interlaced, {fields} field first"
     if deinterlace:
         return f"{said}: whole frames are made of it (--deinterlace)"
-    tag = (
-        "kept as it is, with its tag" if encoder in _OPTIONS else "kept as it is, though what is written cannot say so"
-    )
-    done = "looked at as it is" if encoder is None else tag
+    if encoder is None:
+        done = "looked at as it is"
+    else:
+        done = f"kept as it is, {'with its tag' if encoder in _OPTIONS else 'though what is written cannot say so'}"
     return f"{said}: {done} (--deinterlace makes whole frames of it)"
 
 

@@ -46,11 +46,11 @@ def draw_scene(options: ReproduceOptions, out: Path, networks: Networks, quiet: 
     runs: dict[str, Path | None] = {}
     # The one that completes the shape comes first: the others are given its masks.
     for row in sorted(table.rows, key=lambda row: row.name != SHAPE):
-        if row.name not in made:
+        if row.name != SHAPE and row.name not in wanted:
             continue
         part = made[row.name]
         runs[row.name] = None if part is None else folder / row.name
-        if part is None or (row.name not in wanted and row.name != SHAPE):
+        if part is None:
             continue
         shaped = row.name == SHAPE
         method = load_row(replace(row, method="whole") if shaped else row, part, options.preset, options.device)
