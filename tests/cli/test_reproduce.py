@@ -207,6 +207,8 @@ def test_what_cannot_work_is_refused_before_anything_is_trained(place: Path, tmp
     for text, more in refused:
         with pytest.raises(Refusal, match=text):
             Reproduction(asked(place, **more), tmp_path / "out")
+    with pytest.raises(Refusal, match="paper has no networks for own-shape"):
+        Reproduction(asked(place, "own-shape", preset="paper"), tmp_path / "out")
     with pytest.raises(Refusal, match="without a set"):
         Reproduction(ReproduceOptions(what="table1", pack=place / "clips.pack"), tmp_path / "out")
     with pytest.raises(Refusal, match="lies in the set"):

@@ -86,6 +86,7 @@ class Table:
         setting: whether the whole mask is given.
         beside: further metrics, which the paper does not report.
         note: what a reader should know of how it was built here.
+        presets: those of whose networks its rows are forms.
     """
 
     title: str
@@ -94,6 +95,7 @@ class Table:
     setting: Setting
     beside: tuple[Column, ...] = ()
     note: str = ""
+    presets: tuple[str, ...] = ("small", "paper")
 
     def row(self, name: str) -> Row:
         """Return the row of a name."""

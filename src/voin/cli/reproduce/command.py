@@ -197,6 +197,12 @@ class Reproduction:
             raise ValueRefusal(
                 f"{options.what} has no row {', '.join(unknown)}", f"it must be among {names}", "choose there"
             )
+        if options.preset not in self.table.presets:
+            raise ValueRefusal(
+                f"--preset {options.preset} has no networks for {options.what}",
+                f"its rows are forms of the networks of {' and '.join(self.table.presets)}",
+                f"give --preset {self.table.presets[0]}",
+            )
 
     def rows(self) -> list[Row]:
         """List the rows that are asked for."""
