@@ -102,8 +102,10 @@ def main() -> int:
         most, kills = [], 0
         while not (broken / "run.json").exists():
             allowed = draw.uniform(0, seconds) if kills < options.kills else float("inf")
-            most += follow(start(folder, broken, options.method), allowed)
+            levels = follow(start(folder, broken, options.method), allowed)
+            most += levels
             kills += not (broken / "run.json").exists()
+            print(f"so far {kills} kills; peak MB of the quarters since the last {peaks(levels)}", flush=True)
         count = probe(broken / "completed.mp4").count
         print(f"killed {kills} times and gone on with; peak MB {max(most):.0f}; {count} frames", flush=True)
         if options.alone:
