@@ -40,8 +40,9 @@ def served(place: Path) -> Iterator[Served]:
 
 def block(language: str, word: str) -> str:
     """Take a block of code out of the page of the documentation."""
-    (found,) = (part for part in PAGE.read_text().split(f"```{language}\n")[1:] if word in part.partition("```")[0])
-    return found.partition("```")[0]
+    blocks = [part.partition("```")[0] for part in PAGE.read_text().split(f"```{language}\n")[1:]]
+    (found,) = (code for code in blocks if word in code)
+    return found
 
 
 def test_the_python_of_the_documentation_completes_a_video(served: Served, place: Path) -> None:
@@ -54,10 +55,16 @@ def test_the_python_of_the_documentation_completes_a_video(served: Served, place
 def test_the_curl_of_the_documentation_completes_a_video(served: Served, place: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed; run apt-get install curl")
-    (place / "completed.mp4").unlink(missing_ok=True)
-    code = block("sh", "curl").replace("http://127.0.0.1:7860", served.url.rstrip("/"))
-    subprocess.run(["sh", "-euc", code], check=True, cwd=place, timeout=300)
-    assert probe(place / "completed.mp4").count == COUNT
+    np.savez(place / "front.npz", np.roll(np.stack(labels(COUNT, SIZE)) > 0, 60, axis=2))
+    code = block("sh", "/gradio_api/call/complete -H").replace("http://127.0.0.1:7860", served.url.rstrip("/"))
+    before, call, after = code.partition("event=")
+    again = "".join([before, block("sh", "front="), call, after])
+    for script, occluder in ((code, None), (again, "occluder")):
+        (place / "completed.mp4").unlink(missing_ok=True)
+        subprocess.run(["sh", "-euc", script], check=True, cwd=place, timeout=300)
+        assert probe(place / "completed.mp4").count == COUNT
+        (record,) = re.findall(r'gradio_api/file=[^"]*run\.json', (place / "progress.txt").read_text())[-1:]
+        assert (json.loads(served.ask(f"/{record}")[1])["request"]["occluder"] is None) == (occluder is None)
 
 
 def test_a_call_is_refused_in_words(served: Served, place: Path) -> None:
@@ -89,6 +96,24 @@ def test_several_files_of_masks_show_an_object_each(served: Served, place: Path)
     (url,) = (file["url"] for file in done["files"] if file["name"] == "run.json")
     record = json.loads(served.ask(url if url.startswith("/") else f"/{url}")[1])
     assert set(record["objects"]) == {"1", "2"}
+
+
+def test_masks_of_what_hides_the_object_are_an_option(served: Served, place: Path) -> None:
+    with np.load(place / "masks.npz") as arrays:
+        (seen,) = arrays.values()
+    np.savez(place / "front.npz", np.roll(seen > 0, 60, axis=2))
+    client = gradio_client.Client(served.url, verbose=False)
+    video, masks = (gradio_client.handle_file(str(place / name)) for name in ("clip.mp4", "masks.npz"))
+    code = block("python", '"occluder": handle_file')
+    names = {"client": client, "handle_file": gradio_client.handle_file}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        exec(code, names)
+        done = names["job"].result(timeout=300)
+    assert {"background.zip", "occluder.zip"} <= {file["name"] for file in done["files"]}
+    for wrong in (3, "/etc/passwd", [{"path": "/etc/passwd"}]):
+        with pytest.raises(Exception, match=r"this is no upload of this page|403 Forbidden"):
+            client.predict(video, masks, {"method": "classical", "occluder": wrong}, api_name="/complete")
 
 
 def test_marks_stand_for_masks(served: Served, place: Path) -> None:

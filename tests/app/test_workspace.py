@@ -320,6 +320,34 @@ def test_whole_masks_are_given_to_the_run(workspace: Workspace, sessions: Sessio
     assert "--amodal amodal" in job.work.command()
 
 
+def test_uploaded_masks_of_what_hides_the_object_are_given_to_the_run(
+    workspace: Workspace, sessions: Sessions, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
+    np.savez(tmp_path / "front.npz", np.roll(np.stack(labels(COUNT, SIZE)) > 0, 40, axis=2))
+    workspace.take_masks(uploaded(sessions, tmp_path / "masks.npz"))
+    seen = workspace.masks
+    workspace.take_target("front")
+    assert workspace.take_masks(uploaded(sessions, tmp_path / "front.npz")) == COUNT
+    assert (workspace.masks, workspace.target) == (seen, "front")  # the object's own stay as they are
+    assert workspace.picture()[1] == (labels(COUNT, SIZE)[0] > 0).sum()
+    job = workspace.complete(METHOD, CompleteOptions(background=True))
+    assert job.state == "done", job.parts
+    assert isinstance(job.work, Complete)
+    assert job.work.command().count("--occluder occluder") == 1
+    packed = zipfile.ZipFile(job.work.folder / "files" / "masks.zip").namelist()
+    assert {name.partition("/")[0] for name in packed} == {"masks", "occluder"}
+    # What is tracked after that takes their place, and the other way round.
+    workspace.draw({"kind": "box", "frame": 0, "x": 2, "y": 12, "w": 16, "h": 60})
+    assert workspace.track(MaskOptions(tracker="grabcut")).state == "done"
+    workspace.collect()
+    assert workspace.shown_masks == workspace.others["front"].out
+    workspace.take_masks(uploaded(sessions, tmp_path / "front.npz"))
+    assert "front" not in workspace.others
+    workspace.choose_below_root("clip.mp4")
+    assert workspace.occluder is None
+
+
 def test_only_networks_that_are_offered_can_be_chosen(workspace: Workspace, sessions: Sessions, tmp_path: Path) -> None:
     np.savez(tmp_path / "masks.npz", np.stack(labels(COUNT, SIZE)))
     workspace.take_masks(uploaded(sessions, tmp_path / "masks.npz"))

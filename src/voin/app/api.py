@@ -21,6 +21,7 @@ from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions
 
 _POLL_SECONDS = 0.5
 _MARKS = ("box", "points", "negative")
+_FURTHER = ("occluder", "amodal")  # options that are files of masks
 _KINDS = (MethodOptions, CompleteOptions, MaskOptions)
 
 
@@ -49,9 +50,10 @@ class Api:
 
         Args:
             video: an upload.
-            masks: another one, or several of other objects: a zip of PNGs, a mask video, .npz or annotations; None
-                where `options` mark the object.
-            options: what `voin complete` and `voin mask` take, by name; and "start", "end", and "marks", a list of
+            masks: another one, or several of other objects: a zip of PNGs, a mask video, .npz, .npy or annotations;
+                None where `options` mark the object.
+            options: what `voin complete` and `voin mask` take, by name, with uploads for "occluder" and "amodal", one
+                or a list of them; and "start", "end", and "marks", a list of
                 {"frame": 52, "box": "200,60,80,150", "points": "240,90", "negative": ""}.
         """
         page = f"api-{secrets.token_hex(8)}"
@@ -83,7 +85,7 @@ class Api:
 
 def _prepare(work: Workspace, video: str, masks: list[str] | None, options: Any) -> None:
     """Choose what is worked on; all is looked at before anything is begun."""
-    known = {*shown_options(*_KINDS), "start", "end", "marks"}
+    known = {*shown_options(*_KINDS), *_FURTHER, "start", "end", "marks"}
     if not isinstance(options, Mapping) or not known.issuperset(options):
         wrong = ", ".join(sorted({*map(str, options)} - known)) if isinstance(options, Mapping) else str(options)[:40]
         must = f"they must be an object with some of {', '.join(sorted(known))}"
@@ -94,6 +96,9 @@ def _prepare(work: Workspace, video: str, masks: list[str] | None, options: Any)
     work.trim(options.get("start", 0), options.get("end", work.video.count))
     if masks:
         work.take_masks(masks)
+    for name, take in zip(_FURTHER, (work.take_occluder, work.take_amodal), strict=True):
+        if options.get(name) is not None:
+            take(_uploads(options[name]))
     marks = options.get("marks", [])
     for mark in marks if isinstance(marks, list) else [marks]:
         if not isinstance(mark, Mapping) or "frame" not in mark:
@@ -101,6 +106,12 @@ def _prepare(work: Workspace, video: str, masks: list[str] | None, options: Any)
             raise ValueRefusal(f"a mark is {str(mark)[:40]}", must, "correct it")
         work.go(mark["frame"])
         work.type(*(str(mark.get(name, "")) for name in _MARKS))
+
+
+def _uploads(given: Any) -> list[object]:
+    """List the uploads that an option names, as Gradio hands them on: one file or several, each with its path."""
+    files = given if isinstance(given, list) else [given]
+    return [file.get("path") if isinstance(file, Mapping) else file for file in files]
 
 
 async def _follow(work: Workspace, job: Job) -> AsyncIterator[dict[str, Any]]:

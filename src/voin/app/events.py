@@ -320,7 +320,8 @@ def _mask_text(work: Workspace, area: int | None) -> str:
     if work.shown_masks is None:
         return ""
     if work.target == "front":
-        return "**What hides it is tracked.** Only behind that the object is completed."
+        known = "What hides it is tracked" if "front" in work.others else "There are masks of what hides it"
+        return f"**{known}.** Only behind that the object is completed."
     if work.tracked is not None or work.target != "1":
         return "**The object is tracked.** Move through the frames; where it is wrong, mark it again and track anew."
     return "**There are masks.** Move through the frames to see them."

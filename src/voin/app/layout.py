@@ -126,7 +126,7 @@ class Layout:
             self.negative = gr.Textbox(label=label, placeholder="110,150", elem_id="negative")
             self.apply = gr.Button("Mark this frame so", size="sm", elem_id="apply")
         with gr.Accordion("Upload masks instead", open=False, elem_id="upload-masks"):
-            label = "A zip of PNGs, a mask video, .npz, or annotations (COCO, CVAT, ...); several show an object each"
+            label = "A zip of PNGs, a mask video, .npz, .npy, annotations (COCO, CVAT ...); several show an object each"
             self.masks = gr.File(label=label, file_count="multiple", file_types=[*MASK_SUFFIXES], height=164)
         self.sample_masks = gr.Button("Use the sample's masks", size="sm", visible=False, elem_id="sample-masks")
         with gr.Accordion("How to track", open=False):

@@ -64,6 +64,7 @@ class Workspace:
     tracked: Track | None = None  # what made them, if the page did
     others: dict[str, Track] = field(default_factory=dict)  # what made the masks of the other targets
     amodal: Path | None = None  # whole masks that were uploaded
+    occluder: Path | None = None  # masks of what hides the object that were uploaded
     jobs: list[Job] = field(default_factory=list)  # the latest last
     chosen: Job | None = None  # whose result is looked at
     _marked: dict[str, MarkedFrames] = field(default_factory=dict)  # by target
@@ -114,7 +115,7 @@ class Workspace:
         # As its owner calls it, for the commands that are shown.
         self.info, self.name = info, "".join(letter for letter in name if letter.isprintable())
         self.start, self.end, self.frame, self.tool = 0, info.count, 0, "box"
-        self.masks, self.tracked, self.amodal, self._sample = None, None, None, None
+        self.masks, self.tracked, self.amodal, self.occluder, self._sample = None, None, None, None, None
         self.target, self.others, self._marked = "1", {}, {}
 
     @property
@@ -168,8 +169,10 @@ class Workspace:
     @property
     def shown_masks(self) -> Path | None:
         """The masks of the target, if there are any."""
+        if self.target == "1":
+            return self.masks
         track = self.others.get(self.target)
-        return self.masks if self.target == "1" else track and track.out
+        return track.out if track is not None else self.occluder if self.target == "front" else None
 
     @property
     def marks(self) -> Marks:
@@ -211,9 +214,20 @@ class Workspace:
         self.marked.put(self.frame, marks)
 
     def take_masks(self, given: object) -> int:
-        """Use uploaded masks, one file or a list of them; return the number of frames that have one."""
+        """Use uploaded masks, one file or a list of them; return the number of frames that have one.
+
+        They are of what is marked: of all objects, or of what hides them.
+        """
+        if self.target == "front":
+            return self.take_occluder(given)
         self.masks, count = self._read_masks(given)
         self.tracked, self.target = None, "1"
+        return count
+
+    def take_occluder(self, given: object) -> int:
+        """Use uploaded masks as what hides the object; return the number of frames that have one."""
+        self.occluder, count = self._read_masks(given)
+        self.others.pop("front", None)
         return count
 
     def take_amodal(self, given: object) -> None:
@@ -265,15 +279,16 @@ class Workspace:
             must = f"it must be one of {', '.join(self.services.models) or 'none'}"
             raise ValueRefusal(f"the networks {method.model!r} are not offered here", must, "choose others")
         front = self.others.get("front")
-        if options.background and front is None:
+        occluder = front.out if front is not None else self.occluder
+        if options.background and occluder is None:
             raise ValueRefusal(
                 "what is in front is to be taken away, and nothing says what it is",
-                "it must be marked and tracked first",
-                'choose "What hides it", mark it on a frame, and track it',
+                "it must be marked and tracked first, or masks of it uploaded",
+                'choose "What hides it", mark it on a frame, and track it; or give its masks',
             )
         folder = self.session.place("job")
         folder.mkdir()
-        chosen = replace(options, **self._part(), amodal=self.amodal, occluder=front and front.out)
+        chosen = replace(options, **self._part(), amodal=self.amodal, occluder=occluder)
         others = tuple((int(target), track.out) for target, track in sorted(self.others.items()) if track is not front)
         work = Complete(info.path, self.name, self.masks, folder, chosen, method, self.tracked, others, front)
         return self._begin(f"{self.name}, frames {self.start} to {self.end - 1}, {method.method}", work)

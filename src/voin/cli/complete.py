@@ -52,8 +52,8 @@ def complete(
         list[Path] | None,
         argument(
             "The visible part of the object: a folder of PNGs (object ids, or white on black; or a folder an object), "
-            "a mask video, .npz, or annotations (COCO, YouTube-VIS, CVAT, LabelMe, Label Studio). One mask a frame, or "
-            "fewer with names that say the frame. Several MASKS show an object each, the front-most first.",
+            "a mask video, .npz, .npy, or annotations (COCO, YouTube-VIS, CVAT, LabelMe, Label Studio). One mask a "
+            "frame, or fewer with names that say the frame. Several MASKS show an object each, the front-most first.",
             "MASKS",
         ),
     ] = None,

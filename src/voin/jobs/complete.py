@@ -69,8 +69,8 @@ def complete(
 
     Args:
         video: a video file, a GIF or a folder of frames.
-        masks: where the objects are visible: a folder of PNGs, a mask video, an .npz or an annotation file, or several
-            of these, of other objects each. None where `prompts` mark the object: it is then tracked first, as
+        masks: where the objects are visible: a folder of PNGs, a mask video, an .npz or .npy, an annotation file, or
+            several of these, of other objects each. None where `prompts` mark the object: it is then tracked first, as
             `voin.mask` does it, and its masks are kept in `out/masks`.
         out: the output folder; it is made if need be.
         options: which frames and objects, and what is written.

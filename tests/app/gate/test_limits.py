@@ -211,6 +211,9 @@ def test_arrays_that_are_too_large_are_refused_by_their_headers(tmp_path: Path, 
     np.savez_compressed(tmp_path / "b.npz", np.zeros((COUNT + 1, *SIZE), bool))
     with pytest.raises(ValueError, match=r"b.npz has more than 12 frames"):
         take(tmp_path / "b.npz", info, tmp_path)
+    np.save(tmp_path / "c.npy", np.zeros((COUNT + 1, *SIZE), bool))
+    with pytest.raises(ValueError, match=r"c.npy has more than 12 frames"):
+        take(tmp_path / "c.npy", info, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,9 @@ def test_arrays_of_ids_bools_floats_or_one_an_object_give_the_same_labels(tmp_pa
     ):
         save_arrays(tmp_path / "m.npz", **arrays)
         assert same(open_masks(tmp_path / "m.npz", described()), list(same_as))
+        if len(arrays) == 1:
+            np.save(tmp_path / "m.npy", arrays["masks"])
+            assert same(open_masks(tmp_path / "m.npy", described()), list(same_as))
 
 
 def test_masks_are_not_held_unpacked(tmp_path: Path) -> None:
@@ -403,6 +406,10 @@ def _write_array(folder: Path, array: np.ndarray, **more: np.ndarray) -> None:
         (lambda folder: _write_array(folder, np.full((12, 48, 64), "x")), "give one array"),
         (lambda folder: _write_array(folder, np.asfortranarray(np.zeros((12, 48, 64), bool))), "column by column"),
         (lambda folder: (folder.parent / "m.npz").write_bytes(b"no zip"), "must be a whole .npz"),
+        (lambda folder: np.save(folder.parent / "m.npy", np.zeros((12, 48), bool)), r"m: \(12, 48\) bool; .*; give"),
+        (lambda folder: np.save(folder.parent / "m.npy", np.array([{}])), r"m: \(1,\) object; "),
+        (lambda folder: (folder.parent / "m.npy").write_bytes(b"none"), "must be a whole .npz or .npy"),
+        (lambda folder: (folder.parent / "m.pt").write_bytes(b"x" * 999), r"or masks of another form: .* \.npy or"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused_with_advice(tmp_path: Path, make: object, said: str) -> None:
@@ -410,7 +417,7 @@ def test_masks_that_do_not_fit_are_refused_with_advice(tmp_path: Path, make: obj
     folder = tmp_path / "m"
     folder.mkdir()
     make(folder)
-    path = tmp_path / "m.npz" if (tmp_path / "m.npz").exists() else folder
+    path = next((path for path in tmp_path.iterdir() if path.is_file()), folder)
     with pytest.raises((ValueError, OSError), match=said) as refusal:
         open_masks(path, described())
     assert isinstance(refusal.value, Refusal)
@@ -460,7 +467,7 @@ def test_masks_that_lie_as_the_file_stores_the_video_get_a_hint(tmp_path: Path) 
         open_masks(tmp_path / "m", info)
 
 
-@pytest.mark.parametrize("name", ["m.npz", "p.npz", "m.mkv", "00000.png"])
+@pytest.mark.parametrize("name", ["m.npz", "p.npz", "m.npy", "m.mkv", "00000.png"])
 def test_garbled_masks_are_read_or_refused_and_never_more(tmp_path: Path, name: str) -> None:
     info = described()
     path = tmp_path / name
@@ -468,6 +475,8 @@ def test_garbled_masks_are_read_or_refused_and_never_more(tmp_path: Path, name: 
         np.savez_compressed(path, np.stack(labels()))
     elif name == "p.npz":
         np.savez(path, np.stack(labels()))
+    elif name == "m.npy":
+        np.save(path, np.stack(labels()))
     elif name == "m.mkv":
         encode(path, [np.repeat((label > 0).astype(np.uint8)[..., None] * 255, 3, axis=2) for label in labels()])
     else:

@@ -18,7 +18,7 @@ from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.source import MaskPaths, list_paths, open_masks, write_label
 from voin.io.video import VideoInfo, probe
 
-MASK_SUFFIXES = (".zip", ".npz", ".png", ".json", ".xml", ".mp4", ".mov", ".mkv", ".webm", ".avi")
+MASK_SUFFIXES = (".zip", ".npz", ".npy", ".png", ".json", ".xml", ".mp4", ".mov", ".mkv", ".webm", ".avi")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".gif")
 _LOOSE_FILES = 16  # in an archive of masks, beside the pictures
 MOST_SETS = 16  # of masks, each of other objects
@@ -43,7 +43,7 @@ def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path,
     """Write uploaded masks of a video to the new folder `out`, an indexed PNG a frame; return how many there are.
 
     They are a zip of PNGs (in a folder an object, if in several), which is unpacked into `scratch` for a while, an
-    .npz, a mask video, an annotation file or one PNG; or several of these, of other objects each.
+    .npz or .npy, a mask video, an annotation file or one PNG; or several of these, of other objects each.
     """
     paths = list_paths(given)
     if len(paths) > MOST_SETS:
@@ -51,7 +51,7 @@ def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path,
         raise ValueRefusal(what, f"at most {MOST_SETS} are taken, an object each", "pack masks of frames into a zip")
     for path in paths:
         if path.suffix.lower() not in MASK_SUFFIXES:
-            must = "they must be a zip of PNGs, an .npz, a mask video, an annotation file (.json, .xml) or a PNG"
+            must = "they must be a zip of PNGs, .npz or .npy, a mask video, an annotation file (.json, .xml) or a PNG"
             raise ValueRefusal(f"{path.name} is no form of masks", must, "convert them")
         check_bytes(path, limits)
     try:
@@ -78,7 +78,7 @@ def _opened(path: Path, info: VideoInfo, limits: Limits, scratch: Path) -> Path:
         return scratch
     if suffix == ".png":
         limits.check_pixels(path, header_size(path))
-    elif suffix == ".npz":
+    elif ArrayMasks.takes(path):
         arrays = ArrayMasks(path)
         limits.check_frames(path, arrays.names)
         limits.check_pixels(path, arrays.size)

@@ -1,4 +1,4 @@
-"""Masks in .npz files, read one by one: a whole array of full HD masks would fill the memory."""
+"""Masks in .npz and .npy files, read one by one: a whole array of full HD masks would fill the memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _MOST_IDS = 255
 
 
 class ArrayMasks:
-    """(t, h, w) arrays in an .npz file, one for all objects or one for each; their headers are read at once.
+    """(t, h, w) arrays in an .npz file, one for all objects or one for each, or the one of an .npy file.
+
+    Their headers are read at once.
 
     Attributes:
         names: number of masks.
@@ -29,12 +31,8 @@ class ArrayMasks:
     """
 
     def __init__(self, path: Path) -> None:
-        with _readable(path), zipfile.ZipFile(path) as archive:
-            arrays = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-            headers = {}
-            for name in arrays:
-                with _open(archive, name) as stream:
-                    headers[name] = _header(stream)
+        with _readable(path), _arrays(path) as arrays:
+            headers = {name: _header(stream) for name, stream in arrays.items()}
         shapes = {shape for shape, _, _ in headers.values()}
         shape = next(iter(shapes), ())
         kinds = {dtype.kind for _, dtype, _ in headers.values()}
@@ -51,20 +49,20 @@ class ArrayMasks:
         self.path = path
         self.names, self.size = shape[0], (shape[1], shape[2])
         # Name in the file -> object id; 0 where the values themselves say it.
-        self._objects = {arrays[0]: 0} if len(arrays) == 1 else _object_ids(path, arrays)
+        names = [*headers]
+        self._objects = {names[0]: 0} if len(names) == 1 else _object_ids(path, names)
         self.dtypes = {name: dtype for name, (_, dtype, _) in headers.items()}
 
     @staticmethod
     def takes(path: Path) -> bool:
-        """Return whether a path ends in .npz."""
-        return path.suffix.lower() == ".npz"
+        """Return whether a path ends in .npz or .npy."""
+        return path.suffix.lower() in (".npz", ".npy")
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
         """Read one mask after the other, never the whole array; where objects overlap, the higher id is seen."""
         with ExitStack() as stack:
             with _readable(self.path):
-                archive = stack.enter_context(zipfile.ZipFile(self.path))
-                streams = {name: stack.enter_context(_open(archive, name)) for name in self._objects}
+                streams = stack.enter_context(_arrays(self.path))
                 for stream in streams.values():
                     _header(stream)
             for _ in range(self.names):
@@ -92,7 +90,7 @@ class ArrayMasks:
             data = stream.read(length)
         if len(data) < length:
             what = f"{self.path} ends within {name}"
-            raise FileRefusal(what, "it must be a whole .npz", "copy it again from its source")
+            raise FileRefusal(what, "it must be a whole .npz or .npy", "copy it again from its source")
         plane = np.frombuffer(data, dtype).reshape(self.size)
         if dtype.kind == "f":
             if not np.isfinite(plane).all():
@@ -120,8 +118,17 @@ def _object_ids(path: Path, names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, ids, strict=True))
 
 
-def _open(archive: zipfile.ZipFile, name: str) -> BufferedIOBase:
-    return cast(BufferedIOBase, archive.open(f"{name}.npy"))
+@contextmanager
+def _arrays(path: Path) -> Iterator[dict[str, BufferedIOBase]]:
+    """Open all arrays of a file, by name; that of an .npy has the file's own."""
+    with ExitStack() as stack:
+        if path.suffix.lower() == ".npy":
+            yield {path.stem: stack.enter_context(path.open("rb"))}
+            return
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        opened = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in names}
+        yield {name: cast(BufferedIOBase, stream) for name, stream in opened.items()}
 
 
 def _header(stream: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype, bool]:
@@ -139,6 +146,6 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:  # zipfile and numpy raise zlib.error, BadZipFile, SyntaxError and more on garbage.
         raise FileRefusal(
             f"{path} cannot be read ({error})",
-            "it must be a whole .npz with masks",
+            "it must be a whole .npz or .npy with masks",
             "save it with numpy.savez_compressed",
         ) from error

@@ -51,8 +51,9 @@ def open_masks(
     """Read masks of the objects in a video, and check that they fit it.
 
     Masks are a folder of PNGs (indexed: object ids; grey: see `ids_of_values`; or coloured), a single such PNG, a mask
-    video (white on black), an .npz (one array (t, h, w) of bool or ids, or one bool array an object), annotations
-    (COCO, YouTube-VIS, CVAT for video, LabelMe, Label Studio), or a folder with a folder of pictures an object.
+    video (white on black), an .npz or .npy (one array (t, h, w) of bool or ids, or one bool array an object),
+    annotations (COCO, YouTube-VIS, CVAT for video, LabelMe, Label Studio), or a folder with a folder of pictures an
+    object.
 
     Args:
         path: The masks; of several, each shows other objects, from the front to the back: ids are kept where no two
@@ -131,10 +132,10 @@ def _open_one(
     progress: Callable[[int, int], object] | None,
 ) -> MaskSource:
     if not path.exists():
-        must = "it must be a folder of PNGs, a mask video, an .npz or an annotation file"
+        must = "it must be a folder of PNGs, a mask video, an .npz, an .npy or an annotation file"
         raise FileRefusal(f"{path} does not exist", must, "check the spelling")
     form = next(form for form in FORMATS if form.takes(path))
-    stored = VideoMasks(path, limits) if form is VideoMasks else form(path)
+    stored = _open_video(path, limits) if form is VideoMasks else form(path)
     objects = stored if isinstance(stored, NamedObjects) else None
     if objects is not None:
         objects.choose(info)
@@ -195,6 +196,15 @@ def _open_one(
         overlaps=overlaps,
     )
     return MaskSource(info, planes, tables, ids, origin)
+
+
+def _open_video(path: Path, limits: VideoLimits) -> VideoMasks:
+    """Open what is of no other form as a video; where it is none, all forms are named."""
+    try:
+        return VideoMasks(path, limits)
+    except FileRefusal as error:
+        others = "masks of another form: a folder of pictures, .npz, .npy or annotations"
+        raise FileRefusal(error.what, f"{error.must or 'it must be a video'}, or {others}", error.remedy) from error
 
 
 def _size_refusal(where: str, size: tuple[int, ...], info: VideoInfo) -> ValueRefusal:
