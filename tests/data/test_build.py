@@ -16,6 +16,7 @@ import pytest
 
 from sets import voi_sources
 from sets.voi_sources import SIZE, small, tree
+from voin.core.errors import ValueRefusal
 from voin.data import build as building
 from voin.data import build_clip as clip_build
 from voin.data import sets
@@ -295,8 +296,9 @@ def test_where_no_clip_has_its_files_they_are_named(tmp_path: Path) -> None:
     voi_sources.save(place / "frames", place / "masks", pictures, labels)
     for path in [*(place / "frames").iterdir()]:
         path.rename(path.with_name(f"frame_{path.name}"))
-    with pytest.raises(ValueError, match=r"\(1 missing or broken files; a: a/frames/00000\.\w+ is missing\); "):
+    with pytest.raises(ValueRefusal, match=r"\(1 missing or broken files; a: a/frames/00000\.\w+ is missing\)") as said:
         build(tmp_path / "source", tmp_path / "set", small("folder"))
+    assert said.value.must == "a set needs one at least, and each mask of it a frame of the same name"
 
 
 def test_empty_annotations_are_a_clear_error_when_nothing_is_left(tmp_path: Path) -> None:

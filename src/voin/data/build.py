@@ -135,9 +135,10 @@ def finish_set(folder: SetFolder, names: Sequence[str], source: str) -> None:
         # The first file that is at fault in each clip: where all fail alike, one shows why.
         faults = [(clip.name, clip.reason.partition(": ")[2].partition(";")[0]) for clip in skipped]
         files = "".join(f"; {name}: {fault}" for name, fault in faults[:_NAMED] if fault)
+        alike = ", and each mask of it a frame of the same name" if files else ""
         raise ValueRefusal(
             f"none of the {len(names)} clips of {source} can be used ({reasons(manifest)}{files})",
-            "a set needs one at least",
+            f"a set needs one at least{alike}",
             "give another source, or keep more with --least-size, --least-frames, --least-area, --most-border, "
             "--most-jumps and --most-pieces",
         )
