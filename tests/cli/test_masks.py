@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +43,17 @@ def test_masks_are_understood_as_a_run_does_it(film: Path, masks: Path, tmp_path
     assert "without a mask: 4,5" in said
     sheet = read_picture(tmp_path / "sheet.png")
     assert (np.abs(sheet - np.array([255, 255, 0])).max(axis=-1) < 30).any()  # the third colour of DAVIS, brighter
+
+
+def test_the_sheet_shows_every_mask_where_there_is_room(film: Path, masks: Path, tmp_path: Path) -> None:
+    for count in (7, 5):
+        code, said = run(film, masks, "-o", tmp_path / "sheet.png")
+        assert code == 0, said
+        outlines = np.abs(read_picture(tmp_path / "sheet.png") - np.array([255, 255, 0])).max(axis=-1) < 30
+        ids = cv2.morphologyEx(outlines.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((25, 25), np.uint8))
+        assert cv2.connectedComponents(ids)[0] - 1 == count
+        for frame in (1, 7):
+            (masks / f"{frame:05d}.png").unlink(missing_ok=True)
 
 
 def test_masks_on_keyframes_are_said_to_be_tracked_as_a_run_does_it(film: Path, masks: Path) -> None:

@@ -3,7 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voin.core.draw import AMODAL, PAPER, around, contact_sheet, flow_colours, heat, outline, overlay, spread
+from voin.core.draw import (
+    AMODAL,
+    INK,
+    PAPER,
+    around,
+    contact_sheet,
+    flow_colours,
+    heat,
+    outline,
+    overlay,
+    readable_ground,
+    spread,
+)
 
 
 @pytest.fixture
@@ -93,6 +105,16 @@ def test_around_holds_every_mask_and_stays_inside(picture: np.ndarray, mask: np.
     assert 30 <= rows.stop <= 40
     assert 45 <= columns.stop <= 60
     assert picture[around([np.zeros_like(mask)])].shape == picture.shape
+
+
+def test_text_of_any_colour_can_be_read_on_its_ground() -> None:
+    assert (readable_ground((255, 255, 0)), readable_ground((128, 0, 255))) == (INK, PAPER)
+    levels = (0, 64, 128, 192, 255)
+    for red, green, blue in ((r, g, b) for r in levels for g in levels for b in levels):
+        ground = readable_ground((red, green, blue))
+        # The weights of Rec. 709, and the contrast of WCAG 2.
+        linear = [np.dot((0.2126, 0.7152, 0.0722), (np.array(c) / 255) ** 2.2) for c in ((red, green, blue), ground)]
+        assert (max(linear) + 0.05) / (min(linear) + 0.05) > 3
 
 
 def test_a_contact_sheet_shows_every_picture_at_its_place(picture: np.ndarray) -> None:

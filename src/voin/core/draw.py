@@ -50,6 +50,13 @@ def outline(picture: Picture, mask: Mask, colour: RGB = AMODAL, width: int = 2) 
     return result
 
 
+def readable_ground(colour: RGB) -> RGB:
+    """Return that of `INK` and `PAPER` on which text of a colour is read better."""
+    light, dark, text = (_luminance(ground) for ground in (PAPER, INK, colour))
+    # Contrast as WCAG 2 has it.
+    return PAPER if (light + 0.05) / (text + 0.05) > (text + 0.05) / (dark + 0.05) else INK
+
+
 def flow_colours(flow: Float[np.ndarray, "h w 2"], longest: float | None = None) -> Picture:
     """Show `flow`, pixels (dx, dy): the direction as hue, the length as saturation; no motion is white.
 
@@ -171,6 +178,12 @@ def save_chart(path: Path, chart: Figure) -> bytes:
     chart.savefig(data, format="png", dpi=130, metadata={"Software": None})
     write_whole(path, data.getvalue())
     return data.getvalue()
+
+
+def _luminance(colour: RGB) -> float:
+    """Return the relative luminance of a colour, 0 to 1."""
+    red, green, blue = ((level / 255) ** 2.2 for level in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _rim(mask: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:

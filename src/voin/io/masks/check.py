@@ -91,10 +91,8 @@ def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
     Each has its id beside it.
     """
     given = [frame for frame in range(info.count) if source.given(frame)]
-    # The last row is filled, too: a sheet has as many pictures in each.
-    count = min(_COLUMNS * _ROWS, len(given))
-    columns = min(_COLUMNS, count)
-    chosen = [given[place] for place in draw.spread(len(given), count - count % columns)]
+    chosen = [given[place] for place in draw.spread(len(given), min(_COLUMNS * _ROWS, len(given)))]
+    columns = min(_COLUMNS, len(chosen))
     colours, pictures = davis_palette(), []
     width = max(2, min(info.size) // 150)
     for frame in chosen:
@@ -105,9 +103,13 @@ def draw_sheet(info: VideoInfo, source: MaskSource) -> np.ndarray:
             picture = draw.outline(picture, label == number, (red, green, blue), width)
             _write_id(picture, int(number), label == number, (red, green, blue))
         pictures.append(picture)
-    strips = []
-    for first in range(0, len(chosen), columns):
-        named = [f"frame {frame}" for frame in chosen[first : first + columns]]
+    strips, titles = [], [f"frame {frame}" for frame in chosen]
+    # A sheet has as many pictures in each row; behind the last one it is left empty.
+    empty = -len(chosen) % columns
+    pictures += [np.full_like(pictures[0], draw.PAPER)] * empty
+    titles += [""] * empty
+    for first in range(0, len(titles), columns):
+        named = titles[first : first + columns]
         strips.append(draw.contact_sheet([("", pictures[first : first + columns])], named, _WIDTH))
     return np.concatenate(strips)
 
@@ -120,5 +122,6 @@ def _write_id(picture: np.ndarray, number: int, mask: np.ndarray, colour: draw.R
     x, y, *_ = cv2.boundingRect(mask.view(np.uint8))
     left, base = min(x, max(0, picture.shape[1] - w - 2 * thick)), max(h + 2 * thick, y - 2 * thick)
     # On a plate, as objects and grounds have any colour.
-    cv2.rectangle(picture, (left, base - h - 2 * thick), (left + w + 2 * thick, base + 2 * thick), draw.INK, -1)
+    plate = draw.readable_ground(colour)
+    cv2.rectangle(picture, (left, base - h - 2 * thick), (left + w + 2 * thick, base + 2 * thick), plate, -1)
     cv2.putText(picture, str(number), (left + thick, base), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA)
