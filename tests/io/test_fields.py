@@ -25,7 +25,12 @@ from voin.tracking.prompts import Prompt
 
 COUNT = 12
 SIZE = (48, 64)
-KINDS = [("a.mp4", "libx264", "yuv420p"), ("a.mov", "prores_ks", "yuv422p10le"), ("a.mkv", "ffv1", "yuv422p10le")]
+KINDS = [
+    ("a.mp4", "libx264", "yuv420p"),
+    ("b.mp4", "libx265", "yuv420p10le"),
+    ("a.mov", "prores_ks", "yuv422p10le"),
+    ("a.mkv", "ffv1", "yuv422p10le"),
+]
 
 
 def woven(fields: FieldOrder = "top") -> list[np.ndarray]:
@@ -61,7 +66,8 @@ def test_the_tag_of_interlaced_frames_is_kept_and_said(
     clip = save_interlaced(tmp_path / name, woven(fields), fields, codec, layout)
     record = run(clip, masks, tmp_path / "out", layer="none")
     found = probe(tmp_path / "out" / f"completed{Path(name).suffix}").samples
-    assert (found.codec, found.fields, found.marked) == (probe(clip).samples.codec, fields, True)
+    # HEVC has a tag for pictures of one field alone, which frames of two are not: here the container says it.
+    assert (found.codec, found.fields, found.marked) == (probe(clip).samples.codec, fields, codec != "libx265")
     assert (record["input"]["interlaced"], record["input"]["deinterlaced"]) == (fields, False)
 
 
