@@ -150,7 +150,9 @@ def write_frame(path: Path, frame: PictureFrame) -> None:
     else:
         values = frame.values if suffix == ".tif" else frame.display_rgba()
         order = cv2.COLOR_RGBA2BGRA if values.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        good, data = cv2.imencode(suffix, cv2.cvtColor(values, order), PNG_SETTINGS if suffix == ".png" else [])
+        # Before version 5 OpenCV compressed floating point with loss unless told otherwise; 5 is LZW.
+        settings = PNG_SETTINGS if suffix == ".png" else [cv2.IMWRITE_TIFF_COMPRESSION, 5]
+        good, data = cv2.imencode(suffix, cv2.cvtColor(values, order), settings)
         if not good:
             raise FileRefusal(f"{path} cannot be encoded from shape {values.shape}", remedy="give a smaller picture")
         write_whole(path, data.tobytes())
