@@ -536,3 +536,10 @@ def test_quiet_shows_no_bars(screen: Callable[[], str]) -> None:
         bars.stage("complete", 4)
         bars.advance("complete")
     assert screen() == ""
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_no_run() -> None:
+    code = "from voin.cli import main\ntry:\n    main()\nfinally:\n    print('\\xf6\\udcff')"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code, "--version"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, r"\xf6\udcff")

@@ -51,6 +51,7 @@ def test_the_systems_complaints_get_advice() -> None:
     assert said[0] == "No space left on device: out/a.png"
     assert said[1] == "the disk must have room"
     assert "free some room" in said[2]
+    assert all(len(parts_of(OSError(code, "no"))) == 3 for code in (errno.EFBIG, errno.EMFILE, errno.ENFILE))
     assert len(parts_of(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300))) == 3
     assert parts_of(ImportError("no av"))[1] == "`voin doctor` shows what is installed"
     assert parts_of(RuntimeError()) == ["RuntimeError"]

@@ -168,3 +168,9 @@ def _race(root: Path, times: int) -> None:
 )
 def test_json_has_a_shape_or_has_it_not(content: Any, shape: Any, expected: bool) -> None:
     assert fits(content, shape) is expected
+
+
+def test_a_name_that_is_no_utf8_can_be_written_and_read(tmp_path: Path) -> None:
+    content = {"path": os.fsdecode(b"v\xff\xfe.mp4"), "names": ["\udcff", "\u00f6"]}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == content

@@ -10,6 +10,12 @@ _FULL = "free some {} and run the same command again: it goes on where it stoppe
 ADVICE = {
     errno.ENOSPC: ("the disk must have room", _FULL.format("room on the disk")),
     errno.EDQUOT: ("your quota must leave room", _FULL.format("room in your quota")),
+    errno.EFBIG: (
+        "files must be allowed to be as large as it gets (ulimit -f)",
+        "raise the limit, or use another disk",
+    ),
+    errno.EMFILE: ("more files must be allowed to be open at once (ulimit -n)", "raise the limit"),
+    errno.ENFILE: ("more files must be allowed to be open at once", "close other programs"),
     errno.EACCES: ("voin must be allowed to use it", "change the permissions, or choose another folder"),
     errno.EPERM: ("voin must be allowed to use it", "change the permissions, or choose another folder"),
     errno.EROFS: ("it must be on a disk that can be written to", "choose a folder that can be written to"),

@@ -41,7 +41,8 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that people can read, as a whole file: tables in lines, lists of numbers in one line."""
-    write_whole(path, (_lines(content, "") + "\n").encode())
+    # A name may hold bytes that are no UTF-8, which Python keeps as single surrogates; JSON has an escape for each.
+    write_whole(path, (_lines(content, "") + "\n").encode(errors="backslashreplace"))
 
 
 def _lines(content: Any, indent: str) -> str:
