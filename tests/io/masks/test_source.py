@@ -378,7 +378,7 @@ def _write_mixed(folder: Path) -> None:
 
 
 def _write_array(folder: Path, array: np.ndarray, **more: np.ndarray) -> None:
-    np.savez(folder.parent / "m.npz", allow_pickle=False, arr_0=array, **more)
+    np.savez(folder.parent / "m.npz", arr_0=array, **more)
 
 
 @pytest.mark.parametrize(
