@@ -177,6 +177,9 @@ def test_the_command_says_what_became_of_each_clip(clips: Path, monkeypatch: pyt
     assert done.exit_code == 2
     assert done.stdout.splitlines()[-1] == "out: 3 clips, 2 done, 1 refused; summary.csv lists them"
     assert "--retry-failed" in done.stderr
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["batch", str(names_of(clips)), *words, "--quiet"])
+    said = "out/summary.csv says why; mend that, then run the command again with --retry-failed\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", said)
     only = ["batch", "*/frames", "--masks", "*/masks", *words[:1], "found", *words[2:]]
     done = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, [*only, "--resize-masks"])
     assert (done.exit_code, done.stdout) == (0, "found: 3 clips, 3 done; summary.csv lists them\n")

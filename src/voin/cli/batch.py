@@ -63,8 +63,8 @@ def batch(
     The exit code is 2 if a clip was refused, 1 if one failed by a fault in voin.
     """
     from voin.core.errors import ValueRefusal
+    from voin.jobs.batch import TABLE, counts_of, read_pattern, read_table
     from voin.jobs.batch import batch as run
-    from voin.jobs.batch import counts_of, read_pattern, read_table
 
     if "*" in table:
         clips = read_pattern(table, masks, options, marked)
@@ -82,6 +82,8 @@ def batch(
     if not quiet:
         _print_summary(output, found)
     if counts["refused"] or counts["failed"]:
+        text = f"{escape(str(output / TABLE))} says why; mend that, then run the command again with --retry-failed"
+        err.print(text, style="yellow", soft_wrap=True)
         raise typer.Exit(FAULT if counts["failed"] else REFUSED)
 
 
@@ -104,5 +106,3 @@ def _print_summary(output: Path, found: dict[str, dict[str, Any]]) -> None:
     counts = counts_of(found)
     what = ", ".join(f"{counts[state]} {state}" for state in ("done", "refused", "failed") if counts[state])
     out.print(f"{escape(str(output))}: {count_of(len(found), 'clip')}, {what}; {TABLE} lists them")
-    if counts["refused"] or counts["failed"]:
-        err.print("Mend what it says, then run the command again with --retry-failed", style="yellow", soft_wrap=True)
