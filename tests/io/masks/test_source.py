@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -377,7 +378,7 @@ def _write_mixed(folder: Path) -> None:
     write_image(folder / "00005.png", np.full(SIZE, 255, np.uint8))
 
 
-def _write_array(folder: Path, array: np.ndarray, **more: np.ndarray) -> None:
+def _write_array(folder: Path, array: np.ndarray, **more: Any) -> None:
     np.savez(folder.parent / "m.npz", arr_0=array, **more)
 
 
