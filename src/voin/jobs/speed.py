@@ -177,7 +177,7 @@ def _compute() -> Iterator[None]:
         until = time.monotonic() + BUSY_SECONDS
         while time.monotonic() < until:
             pass
-        # Without it two of them have starved all other processes of two cores for half an hour, on Linux 6.18.
+        # Without it two of them have starved what else ran in their session for half an hour (Linux 6.18).
         time.sleep(BREATH_SECONDS)
 
 

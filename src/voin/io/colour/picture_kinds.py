@@ -150,7 +150,7 @@ def write_frame(path: Path, frame: PictureFrame) -> None:
     else:
         values = frame.values if suffix == ".tif" else frame.display_rgba()
         order = cv2.COLOR_RGBA2BGRA if values.shape[2] == 4 else cv2.COLOR_RGB2BGR
-        # Before version 5 OpenCV compressed floating point with loss unless told otherwise; 5 is LZW.
+        # OpenCV 4.9 compresses floating point with loss unless told otherwise; 5 is LZW.
         settings = PNG_SETTINGS if suffix == ".png" else [cv2.IMWRITE_TIFF_COMPRESSION, 5]
         good, data = cv2.imencode(suffix, cv2.cvtColor(values, order), settings)
         if not good:
