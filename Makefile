@@ -21,9 +21,10 @@ help: ## Show this list
 demo: $(VENV)/.demo ## De-occlude two objects in a real clip and say where to look
 	$(BIN)/voin demo $(DEMO_ARGS)
 
-# Two processes of one thread each: on two cores that takes two thirds of the time, and more would need more memory.
+# Two processes of one thread each: on two cores that takes two thirds of the time, and more would need more memory. A process
+# takes the tests of a file one after the other, so that most browsers and servers are started once; at the end the other helps.
 test: $(VENV)/.dev ## Run every default test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev ## Run the slow tests as well
 	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)

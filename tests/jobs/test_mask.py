@@ -206,7 +206,7 @@ def test_files_that_are_not_ours_are_not_touched(film: Path, tmp_path: Path, nam
         (Prompt(0, box=BOX), replace(PLAIN, end=99), "frames 0 to 99 are asked"),
         (Prompt(0, box=BOX), replace(PLAIN, start=5, end=5), "frames 5 to 5 are asked"),
         (Prompt(0, box=BOX), replace(PLAIN, start=5), "frames 5 to 11 are tracked"),
-        (Prompt(0, box=BOX), MaskOptions(tracker="sam2", model="nowhere"), "sam2|transformers|SAM 2"),
+        (Prompt(0, box=BOX), MaskOptions(tracker="sam2", model="no/such/folder"), "sam2|transformers|SAM 2"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
