@@ -139,12 +139,18 @@ def test_prompts_are_read_from_a_file_with_masks_beside_it(tmp_path: Path) -> No
         "[" * 100_000,
         '{"a":' * 100_000,
         '[{"frame": 0, "box": ' + "[" * 100_000,
-        " " * 2**24 + "[]",
     ],
 )
 def test_a_file_of_something_else_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "prompts.json").write_text(content)
     with pytest.raises(ValueError, match="prompts") as caught:
+        read_prompts(tmp_path / "prompts.json")
+    assert str(caught.value).count("; ") == 2
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prompts.json").write_text(" " * 2**24 + "[]")
+    with pytest.raises(OSError, match="prompts") as caught:
         read_prompts(tmp_path / "prompts.json")
     assert str(caught.value).count("; ") == 2
 

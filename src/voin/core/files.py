@@ -56,7 +56,7 @@ def _lines(content: Any, indent: str) -> str:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON table; None if there is no such file, or something else stands in it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None  # a pipe has no end
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

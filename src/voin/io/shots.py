@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import ValueRefusal
+from voin.core.text_files import read_text
 from voin.core.types import Picture
 
 # Measured over 40 DAVIS sequences (2,736 pairs) and all 1,560 joins of two of them: the largest excess inside a shot is
@@ -69,20 +70,7 @@ def read_cuts(path: Path, count: int) -> tuple[int, ...]:
     They are counted from 0, which may stand there and is left out, and come in rising order, all in 1..count-1. Raises
     OSError where the file cannot be read, ValueError where it holds anything else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueRefusal(
-            f"{path} is not a text file",
-            "it must hold frame numbers, one a line or with commas between",
-            "use --cuts auto to have them found",
-        ) from error
-    except OSError as error:
-        raise FileRefusal(
-            f"{path} cannot be read ({error.strerror or error})",
-            "it must be a text file of frame numbers",
-            "give its path, or use --cuts auto or --cuts none",
-        ) from error
+    text = read_text(path, "a text file of frame numbers", "give its path, or use --cuts auto or --cuts none")
     words = [word for line in text.splitlines() for word in line.partition("#")[0].replace(",", " ").split()]
     wrong = next((word for word in words if not (word.isascii() and word.isdigit() and len(word) < 10)), None)
     if wrong is not None:

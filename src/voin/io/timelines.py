@@ -15,11 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal, count_of
+from voin.core.errors import PackageRefusal, ValueRefusal, count_of
+from voin.core.text_files import read_text
 from voin.io.video_info import VideoInfo
 
 SUFFIXES = (".edl", ".otio")
-_MOST_BYTES = 2**26
 _TIME = r"(\d\d):(\d\d):(\d\d)([:;.,])(\d{2,3})"
 # Number, reel, channels, kind of edit with its length, then in and out of the source and of the record.
 _EVENT = re.compile(
@@ -145,22 +145,8 @@ def _frame(path: Path, line: int, text: str, nominal: int, rate: Fraction, drop:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    return data.decode("utf-16" if wide else "utf-8-sig", errors="replace")
-
-
-def _unreadable(path: Path, error: OSError) -> FileRefusal:
-    return FileRefusal(
-        f"{path} cannot be read ({error.strerror or error})",
-        "it must be a list of edits (.edl), a timeline (.otio) or a text file of frame numbers",
-        "give its path, or use --cuts auto or --cuts none",
-    )
+    kind = "a list of edits (.edl), a timeline (.otio) or a text file of frame numbers"
+    return read_text(path, kind, "give its path, or use --cuts auto or --cuts none", errors="replace")
 
 
 def _rate(rate: Fraction) -> str:

@@ -23,6 +23,7 @@ from voin.core.files import as_json, check_output, fits, is_portable, one_name, 
 from voin.core.processes.apart import answer
 from voin.core.processes.pool import check_workers, run_all
 from voin.core.progress import Notes, Progress, Silent
+from voin.core.text_files import read_text
 from voin.jobs.complete import complete
 from voin.jobs.describe import Option, describe_options
 from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions
@@ -177,12 +178,7 @@ def read_table(path: Path, options: CompleteOptions) -> list[Clip]:
         OSError: it cannot be read.
         ValueError: a column or a value does not fit; it says in which line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise FileRefusal(
-            f"{path} cannot be read ({error})", "it must be a CSV file or JSON lines", "check the path"
-        ) from error
+    text = read_text(path, "a CSV file or JSON lines", "check the path")
     clips = []
     for line, row in _json_rows(path, text) if text.lstrip().startswith("{") else _csv_rows(path, text):
         try:

@@ -10,7 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from voin.core.config import from_older
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import ValueRefusal
+from voin.core.text_files import read_text
 from voin.core.types import Mask
 from voin.io.images import read_picture, shown
 
@@ -161,14 +162,9 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
         OSError: the file, or a mask that it names, cannot be read.
         ValueError: it holds something else.
     """
+    text = read_text(path, "a JSON file of prompts", "check the path", _MOST_BYTES)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileRefusal(
-            f"{path} cannot be read ({error.strerror or error})", "it must be a JSON file of prompts", "check the path"
-        ) from error
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueRefusal(f"{path} is not JSON ({error})", "it must be a list of prompts", "correct it") from error
     if not isinstance(content, list):

@@ -8,19 +8,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.text_files import read_bytes
 
 _MOST_BYTES = 256_000_000
 _MOST_SIDE, _MOST_PIXELS = 16_384, 1 << 26
 
 
-def read_text(path: Path) -> bytes:
-    """Return a file's bytes. Raises OSError where it is too large."""
-    size = path.stat().st_size
-    if size > _MOST_BYTES:
-        what = f"{path} has {size / 1e6:.0f} MB"
-        must = f"an annotation file may have {_MOST_BYTES // 1_000_000} MB"
-        raise FileRefusal(what, must, "export each video on its own")
-    return path.read_bytes()
+def _content(path: Path) -> bytes:
+    return read_bytes(path, "an annotation file", "export it again, each video on its own", _MOST_BYTES)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -35,7 +30,7 @@ def read_document(path: Path) -> Any:
         raise ValueError(f"{word} is no number")
 
     try:
-        return json.loads(read_text(path), parse_constant=refuse)
+        return json.loads(_content(path), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
         raise FileRefusal(f"{path} cannot be read ({said})", "it must be whole JSON", "export it again") from error
@@ -45,7 +40,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     """Return the root of an XML file. Raises OSError where it is damaged, or declares entities."""
     parser = ElementTree.XMLParser(target=_Builder())
     try:
-        parser.feed(read_text(path))
+        parser.feed(_content(path))
         return parser.close()
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         what = f"{path} cannot be read ({str(error)[:200]})"
