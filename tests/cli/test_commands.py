@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from fakes.processes import INTERRUPTIBLE
 from voin import __version__
+from voin.cli import CLOSED, STOPPED
 from voin.cli import app as cli
 from voin.cli import console as terminal
 from voin.jobs.speed import BenchConfig, make_clip
@@ -100,6 +101,34 @@ def test_help_takes_at_most_four_times_what_its_libraries_take_to_start() -> Non
     times = [(seconds("-m", "voin", "--help"), seconds(*libraries)) for _ in range(5)]
     ours, theirs = (min(each) for each in zip(*times, strict=True))
     assert ours < 4 * theirs
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no signals of this kind")
+def test_who_closes_the_output_early_sees_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "voin", "complete", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (CLOSED, "")
+
+
+@pytest.mark.parametrize("module", ["voin.core.system", "typer", "rich.console"])
+def test_an_interrupt_while_it_loads_is_no_traceback(module: str) -> None:
+    program = f"""
+import os, signal, sys
+from voin.cli import main
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupted())
+sys.argv = ["voin", "doctor"]
+main()
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **INTERRUPTIBLE)
+    assert (done.returncode, done.stdout, done.stderr) == (STOPPED, "", "")
 
 
 def test_without_a_command_it_shows_the_help() -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from voin.cli.console import FAULT, REFUSED, Bars, NotingBars, err, out
+from voin.cli import FAULT, REFUSED
+from voin.cli.console import Bars, NotingBars, err, out
 from voin.cli.options import Output, Quiet, argument, command, option
 from voin.core.errors import count_of
 from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions

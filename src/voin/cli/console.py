@@ -1,12 +1,4 @@
-"""What the commands say and when: progress bars, errors in three parts, the exit codes.
-
-| exit code | meaning |
-|---|---|
-| 0 | done |
-| 1 | a fault of voin's own; with a traceback |
-| 2 | the input or an option does not fit, or a file cannot be read or written |
-| 130 | stopped by Ctrl-C or a signal; the same command goes on |
-"""
+"""What the commands say and when: progress bars, and errors in three parts."""
 
 from __future__ import annotations
 
@@ -24,11 +16,11 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from voin.cli import FAULT, REFUSED, STOPPED
 from voin.core.errors import is_fault, parts_of
 from voin.core.progress import STAGES
 from voin.core.system import LESS, memory_refusal
 
-FAULT, REFUSED, STOPPED = 1, 2, 130
 ISSUES = "please report it, with the command and the text above"
 
 # Results go to `out`, everything else to `err`, so that `voin bench --json > file` works.
@@ -53,10 +45,8 @@ def report_errors(
     except KeyboardInterrupt:
         err.print(f"\nStopped; {stopped}", style="yellow")
         raise typer.Exit(STOPPED) from None
-    except BrokenPipeError:
-        raise typer.Exit(FAULT) from None
     except Exception as error:
-        if isinstance(error, typer.Exit):
+        if isinstance(error, typer.Exit | BrokenPipeError):
             raise
         refusal = memory_refusal(error, less)
         ours = refusal is None and is_fault(error)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from voin.cli.console import FAULT, Bars, err, out
+from voin.cli import FAULT
+from voin.cli.console import Bars, err, out
 from voin.cli.options import Output, OutputFile, Overwrite, Quiet, SetArgument, argument, command, option
 from voin.core.errors import FileRefusal, count_of
 from voin.data.options import BuildOptions, LayersOptions

@@ -19,7 +19,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from voin.cli.console import FAULT, out
+from voin.cli import FAULT
+from voin.cli.console import out
 from voin.cli.options import Json, command
 from voin.core import __version__
 from voin.core.errors import Refusal

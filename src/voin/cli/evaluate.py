@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from voin.benchmark.options import EvaluateOptions
-from voin.cli.console import FAULT, Bars, err, out
+from voin.cli import FAULT
+from voin.cli.console import Bars, err, out
 from voin.cli.options import Output, Quiet, SetArgument, Show, command, option
 from voin.core.errors import ValueRefusal, count_of
 from voin.jobs.options import MethodOptions
