@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from fakes.processes import INTERRUPTIBLE
 from voin import __version__
-from voin.cli import CLOSED, STOPPED
+from voin.cli import CLOSED, REFUSED, STOPPED
 from voin.cli import app as cli
 from voin.cli import console as terminal
 from voin.jobs.speed import BenchConfig, make_clip
@@ -129,6 +129,16 @@ main()
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **INTERRUPTIBLE)
     assert (done.returncode, done.stdout, done.stderr) == (STOPPED, "", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no folder can be removed there in which a program runs")
+def test_a_folder_that_is_removed_under_it_is_refused(tmp_path: Path) -> None:
+    program = f"import os, sys; os.rmdir({str(tmp_path)!r}); sys.argv = ['voin', 'complete', 'a.mp4', 'b', '-o', 'c']\n"
+    command = [sys.executable, "-c", program + "from voin.cli import main; main()"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == REFUSED
+    assert re.search(r"Error: the folder .* has been removed\n  it must be there\n  go to", done.stderr)
 
 
 def test_without_a_command_it_shows_the_help() -> None:

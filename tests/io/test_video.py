@@ -247,6 +247,16 @@ def test_what_is_no_video_is_refused(tmp_path: Path, clip: Path) -> None:
         probe(tmp_path / "folder", rate=0)
 
 
+def test_decoders_do_not_wait_for_python_to_take_their_messages(clip: Path) -> None:
+    """They did for ever, now and then: on damage, where another package had set a level."""
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        probe(clip)
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)
+
+
 def test_a_video_with_its_end_cut_off_names_the_first_missing_frame(tmp_path: Path) -> None:
     source = save(tmp_path / "whole.mkv", pictures(), described(), quality=Quality(crf=10))
     (tmp_path / "cut.mkv").write_bytes(source.read_bytes()[: source.stat().st_size * 8 // 10])

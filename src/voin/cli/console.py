@@ -18,6 +18,7 @@ from rich.text import Text
 
 from voin.cli import FAULT, REFUSED, STOPPED
 from voin.core.errors import is_fault, parts_of
+from voin.core.files import check_working_folder
 from voin.core.progress import STAGES
 from voin.core.system import LESS, memory_refusal
 
@@ -41,6 +42,7 @@ def report_errors(
     """
     try:
         with _sigterm_as_interrupt():
+            check_working_folder()
             yield
     except KeyboardInterrupt:
         err.print(f"\nStopped; {stopped}", style="yellow")

@@ -176,6 +176,16 @@ def check_output(path: Path, must: str = "the output must be a folder") -> None:
         raise FileRefusal(f"{path} is {what}", must, "choose another name")
 
 
+def check_working_folder() -> None:
+    """Refuse to work in a folder that has been removed, where libraries fail to load. Raises OSError."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib would do the same, and more
+    except FileNotFoundError as error:
+        raise FileRefusal(
+            "the folder that this runs in has been removed", "it must be there", "go to another one, and start again"
+        ) from error
+
+
 class JobFolder(ABC):
     """The output folder of a job that may be stopped at any moment; the same call goes on with it.
 

@@ -73,6 +73,9 @@ def open_video(
     if claims.samples > _MOST_SAMPLES:
         what = f"{path} claims {claims.samples:,} samples"
         raise FileRefusal(what, f"at most {_MOST_SAMPLES:,} can be", "copy it again from its source, or cut it")
+    # With a level, which old versions of torchvision set, PyAV hands FFmpeg's messages to Python. Then threads of a
+    # decoder that has met damage wait for Python, and Python waits for them while it closes the decoder: for ever.
+    av.logging.set_level(None)
     try:
         # An absolute path, as FFmpeg would take "data:x" or "http:x" for something else than a file.
         options = {"format_whitelist": _FORMATS}
