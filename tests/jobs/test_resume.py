@@ -11,12 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from fakes.fake_method import Fake, contents, listing, run, save_frames
+from fakes.fake_method import Fake, contents, listing, run, save_frames, save_labels
 from fakes.processes import INTERRUPTIBLE
+from scenes.hidden_clips import inpainter, scene
 from scenes.video_clips import COUNT, pictures
+from voin.io.images import read_picture
 from voin.io.video import probe
+from voin.jobs import plan
 from voin.jobs import writer as chunk_writer
+from voin.jobs.complete import complete
+from voin.jobs.options import CompleteOptions
+from voin.method import parts
+from voin.method.pipeline import Inpainter
 
 
 def test_a_failed_run_goes_on_with_the_first_unfinished_chunk(tmp_path: Path, masks: Path, video: Path) -> None:
@@ -36,6 +44,52 @@ def test_a_failed_run_goes_on_with_the_first_unfinished_chunk(tmp_path: Path, ma
         whole, parts = contents(tmp_path / "whole"), contents(out)
         assert [name for name in whole | parts if whole.get(name) != parts.get(name) and name != "object.mov"] == []
         assert probe(out / "object.mov").count == COUNT
+
+
+class _Stops(Inpainter):
+    """The classical method in a small window, until it is stopped."""
+
+    calls, last = 0, 100
+
+    def complete_object(self, *arguments: Any, **options: Any) -> Any:
+        self.calls += 1
+        if self.calls > self.last:
+            raise RuntimeError("stopped on purpose")
+        return super().complete_object(*arguments, **options)
+
+
+def test_a_run_that_hands_on_what_it_finds_ends_alike_whether_stopped_or_not_and_as_tensors_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name, number in (
+        *((parts, "CORE_FRAMES", 10), (parts, "CONTEXT_FRAMES", 8)),
+        *((parts, "FIRST_FRAMES", 2), (plan, "FIRST_FRAMES", 2)),
+    ):
+        monkeypatch.setattr(module, name, number)
+    clip = scene(t=34, size=(64, 90), start=(2.0, 20.0), speed=(1.7, 0.2))
+    shown = [(x.permute(1, 2, 0) * 255).round().byte().numpy() for x in clip.frames[0]]
+    folder = save_frames(tmp_path / "frames", shown)
+    masks = save_labels(tmp_path / "masks", list(clip.visible[0, :, 0].byte().numpy()))
+    options: dict[str, Any] = {"chunk_frames": 10, "context_frames": 8, "cuts": "none", "save_confidence": True}
+
+    def job(out: str, last: int = 100) -> dict[str, bytes]:
+        method = inpainter()
+        method.__class__ = _Stops
+        method.last = last  # type: ignore[attr-defined]
+        complete(folder, masks, tmp_path / out, CompleteOptions(**options), inpainter=method)
+        return contents(tmp_path / out)
+
+    whole = job("whole")
+    with pytest.raises(RuntimeError, match="on purpose"):
+        job("stopped", 3)
+    assert job("stopped") == whole
+    given = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)[None] / 255
+    done = inpainter()(given, clip.visible)
+    assert done.occluded.sum() > 1000
+    for i, picture in enumerate((done.frames[0] * 255).round().byte().permute(0, 2, 3, 1).numpy()):
+        made = read_picture(tmp_path / "whole" / "completed" / f"{i:05d}.png")
+        # Tensors are floats, which are resampled a little finer.
+        assert np.abs(made.astype(int) - picture).max() <= 2, i
 
 
 def test_chunks_whose_files_were_lost_are_made_again(tmp_path: Path, masks: Path, folder: Path) -> None:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
 
 from scenes.hidden_clips import Scene, inpainter, scene
 from voin.method import parts
+from voin.method.flow.smooth import SmoothFlow
+from voin.method.motion import DIS
 from voin.method.parts import complete_parts
-from voin.method.window import paste
+from voin.method.shape.voting import VotedShape
+from voin.method.window import CompletedBox, paste
 
 
 def arrays(clip: Scene) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
@@ -45,3 +51,59 @@ def test_clips_in_which_nothing_is_seen_are_refused() -> None:
         next(complete_parts(inpainter(), frames, [np.zeros_like(visible[0])] * 3))
     with pytest.raises(ValueError, match="the frames are 20x64"):
         next(complete_parts(inpainter(), [x[:, :20] for x in frames], [x[:, :20] for x in visible]))
+
+
+# What one part hands on to the next.
+
+
+class _Counted:
+    """Stages that count the frames or pairs that they are asked for."""
+
+    def __init__(self) -> None:
+        self.pairs: Counter[int] = Counter()
+        self.masks = self.flows = 0
+        self.stages = {"shape": self.shape, "flow": self.flow, "coarse_motion": self.coarse_motion}
+
+    def coarse_motion(self, frames):
+        # A pair is known by its pictures.
+        self.pairs.update(hash(pair.numpy().tobytes()) for pair in frames[0].unfold(0, 2, 1))
+        return DIS(2)(frames)
+
+    def shape(self, *given):
+        self.masks += len(given[-1])
+        return VotedShape()(*given)
+
+    def flow(self, *given):
+        self.flows += len(given[-1])
+        return SmoothFlow()(*given)
+
+
+def complete_in(core: int, stages: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[CompletedBox]:
+    """Complete a long scene in parts of `core` frames."""
+    for name, number in (("CORE_FRAMES", core), ("CONTEXT_FRAMES", 8), ("FIRST_FRAMES", 2)):
+        monkeypatch.setattr(parts, name, number)
+    frames, visible, _ = arrays(scene(t=34, size=(64, 90), start=(2.0, 20.0), speed=(1.7, 0.2)))
+    made = complete_parts(inpainter(**stages), frames, visible, with_flow=True, with_shape=True)
+    return [box for _, boxes in made for box in boxes]
+
+
+def test_neither_motion_nor_shape_nor_flow_of_a_frame_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = _Counted()
+    complete_in(10, counted.stages, monkeypatch)
+    assert (counted.pairs.total(), set(counted.pairs.values())) == (33, {1})
+    assert (counted.masks, counted.flows) == (34, 33)
+
+
+def test_masks_and_flow_are_the_same_however_a_clip_is_parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colours are not: how far they are believed is measured, and the rest generated, in each part by itself."""
+    one, other = complete_in(10, {}, monkeypatch), complete_in(17, {}, monkeypatch)
+    assert sum(box.occluded.sum() for box in one) > 1000
+    for box, again in zip(one, other, strict=True):
+        assert np.array_equal(box.amodal, again.amodal)
+        assert np.array_equal(box.occluded, again.occluded)
+        assert box.soft is not None
+        assert again.soft is not None
+        assert np.array_equal(box.soft.values, again.soft.values)
+        for flow, same in ((box.forward, again.forward), (box.backward, again.backward)):
+            # A part in which nothing is hidden tells no flow.
+            assert flow is None or same is None or np.array_equal(flow, same)

@@ -338,7 +338,7 @@ class _GivenShape:
     def __init__(self) -> None:
         self.seen: dict[str, object] = {}
 
-    def __call__(self, frames, visible, allowed, forward, backward, category=None):
+    def __call__(self, frames, visible, allowed, forward, backward, category=None, wanted=None):
         self.seen = {"frames": frames.shape, "flows": forward.shape, "allowed": allowed, "category": category}
         grown = torch.nn.functional.max_pool2d(visible[0], 17, 1, 8)[None]
         return torch.maximum(grown * allowed, visible)
@@ -349,7 +349,7 @@ class _NoFlow:
         self.calls = 0
         self.given: list[bool] = []
 
-    def __call__(self, frames, forward, backward, visible, amodal, given=None):
+    def __call__(self, frames, forward, backward, visible, amodal, given=None, wanted=None):
         self.calls += 1
         self.given += [] if given is None else given.tolist()
         return torch.zeros_like(forward), torch.zeros_like(backward)

@@ -38,7 +38,7 @@ from voin.jobs.reader import WindowReader
 from voin.jobs.writer import ChunkWriter, CompletedChunk, with_half_flow
 from voin.method.background import Background
 from voin.method.load import load
-from voin.method.parts import ObjectCompleter
+from voin.method.parts import ObjectCompleter, shares
 from voin.method.window import WindowConfig
 from voin.tracking.prompts import Prompt
 
@@ -136,7 +136,7 @@ def complete(
                 inputs, cuts, out / TRACKED, folder.request, str(settings.get("device", "auto")), progress
             )
             seconds["track"] = time.perf_counter() - began_tracking
-        plan = make_plan(inputs, cuts, window)
+        plan = make_plan(inputs, cuts, window, shares(inpainter))
         finished = folder.finished_chunks(plan.chunks, inputs.start)
         earlier = finished[-1]["wall"] if finished else 0.0
 
@@ -187,12 +187,12 @@ def _complete_chunks(
     ):
         for chunk, following in zip(todo, [*todo[1:], None], strict=True):
             read_before, clock = reader.seconds, {}
-            clips, wanted = reader.clips(chunk), range(chunk.start - chunk.first, chunk.end - chunk.first)
+            clips = reader.clips(chunk)
             patches = {
                 number: [
                     with_half_flow(patch)
                     for patch in inpainter.complete_object(
-                        clips[number], wanted, category=inputs.category(number), **asked, clock=clock
+                        *clips[number], category=inputs.category(number), **asked, clock=clock
                     )
                 ]
                 for number in inputs.ids
@@ -200,7 +200,7 @@ def _complete_chunks(
             }
             behind = None
             if background is not None and BACKGROUND in clips:
-                behind = background.fill_boxes(clips[BACKGROUND], wanted, clock)
+                behind = background.fill_boxes(*clips[BACKGROUND], clock)
             del clips
             clock["read"] = reader.seconds - read_before
             progress.advance("complete", chunk.count)

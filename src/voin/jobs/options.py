@@ -215,7 +215,7 @@ class CompleteOptions(FrameOptions):
         "default tracked if masks stand on a regular grid of frames or on the first one only.",
     )
     tracker: TrackerName = _input("auto", "What tracks them, as in `voin mask`.")
-    chunk_frames: int = setting(64, "Frames completed at once, at most; large windows get fewer.", least=1, flag="")
+    chunk_frames: int = setting(40, "Frames completed at once, at most; large windows get fewer.", least=1, flag="")
     context_frames: int = setting(32, "Frames looked at before and after these, at most.", least=0, flag="")
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ from voin.io.video import read_shown
 from voin.jobs.background.scene import BACKGROUND, cut_behind
 from voin.jobs.check import Inputs
 from voin.jobs.plan import Chunk, Plan, Shot
-from voin.method.parts import anything_known
+from voin.method.parts import Places, Stay
 from voin.method.window import ObjectClip, cut
 
 
@@ -37,36 +37,47 @@ class WindowReader:
 
     def __init__(self, inputs: Inputs, plan: Plan, todo: Sequence[Chunk]) -> None:
         self.seconds = 0.0
-        self._inputs = inputs
+        self._inputs, self._plan, self._begin = inputs, plan, todo[0].fresh
+        self._places: dict[int, Places] = {}
+        self._shot: Shot | None = None
         self._held: deque[tuple[int, dict[int, WindowFrame]]] = deque()
         self._feed = Prefetcher(self._read(todo), plan.ahead, "read")
 
-    def clips(self, chunk: Chunk) -> dict[int, ObjectClip]:
-        """Return a clip, context included, for each object that is to be seen in it; the chunks must come in order."""
+    def clips(self, chunk: Chunk) -> dict[int, tuple[ObjectClip, range]]:
+        """Return for each object that is followed a clip, all that is looked at included, and which frames are wanted.
+
+        The chunks must come in order.
+        """
         self.release(chunk)
-        while not self._held or self._held[-1][0] < chunk.last - 1:
+        while not self._held or self._held[-1][0] < chunk.until - 1:
             index, crops = next(self._feed)
-            if index >= chunk.first:
+            if index >= self._first_of(chunk):
                 self._held.append((index, crops))
             del crops
-        held = [crops for index, crops in self._held if index < chunk.last]
-        clips = {number: self._clip(number, chunk, held) for number in chunk.shot.windows}
-        return {number: clip for number, clip in clips.items() if anything_known(clip)}
+        if self._shot is not chunk.shot:
+            self._shot, self._places = chunk.shot, {}
+        return {number: self._clip(number, chunk, stay) for number, stay in chunk.stays.items()}
 
     def release(self, following: Chunk) -> None:
         """Drop the frames that neither `following` nor a later chunk needs."""
-        while self._held and self._held[0][0] < following.first:
+        while self._held and self._held[0][0] < self._first_of(following):
             self._held.popleft()
+
+    def _first_of(self, chunk: Chunk) -> int:
+        # The first of all has nobody before it who knows something.
+        return self._begin if self._shot is None else chunk.first
 
     def close(self) -> None:
         """Stop reading."""
         self._feed.close()
         self._held.clear()
 
-    def _clip(self, number: int, chunk: Chunk, held: list[dict[int, WindowFrame]]) -> ObjectClip:
-        crops = [windows[number] for windows in held]
-        windows = chunk.shot.windows[number][chunk.first - chunk.shot.start : chunk.last - chunk.shot.start]
-        return ObjectClip(
+    def _clip(self, number: int, chunk: Chunk, stay: Stay) -> tuple[ObjectClip, range]:
+        places = self._places.setdefault(number, Places(chunk.shot.end, self._plan.reach))
+        first = stay.fresh if places.begins(stay) else chunk.first
+        crops = [windows[number] for index, windows in self._held if first <= index < stay.until]
+        windows = chunk.shot.windows[number][first - chunk.shot.start : stay.until - chunk.shot.start]
+        clip = ObjectClip(
             windows=windows,
             size=self._inputs.info.size,
             frames=[crop.frame for crop in crops],
@@ -74,12 +85,14 @@ class WindowReader:
             amodal=[crop.amodal for crop in crops if crop.amodal is not None] or None,
             occluder=[crop.occluder for crop in crops if crop.occluder is not None] or None,
             peak=self._inputs.info.samples.peak,
+            place=places.take(stay, first),
         )
+        return clip, range(chunk.start - first, chunk.end - first)
 
     def _read(self, todo: Sequence[Chunk]) -> Iterator[tuple[int, dict[int, WindowFrame]]]:
         shots = iter(dict.fromkeys(chunk.shot for chunk in todo))
         shot = next(shots)
-        index, end = todo[0].first, todo[-1].last
+        index, end = todo[0].fresh, todo[-1].until
         frames = read_shown(self._inputs.info, index, end, skip_broken=self._inputs.options.skip_broken)
         while index < end:
             if index == shot.end:

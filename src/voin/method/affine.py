@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from voin.core.config import Checked, setting
@@ -68,19 +68,27 @@ def chain_scene(forward: Flow, backward: Flow, visible: Region, consistency: tup
     return chain_motions(*fit_motions(forward, backward, outside, consistency), visible.shape[-1])
 
 
-def pair_frames(count: int, device: torch.device) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"]]]:
-    """Yield each offset in time, ahead and back, with the frames that have a partner at it, and their partners."""
+def pair_frames(
+    count: int, device: torch.device, among: Bool[Tensor, " t"] | None = None
+) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"]]]:
+    """Yield each offset in time, ahead and back, with the frames that have a partner at it, and their partners.
+
+    With `among`, of these frames alone.
+    """
     for offset in [sign * distance for distance in OFFSETS if distance < count for sign in (1, -1)]:
         frames = torch.arange(max(-offset, 0), min(count - offset, count), device=device)
-        yield offset, frames, frames + offset
+        if among is not None:
+            frames = frames[among[frames]]
+        if len(frames):
+            yield offset, frames, frames + offset
 
 
 def align(
-    maps: Float[Tensor, "t c h w"], chain: Chain
+    maps: Float[Tensor, "t c h w"], chain: Chain, among: Bool[Tensor, " t"] | None = None
 ) -> Iterator[tuple[int, Int[Tensor, " n"], Int[Tensor, " n"], Float[Tensor, "n c h w"]]]:
     """Yield what `pair_frames` does, and the partners' maps laid upon the frames, 0 where they come from outside."""
     back = torch.linalg.inv(chain)
-    for offset, frames, partners in pair_frames(len(maps), maps.device):
+    for offset, frames, partners in pair_frames(len(maps), maps.device, among):
         matrix = (chain[partners] @ back[frames])[:, :2]
         grid = F.affine_grid(matrix, [len(frames), *maps.shape[1:]], align_corners=True)
         yield offset, frames, partners, F.grid_sample(maps[partners], grid, align_corners=True)

@@ -46,7 +46,8 @@ class Background:
         Boxes hold what is in front: it is `amodal` and `occluded` alike.
         """
         assert clip.occluder is not None
-        if not any(clip.occluder[i].any() for i in wanted):
+        # What is found is handed on to where there is something in front again.
+        if clip.place is None and not any(clip.occluder[i].any() for i in wanted):
             nothing = np.zeros((0, 0), bool)
             colours = np.zeros((0, 0, 3), clip.frames[0].dtype)
             return [CompletedBox(0, 0, nothing, nothing, nothing, colours, nothing.astype(np.uint8)) for _ in wanted]

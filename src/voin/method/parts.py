@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Bool
 
 from voin.core.types import Frame, Mask
+from voin.method.memory import Memory, Place
+from voin.method.reach import CONTEXT_FRAMES, Reach
 from voin.method.window import (
     CompletedBox,
     ObjectClip,
@@ -21,9 +25,11 @@ from voin.method.window import (
     fit_windows,
 )
 
-# What the windows in memory may take: those of a part with its context, and those read ahead for the next one.
+# What the windows in memory may take: those of a part with all that is looked at for it, and those read ahead for the
+# next one.
 MOST_BYTES = 150 * 2**20
-CORE_FRAMES, CONTEXT_FRAMES = 64, 32  # of a part, and looked at before and after it, at most
+CORE_FRAMES = 40  # of a part, at most: a step of `Reach`
+FIRST_FRAMES = 8  # of the first part of all: with its context it is a step, too, and the first frame comes early
 _LEAST_CORE, _LEAST_CONTEXT, _LEAST_AHEAD = 8, 4, 2  # frames, however large they are
 
 
@@ -63,8 +69,11 @@ def complete_parts(
     category: str | None = None,
     cuts: Sequence[int] = (),
     clock: dict[str, float] | None = None,
+    with_flow: bool = False,
+    with_shape: bool = False,
+    sample_bytes: int | None = None,
 ) -> Iterator[tuple[range, list[CompletedBox]]]:
-    """Complete one object in a clip of any length, part by part, each of 64 frames at most.
+    """Complete one object in a clip of any length, part by part, each of 40 frames at most.
 
     Frames and masks are asked for by their number, some of them more than once, so that they may be read or made then.
 
@@ -77,10 +86,13 @@ def complete_parts(
         category: of the object, where it is known.
         cuts: frames that begin a shot.
         clock: seconds of each stage are added to it.
+        with_flow: the completed motion is in the boxes, too.
+        with_shape: likewise how sure the masks are.
+        sample_bytes: large windows get shorter parts, as if a sample took so many bytes; None: as many as it does.
 
     Yields:
-        The frames of a part, and their boxes, which `voin.method.window.paste` takes. Left out are parts, with 32
-        frames around, in which nothing of the object is seen.
+        The frames of a part, and their boxes, which `voin.method.window.paste` takes. Left out are parts, with all
+        that is looked at for them, in which nothing of the object is seen.
 
     Raises:
         ValueError: nothing is visible in any frame, or the frames are smaller than 32 pixels.
@@ -89,24 +101,27 @@ def complete_parts(
     known = [masks for masks in (visible, amodal) if masks is not None]
     boxes = np.array([_joined([box_of(masks[i]) for masks in known]) for i in range(t)])
     check_object((h, w), any(visible[i].any() for i in range(t)))
-    planes = 3 * frames[0].itemsize + 1 + (amodal is not None) + (occluder is not None)
+    planes = 3 * (sample_bytes or frames[0].itemsize) + 1 + (amodal is not None) + (occluder is not None)
     for start, end in pairwise([0, *cuts, t]):
         if not boxes[start:end].any():
             continue
         windows = fit_windows(boxes[start:end], inpainter.window_of((h, w)))
-        size = planes * largest_mean(windows.area, CORE_FRAMES + 2 * CONTEXT_FRAMES)
+        size = planes * largest_mean(windows.area, CORE_FRAMES + 3 * CONTEXT_FRAMES)
         core, context, _ = part_lengths(int(size), CORE_FRAMES, CONTEXT_FRAMES)
-        for part, first, last in divide(start, end, core, context):
-            near = windows[first - start : last - start]
-            clip = _cut(near, (h, w), range(first, last), frames, visible, amodal, occluder)
-            if anything_known(clip):
-                wanted = range(part.start - first, part.stop - first)
-                yield (
-                    part,
-                    inpainter.complete_object(
-                        clip, wanted, category=category, with_flow=False, with_shape=False, clock=clock
-                    ),
-                )
+        reach = Reach(context) if shares(inpainter) else None
+        spans = [*divide(start, end, core, context, FIRST_FRAMES if reach and not start else 0)]
+        stays, places = follow(np.array([*map(any, boxes[start:end])]), spans, start, reach), Places(end, reach)
+        for (part, first, _), stay in zip(spans, stays, strict=True):
+            if stay is None:
+                continue
+            span = range(first, stay.until)
+            clip = _cut(
+                windows[span.start - start : span.stop - start], (h, w), span, frames, visible, amodal, occluder
+            )
+            clip = replace(clip, place=places.take(stay, first))
+            wanted = range(part.start - first, part.stop - first)
+            asked: dict[str, Any] = {"category": category, "with_flow": with_flow, "with_shape": with_shape}
+            yield part, inpainter.complete_object(clip, wanted, **asked, clock=clock)
 
 
 def part_lengths(frame_bytes: int, core: int, context: int) -> tuple[int, int, int]:
@@ -115,12 +130,13 @@ def part_lengths(frame_bytes: int, core: int, context: int) -> tuple[int, int, i
     `frame_bytes` is what the windows of a frame take.
     """
     room = MOST_BYTES // max(frame_bytes, 1)
-    # Reading ahead costs least to do without; with a quarter of it left, everything shrinks alike.
-    share = min(1.0, room / (core + 2 * context + core / 4))
+    # A third context: shape and flow look beyond it. Reading ahead costs least to do without; with a quarter of it
+    # left, everything shrinks alike.
+    share = min(1.0, room / (core + 3 * context + core / 4))
     if share < 1:
         core = max(min(core, _LEAST_CORE), int(share * core))
         context = max(min(context, _LEAST_CONTEXT), int(share * context))
-    return core, context, min(core // 2 + 1, max(_LEAST_AHEAD, room - core - 2 * context))
+    return core, context, min(core // 2 + 1, max(_LEAST_AHEAD, room - core - 3 * context))
 
 
 def largest_mean(sizes: Spans, span: int) -> float:
@@ -128,18 +144,78 @@ def largest_mean(sizes: Spans, span: int) -> float:
     return float(np.lib.stride_tricks.sliding_window_view(sizes, min(span, len(sizes))).mean(axis=1).max())
 
 
-def divide(start: int, end: int, core: int, context: int) -> Iterator[tuple[range, int, int]]:
-    """Divide a shot into parts of nearly the same length; with each, the first frame looked at and their end."""
-    length = end - start
+def divide(start: int, end: int, core: int, context: int, first: int = 0) -> Iterator[tuple[range, int, int]]:
+    """Divide a shot into parts of nearly the same length; with each, the first frame looked at and their end.
+
+    Of a shot of several long parts the first is to have no more than `first` frames; 0: as many as the others.
+    """
+    short = first if end - start > core >= 4 * first else 0
+    length = end - start - short
     count = -(-length // core)
-    edges = [start + length * number // count for number in range(count + 1)]
-    for first, last in pairwise(edges):
-        yield range(first, last), max(start, first - context), min(end, last + context)
+    edges = [*([start] if short else []), *(start + short + length * number // count for number in range(count + 1))]
+    for begin, stop in pairwise(edges):
+        yield range(begin, stop), max(start, begin - context), min(end, stop + context)
 
 
-def anything_known(clip: ObjectClip) -> bool:
-    """Return whether anything is known of the object in a clip; where it is hidden throughout, nothing can be done."""
-    return any(mask.any() for mask in clip.visible) or any(mask.any() for mask in clip.amodal or ())
+@dataclass(frozen=True)
+class Stay:
+    """For how long an object is followed when one part of a shot is completed. Frames count from the video's start.
+
+    Attributes:
+        origin: where it began to be followed: there, for it, the shot begins.
+        fresh: from here on it must be looked at, if nothing is known of it.
+        until: and up to here, exclusive.
+    """
+
+    origin: int
+    fresh: int
+    until: int
+
+
+def follow(
+    known: Bool[np.ndarray, " t"], spans: Sequence[tuple[range, int, int]], begin: int, reach: Reach | None
+) -> Iterator[Stay | None]:
+    """Return for each part that `divide` made of a shot how an object is followed; None where nothing is known of it.
+
+    Args:
+        known: of each frame of the shot, whether something is known of the object.
+        spans: from `divide`.
+        begin: the shot's first frame.
+        reach: of a method that hands on what it finds; None: it looks at each part anew.
+    """
+    end, origin = begin + len(known), None
+    for _, first, last in spans:
+        base = first if origin is None or reach is None else origin
+        until = last if reach is None else base + reach.last_needed(last - base, end - base)
+        # What has been lost out of sight for so long is followed anew.
+        origin = base if known[first - begin : until - begin].any() else None
+        fresh = first if reach is None else base + reach.first_needed(first - base)
+        yield None if origin is None else Stay(origin, fresh, until)
+
+
+class Places:
+    """Keeps the memory of one object in one shot, that ends before frame `end`, from part to part."""
+
+    def __init__(self, end: int, reach: Reach | None) -> None:
+        self._end, self._reach = end, reach
+        self._memory, self._origin = Memory(), -1
+
+    def begins(self, stay: Stay) -> bool:
+        """Return whether nothing is known yet of what is followed."""
+        return stay.origin != self._origin
+
+    def take(self, stay: Stay, first: int) -> Place | None:
+        """Return the place of a clip that begins with frame `first`; None for a method that looks at each anew."""
+        if self._reach is None:
+            return None
+        if self.begins(stay):
+            self._memory, self._origin = Memory(), stay.origin
+        return Place(first - stay.origin, self._end - stay.origin, self._reach.context, self._memory)
+
+
+def shares(inpainter: ObjectCompleter) -> bool:
+    """Return whether a method hands on what it finds from part to part, in the memory of clips that have a place."""
+    return getattr(inpainter, "shares", False)
 
 
 def _cut(windows: Windows, size: tuple[int, int], span: range, *kinds: Sequence[np.ndarray] | None) -> ObjectClip:

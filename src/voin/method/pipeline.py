@@ -21,8 +21,11 @@ from voin.core.morphology import grow, shrink
 from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
+from voin.method.memory import Memory, Place, Stretch, join_flows, part_flows
+from voin.method.parts import complete_parts
 from voin.method.paste import add_flow, make_box, native_masks, soft_mask
 from voin.method.propagation.propagate import propagate
+from voin.method.reach import Reach, pairs_of
 from voin.method.stages import ClipView, Fill, Flow, Motion, Propagation, Shape
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
 
@@ -72,6 +75,8 @@ class Inpainter:
     stays where nothing is hidden. Tables and run.json call the method `name`, and say which `model` its networks are.
     """
 
+    shares = True  # what it finds in a part of a shot is handed on to the next (memory.py)
+
     def __init__(
         self,
         shape: Shape,
@@ -101,51 +106,48 @@ class Inpainter:
         """Complete one object in the `wanted` frames, which follow each other, of a clip; the other frames help.
 
         With flow, the completed motion is in the boxes, too, and with shape how sure it is. Seconds per stage are added
-        to the `clock`.
+        to the `clock`. What is found of a clip that has a `place` is carried on in the memory there.
         """
         clock = {} if clock is None else clock
+        place = clip.place or Place(0, len(clip))
+        reach, memory = Reach(place.context), place.memory
 
         # Window. Not in the paper: a square that follows the object, on a grid of one size (window.py).
-        frames, visible = self._to_grid(clip.frames), self._to_grid(clip.visible)
+        frames, visible = (Stretch(place.start, self._to_grid(pictures)) for pictures in (clip.frames, clip.visible))
 
-        # Motion. Rough optical flow between neighbouring frames (motion.py).
-        with timed(clock, "motion"):
-            forward, backward = self.coarse_motion(frames)
+        # Motion, shape and flow (paper 3.1, 3.2) of all frames around, but for what parts before have found of them.
+        near = range(len(clip)) if clip.place is None else place.near(wanted)
+        needed = reach.steps(near)
+        for step in memory.steps(needed):
+            self._find_shape(clip, place, step, frames, visible, category, with_shape, clock)
+            if step in needed:
+                self._find_flow(place, step, frames, visible, clip.amodal is not None, clock)
+        view, sure = _view(memory, near, frames, visible), self._sure(memory, near)
+        del frames, visible
 
-        # Shape (paper 3.1): the amodal mask from the visible one (shape/), unless the user gives it.
-        if clip.amodal is None:
-            with timed(clock, "shape"):
-                allowed = torch.ones_like(visible) if clip.occluder is None else self._to_grid(clip.occluder)
-                amodal = self.shape(frames, visible, allowed, forward, backward, category)
-                del allowed
-        else:
-            amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
-        view = ClipView(frames, visible, *hidden_part(visible, amodal, clip.amodal is None), forward, backward)
+        # From here on frames are those near the wanted ones.
+        following, first = place.start + wanted.stop, near.start - place.start
+        clip, wanted = clip.cut_time(first, first + len(near)), range(wanted.start - first, wanted.stop - first)
         masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
-        sure = getattr(self.shape, "probability", torch.clone)(amodal) if with_shape else None
-        soft = {i: soft_mask(clip, sure, i) if sure is not None else None for i in wanted}
+        soft = {i: soft_mask(clip, sure, i) if with_shape and sure is not None else None for i in wanted}
         if not any(occluded.any() for _, occluded in masks.values()):
+            memory.forget(reach, following)
             return [replace(make_box(clip, i, *masks[i]), soft=soft[i]) for i in wanted]
-
-        # Flow (paper 3.2): estimated anew where the object is hidden, then completed inside the amodal mask (flow/).
-        with timed(clock, "motion"):
-            view = self._estimate_motion(view)
-        with timed(clock, "flow"):
-            given = torch.tensor([clip.amodal is not None and self.config.outlines])
-            # No name keeps the estimated flow: it is as large as all pictures.
-            forward, backward = self.flow(view.frames, view.forward, view.backward, view.visible, view.amodal, given)
-            view = replace(view, forward=forward, backward=backward)
 
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
         with timed(clock, "propagation"):
             found = propagate(view, wanted, self.config.propagation, self.config.outlines)
+        forward, backward = view.forward, view.backward
         if not with_flow:  # it is as large as all pictures, and needed no more
             forward, backward = (flow[:, :0].clone() for flow in (forward, backward))
             view = replace(view, forward=forward, backward=backward)
+        memory.forget(reach, following)
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):
-            frames, visible, amodal = (x[:, wanted.start : wanted.stop] for x in (frames, view.visible, view.amodal))
+            frames, visible, amodal = (
+                x[:, wanted.start : wanted.stop] for x in (view.frames, view.visible, view.amodal)
+            )
             filled = self.fill(found.place(frames), visible, amodal, found.confidence, category, view)
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
@@ -157,26 +159,95 @@ class Inpainter:
             boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]
         return boxes
 
+    def _find_shape(
+        self,
+        clip: ObjectClip,
+        place: Place,
+        step: int,
+        frames: Stretch,
+        visible: Stretch,
+        category: str | None,
+        with_shape: bool,
+        clock: dict[str, float],
+    ) -> None:
+        """Complete the masks of a step, and estimate flow anew where the object is hidden."""
+        memory, reach = place.memory, Reach(place.context)
+        part = reach.shape_of(step, place.length)
+        around = reach.around(part, place.length)
+
+        # Motion. Rough optical flow between neighbouring frames (motion.py).
+        first = around.start if memory.coarse is None else memory.coarse.stop
+        if memory.coarse is None or around.stop - first > 1:
+            with timed(clock, "motion"):
+                memory.add("coarse", first, join_flows(*self.coarse_motion(frames[range(first, around.stop)])))
+        if not part:
+            return
+
+        # Shape (paper 3.1): the amodal mask from the visible one (shape/), unless the user gives it.
+        if clip.amodal is None:
+            with timed(clock, "shape"):
+                front = clip.occluder and clip.occluder[around.start - place.start : around.stop - place.start]
+                allowed = torch.ones_like(visible[around]) if front is None else self._to_grid(front)
+                flows = part_flows(memory.known("coarse")[pairs_of(around)])
+                local = range(part.start - around.start, part.stop - around.start)
+                amodal = self.shape(frames[around], visible[around], allowed, *flows, category, local)
+                amodal = amodal[:, local.start : local.stop]
+        else:
+            own = slice(part.start - place.start, part.stop - place.start)
+            amodal = self._to_grid([a | v for a, v in zip(clip.amodal[own], clip.visible[own], strict=True)])
+        if with_shape:
+            memory.add("sure", part.start, amodal)
+        masks = hidden_part(visible[part], amodal, clip.amodal is None)
+        for name, mask in zip(("amodal", "hidden"), masks, strict=True):
+            memory.add(name, part.start, mask > 0.5)
+
+        # Motion, anew. The pair between two steps by itself: then it plays no part how much was known before.
+        with timed(clock, "motion"):
+            across = [] if memory.estimated is None else [range(part.start - 1, part.start)]
+            for pairs in (*across, pairs_of(part)):
+                memory.add("estimated", pairs.start, self._estimate_motion(memory, pairs, frames, visible))
+
+    def _find_flow(
+        self, place: Place, step: int, frames: Stretch, visible: Stretch, given: bool, clock: dict[str, float]
+    ) -> None:
+        """Complete the flow of a step (paper 3.2) inside the amodal mask (flow/)."""
+        memory, reach = place.memory, Reach(place.context)
+        part = reach.flow_of(step, place.length)
+        if not part and memory.completed is not None:
+            return
+        around = reach.around(part, place.length)
+        local = range(part.start - around.start, part.stop - around.start)
+        with timed(clock, "flow"):
+            flows = part_flows(memory.known("estimated")[pairs_of(around)])
+            amodal, outlines = memory.known("amodal")[around], torch.tensor([given and self.config.outlines])
+            shown = frames[around]
+            flows = self.flow(shown, *flows, visible[around], amodal.to(shown), outlines, local)
+            memory.add("completed", part.start, join_flows(*(flow[:, local.start : local.stop] for flow in flows)))
+
+    def _sure(self, memory: Memory, near: range) -> Masks | None:
+        return None if memory.sure is None else getattr(self.shape, "probability", torch.clone)(memory.sure[near])
+
     def _to_grid(self, windows: Any) -> Tensor:
         return to_working(windows, self.config.shape)[None].to(self.device)
 
-    def _estimate_motion(self, view: ClipView) -> ClipView:
-        """Estimate flow anew between frames of which one has a hidden part."""
-        touched = view.hidden[0].flatten(1).any(dim=1)
-        # The rough flow is needed no more: what comes takes its place, some pairs at a time, for the sake of memory.
-        for pairs in (touched[1:] | touched[:-1]).nonzero()[:, 0].split(_BATCH):
-            if not len(pairs):  # of a single frame
+    def _estimate_motion(self, memory: Memory, pairs: range, frames: Stretch, visible: Stretch) -> Tensor:
+        """Estimate flow anew between frames of which one has a hidden part; elsewhere the rough one stays."""
+        result, ends = memory.known("coarse")[pairs].clone(), range(pairs.start, pairs.stop + 1)
+        if not pairs:
+            return result
+        view = frames[ends][0], visible[ends][0], memory.known("amodal")[ends][0].to(result)
+        touched = memory.known("hidden")[ends][0].flatten(1).any(dim=1)
+        for some in (touched[1:] | touched[:-1]).nonzero()[:, 0].split(_BATCH):
+            if not len(some):
                 break
-            both = torch.stack([pairs, pairs + 1], dim=1)
+            both = torch.stack([some, some + 1], dim=1)
             needed, place = both.unique(return_inverse=True)
-            frames = view.frames[0, needed]
+            pictures = view[0][needed]
             if self.config.paint:
                 hidden = touched[needed].nonzero()[:, 0]
-                given = (x[0, needed[hidden]] for x in (view.frames, view.visible, view.amodal))
-                frames[hidden] = paint_over(*given)
-            estimated = self.motion(frames[place])
-            view.forward[0, pairs], view.backward[0, pairs] = (flow[:, 0] for flow in estimated)
-        return view
+                pictures[hidden] = paint_over(*(x[needed[hidden]] for x in view))
+            result[:, some] = join_flows(*(flow.transpose(0, 1) for flow in self.motion(pictures[place])))
+        return result
 
     def __call__(
         self,
@@ -215,9 +286,7 @@ class Inpainter:
                 for x in (visible, amodal, occluder)
             )
             assert seen is not None
-            clip = cut_clip(pictures, seen, whole, front, self.window_of((h, w)))
-            boxes = self.complete_object(clip, range(t), category=category, with_flow=True, with_shape=True)
-            for j, box in enumerate(boxes):
+            for j, box in self._complete_clip(pictures, seen, whole, front, category):
                 place = (slice(None), box.rows, box.columns)
                 colours = torch.from_numpy(box.colours).permute(2, 0, 1).to(frames)
                 occluded = torch.from_numpy(box.occluded).to(frames.device)
@@ -232,6 +301,24 @@ class Inpainter:
                     if value is not None:
                         flow[i, link][place] = torch.from_numpy(value).permute(2, 0, 1).to(flow)
         return Completion(result, masks[0], masks[1], masks[2], masks[3], flows[0], flows[1], sure)
+
+    def _complete_clip(
+        self,
+        pictures: list[np.ndarray],
+        visible: list[np.ndarray],
+        amodal: list[np.ndarray] | None,
+        occluder: list[np.ndarray] | None,
+        category: str | None,
+    ) -> Iterator[tuple[int, CompletedBox]]:
+        """Complete a clip part by part, as files of 8 bits are, and yield each frame's number and box."""
+        asked: dict[str, Any] = {"category": category, "with_flow": True, "with_shape": True}
+        if not self.shares:
+            clip = cut_clip(pictures, visible, amodal, occluder, self.window_of(pictures[0].shape[:2]))
+            yield from enumerate(self.complete_object(clip, range(len(clip)), **asked))
+            return
+        masks = {"amodal": amodal, "occluder": occluder}
+        for part, boxes in complete_parts(self, pictures, visible, **masks, **asked, sample_bytes=1):
+            yield from zip(part, boxes, strict=True)
 
     def window_of(self, frame: tuple[int, int]) -> WindowConfig:
         """Return how windows lie in frames of size (h, w)."""
@@ -260,6 +347,13 @@ def hidden_part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, 
     if completed:
         hidden = grow(shrink(hidden, 1), 2) & hidden
     return (hidden | seen).to(visible)[None, :, None], hidden.to(visible)[None, :, None]
+
+
+def _view(memory: Memory, near: range, frames: Stretch, visible: Stretch) -> ClipView:
+    """Return all that is known of some frames."""
+    shown, seen = frames[near], visible[near]
+    amodal, hidden = (memory.known(name)[near].to(shown) for name in ("amodal", "hidden"))
+    return ClipView(shown, seen, amodal, hidden, *part_flows(memory.known("completed")[pairs_of(near)]))
 
 
 def _describe(stage: object) -> dict[str, Any]:

@@ -33,11 +33,19 @@ class Shape(Protocol):
     """Shape completion (paper 3.1)."""
 
     def __call__(
-        self, frames: Frames, visible: Masks, allowed: Masks, forward: Flows, backward: Flows, category: str | None
+        self,
+        frames: Frames,
+        visible: Masks,
+        allowed: Masks,
+        forward: Flows,
+        backward: Flows,
+        category: str | None,
+        wanted: range | None = None,
     ) -> Masks:
         """Return the amodal mask: at least `visible`, and beyond it only where `allowed` is 1.
 
         Flows are as estimated. A category of None, or one that the stage was not taught, is taken for "an object".
+        Only the `wanted` frames need be right, the others help; None: all.
         """
         ...
 
@@ -47,11 +55,19 @@ class Flow(Protocol):
     """Flow completion (paper 3.2)."""
 
     def __call__(
-        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks, given: Given = None
+        self,
+        frames: Frames,
+        forward: Flows,
+        backward: Flows,
+        visible: Masks,
+        amodal: Masks,
+        given: Given = None,
+        wanted: range | None = None,
     ) -> tuple[Flows, Flows]:
         """Complete `forward` and `backward` inside `amodal`; outside they come back as they are.
 
-        The outlines of given masks tell of motion, too.
+        The outlines of given masks tell of motion, too. Only the `wanted` pairs need be right, the others help; None:
+        all.
         """
         ...
 

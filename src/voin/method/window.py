@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Frame, Mask, largest
+from voin.method.memory import Place
 
 Boxes = Int[np.ndarray, "t 4"]  # x0 y0 x1 y1, end exclusive; all 0 where there is none
 Spans = Float[np.ndarray, " t"]
@@ -243,9 +244,17 @@ class ObjectClip:
     amodal: Sequence[_CutMask] | None = None  # of the whole object where the user gives them
     occluder: Sequence[_CutMask] | None = None  # of what is in front where the user gives them
     peak: float = 1.0  # the brightest that float frames may be; what is above 1 is fetched, never invented
+    place: Place | None = None  # in the shot of which this is a part; None: it is all of it
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def cut_time(self, first: int, last: int) -> ObjectClip:
+        """Return the frames first..last-1, as a clip by itself."""
+        part = slice(first, last)
+        amodal, occluder = (None if masks is None else masks[part] for masks in (self.amodal, self.occluder))
+        shown = self.frames[part], self.visible[part]
+        return ObjectClip(self.windows[part], self.size, *shown, amodal, occluder, self.peak)
 
 
 @dataclass(frozen=True)

@@ -280,6 +280,7 @@ class Given(SmoothFlow):
         visible: Tensor,
         amodal: Tensor,
         given: Tensor | None = None,
+        wanted: range | None = None,
     ) -> tuple[Tensor, Tensor]:
         return forward, backward
 
@@ -417,7 +418,7 @@ def test_the_papers_own_form_goes_through_the_stage(size: int | None) -> None:
     hidden = (given["amodal"] * (1 - given["visible"]))[:, :-1] > 0
 
     class Unasked(SmoothFlow):
-        def __call__(self, *_: Tensor | None) -> tuple[Tensor, Tensor]:
+        def __call__(self, *_: Tensor | range | None) -> tuple[Tensor, Tensor]:
             raise AssertionError("nothing is to be completed smoothly")
 
     flows = given["frames"], given["initial"], given["initial"]

@@ -183,7 +183,7 @@ def test_flow_shrinks_with_the_picture_that_the_network_looks_at(
     monkeypatch.setattr(stage_module, "gather_evidence", lambda *x: given.extend(x) or gather_evidence(*x))
     flow = torch.full((1, 9, 2, 128, 128), 4.0)
     NetworkShape(ShapeNetwork(SEEING), size=64)(crossed.frames, crossed.visible, crossed.bar, flow, -flow)
-    frames, _, forward, backward = given
+    frames, _, forward, backward, _ = given
     assert frames.shape[-2:] == forward.shape[-2:] == (64, 64)
     assert (forward == 2).all()
     assert (backward == -2).all()

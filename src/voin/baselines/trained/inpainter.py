@@ -74,6 +74,8 @@ class BaselineInpainter(Inpainter):
         networks: its networks: kind to the sum of its file.
     """
 
+    shares = False  # each part of a shot is looked at anew
+
     def __init__(
         self,
         painting: Painting | None,

@@ -42,7 +42,14 @@ class SmoothFlow:
     rim: float = RIM  # how far the occluder's motion bleeds into the visible flow, pixels of a window of 256
 
     def __call__(
-        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks, given: Given = None
+        self,
+        frames: Frames,
+        forward: Flows,
+        backward: Flows,
+        visible: Masks,
+        amodal: Masks,
+        given: Given = None,
+        wanted: range | None = None,
     ) -> tuple[Flows, Flows]:
         """Complete both flows, as every `Flow` does; frames are looked at where the object is hidden for a while."""
         if not forward.shape[1]:
@@ -52,7 +59,9 @@ class SmoothFlow:
         trust = over_frames(lambda x: rim_trust(x, self.rim * visible.shape[-1] / 256), visible)
         hidden = (whole & (visible <= 0.5)).flatten(2).any(dim=2)
         # Pairs of frames in which all of the object is seen need no completion.
-        touched = (hidden[:, 1:] | hidden[:, :-1]).flatten()
+        touched = select_wanted(hidden[:, 1:] | hidden[:, :-1], wanted).flatten()
+        if not touched.any():
+            return forward, backward
         # Of each direction: the flow and the flow back, and the frames in which it begins and ends.
         first, second = slice(None, -1), slice(1, None)
         both = ((forward, backward, first, second), (backward, forward, second, first))
@@ -80,6 +89,15 @@ class SmoothFlow:
                 result[part] = complete_flow(flow[part], weight[part], inside[part], motion[part], some)
             completed.append(result.unflatten(0, (b, pairs)))
         return completed[0], completed[1]
+
+
+def select_wanted(touched: Bool[Tensor, "b pairs"], wanted: range | None) -> Bool[Tensor, "b pairs"]:
+    """Return which pairs are both touched and wanted."""
+    if wanted is None:
+        return touched
+    chosen = torch.zeros_like(touched)
+    chosen[:, wanted.start : wanted.stop] = True
+    return touched & chosen
 
 
 def _weigh(flow: Maps, back: Maps, trust: Trust, end: Trust) -> Trust:

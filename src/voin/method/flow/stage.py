@@ -14,7 +14,7 @@ from voin.core.resample import box_around, enlarge, reduce
 from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks
 from voin.method.flow.network import FlowNetwork
-from voin.method.flow.smooth import SmoothFlow
+from voin.method.flow.smooth import SmoothFlow, select_wanted
 from voin.method.stages import Given
 
 # Pixels around the object that the network looks at, too.
@@ -60,18 +60,29 @@ class NetworkFlow:
 
     @torch.no_grad()
     def __call__(
-        self, frames: Frames, forward: Flows, backward: Flows, visible: Masks, amodal: Masks, given: Given = None
+        self,
+        frames: Frames,
+        forward: Flows,
+        backward: Flows,
+        visible: Masks,
+        amodal: Masks,
+        given: Given = None,
+        wanted: range | None = None,
     ) -> tuple[Flows, Flows]:
         """Complete both flows, as every `Flow` does; pairs in which all of the object is seen come back untouched."""
         whole = amodal > 0.5
         hidden = (whole & (visible <= 0.5)).flatten(2).any(dim=2)
-        touched = hidden[:, 1:] | hidden[:, :-1]  # (b, t-1)
+        touched = select_wanted(hidden[:, 1:] | hidden[:, :-1], wanted)  # (b, t-1)
         if not touched.any():
             return forward, backward
         # The network takes masks of 0 and 1, as in training.
         seen, whole = (visible > 0.5).to(frames), whole.to(frames)
         flows = forward, backward
-        priors = [*(flows if self.config.start == "raw" else self.prior(frames, *flows, visible, amodal, given))]
+        if wanted is not None:  # what the network sees around them must be complete, too
+            reach = self.config.reach_pairs
+            wanted = range(max(wanted.start - reach, 0), min(wanted.stop + reach, touched.shape[1]))
+        raw = self.config.start == "raw"
+        priors = [*(flows if raw else self.prior(frames, *flows, visible, amodal, given, wanted))]
         looks = [self._look(*clip) for clip in zip(frames.split(1), seen.split(1), whole.split(1), strict=True)]
         completed = []
         for flow, turn in zip(flows, (False, True), strict=True):

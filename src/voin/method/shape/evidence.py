@@ -11,7 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from voin.core.morphology import grow
@@ -41,7 +41,9 @@ Chain = Float[Tensor, "t 3 3"]
 
 
 @torch.no_grad()
-def gather_evidence(frames: Frames, visible: Masks, forward: Flows, backward: Flows) -> Evidence:
+def gather_evidence(
+    frames: Frames, visible: Masks, forward: Flows, backward: Flows, among: Bool[Tensor, " t"] | None = None
+) -> Evidence:
     """Gather the evidence of square clips, at half of their size.
 
     Args:
@@ -49,6 +51,7 @@ def gather_evidence(frames: Frames, visible: Masks, forward: Flows, backward: Fl
         visible: (b, t, 1, h, w) in [0, 1].
         forward: (b, t-1, 2, h, w), pixels, as estimated; fine detail is not needed.
         backward: likewise.
+        among: the frames whose evidence is asked for; None: all.
 
     Returns:
         (b, t, len(CHANNELS), h / 2, w / 2) in [-1, 1]; of a single frame there is none, which is 0.
@@ -71,7 +74,9 @@ def gather_evidence(frames: Frames, visible: Masks, forward: Flows, backward: Fl
     for clip, ahead, back, scene_ahead, scene_back in zip(stack, *links, strict=True):
         object_chain = chain_motions(ahead, back, clip.shape[-1])
         scene_chain = chain_motions(scene_ahead, scene_back, clip.shape[-1])
-        carried.append(torch.cat([_meet_object(clip, object_chain), _meet_scene(clip, scene_chain)], dim=1))
+        carried.append(
+            torch.cat([_meet_object(clip, object_chain, among), _meet_scene(clip, scene_chain, among)], dim=1)
+        )
     return torch.cat([followed, torch.stack(carried)], dim=2)
 
 
@@ -105,7 +110,7 @@ def _follow(
     return torch.cat([torch.cat(side, dim=1) for side in sides], dim=2)
 
 
-def _meet_object(clip: Clip, chain: Chain) -> Float[Tensor, "t e y x"]:
+def _meet_object(clip: Clip, chain: Chain, among: Bool[Tensor, " t"] | None) -> Float[Tensor, "t e y x"]:
     """Lay other frames upon each, along the object's motion: four channels; frames count as they show the object."""
     visible, _, smooth = clip.split([1, 1, 3], dim=1)
     area = visible.mean(dim=(1, 2, 3))
@@ -113,7 +118,7 @@ def _meet_object(clip: Clip, chain: Chain) -> Float[Tensor, "t e y x"]:
     seen, inside = (visible.new_zeros(2, *visible.shape) for _ in range(2))
     ever, same = torch.zeros_like(visible), torch.zeros_like(visible)
     maps = torch.cat([visible, torch.ones_like(visible), smooth], dim=1)
-    for offset, frames, partners, carried in align(maps, chain):
+    for offset, frames, partners, carried in align(maps, chain, among):
         weight = strength[partners].view(-1, 1, 1, 1) * math.exp(-abs(offset) / PATIENCE_FRAMES)
         there = carried[:, :1]
         seen[int(offset > 0), frames] += weight * there
@@ -124,13 +129,13 @@ def _meet_object(clip: Clip, chain: Chain) -> Float[Tensor, "t e y x"]:
     return torch.cat([*shares, ever, same / inside.sum(dim=0).clamp(min=1e-6)], dim=1)
 
 
-def _meet_scene(clip: Clip, chain: Chain) -> Float[Tensor, "t e y x"]:
+def _meet_scene(clip: Clip, chain: Chain, among: Bool[Tensor, " t"] | None) -> Float[Tensor, "t e y x"]:
     """Lay other frames upon each, along the scene's motion: two channels."""
     visible, outside, smooth = clip.split([1, 1, 3], dim=1)
     stood, same, compared = (torch.zeros_like(visible) for _ in range(3))
     core = -F.max_pool2d(-visible, 3, 1, 1)
     maps = torch.cat([core, outside, smooth], dim=1)
-    for _, frames, _, carried in align(maps, chain):
+    for _, frames, _, carried in align(maps, chain, among):
         stood[frames] = stood[frames].maximum(carried[:, :1])
         compared[frames] += carried[:, 1:2]
         same[frames] += carried[:, 1:2] * _alike(carried[:, 2:], smooth[frames])

@@ -20,6 +20,8 @@ from voin.method.shape.background import find_static_background, remove_static_b
 from voin.method.shape.evidence import Evidence, gather_evidence
 from voin.method.shape.network import ShapeNetwork
 
+_Group = tuple[range, Int[Tensor, "b n"]]  # frames that follow each other; they, and those that they may look at
+
 
 @dataclass(frozen=True)
 class ShapeUse(Checked):
@@ -92,18 +94,42 @@ class NetworkShape:
         forward: Flows,
         backward: Flows,
         category: str | None = None,
+        wanted: range | None = None,
     ) -> Masks:
-        """Complete the mask, as every `Shape` does.
+        """Complete the mask, as every `Shape` does; outside the `wanted` frames the visible one comes back.
 
         Raises:
             ValueError: h or w, or `size` where it is smaller, is no multiple of the network's `step`.
         """
+        if wanted is None or len(wanted) == visible.shape[1]:
+            return self._complete(frames, visible, allowed, forward, backward, category, range(visible.shape[1]))
+        whole = self._complete(frames, visible, allowed, forward, backward, category, wanted)
+        return torch.cat(
+            [visible[:, : wanted.start], whole[:, wanted.start : wanted.stop], visible[:, wanted.stop :]], 1
+        )
+
+    def _complete(
+        self,
+        frames: Frames,
+        visible: Masks,
+        allowed: Masks,
+        forward: Flows,
+        backward: Flows,
+        category: str | None,
+        wanted: range,
+    ) -> Masks:
+        """Complete the mask of the wanted frames; those of others are not to be used."""
         small, seen = reduce(frames, self.size), reduce(visible, self.size)
+        groups = self._groups(seen, wanted)
         evidence = None
         if self.network.config.evidence:
             scale = seen.shape[-1] / visible.shape[-1]
-            evidence = gather_evidence(small, seen, *(scale * reduce(flow, self.size) for flow in (forward, backward)))
-        logits = self._run(small, seen, category, evidence)
+            ahead, back = (scale * reduce(flow, self.size) for flow in (forward, backward))
+            among = torch.zeros(visible.shape[1], dtype=torch.bool, device=visible.device)
+            for _, seen_too in groups:
+                among[seen_too.flatten()] = True
+            evidence = gather_evidence(small, seen, ahead, back, None if among.all() else among)
+        logits = self._run(small, seen, category, evidence, groups)
         # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
         # the object is painted over, and there is more of it than of the hidden part.
         logits = logits - math.log(self.certainty / (1 - self.certainty))
@@ -122,22 +148,34 @@ class NetworkShape:
         odds = whole / (1 - whole).clamp(min=1e-6) * self.certainty / (1 - self.certainty)
         return torch.where(whole < 1, odds / (1 + odds), whole)
 
-    def _run(self, frames: Frames, visible: Masks, category: str | None, evidence: Evidence | None) -> Masks:
-        """Return the logits (b, t, 1, h, w), group by group; where groups overlap, their mean."""
+    def _groups(self, visible: Masks, wanted: range) -> list[_Group]:
+        """Cut the wanted frames into groups that follow each other, and add to each frames that it may look at."""
+        length = self.config.length
+        # A short rest makes up a whole group with those before.
+        run = range(max(min(wanted.start, wanted.stop - length), 0), wanted.stop)
+        groups = []
+        for group in cut_groups(run, length, self.config.overlap):
+            members = torch.arange(group.start, group.stop, device=visible.device).expand(len(visible), -1)
+            references = choose_references(visible, group, self.config.references)
+            groups.append((group, torch.cat([members, references], dim=1)))
+        return groups
+
+    def _run(
+        self, frames: Frames, visible: Masks, category: str | None, evidence: Evidence | None, groups: list[_Group]
+    ) -> Masks:
+        """Return the logits (b, t, 1, h, w), group by group; where groups overlap, their mean; 0 where none is."""
         known = self.categories.index(category) + 1 if category in self.categories else 0
         index = torch.full((len(frames),), known, device=frames.device)
         total = torch.zeros_like(visible, dtype=torch.float32)
         count = torch.zeros(visible.shape[1], device=visible.device)
         clips = torch.arange(len(frames), device=frames.device)[:, None]
-        for group in cut_groups(range(visible.shape[1]), self.config.length, self.config.overlap):
-            members = torch.arange(group.start, group.stop, device=frames.device).expand(len(frames), -1)
-            seen = torch.cat([members, choose_references(visible, group, self.config.references)], dim=1)
+        for group, seen in groups:
             with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
                 shown = None if evidence is None else evidence[clips, seen]
                 logits = self.network(frames[clips, seen], visible[clips, seen], index, shown)
             total[:, group.start : group.stop] += logits[:, : len(group)].float()
             count[group.start : group.stop] += 1
-        return total / count[:, None, None, None]
+        return total / count.clamp(min=1)[:, None, None, None]
 
 
 def choose_references(visible: Masks, group: range, number: int) -> Int[Tensor, "b n"]:

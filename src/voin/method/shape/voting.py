@@ -41,9 +41,10 @@ class VotedShape:
         forward: Flows,
         backward: Flows,
         category: str | None = None,
+        wanted: range | None = None,
     ) -> Masks:
-        """Complete the mask, as every `Shape` does; the category is not needed."""
-        del category
+        """Complete the mask of all frames, as every `Shape` does; the category is not needed."""
+        del category, wanted
         clips = zip(frames, visible, allowed, forward, backward, strict=True)
         return torch.stack([_complete(*clip) for clip in clips])
 
