@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import av.logging
 import cv2
 import numpy as np
 import pytest

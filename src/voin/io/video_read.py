@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import av
+import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet

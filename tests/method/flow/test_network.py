@@ -231,7 +231,7 @@ def test_it_is_a_flow_of_the_pipeline() -> None:
     assert torch.allclose(done.frames, smooth.frames, atol=1e-3)
 
 
-def estimated(t: int = 10) -> tuple[Tensor, ...]:
+def estimated(t: int = 10) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """A clip, unoccluded in its first frames, with the flow of DIS."""
     seen = scene(t=t, start=(0.0, 20.0))
     return seen.frames, *DIS()(seen.frames), seen.visible, seen.amodal
@@ -264,7 +264,7 @@ def test_backward_is_the_forward_of_the_reversed_clip() -> None:
     frames, forward, backward, visible, amodal = estimated()
     stage = NetworkFlow(network(), prior=Given())
     done = stage(frames, forward, backward, visible, amodal)
-    turned = stage(*(x.flip(1) for x in (frames, backward, forward, visible, amodal)))
+    turned = stage(frames.flip(1), backward.flip(1), forward.flip(1), visible.flip(1), amodal.flip(1))
     assert torch.allclose(done[1], turned[0].flip(1), atol=1e-5)
     assert torch.allclose(done[0], turned[1].flip(1), atol=1e-5)
 
@@ -336,13 +336,12 @@ def test_a_cutting_of_a_picture_is_told_the_width_of_the_whole() -> None:
 
 
 def test_what_lies_far_from_the_object_is_not_looked_at() -> None:
-    frames, forward, backward, visible, amodal = estimated()
-    wide = [torch.nn.functional.pad(x, (0, 48)) for x in (frames, forward, backward, visible, amodal)]
+    frames, forward, backward, visible, amodal = (torch.nn.functional.pad(x, (0, 48)) for x in estimated())
     stage = NetworkFlow(network())
-    done = stage(*wide)
-    wide[0] = wide[0].clone()
-    wide[0][..., -24:] = torch.rand_like(wide[0][..., -24:])
-    for one, other in zip(done, stage(*wide), strict=True):
+    done = stage(frames, forward, backward, visible, amodal)
+    other_rim = frames.clone()
+    other_rim[..., -24:] = torch.rand_like(other_rim[..., -24:])
+    for one, other in zip(done, stage(other_rim, forward, backward, visible, amodal), strict=True):
         assert torch.equal(one, other)
 
 

@@ -122,10 +122,17 @@ class PcnetShape:
 
     @torch.no_grad()
     def __call__(
-        self, frames: Frames, visible: Masks, allowed: Masks, forward: Flows, backward: Flows, category: str | None
+        self,
+        frames: Frames,
+        visible: Masks,
+        allowed: Masks,
+        forward: Flows,
+        backward: Flows,
+        category: str | None,
+        wanted: range | None = None,
     ) -> Masks:
-        """Complete the mask, as every `Shape` does; motion is not looked at."""
-        del forward, backward
+        """Complete the mask, as every `Shape` does; motion is not looked at, nor are other frames."""
+        del forward, backward, wanted
         known = self.categories.index(category) + 1 if category in self.categories else 0
         index = torch.full((len(frames),), known, device=frames.device)
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
