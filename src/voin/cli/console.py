@@ -99,7 +99,8 @@ class Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if not self._bars.disable:  # rich 13 would end even bars that nobody sees with a line
+            self._bars.stop()
 
     def part(self, name: str) -> None:
         """Start a new part of the work; its stages get bars of their own, with the name in front."""
