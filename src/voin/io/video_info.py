@@ -174,6 +174,8 @@ def from_rgb(
         dst_colorspace=matrix_of(colour, whole or (frame.height, frame.width)),
         dst_color_range=_range_of(colour),
         interpolation=_AVERAGE,
+        # In several threads FFmpeg now and then gives some samples of small pictures of 16 bits another value.
+        threads=1 if frame.format.components[0].bits > 8 else 0,
     )
 
 

@@ -15,6 +15,7 @@ from voin.io.colour.samples import PictureFrame, Samples, to_display, to_light
 from voin.io.colour.video_samples import VideoFrame, _covered, _planes
 from voin.io.quality import Quality
 from voin.io.video import SamplesWriter, VideoInfo, probe, read_frames
+from voin.io.video_info import from_rgb
 
 WHERE = np.zeros(SIZE, bool)
 WHERE[9:20, 13:31] = True
@@ -67,6 +68,15 @@ def test_samples_of_seen_pixels_stay_to_the_bit(layout: str) -> None:
     inner = made.shown()[10:18, 14:30].astype(int)  # whole chroma samples
     assert abs(inner - colours[0, 0, 0]).max() <= colours[0, 0, 0] * 0.3
     assert (frame.shown() == frame_of(layout).shown()).all()
+
+
+def test_the_same_colours_always_give_the_same_samples() -> None:
+    """In FFmpeg's threads eight samples of a row were others in about one of a thousand small boxes."""
+    deep = np.random.default_rng(0).integers(0, 2**16, (11, 18, 3), np.uint16)
+    rgb, info = av.VideoFrame.from_ndarray(deep, format="rgb48le"), described()
+    frames = (from_rgb(rgb, "yuv422p10le", info.colour, VideoReformatter()) for _ in range(8000))
+    luma = {next(_planes(frame))[0].tobytes() for frame in frames}
+    assert len(luma) == 1
 
 
 def test_a_turned_video_is_replaced_where_its_viewer_sees_it() -> None:
