@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from voin.core.files import JobFolder, fits, read_json, write_json
+from voin.core.files import JobFolder, fits, identity, read_json, write_json
 
 
 class Notes(JobFolder):
@@ -168,6 +168,15 @@ def _race(root: Path, times: int) -> None:
 )
 def test_json_has_a_shape_or_has_it_not(content: Any, shape: Any, expected: bool) -> None:
     assert fits(content, shape) is expected
+
+
+def test_what_a_file_manager_notes_in_a_folder_makes_it_no_other(tmp_path: Path) -> None:
+    (tmp_path / "00000.png").write_bytes(b"a")
+    before = identity(tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"b")
+    assert identity(tmp_path) == before
+    (tmp_path / "00001.png").write_bytes(b"c")
+    assert identity(tmp_path) != before
 
 
 def test_a_name_that_is_no_utf8_can_be_written_and_read(tmp_path: Path) -> None:

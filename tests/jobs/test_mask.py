@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,18 @@ def test_a_broken_frame_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="frame 5 of 8"):
             mask(frames, [PROMPT], tmp_path / "masks", replace(PLAIN, cuts=cuts))
         assert not (tmp_path / "masks").exists()
+
+
+def test_a_video_that_is_replaced_while_it_is_tracked_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    video = encode(tmp_path / "clip.mp4", FRAMES)
+
+    class Replaces(Steps):
+        def advance(self, name: str, count: int = 1) -> None:
+            os.utime(video, (1, 1))
+
+    with pytest.raises(OSError, match="the video changed while this run was reading"):
+        mask(video, [Prompt(4, mask=MASKS[4])], tmp_path / "masks", PLAIN, Replaces())
+    assert not (tmp_path / "masks").exists()
 
 
 def test_other_masks_stay_where_a_frame_is_broken(film: Path, tmp_path: Path) -> None:

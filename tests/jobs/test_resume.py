@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,37 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     run(folder, masks, tmp_path / "whole", chunk_frames=2, context_frames=1)
     assert contents(out) == contents(tmp_path / "whole")
     assert len(record["objects"]["1"]["occluded"]) == COUNT
+
+
+@pytest.mark.parametrize("which", ["video", "masks"])
+def test_input_that_is_replaced_during_a_run_is_never_mixed_in(
+    tmp_path: Path, masks: Path, video: Path, which: str
+) -> None:
+    options: dict[str, Any] = {"chunk_frames": 2, "context_frames": 0, "cuts": "none"}
+    film, object_masks, out = tmp_path / "film.mp4", tmp_path / "mine", tmp_path / "out"
+    shutil.copy2(video, film)
+    shutil.copytree(masks, object_masks)
+    run(film, object_masks, tmp_path / "whole", **options)
+    target = film if which == "video" else object_masks / "00003.png"
+    kept = shutil.copy2(target, tmp_path / "kept")
+
+    class Replaces(Fake):
+        def complete_object(self, *arguments: Any, **more: Any) -> Any:
+            if len(self.clips) == 2:
+                target.unlink()
+                shutil.copy(kept, target)
+                os.utime(target, (1, 1))
+            return super().complete_object(*arguments, **more)
+
+    with pytest.raises(OSError, match=f"the {which} changed while this run was reading; .*; put back") as caught:
+        run(film, object_masks, out, Replaces(), **options)
+    assert "the same command" not in str(caught.value)
+    assert len(list((out / ".voin" / "parts").glob("*.json"))) <= 2
+    with pytest.raises(OSError, match=rf"holds another run \(other {which}"):
+        run(film, object_masks, out, **options)
+    shutil.copy2(kept, target)
+    run(film, object_masks, out, **options)
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 def test_an_interrupt_stops_all_threads(tmp_path: Path, masks: Path, folder: Path) -> None:

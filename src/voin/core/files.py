@@ -24,6 +24,8 @@ _REPLACE_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # between tries
 _IS_WINDOWS = os.name == "nt"
 # What Windows takes for a device, whatever suffix follows, and letters that its names cannot have.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in "123456789¹²³")}
+# What file managers write into folders that somebody looks at.
+_NOTES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _NO_LETTERS = frozenset('<>:"/\\|?*')
 
 
@@ -86,10 +88,28 @@ def as_json(content: dict[str, Any]) -> dict[str, Any]:
 
 def identity(path: Path) -> dict[str, Any]:
     """Return what tells a file, or all files of a folder, from others: names, sizes and times of the last change."""
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    inside = (file for file in path.iterdir() if file.name not in _NOTES and file.is_file()) if path.is_dir() else ()
+    files = sorted(inside) if path.is_dir() else [path]
     facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     content = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return {"path": str(path.resolve()), "bytes": sum(size for _, size, _ in facts), "version": content}
+
+
+class ChangedInput(FileRefusal):
+    """A file was replaced or edited while a run was reading it."""
+
+
+def check_unchanged(request: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on where files are no more those of a request, of which `now` is that part made anew.
+
+    Raises:
+        ChangedInput: they were changed.
+    """
+    changed = [name for name in now if as_json(now)[name] != request[name]]
+    if changed:
+        what = f"the {' and the '.join(changed)} changed while this run was reading"
+        remedy = "put back what was there and run this again, or begin anew with --overwrite"
+        raise ChangedInput(what, "input must stay as it is until a run is done", remedy)
 
 
 def write_whole(path: Path, data: bytes) -> None:

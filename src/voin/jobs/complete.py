@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from voin.core import __version__
 from voin.core.errors import FileRefusal, ValueRefusal, count_of
-from voin.core.files import check_output, identity, write_json
+from voin.core.files import ChangedInput, check_output, identity, write_json
 from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, memory_refusal, trim_heap
@@ -143,9 +143,13 @@ def complete(
         def wall() -> float:
             return earlier + time.perf_counter() - began
 
+        def check_files() -> None:
+            folder.check_input(_files(inputs, given))
+
         if todo := plan.chunks[len(finished) :]:
             writer = ChunkWriter(inputs, plan, todo[0].start, folder, progress, wall)
-            _complete_chunks(inpainter, background, inputs, plan, todo, writer, progress)
+            _complete_chunks(inpainter, background, inputs, plan, todo, writer, progress, check_files)
+        check_files()
         return _finish(inputs, plan, folder, seconds, wall)
 
 
@@ -155,10 +159,12 @@ def _late_faults(folder: Folder) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, ChangedInput):
+            folder.drop_mixed()
         frames = folder.finished_frames()
         if (isinstance(error, FileRefusal) or memory_refusal(error)) and not frames and folder.is_begun():
             folder.clear()
-        if not isinstance(error, FileRefusal) or not frames:
+        if not isinstance(error, FileRefusal) or isinstance(error, ChangedInput) or not frames:
             raise
         left = f"{count_of(frames, 'finished frame')} in {folder.path} are kept: the same command goes on with the next"
         raise FileRefusal(error.what, error.must, "; ".join(filter(None, (error.remedy, left)))) from error
@@ -172,6 +178,7 @@ def _complete_chunks(
     todo: tuple[Chunk, ...],
     writer: ChunkWriter,
     progress: Progress,
+    check_files: Callable[[], None],
 ) -> None:
     """Complete and write all chunks that are left, in each the front-most object first."""
     total = sum(chunk.count for chunk in todo)
@@ -210,6 +217,7 @@ def _complete_chunks(
             # Waits until the chunk before is written; this one's windows are gone by then.
             follower.put(CompletedChunk(chunk, patches, clock, behind))
             del patches, behind
+            check_files()
         follower.finish()
 
 
@@ -334,16 +342,24 @@ def _request(
     tracking = {"tracking": {"tracker": choose_tracker(options.tracker)}} if layout.tracked else {}
     return {
         "voin": __version__,
-        "video": identity(inputs.info.path),
-        "masks": identify(masks),
-        "amodal": identify(options.amodal) if options.amodal else None,
-        "occluder": identify(options.occluder) if options.occluder else None,
+        **_files(inputs, masks),
         "frames": [inputs.start, inputs.end],
         "cuts": "auto" if inputs.cuts is None else inputs.cuts,
         "options": chosen | {"order": inputs.ids, "nearer_hide": inputs.nearer_hide, "png": layout.png},
         "window": asdict(window),
         "settings": settings,
         **tracking,
+    }
+
+
+def _files(inputs: Inputs, masks: Sequence[Path]) -> dict[str, Any]:
+    """Return what tells the files that are read from others."""
+    options = inputs.options
+    return {
+        "video": identity(inputs.info.path),
+        "masks": identify(masks),
+        "amodal": identify(options.amodal) if options.amodal else None,
+        "occluder": identify(options.occluder) if options.occluder else None,
     }
 
 

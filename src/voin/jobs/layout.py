@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from voin.core.errors import ValueRefusal
-from voin.core.files import JobFolder, as_json, fits, read_json, remove_files
+from voin.core.files import JobFolder, as_json, check_unchanged, fits, read_json, remove_files
 from voin.core.system import peak_memory, versions
 from voin.io.colour.codecs import CODINGS
 from voin.io.colour.picture_kinds import KEPT
@@ -174,6 +174,7 @@ class Folder(JobFolder):
         self.layout = layout
         # Of the finished chunks.
         self.parts = path / STATE / "parts"
+        self._of_one_input: set[Path] = set()
         super().__init__(path, request)
 
     def read(self, path: Path) -> dict[str, Any] | None:
@@ -217,6 +218,23 @@ class Folder(JobFolder):
         self.begin({"request": self.request, "cuts": list(cuts), "layout": asdict(self.layout)})
         for folder in (self.parts, *(self.path / folder for folder in reversed(self.layout.folders()))):
             folder.mkdir(exist_ok=True)
+        self._of_one_input = set(self.parts.glob("*.json"))
+
+    def check_input(self, now: dict[str, Any]) -> None:
+        """Refuse to go on where files are no more those of the request.
+
+        Args:
+            now: the part of the request that tells the files, made anew.
+
+        Raises:
+            ChangedInput: they were changed; `drop_mixed` is to be called once nothing is written any more.
+        """
+        check_unchanged(self.request, now)
+        self._of_one_input = set(self.parts.glob("*.json"))
+
+    def drop_mixed(self) -> None:
+        """Let the chunks be done again that were finished since `check_input` found all as it was."""
+        remove_files(set(self.parts.glob("*.json")) - self._of_one_input)
 
     def finished_frames(self) -> int:
         """Return how many frames this run has finished so far."""

@@ -19,7 +19,16 @@ import numpy as np
 
 from voin.core import __version__, draw
 from voin.core.errors import ValueRefusal
-from voin.core.files import JobFolder, check_output, fits, identity, read_json, remove_files, write_json
+from voin.core.files import (
+    JobFolder,
+    check_output,
+    check_unchanged,
+    fits,
+    identity,
+    read_json,
+    remove_files,
+    write_json,
+)
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import choose_device
 from voin.core.types import Mask, Picture
@@ -121,6 +130,7 @@ def mask(
             lap("cuts")
         masks = _track(info, tracker, _shots(marked, start, end, cuts), options.skip_broken, progress)
         lap("track")
+        check_unchanged(folder.request, {"video": identity(video)})
         # Only now: a frame that does not decode has shown itself.
         folder.clear()
         folder.write({"finished": False})
