@@ -193,6 +193,29 @@ def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path, info: V
     assert not (tmp_path / "taken").exists()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("name", ["a.zip", "a.npz"])
+def test_archives_that_python_unpacks_without_a_limit_are_refused(
+    tmp_path: Path, info: VideoInfo, name: str, method: int
+) -> None:
+    """64 kB of them, whatever size they claim, took 2 GB."""
+    with zipfile.ZipFile(tmp_path / name, "w", method) as archive:
+        archive.writestr("00000.png", bytes(900_000))
+    with pytest.raises(OSError, match=rf"{name} has '00000.png' packed by \w+; it must be packed by deflate"):
+        take(tmp_path / name, info, tmp_path)
+
+
+@pytest.mark.parametrize("count", [60_000, 70_000])
+def test_archives_that_name_too_much_are_refused_before_the_names_are_read(
+    tmp_path: Path, info: VideoInfo, count: int
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("d/", b"")
+        archive.filelist += archive.filelist * count
+    with pytest.raises(OSError, match="names far more files than masks need; a mask a frame is enough"):
+        take(tmp_path / "a.zip", info, tmp_path, Limits(frames=1000))
+
+
 def test_a_mask_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path, info: VideoInfo) -> None:
     Image.new("1", (9000, 9000)).save(tmp_path / "bomb.png")
     bomb = (tmp_path / "bomb.png").read_bytes()

@@ -14,6 +14,7 @@ import numpy as np
 from voin.app.options import Limits
 from voin.core.errors import FileRefusal, Refusal, ValueRefusal
 from voin.io.images import header_size, shown
+from voin.io.masks.archives import open_archive
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.source import MaskPaths, list_paths, open_masks, write_label
 from voin.io.video import VideoInfo, probe
@@ -94,7 +95,7 @@ def unpack_pictures(path: Path, out: Path, info: VideoInfo, limits: Limits) -> N
     """Unpack the PNGs of an archive into `out`, in a folder an object where they lie so, and nothing else."""
     out.mkdir(parents=True)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, limits.frames + _LOOSE_FILES) as archive:
             for name, member in _pictures(path, archive, limits).items():
                 (out / name).parent.mkdir(exist_ok=True)
                 # Of a file no more is unpacked than the archive claims.

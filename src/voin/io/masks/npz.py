@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase
@@ -13,7 +12,8 @@ from typing import cast
 
 import numpy as np
 
-from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.errors import FileRefusal, Refusal, ValueRefusal
+from voin.io.masks.archives import open_archive
 from voin.io.masks.values import Kind, RawMask
 
 _MOST_IDS = 255
@@ -125,7 +125,7 @@ def _arrays(path: Path) -> Iterator[dict[str, BufferedIOBase]]:
         if path.suffix.lower() == ".npy":
             yield {path.stem: stack.enter_context(path.open("rb"))}
             return
-        archive = stack.enter_context(zipfile.ZipFile(path))
+        archive = stack.enter_context(open_archive(path, _MOST_IDS))
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         opened = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in names}
         yield {name: cast(BufferedIOBase, stream) for name, stream in opened.items()}
@@ -143,6 +143,8 @@ def _header(stream: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype, bool]:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
+    except Refusal:
+        raise
     except Exception as error:  # zipfile and numpy raise zlib.error, BadZipFile, SyntaxError and more on garbage.
         raise FileRefusal(
             f"{path} cannot be read ({error})",
