@@ -10,6 +10,7 @@ from voin.core.errors import FileRefusal
 _ENTRY = 2**10  # bytes that a name and its place may take; Python takes ten times as much for them
 # Python unpacks what is packed in other ways as a whole before it counts: 64 kB of bzip2 may be a gigabyte.
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_OTHERS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}
 _END, _LARGE = b"PK\5\6", b"PK\6\7"  # of the directory; what stands before it where there is a second, larger end
 _LENGTH, _LARGE_LENGTH, _COMMENT = 22, 20 + 56, 2**16
 
@@ -39,7 +40,7 @@ def open_archive(path: Path, names: int) -> zipfile.ZipFile:
     odd = next((member for member in archive.infolist() if member.compress_type not in _PACKED), None)
     if odd is not None:
         archive.close()
-        how = zipfile.compressor_names.get(odd.compress_type, "an unknown method")
+        how = _OTHERS.get(odd.compress_type, "an unknown method")
         what = f"{path.name} has {odd.filename[:60]!r} packed by {how}"
         raise FileRefusal(what, "it must be packed by deflate, as zip programs do unless told otherwise", "pack it so")
     return archive
