@@ -6,7 +6,9 @@ Memory is never needed for the result: who has none finds the same again, bit by
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Shaped
@@ -59,6 +61,8 @@ class Memory:
 
     Attributes:
         next: the first step (`Reach`) that is still to be done; None if none was.
+        frames: in [0, 1].
+        visible: masks in [0, 1].
         coarse: flow between all neighbours, as shape is completed by it; of both directions, as `join_flows` has it.
         estimated: the flow that is completed, likewise.
         completed: completed flow, likewise.
@@ -69,6 +73,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.next: int | None = None
+        self.frames: Stretch | None = None
+        self.visible: Stretch | None = None
         self.coarse: Stretch | None = None
         self.estimated: Stretch | None = None
         self.completed: Stretch | None = None
@@ -98,11 +104,23 @@ class Memory:
             assert stretch.stop == start
             stretch.extend(values)
 
+    def fill(
+        self, name: str, start: int, pictures: Sequence[Any], convert: Callable[[Sequence[Any]], Tensor]
+    ) -> Stretch:
+        """Return what is known under a name, with what it lacks of pictures that begin at `start`, converted."""
+        stretch: Stretch | None = getattr(self, name)
+        stop = start if stretch is None else stretch.stop
+        if new := pictures[stop - start :]:
+            self.add(name, stop, convert(new))
+        return self.known(name)
+
     def forget(self, reach: Reach, following: int) -> None:
         """Drop what no part needs that begins with frame `following`."""
         assert self.next is not None
         near, step = max(following - reach.context, 0), self.next * reach.step
         needed = {
+            "frames": min(near, step - reach.margin),
+            "visible": min(near, step - reach.margin),
             "coarse": step,
             "estimated": step - reach.margin,
             "completed": near,

@@ -113,7 +113,10 @@ class Inpainter:
         reach, memory = Reach(place.context), place.memory
 
         # Window. Not in the paper: a square that follows the object, on a grid of one size (window.py).
-        frames, visible = (Stretch(place.start, self._to_grid(pictures)) for pictures in (clip.frames, clip.visible))
+        frames, visible = (
+            memory.fill(name, place.start, pictures, self._to_grid)
+            for name, pictures in (("frames", clip.frames), ("visible", clip.visible))
+        )
 
         # Motion, shape and flow (paper 3.1, 3.2) of all frames around, but for what parts before have found of them.
         near = range(len(clip)) if clip.place is None else place.near(wanted)
@@ -131,6 +134,7 @@ class Inpainter:
         masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
         soft = {i: soft_mask(clip, sure, i) if with_shape and sure is not None else None for i in wanted}
         if not any(occluded.any() for _, occluded in masks.values()):
+            del view
             memory.forget(reach, following)
             return [replace(make_box(clip, i, *masks[i]), soft=soft[i]) for i in wanted]
 
@@ -141,7 +145,6 @@ class Inpainter:
         if not with_flow:  # it is as large as all pictures, and needed no more
             forward, backward = (flow[:, :0].clone() for flow in (forward, backward))
             view = replace(view, forward=forward, backward=backward)
-        memory.forget(reach, following)
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):
@@ -157,6 +160,8 @@ class Inpainter:
             boxes = [replace(box, soft=soft[i]) for box, i in zip(boxes, wanted, strict=True)]
         if with_flow:
             boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]
+        del view, forward, backward, frames, visible, amodal, filled, found, layers
+        memory.forget(reach, following)
         return boxes
 
     def _find_shape(

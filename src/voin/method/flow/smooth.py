@@ -7,6 +7,8 @@ across the occluder's rim. What flow deviates from it is spread smoothly inside 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ from voin.core.resample import halve
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import cycle_error, length, warp
 from voin.method.affine import Motions, draw_motion, fit_motion, rim_trust
+from voin.method.cores import side_by_side
 from voin.method.flow.outlines import Outlines, trace_outlines
 from voin.method.frames import over_frames
 from voin.method.gaps import close_gaps
@@ -65,8 +68,8 @@ class SmoothFlow:
         # Of each direction: the flow and the flow back, and the frames in which it begins and ends.
         first, second = slice(None, -1), slice(1, None)
         both = ((forward, backward, first, second), (backward, forward, second, first))
-        directions, motions = [], []
-        for flow, back, begin, end in both:
+
+        def fit(flow: Flows, back: Flows, begin: slice, end: slice) -> tuple[Any, Motions]:
             flow, back, rim, seen, inside, onto = (
                 x.flatten(0, 1) for x in (flow, back, trust[:, begin], visible[:, end], whole[:, begin], whole[:, end])
             )
@@ -74,21 +77,26 @@ class SmoothFlow:
             if given is not None and given.any():
                 outline = trace_outlines(inside[:, 0], onto[:, 0], given.to(inside.device).repeat_interleave(pairs))
             weight = _weigh(flow, back, rim, seen)
-            motions.append(fit_motion(flow, weight, b, outlines=outline and outline.compare))
-            directions.append((flow, weight, inside, outline))
+            motion = fit_motion(flow, weight, b, outlines=outline and outline.compare)
+            return (flow, weight, inside, outline), motion
+
+        fitted = side_by_side([partial(fit, *direction) for direction in both])
+        motions = [motion for _, motion in fitted]
         clips = zip(frames, visible, motions[0].unflatten(0, (b, pairs)), strict=True)
         lack = torch.cat([close_gaps(*clip) for clip in clips])
         motions[0][:, 0] += lack
         motions[1][:, 0] -= lack
-        completed = []
-        for (flow, weight, inside, outline), motion in zip(directions, motions, strict=True):
+
+        def complete(flow: Maps, weight: Trust, inside: Any, outline: Outlines | None, motion: Motions) -> Flows:
             result = flow.clone()
             # Some pairs at a time: less memory.
             for part in touched.nonzero()[:, 0].split(_BATCH):
                 some = outline and outline.select(part)
                 result[part] = complete_flow(flow[part], weight[part], inside[part], motion[part], some)
-            completed.append(result.unflatten(0, (b, pairs)))
-        return completed[0], completed[1]
+            return result.unflatten(0, (b, pairs))
+
+        forward, backward = side_by_side([partial(complete, *given, motion) for given, motion in fitted])
+        return forward, backward
 
 
 def select_wanted(touched: Bool[Tensor, "b pairs"], wanted: range | None) -> Bool[Tensor, "b pairs"]:

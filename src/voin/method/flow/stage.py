@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +14,7 @@ from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
 from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks
+from voin.method.cores import side_by_side
 from voin.method.flow.network import FlowNetwork
 from voin.method.flow.smooth import SmoothFlow, select_wanted
 from voin.method.stages import Given
@@ -84,16 +86,19 @@ class NetworkFlow:
         raw = self.config.start == "raw"
         priors = [*(flows if raw else self.prior(frames, *flows, visible, amodal, given, wanted))]
         looks = [self._look(*clip) for clip in zip(frames.split(1), seen.split(1), whole.split(1), strict=True)]
-        completed = []
-        for flow, turn in zip(flows, (False, True), strict=True):
-            prior = priors.pop(0)  # it is large
-            trim_heap()  # likewise what it was made of
-            result = flow.clone()
+
+        @torch.no_grad()
+        def complete(flow: Flows, turn: bool) -> Flows:
+            prior, result = priors[turn], flow.clone()
             for i, look in enumerate(looks):
                 part = slice(i, i + 1)
                 self._complete(result[i], look, flow[part], prior[part], seen[part], whole[part], touched[i], turn)
-            completed.append(result)
-        return completed[0], completed[1]
+            return result
+
+        trim_heap()  # what the priors were made of is large
+        directions = [partial(complete, flow, turn) for flow, turn in zip(flows, (False, True), strict=True)]
+        forward, backward = side_by_side(directions)
+        return forward, backward
 
     def _look(self, frames: Frames, visible: Masks, amodal: Masks) -> _Look:
         """Lay out what the network sees of one clip, both ways: its own grid, and on that what is around the object."""

@@ -6,12 +6,15 @@ The pipeline and joint training call this alike, so that the generator is traine
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 
 import torch
+from torch import Tensor
 
 from voin.core.morphology import grow
 from voin.core.types import Flows, Frames, Masks
+from voin.method.cores import side_by_side
 from voin.method.propagation import blend
 from voin.method.propagation.gradients import colour_gradients
 from voin.method.propagation.matches import match_by_outline
@@ -50,18 +53,24 @@ def propagate(view: ClipView, wanted: range, form: Propagation = "rated", outlin
     shade, detail = blend.split_detail(frames, clear, blend.DETAIL * width / 256)
     band_width = max(round(blend.BAND * width / 256), 2)
     ahead, back, matched = _look_for(view, wanted, outlines)
-    bands = [blend.compare_band(shade, detail, clear, tracks, band_width) for tracks in (ahead, back, matched)]
+    found = (ahead, back, matched)
+    bands = side_by_side([partial(blend.compare_band, shade, detail, clear, tracks, band_width) for tracks in found])
     del shade, detail  # they are as large as all frames
     # What was matched by outline has no track that could be rated by its length.
     share = blend.calibrate(bands[:2])
     directions = (blend.rate(ahead, share), blend.rate(back, share), matched)
     picture, correction = torch.zeros(2, len(wanted), height, width, 3)
     total, confidence = torch.zeros(2, len(wanted), height, width, 1)
-    for tracks, band in zip(directions, bands, strict=True):
+
+    def look_up(tracks: Tracks, band: blend.Band | None) -> tuple[Tensor, Tensor]:
+        return blend.draw(tracks, frames), blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
+
+    drawn = side_by_side([partial(look_up, *both) for both in zip(directions, bands, strict=True)])
+    for tracks, (colours, change) in zip(directions, drawn, strict=True):
         place, trust = tracks.found, tracks.confidence[tracks.found][:, None]
         weight = trust**2
-        picture[place] += weight * blend.draw(tracks, frames)
-        correction[place] += weight * blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
+        picture[place] += weight * colours
+        correction[place] += weight * change
         total[place] += weight
         confidence[place] = torch.maximum(confidence[place], trust)
     found = total[..., 0].nonzero(as_tuple=True)

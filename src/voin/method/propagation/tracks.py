@@ -7,7 +7,7 @@ The links of a track are composed into one displacement and the source frame is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from voin.core.types import Flows
 from voin.core.warp import sample_points
+from voin.method.cores import side_by_side
 
 # Paper 3.3: 5. The largest forward-backward error of a link, in pixels of a 320-pixel-wide picture.
 MAX_CYCLE_ERROR = 5.0
@@ -61,7 +62,9 @@ def track(
         max_distance_frames: how many frames away a source may lie.
     """
     given = (wanted, first, sources, amodal, max_distance_frames)
-    return _follow(forward[0], backward[0], *given, step=1), _follow(backward[0], forward[0], *given, step=-1)
+    ways = ((forward[0], backward[0], 1), (backward[0], forward[0], -1))
+    ahead, back = side_by_side([partial(_follow, away, back, *given, step=step) for away, back, step in ways])
+    return ahead, back
 
 
 def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames: int, step: int) -> Tracks:

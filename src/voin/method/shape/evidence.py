@@ -8,6 +8,7 @@ object hides it.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from voin.core.resample import halve
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import length, warp
 from voin.method.affine import align, chain_motions, draw_motion, fit_motion, flow_consistency, rim_trust
+from voin.method.cores import side_by_side
 
 PATIENCE_FRAMES = 12.0  # distance in time over which what a frame tells loses weight to 1/e
 COLOUR = 0.08  # difference at which two pixels are no longer the same point
@@ -74,9 +76,8 @@ def gather_evidence(
     for clip, ahead, back, scene_ahead, scene_back in zip(stack, *links, strict=True):
         object_chain = chain_motions(ahead, back, clip.shape[-1])
         scene_chain = chain_motions(scene_ahead, scene_back, clip.shape[-1])
-        carried.append(
-            torch.cat([_meet_object(clip, object_chain, among), _meet_scene(clip, scene_chain, among)], dim=1)
-        )
+        meetings = partial(_meet_object, clip, object_chain, among), partial(_meet_scene, clip, scene_chain, among)
+        carried.append(torch.cat(side_by_side(meetings), dim=1))
     return torch.cat([followed, torch.stack(carried)], dim=2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -15,6 +16,7 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.resample import enlarge, reduce
 from voin.core.types import Flows, Frames, Masks
+from voin.method.cores import side_by_side
 from voin.method.frames import cut_groups
 from voin.method.shape.background import find_static_background, remove_static_background
 from voin.method.shape.evidence import Evidence, gather_evidence
@@ -169,10 +171,14 @@ class NetworkShape:
         total = torch.zeros_like(visible, dtype=torch.float32)
         count = torch.zeros(visible.shape[1], device=visible.device)
         clips = torch.arange(len(frames), device=frames.device)[:, None]
-        for group, seen in groups:
-            with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
+
+        def look(seen: Int[Tensor, "b n"]) -> Masks:
+            with torch.no_grad(), torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half):
                 shown = None if evidence is None else evidence[clips, seen]
-                logits = self.network(frames[clips, seen], visible[clips, seen], index, shown)
+                return self.network(frames[clips, seen], visible[clips, seen], index, shown)
+
+        made = side_by_side([partial(look, seen) for _, seen in groups])
+        for (group, _), logits in zip(groups, made, strict=True):
             total[:, group.start : group.stop] += logits[:, : len(group)].float()
             count[group.start : group.stop] += 1
         return total / count.clamp(min=1)[:, None, None, None]
