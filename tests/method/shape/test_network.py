@@ -238,6 +238,23 @@ def test_the_stage_averages_logits_where_groups_overlap(network: ShapeNetwork) -
     assert torch.allclose(whole, logits.sigmoid(), atol=1e-6)
 
 
+def test_a_part_shares_groups_with_those_around_it(network: ShapeNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    look = network.forward
+
+    def note(frames: Tensor, visible: Tensor, *given: Tensor | None) -> Tensor:
+        seen.extend(int(x) for x in (100 * frames[0, :, 0, 0, 0]).round())
+        return look(frames, visible, *given)
+
+    monkeypatch.setattr(network, "forward", note)
+    frames, visible, _ = clip(1, 20, 32, 32)
+    frames = torch.arange(20.0).view(1, 20, 1, 1, 1).expand_as(frames) / 100
+    stage = NetworkShape(network, config=GroupConfig(length=4, overlap=2, references=0))
+    stage(frames, visible, torch.ones_like(visible), flows(20, 32, 32), flows(20, 32, 32), None, range(8, 14))
+    assert (min(seen), max(seen)) == (6, 15)
+    assert all(seen.count(number) >= 2 for number in range(8, 14))
+
+
 def test_references_inform_a_group_from_afar(network: ShapeNetwork) -> None:
     frames, visible, _ = clip(t=12)
     visible[:, 11] = 1

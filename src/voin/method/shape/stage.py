@@ -152,11 +152,12 @@ class NetworkShape:
 
     def _groups(self, visible: Masks, wanted: range) -> list[_Group]:
         """Cut the wanted frames into groups that follow each other, and add to each frames that it may look at."""
-        length = self.config.length
-        # A short rest makes up a whole group with those before.
-        run = range(max(min(wanted.start, wanted.stop - length), 0), wanted.stop)
+        length, overlap = self.config.length, self.config.overlap
+        # Groups share frames with those of the parts before and after, too: what only one group says is less sure. A
+        # short rest makes up a whole group with those before.
+        first, stop = min(wanted.start - overlap, wanted.stop - length), wanted.stop + overlap
         groups = []
-        for group in cut_groups(run, length, self.config.overlap):
+        for group in cut_groups(range(max(first, 0), min(stop, visible.shape[1])), length, overlap):
             members = torch.arange(group.start, group.stop, device=visible.device).expand(len(visible), -1)
             references = choose_references(visible, group, self.config.references)
             groups.append((group, torch.cat([members, references], dim=1)))
