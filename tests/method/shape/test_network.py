@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -242,9 +243,9 @@ def test_a_part_shares_groups_with_those_around_it(network: ShapeNetwork, monkey
     seen: list[int] = []
     look = network.forward
 
-    def note(frames: Tensor, visible: Tensor, *given: Tensor | None) -> Tensor:
+    def note(frames: Tensor, *given: Any) -> Tensor:
         seen.extend(int(x) for x in (100 * frames[0, :, 0, 0, 0]).round())
-        return look(frames, visible, *given)
+        return look(frames, *given)
 
     monkeypatch.setattr(network, "forward", note)
     frames, visible, _ = clip(1, 20, 32, 32)
