@@ -45,3 +45,14 @@ def test_an_object_wholly_seen_gives_a_patch_that_changes_nothing() -> None:
     assert (patch.left, patch.top, patch.amodal.shape) == (5, 5, (15, 15))
     assert (patch.confidence == 255).all()
     assert np.array_equal(paste(frame, [patch]), frame)
+
+
+@pytest.mark.parametrize(("first", "rows", "kept"), [(14, 4, False), (6, 4, True), (14, 20, False)])
+def test_only_the_rim_of_what_lies_outside_the_picture_is_not_hidden_in_it(first: int, rows: int, kept: bool) -> None:
+    _, clip = clip_at(40, 2, 42)
+    hidden = torch.zeros(1, 1, 1, 32, 32)
+    hidden[..., 10 : 10 + rows, first:] = 1
+    _, occluded = native_masks(clip, hidden, hidden, 0)
+    assert occluded.any() == kept
+    hidden[..., 16:] = 0  # the picture's last column; nothing outside
+    assert native_masks(clip, hidden, hidden, 0)[1].any()

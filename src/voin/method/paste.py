@@ -21,6 +21,8 @@ from voin.core.warp import sample_list, sample_points
 from voin.method.propagation.tracks import Tracks
 from voin.method.window import CompletedBox, ObjectClip, SoftMask, box_of, cut
 
+_EDGE = 8  # pixels of the working grid: four of those in which the shape network draws outlines
+
 
 def native_masks(
     clip: ObjectClip, amodal: Masks, hidden: Masks, frame: int
@@ -39,10 +41,33 @@ def native_masks(
         near = grow(hidden[0, frame] > 0.5, 2).to(amodal)
         maps = torch.stack([near, amodal[0, frame].maximum(hidden[0, frame])], dim=1)
         drawn = F.interpolate(maps, size=visible.shape, mode="bilinear", align_corners=False)[0].cpu().numpy()
-        occluded = (drawn > 0.5).all(axis=0) & ~visible & cut(np.ones(clip.size, bool), clip.windows, frame)
+        hidden_here = (drawn > 0.5).all(axis=0) & ~visible
+        inside = cut(np.ones(clip.size, bool), clip.windows, frame)
+        occluded = hidden_here & inside
+        if not inside.all():
+            depth = max(round(_EDGE * float(clip.windows.scale[frame])), 1)
+            occluded = _without_rims(occluded, hidden_here & ~inside, inside, depth)
     if clip.occluder is not None:
         occluded = occluded & clip.occluder[frame]
     return visible | occluded, occluded
+
+
+def _without_rims(
+    occluded: Bool[np.ndarray, "y x"], outside: Bool[np.ndarray, "y x"], inside: Bool[np.ndarray, "y x"], depth: int
+) -> Bool[np.ndarray, "y x"]:
+    """Drop the pieces of the hidden part that are the rim of what is hidden outside of the picture.
+
+    Not in the paper: where an object leaves the picture in clear view nothing hides the rest but the picture's end, and
+    the shape network knows only to some pixels where that is.
+    """
+    if not outside.any():
+        return occluded
+    square = np.ones((3, 3), np.uint8)
+    reached = cv2.dilate(outside.view(np.uint8), square) > 0
+    deep = cv2.erode(inside.view(np.uint8), np.ones((2 * depth + 1, 2 * depth + 1), np.uint8)) > 0
+    _, pieces = cv2.connectedComponents(occluded.view(np.uint8), connectivity=8)
+    rims = set(pieces[occluded & reached].tolist()) - set(pieces[occluded & deep].tolist())
+    return occluded & ~np.isin(pieces, list(rims))
 
 
 def soft_mask(clip: ObjectClip, sure: Masks, frame: int) -> SoftMask:
