@@ -13,6 +13,7 @@ from voin.app.options import Limits, ServeConfig
 from voin.app.text import ASSETS, form
 from voin.app.workspace import BRUSH
 from voin.data.categories import CATEGORIES
+from voin.io.masks.reading import FILE_FORMS
 from voin.jobs.demo import SHOTS
 from voin.jobs.describe import Option
 
@@ -126,7 +127,7 @@ class Layout:
             self.negative = gr.Textbox(label=label, placeholder="110,150", elem_id="negative")
             self.apply = gr.Button("Mark this frame so", size="sm", elem_id="apply")
         with gr.Accordion("Upload masks instead", open=False, elem_id="upload-masks"):
-            label = "A zip of PNGs, a mask video, .npz, .npy, annotations (COCO, CVAT ...); several show an object each"
+            label = f"A zip of PNGs, a mask video, {FILE_FORMS}; several show an object each"
             self.masks = gr.File(label=label, file_count="multiple", file_types=[*MASK_SUFFIXES], height=164)
         self.sample_masks = gr.Button("Use the sample's masks", size="sm", visible=False, elem_id="sample-masks")
         with gr.Accordion("How to track", open=False):

@@ -11,6 +11,7 @@ from rich.markup import escape
 from voin.cli.console import Bars, NotingBars, err, out
 from voin.cli.options import Output, Quiet, Show, VideoArgument, argument, command, option
 from voin.core.errors import count_of
+from voin.io.masks.reading import FILE_FORMS
 from voin.jobs.options import CompleteOptions, MethodOptions, PromptOptions
 
 COMPLETE_EXAMPLES = """[bold]Examples[/bold]
@@ -52,7 +53,7 @@ def complete(
         list[Path] | None,
         argument(
             "The visible part of the object: a folder of PNGs (object ids, or white on black; or a folder an object), "
-            "a mask video, .npz, .npy, or annotations (COCO, YouTube-VIS, CVAT, LabelMe, Label Studio). One mask a "
+            f"a mask video, {FILE_FORMS}. One mask a "
             "frame, or fewer with names that say the frame. Several MASKS show an object each, the front-most first.",
             "MASKS",
         ),

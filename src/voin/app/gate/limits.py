@@ -16,6 +16,7 @@ from voin.core.errors import FileRefusal, Refusal, ValueRefusal
 from voin.io.images import header_size, shown
 from voin.io.masks.archives import open_archive
 from voin.io.masks.npz import ArrayMasks
+from voin.io.masks.reading import FILE_FORMS
 from voin.io.masks.source import MaskPaths, list_paths, open_masks, write_label
 from voin.io.video import VideoInfo, probe
 
@@ -52,7 +53,7 @@ def take_masks(given: MaskPaths, info: VideoInfo, limits: Limits, scratch: Path,
         raise ValueRefusal(what, f"at most {MOST_SETS} are taken, an object each", "pack masks of frames into a zip")
     for path in paths:
         if path.suffix.lower() not in MASK_SUFFIXES:
-            must = "they must be a zip of PNGs, .npz or .npy, a mask video, an annotation file (.json, .xml) or a PNG"
+            must = f"they must be a zip of PNGs, a PNG, a mask video, {FILE_FORMS}"
             raise ValueRefusal(f"{path.name} is no form of masks", must, "convert them")
         check_bytes(path, limits)
     try:

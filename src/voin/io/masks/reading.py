@@ -8,6 +8,8 @@ from typing import Any
 
 from voin.core.errors import count_of
 
+# Files that hold the masks of all frames, beside videos; as messages and help name them.
+FILE_FORMS = ".npz, .npy or annotations (COCO, YouTube-VIS, CVAT, LabelMe, Label Studio)"
 _NAMED = 5  # frames that the line names
 _LISTED = 8  # objects that it lists
 

@@ -23,6 +23,7 @@ from voin.io.masks.labels import MaskSource, Origin, davis_palette, write_label
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.pictures import PictureMasks
 from voin.io.masks.planes import Plane, take_rims
+from voin.io.masks.reading import FILE_FORMS
 from voin.io.masks.values import Kind, MaskFormat, NamedObjects, ids_of_values
 from voin.io.masks.video import VideoMasks
 from voin.io.video_info import VideoInfo
@@ -132,7 +133,7 @@ def _open_one(
     progress: Callable[[int, int], object] | None,
 ) -> MaskSource:
     if not path.exists():
-        must = "it must be a folder of PNGs, a mask video, an .npz, an .npy or an annotation file"
+        must = f"it must be a folder of PNGs, a mask video, {FILE_FORMS}"
         raise FileRefusal(f"{path} does not exist", must, "check the spelling")
     form = next(form for form in FORMATS if form.takes(path))
     stored = _open_video(path, limits) if form is VideoMasks else form(path)
@@ -203,7 +204,7 @@ def _open_video(path: Path, limits: VideoLimits) -> VideoMasks:
     try:
         return VideoMasks(path, limits)
     except FileRefusal as error:
-        others = "masks of another form: a folder of pictures, .npz, .npy or annotations"
+        others = f"masks of another form: a folder of PNGs, {FILE_FORMS}"
         raise FileRefusal(error.what, f"{error.must or 'it must be a video'}, or {others}", error.remedy) from error
 
 
