@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes.fake_method import Fake, contents, labels, listing, save_frames, save_labels
+from fakes.told import Told
 from scenes.video_clips import SIZE, pictures
 from voin.cli import app as cli
 from voin.core.processes import pool
@@ -49,22 +50,6 @@ def names_of(folder: Path) -> Path:
     return table_of(folder, "name,video,masks", *(f"{name},{name}/frames,{name}/masks" for name in ("a", "wrong", "b")))
 
 
-class Told:
-    def __init__(self) -> None:
-        self.totals: dict[str, int] = {}
-        self.done = 0
-        self.lines: list[str] = []
-
-    def stage(self, name: str, total: int) -> None:
-        self.totals[name] = total
-
-    def advance(self, name: str, count: int = 1) -> None:
-        self.done += count
-
-    def note(self, line: str) -> None:
-        self.lines.append(line)
-
-
 # The work
 
 
@@ -78,8 +63,8 @@ def test_every_clip_is_done_or_says_why_not(clips: Path) -> None:
     told, out = Told(), clips / "out"
     found = batch(read_table(names_of(clips), PLAIN), out, CLASSICAL, workers=2, progress=told)
     assert [outcome["state"] for outcome in found.values()] == ["done", "refused", "done"]
-    assert (told.totals, told.done) == ({"batch": 3}, 3)
-    (line,) = told.lines
+    assert told.totals == told.done == {"batch": 3}
+    (line,) = told.notes
     assert line.startswith("wrong refused: ")
     assert len(found["wrong"]["why"]) == 3
     for name in ("a", "b"):
@@ -264,7 +249,7 @@ def test_a_ray_cluster_gives_the_same_and_tries_again_what_was_refused(clips: Pa
     found = batch(read_table(names_of(clips), PLAIN), clips / "there", CLASSICAL, **again)
     assert {outcome["state"] for outcome in found.values()} == {"done"}
     assert told.totals == {"batch": 3}
-    assert told.done == 3
+    assert told.done == {"batch": 3}
 
 
 # The table

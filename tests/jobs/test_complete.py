@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fakes.fake_method import Fake, contents, expected, expected_label, labels, run, save_frames, save_labels
+from fakes.told import Told
 from scenes.video_clips import COUNT, SIZE, packets, pictures, save, seconds_of
 from voin.io.images import read_picture, write_image
 from voin.io.masks.source import open_masks
@@ -269,7 +270,7 @@ def test_an_occluder_that_is_empty_says_that_nothing_is_in_front(tmp_path: Path,
         assert fronts is not None
         assert [bool(front.any()) for front in fronts] == [i >= empty for i in range(COUNT)]
         assert (
-            told.lines[1]
+            told.notes[1]
             == f"In front: {COUNT} files, matched by the frames' names; nothing in {empty} of {COUNT} frames"
         )
 
@@ -282,7 +283,7 @@ def test_nearer_objects_are_what_hides_the_farther_ones_where_their_order_is_giv
     method, told = Fronts(), Told()
     run(folder, two, tmp_path / "plain", method, told)
     assert method.fronts == [None, None]
-    assert len(told.lines) == 1
+    assert len(told.notes) == 1
     method, told = Fronts(), Told()
     run(folder, two, tmp_path / "ordered", method, told, order=(2, 1))
     near, far = method.fronts
@@ -294,7 +295,7 @@ def test_nearer_objects_are_what_hides_the_farther_ones_where_their_order_is_giv
         (front == cut(each == 2, window, i)).all() for i, (front, each) in enumerate(zip(far, maps, strict=True))
     )
     assert any(front.any() for front in far)
-    assert told.lines[1] == "Order: 2, 1; an object is hidden only by those before it"
+    assert told.notes[1] == "Order: 2, 1; an object is hidden only by those before it"
     third = save_labels(
         tmp_path / "third", [np.pad(np.ones((4, SIZE[1]), np.uint8), ((0, SIZE[0] - 4), (0, 0)))] * COUNT
     )
@@ -304,29 +305,13 @@ def test_nearer_objects_are_what_hides_the_farther_ones_where_their_order_is_giv
     assert near is not None
     assert more is not None
     assert all((a >= b).all() for a, b in zip(more, far, strict=True))
-    assert told.lines[2] == "Order: 2, 1; an object is hidden only by those before it and what is in front"
+    assert told.notes[2] == "Order: 2, 1; an object is hidden only by those before it and what is in front"
 
 
 def test_only_some_objects_can_be_chosen(tmp_path: Path, folder: Path) -> None:
     record = run(folder, save_labels(tmp_path / "two", labels(COUNT, SIZE, objects=2)), tmp_path / "out", ids=(2,))
     assert list(record["objects"]) == ["2"]
     assert set(np.unique(label_of(tmp_path / "out" / "amodal" / "00003.png"))) == {0, 2}
-
-
-class Told:
-    """Progress that keeps what users are told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def stage(self, name: str, total: int) -> None:
-        pass
-
-    def advance(self, name: str, count: int = 1) -> None:
-        pass
-
-    def note(self, line: str) -> None:
-        self.lines.append(line)
 
 
 # Shots and chunks
@@ -392,20 +377,9 @@ def test_memory_does_not_grow_with_length(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_progress_tells_of_every_stage(tmp_path: Path, masks: Path, folder: Path) -> None:
-    class Told:
-        def __init__(self) -> None:
-            self.totals: dict[str, int] = {}
-            self.done = Counter[str]()
-
-        def stage(self, name: str, total: int) -> None:
-            self.totals[name] = total
-
-        def advance(self, name: str, count: int = 1) -> None:
-            self.done[name] += count
-
     told = Told()
     run(folder, masks, tmp_path / "out", progress=told, chunk_frames=5)
-    assert told.totals == dict(told.done) == dict.fromkeys(("masks", "cuts", "complete", "write"), COUNT)
+    assert told.totals == told.done == dict.fromkeys(("masks", "cuts", "complete", "write"), COUNT)
 
 
 def test_variable_frame_times_are_kept(tmp_path: Path, masks: Path, frames: list[np.ndarray]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fakes.fake_method import Fake, contents, listing, run, save_frames, save_labels
+from fakes.told import Told
 from scenes.mask_clips import iou, passing
 from voin.io.images import read_picture
 from voin.io.masks.frames import are_keyframes
@@ -16,24 +17,6 @@ from voin.io.masks.source import open_masks, write_label
 from voin.io.video import probe
 
 FRAMES, MASKS = passing(count=10, bar=None)
-
-
-class Notes:
-    """Progress that keeps what users are told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.totals: dict[str, int] = {}
-        self.done: dict[str, int] = {}
-
-    def stage(self, name: str, total: int) -> None:
-        self.totals[name] = total
-
-    def advance(self, name: str, count: int = 1) -> None:
-        self.done[name] = self.done.get(name, 0) + count
-
-    def note(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +68,16 @@ def test_keyframes_are_the_first_frame_alone_or_a_regular_grid(
 def test_the_object_is_tracked_between_keyframes_by_default(
     film: Path, tmp_path: Path, frames: tuple[int, ...]
 ) -> None:
-    notes = Notes()
-    record = complete(film, keyframes(tmp_path / "keys", *frames), tmp_path / "out", progress=notes)
+    told = Told()
+    record = complete(film, keyframes(tmp_path / "keys", *frames), tmp_path / "out", progress=told)
     found = tracked(tmp_path / "out", film)
     assert all(iou(mask, truth) > 0.8 for mask, truth in zip(found, MASKS, strict=True))
     assert all((found[frame] == MASKS[frame]).all() for frame in frames)
-    (line,) = notes.lines
+    (line,) = told.notes
     assert line == record["masks"]["line"]
     assert "the tracker follows objects there (--no-track-between: they count as hidden there)" in line
     assert record["masks"]["tracked"] is True
-    assert notes.totals["track"] == notes.done["track"]
+    assert told.totals["track"] == told.done["track"]
     # Nothing of the object in plain view is painted over.
     for frame, (picture, mask) in enumerate(zip(FRAMES, found, strict=True)):
         assert (read_picture(tmp_path / "out" / "completed" / f"{frame:05d}.png") == picture)[mask].all()
@@ -145,9 +128,9 @@ def test_a_killed_run_goes_on_with_the_masks_that_it_has_tracked(film: Path, tmp
     with pytest.raises(RuntimeError):
         complete(film, masks, tmp_path / "out", Fake(2), chunk_frames=3)
     before = listing(tmp_path / "out" / "masks")
-    notes = Notes()
-    complete(film, masks, tmp_path / "out", progress=notes, chunk_frames=3)
-    assert "track" not in notes.totals
+    told = Told()
+    complete(film, masks, tmp_path / "out", progress=told, chunk_frames=3)
+    assert "track" not in told.totals
     assert [entry for entry in listing(tmp_path / "out" / "masks") if entry not in before] == []
     assert _pictures(tmp_path / "out") == _pictures(tmp_path / "whole")
     assert complete(film, masks, tmp_path / "out", chunk_frames=3)["finished_before"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fakes.fake_method import Fake, contents, listing, save_frames, save_labels
+from fakes.told import Told
 from scenes.mask_clips import box_of, iou, passing
 from voin.io.masks.source import open_masks
 from voin.io.video import probe
@@ -19,23 +20,6 @@ from voin.tracking.prompts import Prompt
 
 FRAMES, MASKS = passing(count=8, bar=None)
 PROMPT = Prompt(0, mask=MASKS[0])
-
-
-class Told:
-    """Progress that keeps the stages that were begun, and what users are told."""
-
-    def __init__(self) -> None:
-        self.stages: list[str] = []
-        self.lines: list[str] = []
-
-    def stage(self, name: str, total: int) -> None:
-        self.stages.append(name)
-
-    def advance(self, name: str, count: int = 1) -> None:
-        pass
-
-    def note(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +40,7 @@ def test_what_is_marked_is_tracked_and_completed(film: Path, tmp_path: Path) -> 
     assert all(iou(source.label(frame) > 0, truth) > 0.8 for frame, truth in enumerate(MASKS))
     assert record["totals"]["occluded"] > 0
     assert not record["masks"]["tracked"]  # none is missing
-    first, second = told.lines
+    first, second = told.notes
     assert (
         first == f"Tracked from 1 prompt (grabcut): the object is seen in 8 of 8 frames; {tmp_path / 'out' / 'masks'}"
     )
@@ -80,13 +64,13 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_not_repeated(film: Path, tmp
     before = listing(out / "masks")
     record, told = run(film, out, chunk_frames=3)
     assert not record["finished_before"]
-    assert "track" not in told.stages
+    assert "track" not in told.totals
     assert listing(out / "masks") == before
     whole = contents(tmp_path / "whole")
     assert {name: data for name, data in contents(out).items() if whole[name] != data}.keys() <= {"masks/masks.json"}
     again, told = run(film, out, chunk_frames=3)
     assert again["finished_before"]
-    assert "track" not in told.stages
+    assert "track" not in told.totals
 
 
 def test_another_mark_is_another_run(film: Path, tmp_path: Path) -> None:

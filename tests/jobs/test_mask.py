@@ -10,6 +10,7 @@ import pytest
 
 from fakes import tiny_sam2
 from fakes.fake_method import listing, save_frames
+from fakes.told import Told
 from scenes.mask_clips import box_of, iou, passing
 from scenes.video_clips import encode
 from voin.io.images import read_picture, write_image
@@ -26,20 +27,6 @@ FRAMES, MASKS = passing(count=8, bar=None)
 BOX = box_of(MASKS[0])
 PROMPT = Prompt(0, mask=MASKS[0])
 PLAIN = MaskOptions(tracker="grabcut")
-
-
-class Steps:
-    """Counts the steps of each stage."""
-
-    def __init__(self) -> None:
-        self.totals: dict[str, int] = {}
-        self.done: dict[str, int] = {}
-
-    def stage(self, name: str, total: int) -> None:
-        self.totals[name] = total
-
-    def advance(self, name: str, count: int = 1) -> None:
-        self.done[name] = self.done.get(name, 0) + count
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +91,10 @@ def test_cuts_may_be_given(film: Path, tmp_path: Path) -> None:
 
 
 def test_a_video_file_is_tracked_and_progress_is_told(tmp_path: Path) -> None:
-    video, steps = encode(tmp_path / "clip.mp4", FRAMES), Steps()
-    mask(video, [Prompt(4, mask=MASKS[4])], tmp_path / "masks", replace(PLAIN, preview=True), steps)
-    assert steps.totals == {"cuts": 8, "track": 8, "write": 8, "preview": 8}
-    assert steps.done == steps.totals
+    video, told = encode(tmp_path / "clip.mp4", FRAMES), Told()
+    mask(video, [Prompt(4, mask=MASKS[4])], tmp_path / "masks", replace(PLAIN, preview=True), told)
+    assert told.totals == {"cuts": 8, "track": 8, "write": 8, "preview": 8}
+    assert told.done == told.totals
 
 
 def test_a_preview_shows_the_masks(film: Path, tmp_path: Path) -> None:
@@ -140,7 +127,7 @@ def test_a_broken_frame_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
 def test_a_video_that_is_replaced_while_it_is_tracked_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     video = encode(tmp_path / "clip.mp4", FRAMES)
 
-    class Replaces(Steps):
+    class Replaces(Told):
         def advance(self, name: str, count: int = 1) -> None:
             os.utime(video, (1, 1))
 

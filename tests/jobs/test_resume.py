@@ -118,7 +118,8 @@ from pathlib import Path
 from fakes.fake_method import Fake, run
 class Slow(Fake):
     def complete_object(self, *arguments, **options):
-        time.sleep(0.3)
+        if len(self.clips) == 2:
+            time.sleep(3600)
         return super().complete_object(*arguments, **options)
 run(*map(Path, sys.argv[1:4]), Slow(), chunk_frames=2, context_frames=1)
 """
@@ -143,9 +144,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     with _slow_run(folder, masks, out) as process:
         _wait_for(lambda: (out / ".voin" / "parts" / "00001.json").exists())
         process.send_signal(number)
-        began = time.monotonic()
-        process.wait(timeout=10)
-        assert time.monotonic() - began < 3
+        process.wait(timeout=600)  # of patience on a busy machine; waiting for its work would take an hour
         assert process.returncode != 0
     assert (out / ".voin" / "parts" / "00001.json").exists()
     method = Fake()
