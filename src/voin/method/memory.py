@@ -6,7 +6,7 @@ Memory is never needed for the result: who has none finds the same again, bit by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,10 @@ def part_flows(both: Shaped[Tensor, "2 n h w 2"]) -> tuple[Flows, Flows]:
     """Return the forward and the backward flow, without a copy."""
     forward, backward = both.movedim(-1, -3).split(1)
     return forward, backward
+
+
+MOTION = ("coarse", "estimated")  # what only steps to come need
+NAMES = ("frames", "visible", *MOTION, "completed", "amodal", "hidden", "sure")
 
 
 class Memory:
@@ -114,8 +118,13 @@ class Memory:
             self.add(name, stop, convert(new))
         return self.known(name)
 
-    def forget(self, reach: Reach, following: int) -> None:
-        """Drop what no part needs that begins with frame `following`."""
+    def forget_coarse(self, reach: Reach, step: int) -> None:
+        """Drop the coarse flow that no step after this one needs."""
+        coarse = self.known("coarse")
+        coarse.forget(min((step + 1) * reach.step, coarse.stop))
+
+    def forget(self, reach: Reach, following: int, names: Collection[str] = NAMES) -> None:
+        """Drop what no part needs that begins with frame `following`, or of that what has these names."""
         assert self.next is not None
         near, step = max(following - reach.context, 0), self.next * reach.step
         needed = {
@@ -128,10 +137,10 @@ class Memory:
             "hidden": min(near, step - reach.margin),
             "sure": near,
         }
-        for name, first in needed.items():
-            known: Stretch | None = getattr(self, name)
-            if known is not None:
-                known.forget(min(first, known.stop))
+        for name in names:
+            stretch: Stretch | None = getattr(self, name)
+            if stretch is not None:
+                stretch.forget(min(needed[name], stretch.stop))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from voin.core.morphology import grow, shrink
 from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks, check_clip
 from voin.method.flow.paint_over import paint_over
-from voin.method.memory import Memory, Place, Stretch, join_flows, part_flows
+from voin.method.memory import MOTION, Memory, Place, Stretch, join_flows, part_flows
 from voin.method.parts import complete_parts
 from voin.method.paste import add_flow, make_box, native_masks, soft_mask
 from voin.method.propagation.propagate import propagate
@@ -126,10 +126,11 @@ class Inpainter:
             if step in needed:
                 self._find_flow(place, step, frames, visible, clip.amodal is not None, clock)
         view, sure = _view(memory, near, frames, visible), self._sure(memory, near)
+        following, first = place.start + wanted.stop, near.start - place.start
+        memory.forget(reach, following, MOTION)
         del frames, visible
 
         # From here on frames are those near the wanted ones.
-        following, first = place.start + wanted.stop, near.start - place.start
         clip, wanted = clip.cut_time(first, first + len(near)), range(wanted.start - first, wanted.stop - first)
         masks = {i: native_masks(clip, view.amodal, view.hidden, i) for i in wanted}
         soft = {i: soft_mask(clip, sure, i) if with_shape and sure is not None else None for i in wanted}
@@ -145,6 +146,7 @@ class Inpainter:
         if not with_flow:  # it is as large as all pictures, and needed no more
             forward, backward = (flow[:, :0].clone() for flow in (forward, backward))
             view = replace(view, forward=forward, backward=backward)
+            memory.forget(reach, following, ("completed",))
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):
@@ -222,6 +224,7 @@ class Inpainter:
             return
         around = reach.around(part, place.length)
         local = range(part.start - around.start, part.stop - around.start)
+        memory.forget_coarse(reach, step)
         with timed(clock, "flow"):
             flows = part_flows(memory.known("estimated")[pairs_of(around)])
             amodal, outlines = memory.known("amodal")[around], torch.tensor([given and self.config.outlines])

@@ -174,7 +174,7 @@ def test_no_correction_is_larger_than_its_limit() -> None:
 def test_draw_shows_the_source() -> None:
     frames = torch.rand(2, 3, SIZE, SIZE)
     found = tracks(shift=(3.0, -2.0))
-    drawn = lay_out(draw(found, frames), found)
+    drawn = lay_out(draw(found, frames, torch.arange(len(frames))), found)
     assert torch.allclose(drawn[0, :, 24:40, 24:40], frames[1, :, 22:38, 27:43], atol=1e-5)
     assert (drawn[0, :, :24] == 0).all()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -15,7 +14,6 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.resample import box_around, enlarge, reduce
 from voin.core.types import Frames, Masks
-from voin.method.cores import side_by_side
 from voin.method.fill.colours import mix, part_hidden
 from voin.method.fill.generator import BaseGenerator, Generator
 from voin.method.fill.references import Cells, choose_frames
@@ -115,9 +113,8 @@ class NetworkFill:
             made, trust = torch.zeros_like(given), torch.zeros_like(given[:, :1])
             groups = self.groups.cut(touched)
             references = self._remember(clip[:2] if around is None else [around.frames, around.visible], groups)
-            parts = [[x[:, part.start : part.stop] for x in clip] for part, _ in groups]
-            generated = side_by_side([partial(self._generate, part, category, references) for part in parts])
-            for (part, weights), both in zip(groups, generated, strict=True):
+            for part, weights in groups:
+                both = self._generate([x[:, part.start : part.stop] for x in clip], category, references)
                 these = ((t >= part.start) & (t < part.stop)).nonzero()[:, 0]
                 place = (t[these] - part.start, slice(None), row[these], column[these])
                 weight = torch.tensor(weights).to(given)[place[0], None]
@@ -142,7 +139,6 @@ class NetworkFill:
         pad = (0, -w % self.config.factor, 0, -h % self.config.factor)
         return over_frames(lambda x: F.pad(x, pad, mode="replicate"), clip) if clip.shape[2] == 3 else F.pad(clip, pad)
 
-    @torch.no_grad()
     def _generate(
         self, clip: list[Tensor], category: str | None, references: list[Cells] | None
     ) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from voin.method.propagation.tracks import MAX_DISTANCE_FRAMES, Tracks
 BAND = 6  # width of the band of visible pixels that is predicted
 DETAIL = 4.0  # standard deviation that parts detail (compared for trust) from shade (corrected at the seam)
 SHADE_LIMIT = 0.1  # largest correction of shade
+_BATCH = 16  # frames whose shade is corrected at a time
 # Where nothing can be measured, trust drops to 1/e over so many frames; against what is measured that expectation
 # weighs as much as so many pixels.
 PATIENCE_FRAMES, PRIOR_PIXELS = 6.0, 1000.0
@@ -142,17 +143,20 @@ def correct_shade(band: Band | None, tracks: Tracks, limit: float) -> Float[Tens
     entry, row, column = tracks.found
     if band is None or not len(band.frame):
         return torch.zeros(len(entry), 3)
-    some, place = band.frame.unique(return_inverse=True)
-    n, (h, w) = len(some), tracks.source.shape[1:]
-    values, weight = torch.zeros(n, 3, h, w), torch.zeros(n, 1, h, w)
-    values[place, :, band.row, band.column] = band.shade.clamp(-limit, limit)
-    weight[place, :, band.row, band.column] = 1.0
-    region = (tracks.source[some] >= 0)[:, None] | (weight > 0)
     # A frame without a band is not corrected.
-    spread = torch.zeros(len(tracks.source), dtype=torch.long)
-    spread[some] = torch.arange(n)
-    known = torch.isin(entry, some)[:, None]
-    return diffuse(values, weight, region, smooth=1.0, fade=1e-3, finest=2)[spread[entry], :, row, column] * known
+    result, (h, w) = torch.zeros(len(entry), 3), tracks.source.shape[1:]
+    for some in band.frame.unique().split(_BATCH):  # their maps are large
+        number = torch.full((len(tracks.source),), -1)
+        number[some] = torch.arange(len(some))
+        edge = (number[band.frame] >= 0).nonzero()[:, 0]
+        at = (number[band.frame[edge]], slice(None), band.row[edge], band.column[edge])
+        values, weight = torch.zeros(len(some), 3, h, w), torch.zeros(len(some), 1, h, w)
+        values[at], weight[at] = band.shade[edge].clamp(-limit, limit), torch.ones(len(edge), 1)
+        region = (tracks.source[some] >= 0)[:, None] | (weight > 0)
+        spread = diffuse(values, weight, region, smooth=1.0, fade=1e-3, finest=2)
+        inside = (number[entry] >= 0).nonzero()[:, 0]
+        result[inside] = spread[number[entry[inside]], :, row[inside], column[inside]]
+    return result
 
 
 def rate(tracks: Tracks, share: Float[Tensor, " distances"]) -> Tracks:
@@ -164,8 +168,8 @@ def rate(tracks: Tracks, share: Float[Tensor, " distances"]) -> Tracks:
     return Tracks(tracks.first, tracks.source, tracks.displacement, confidence)
 
 
-def draw(tracks: Tracks, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "k 3"]:
-    """Look up what the found pixels' sources show, on the working grid."""
+def draw(tracks: Tracks, frames: Float[Tensor, "n 3 h w"], number: Int[Tensor, " t"]) -> Float[Tensor, "k 3"]:
+    """Look up what the sources of found pixels show; `number` tells which of `frames` a frame of the clip is."""
     entry, row, column = tracks.found
     shift = tracks.displacement[entry, :, row, column]
-    return sample_points(frames, tracks.source[tracks.found].long(), column + shift[:, 0], row + shift[:, 1])
+    return sample_points(frames, number[tracks.source[tracks.found].long()], column + shift[:, 0], row + shift[:, 1])
