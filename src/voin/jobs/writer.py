@@ -34,7 +34,7 @@ from voin.jobs.background.layers import draw_background, draw_front
 from voin.jobs.check import Inputs
 from voin.jobs.layout import CONFIDENCES, Folder
 from voin.jobs.plan import Chunk, Plan
-from voin.method.window import CompletedBox, paste, pasted_part
+from voin.method.window import CompletedBox, pasted_pixels
 
 _WORKERS = 2  # threads that compress pictures
 _PENDING = 4  # pictures that wait for them; memory grows with them
@@ -228,9 +228,7 @@ def _pasted(frame: SourceFrame, boxes: Sequence[CompletedBox]) -> SourceFrame:
     """Return a frame with what was completed, in its own samples."""
     if not any(box.occluded.any() for box in boxes):
         return frame
-    size = frame.size
-    canvas = np.zeros((*size, 3), boxes[0].colours.dtype)
-    return frame.replaced(paste(canvas, boxes), pasted_part(size, boxes))
+    return frame.replaced(*pasted_pixels(frame.size, boxes))
 
 
 class _Pool:

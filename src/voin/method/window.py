@@ -308,12 +308,13 @@ def paste(frame: Frame, boxes: Sequence[CompletedBox]) -> Frame:
     return result
 
 
-def pasted_part(size: tuple[int, int], boxes: Sequence[CompletedBox]) -> Mask:
-    """Return the pixels of a frame (h, w) that `paste` replaces."""
-    part = np.zeros(size, bool)
+def pasted_pixels(size: tuple[int, int], boxes: Sequence[CompletedBox]) -> tuple[Frame, Mask]:
+    """Return the colours that `paste` puts into a frame (h, w), 0 elsewhere, and where it does; of one box at least."""
+    colours, part = np.zeros((*size, 3), boxes[0].colours.dtype), np.zeros(size, bool)
     for box, show in _shown(size, boxes):
+        colours[box.rows, box.columns][show] = box.colours[show]
         part[box.rows, box.columns] |= show
-    return part
+    return colours, part
 
 
 def _shown(size: tuple[int, ...], boxes: Sequence[CompletedBox]) -> Iterator[tuple[CompletedBox, Mask]]:

@@ -73,7 +73,6 @@ def propagate(view: ClipView, wanted: range, form: Propagation = "rated", outlin
         return blend.draw(tracks, shown, number), blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
 
     drawn = side_by_side([partial(look_up, *both) for both in zip(directions, bands, strict=True)])
-    del shown
     for tracks, (colours, change) in zip(directions, drawn, strict=True):
         place, trust = tracks.found, tracks.confidence[tracks.found][:, None]
         weight = trust**2
