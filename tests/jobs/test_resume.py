@@ -20,7 +20,6 @@ from scenes.hidden_clips import inpainter, scene
 from scenes.video_clips import COUNT, pictures
 from voin.io.images import read_picture
 from voin.io.video import probe
-from voin.jobs import plan
 from voin.jobs import writer as chunk_writer
 from voin.jobs.complete import complete
 from voin.jobs.options import CompleteOptions
@@ -62,11 +61,8 @@ class _Stops(Inpainter):
 def test_a_run_that_hands_on_what_it_finds_ends_alike_whether_stopped_or_not_and_as_tensors_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name, number in (
-        *((parts, "CORE_FRAMES", 10), (parts, "CONTEXT_FRAMES", 8)),
-        *((parts, "FIRST_FRAMES", 2), (plan, "FIRST_FRAMES", 2)),
-    ):
-        monkeypatch.setattr(module, name, number)
+    monkeypatch.setattr(parts, "CORE_FRAMES", 10)
+    monkeypatch.setattr(parts, "CONTEXT_FRAMES", 8)
     clip = scene(t=34, size=(64, 90), start=(2.0, 20.0), speed=(1.7, 0.2))
     shown = [(x.permute(1, 2, 0) * 255).round().byte().numpy() for x in clip.frames[0]]
     folder = save_frames(tmp_path / "frames", shown)

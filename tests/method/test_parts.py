@@ -80,7 +80,7 @@ class _Counted:
 
 def complete_in(core: int, stages: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[CompletedBox]:
     """Complete a long scene in parts of `core` frames."""
-    for name, number in (("CORE_FRAMES", core), ("CONTEXT_FRAMES", 8), ("FIRST_FRAMES", 2)):
+    for name, number in (("CORE_FRAMES", core), ("CONTEXT_FRAMES", 8)):
         monkeypatch.setattr(parts, name, number)
     frames, visible, _ = arrays(scene(t=34, size=(64, 90), start=(2.0, 20.0), speed=(1.7, 0.2)))
     made = complete_parts(inpainter(**stages), frames, visible, with_flow=True, with_shape=True)

@@ -13,7 +13,7 @@ from voin.io.shots import CutDetector
 from voin.io.video import VideoInfo, read
 from voin.jobs.background.scene import BACKGROUND, boxes_behind
 from voin.jobs.check import Inputs
-from voin.method.parts import FIRST_FRAMES, Stay, divide, follow, largest_mean, part_lengths
+from voin.method.parts import Stay, divide, follow, largest_mean, part_lengths
 from voin.method.reach import Reach
 from voin.method.window import WindowConfig, Windows, fit_windows
 
@@ -100,7 +100,7 @@ def make_plan(inputs: Inputs, cuts: tuple[int, ...], window: WindowConfig, share
     core, context, ahead = part_lengths(most, options.chunk_frames, options.context_frames)
     reach, chunks = Reach(context) if shares else None, []
     for shot in shots:
-        spans = [*divide(shot.start, shot.end, core, context, FIRST_FRAMES if reach and not chunks else 0)]
+        spans = [*divide(shot.start, shot.end, core, context, reach is not None and not chunks)]
         stays = {number: [*follow(known, spans, shot.start, reach)] for number, known in shot.known.items()}
         for i, (part, first, last) in enumerate(spans):
             followed = {number: stay for number, each in stays.items() if (stay := each[i]) is not None}

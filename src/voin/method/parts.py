@@ -29,7 +29,8 @@ from voin.method.window import (
 # next one.
 MOST_BYTES = 150 * 2**20
 CORE_FRAMES = 40  # of a part, at most: a step of `Reach`
-FIRST_FRAMES = 8  # of the first part of all: with its context it is a step, too, and the first frame comes early
+# The first part of all is by so much shorter: with its context it is a step of `Reach`, and its frames are soon there.
+_FIRST_SHARE = 5
 _LEAST_CORE, _LEAST_CONTEXT, _LEAST_AHEAD = 8, 4, 2  # frames, however large they are
 
 
@@ -109,7 +110,7 @@ def complete_parts(
         size = planes * largest_mean(windows.area, CORE_FRAMES + 3 * CONTEXT_FRAMES)
         core, context, _ = part_lengths(int(size), CORE_FRAMES, CONTEXT_FRAMES)
         reach = Reach(context) if shares(inpainter) else None
-        spans = [*divide(start, end, core, context, FIRST_FRAMES if reach and not start else 0)]
+        spans = [*divide(start, end, core, context, reach is not None and not start)]
         stays, places = follow(np.array([*map(any, boxes[start:end])]), spans, start, reach), Places(end, reach)
         for (part, first, _), stay in zip(spans, stays, strict=True):
             if stay is None:
@@ -144,12 +145,12 @@ def largest_mean(sizes: Spans, span: int) -> float:
     return float(np.lib.stride_tricks.sliding_window_view(sizes, min(span, len(sizes))).mean(axis=1).max())
 
 
-def divide(start: int, end: int, core: int, context: int, first: int = 0) -> Iterator[tuple[range, int, int]]:
+def divide(start: int, end: int, core: int, context: int, early: bool = False) -> Iterator[tuple[range, int, int]]:
     """Divide a shot into parts of nearly the same length; with each, the first frame looked at and their end.
 
-    Of a shot of several long parts the first is to have no more than `first` frames; 0: as many as the others.
+    With `early` the first of several is a fifth as long as the others, so that its frames are soon there.
     """
-    short = first if end - start > core >= 4 * first else 0
+    short = core // _FIRST_SHARE if early and end - start > core else 0
     length = end - start - short
     count = -(-length // core)
     edges = [*([start] if short else []), *(start + short + length * number // count for number in range(count + 1))]
