@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fakes.tiny_model import save_model
 from voin.cli import doctor
+from voin.tracking import sam2
 from voin.weights import hub as models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +79,18 @@ def test_what_is_broken_is_told_and_the_rest_is_still_shown(monkeypatch: pytest.
     assert "devices cannot be looked at: OSError: libtorch.so" in text
     assert "no libx264, the default codec; use --png" in text
     assert found["voin"] in text
+
+
+def test_it_says_what_extras_bring_and_which_tracker_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sam2, "has_sam2", lambda: False)
+    found = doctor.report()
+    assert found["tracker"] == {"auto": "grabcut", "sam2_weights": False}
+    text = " ".join(shown(found).split())
+    assert "auto grabcut needs no weights; those of SAM 2 are not here" in text
+    for _, brings in doctor.EXTRAS.values():
+        assert brings in text
+    monkeypatch.setattr(sam2, "has_sam2", lambda: True)
+    assert "auto sam2 its weights are here" in " ".join(shown(doctor.report()).split())
 
 
 def test_a_missing_extra_is_shown_with_the_command_that_adds_it() -> None:

