@@ -128,7 +128,7 @@ class Layout:
             self.apply = gr.Button("Mark this frame so", size="sm", elem_id="apply")
         with gr.Accordion("Upload masks instead", open=False, elem_id="upload-masks"):
             label = f"A zip of PNGs, a mask video, {FILE_FORMS}; several show an object each"
-            self.masks = gr.File(label=label, file_count="multiple", file_types=[*MASK_SUFFIXES], height=164)
+            self.masks = gr.File(label=label, file_count="multiple", file_types=[*MASK_SUFFIXES], height=190)
         self.sample_masks = gr.Button("Use the sample's masks", size="sm", visible=False, elem_id="sample-masks")
         with gr.Accordion("How to track", open=False):
             self.controls["tracker"] = make_control(TRACK_OPTIONS["tracker"])
