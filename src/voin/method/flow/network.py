@@ -127,7 +127,7 @@ class FlowNetwork(nn.Module):
             some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
             parts.append(self._inputs(*some, unit).unflatten(0, (len(frames), -1)))
         features = torch.cat(parts, dim=1)
-        del parts, some  # as large again
+        del parts  # as large again
         if any(pad := (0, -w % self.config.step, 0, -h % self.config.step)):
             features = over_frames(lambda x: F.pad(x, pad, mode="replicate"), features)
         residue = (self.runtime or self.compute)(features)[..., :h, :w] * unit
