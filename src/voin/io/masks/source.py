@@ -132,9 +132,11 @@ def _open_one(
     limits: VideoLimits,
     progress: Callable[[int, int], object] | None,
 ) -> MaskSource:
+    must = f"it must be a folder of PNGs, a mask video, {FILE_FORMS}"
     if not path.exists():
-        must = f"it must be a folder of PNGs, a mask video, {FILE_FORMS}"
         raise FileRefusal(f"{path} does not exist", must, "check the spelling")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise FileRefusal(f"{path} is a device or a pipe", must, "save what it gives as a file, and name that")
     form = next(form for form in FORMATS if form.takes(path))
     stored = _open_video(path, limits) if form is VideoMasks else form(path)
     objects = stored if isinstance(stored, NamedObjects) else None
