@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,14 @@ def _given(variable: str, beside: str, what: str) -> Path:
     if not path.exists():
         pytest.skip(f"{what} not found; set {variable} to its path")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_process() -> Iterator[None]:
+    """No library may leave this process a real-time one: whatever computed after it would starve all others."""
+    yield
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.fixture(autouse=True)

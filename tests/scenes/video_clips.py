@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -58,6 +61,23 @@ def described(
     )
 
 
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """Keep how the system schedules this process.
+
+    SVT-AV1 makes the process that calls it a real-time one where it may, as root: what computes then, and in processes
+    begun later, leaves nothing to others.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
 def encode(
     path: Path,
     frames: Sequence[np.ndarray],
@@ -71,7 +91,7 @@ def encode(
 ) -> Path:
     """Encode frames at 25 a second as others would: reordered frames, key frames every six, a sine for sound."""
     h, w = frames[0].shape[:2]
-    with av.open(str(path), "w") as container:
+    with same_scheduling(), av.open(str(path), "w") as container:
         given = {"g": "6"} | (options or {})
         stream = cast(VideoStream, container.add_stream(codec, rate=25, options=given))
         stream.width, stream.height, stream.pix_fmt = w, h, layout

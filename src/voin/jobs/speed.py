@@ -36,7 +36,6 @@ STEP = 1 / 240  # of the frame's width, between two frames
 DRIFT = 2  # pixels of the ground between two frames
 NOISE = 2.0  # levels, new in every frame, as from a camera
 TINT = 0.4  # of the colours in the textures' grey
-BUSY_SECONDS, BREATH_SECONDS = 0.05, 0.001  # of a program that keeps a core busy: it computes, and waits
 
 
 def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, Any]:
@@ -171,14 +170,10 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 def _compute() -> Iterator[None]:
-    """Yield once, as the work begins, and compute ever after, but for a breath now and then as every program takes."""
+    """Yield once, as the work begins, and compute ever after."""
     yield
     while True:
-        until = time.monotonic() + BUSY_SECONDS
-        while time.monotonic() < until:
-            pass
-        # Without it two of them have starved what else ran in their session for half an hour (Linux 6.18).
-        time.sleep(BREATH_SECONDS)
+        pass
 
 
 def _run_apart(folder: Path, config: BenchConfig, progress: Progress) -> dict[str, Any]:
