@@ -90,7 +90,8 @@ def identity(path: Path) -> dict[str, Any]:
     """Return what tells a file, or all files of a folder, from others: names, sizes and times of the last change."""
     inside = (file for file in path.iterdir() if file.name not in _NOTES and file.is_file()) if path.is_dir() else ()
     files = sorted(inside) if path.is_dir() else [path]
-    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    looks = [(file.name, file.stat()) for file in files]  # once each: a run asks again after every chunk
+    facts = [(name, look.st_size, look.st_mtime_ns) for name, look in looks]
     content = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return {"path": str(path.resolve()), "bytes": sum(size for _, size, _ in facts), "version": content}
 
@@ -105,7 +106,7 @@ def check_unchanged(request: dict[str, Any], now: dict[str, Any]) -> None:
     Raises:
         ChangedInput: they were changed.
     """
-    changed = [name for name in now if as_json(now)[name] != request[name]]
+    changed = [name for name, value in as_json(now).items() if value != request[name]]
     if changed:
         what = f"the {' and the '.join(changed)} changed while this run was reading"
         remedy = "put back what was there and run this again, or begin anew with --overwrite"

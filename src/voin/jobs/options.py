@@ -12,6 +12,7 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.io.limits import VideoLimits
 from voin.io.quality import Quality, parse_size, shown
+from voin.method.reach import CONTEXT_FRAMES, Reach
 
 if TYPE_CHECKING:
     from voin.method.pipeline import Inpainter
@@ -215,8 +216,10 @@ class CompleteOptions(FrameOptions):
         "default tracked if masks stand on a regular grid of frames or on the first one only.",
     )
     tracker: TrackerName = _input("auto", "What tracks them, as in `voin mask`.")
-    chunk_frames: int = setting(40, "Frames completed at once, at most; large windows get fewer.", least=1, flag="")
-    context_frames: int = setting(32, "Frames looked at before and after these, at most.", least=0, flag="")
+    chunk_frames: int = setting(
+        Reach().step, "Frames completed at once, at most; large windows get fewer.", least=1, flag=""
+    )
+    context_frames: int = setting(CONTEXT_FRAMES, "Frames looked at before and after these, at most.", least=0, flag="")
 
     def check(self) -> None:
         """Refuse ids that cannot be."""

@@ -57,7 +57,6 @@ def part_flows(both: Shaped[Tensor, "2 n h w 2"]) -> tuple[Flows, Flows]:
 
 
 MOTION = ("coarse", "estimated")  # what only steps to come need
-NAMES = ("frames", "visible", *MOTION, "completed", "amodal", "hidden", "sure")
 
 
 class Memory:
@@ -123,7 +122,7 @@ class Memory:
         coarse = self.known("coarse")
         coarse.forget(min((step + 1) * reach.step, coarse.stop))
 
-    def forget(self, reach: Reach, following: int, names: Collection[str] = NAMES) -> None:
+    def forget(self, reach: Reach, following: int, names: Collection[str] | None = None) -> None:
         """Drop what no part needs that begins with frame `following`, or of that what has these names."""
         assert self.next is not None
         near, step = max(following - reach.context, 0), self.next * reach.step
@@ -137,7 +136,7 @@ class Memory:
             "hidden": min(near, step - reach.margin),
             "sure": near,
         }
-        for name in names:
+        for name in needed if names is None else names:
             stretch: Stretch | None = getattr(self, name)
             if stretch is not None:
                 stretch.forget(min(needed[name], stretch.stop))

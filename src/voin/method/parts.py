@@ -28,7 +28,7 @@ from voin.method.window import (
 # What the windows in memory may take: those of a part with all that is looked at for it, and those read ahead for the
 # next one.
 MOST_BYTES = 150 * 2**20
-CORE_FRAMES = 40  # of a part, at most: a step of `Reach`
+CORE_FRAMES = Reach().step  # of a part, at most
 # The first part of all is by so much shorter: with its context it is a step of `Reach`, and its frames are soon there.
 _FIRST_SHARE = 5
 _LEAST_CORE, _LEAST_CONTEXT, _LEAST_AHEAD = 8, 4, 2  # frames, however large they are
