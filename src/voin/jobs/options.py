@@ -23,6 +23,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Layer = Literal["png", "mov", "webm", "exr", "none"]
 TrackerName = Literal["auto", "grabcut", "sam2"]
 
+SEAM_LINES = 240  # of a video, for each pixel of the seam
+
 
 # One for each group of the help.
 _object, _tracking, _motion = (partial(setting, panel=panel) for panel in ("Object", "Tracking", "Motion"))
@@ -162,6 +164,14 @@ class CompleteOptions(FrameOptions):
         metavar="IDS",
         label="Order of the objects, front-most first, such as 2,1",
     )
+    seam: int | None = _object(
+        None,
+        "Pixels of the visible part that are made anew where it meets the hidden one: there colours mix, and masks are "
+        "seldom exact. 0 keeps all that the masks show. By default 1 for 240 lines of the video.",
+        metavar="PIXELS",
+        least=0,
+        most=64,
+    )
     background: bool = _object(
         False,
         "Take away what is in front (--occluder), too: what is behind it is found in other frames or made up, and "
@@ -220,6 +230,10 @@ class CompleteOptions(FrameOptions):
         Reach().step, "Frames completed at once, at most; large windows get fewer.", least=1, flag=""
     )
     context_frames: int = setting(CONTEXT_FRAMES, "Frames looked at before and after these, at most.", least=0, flag="")
+
+    def seam_of(self, size: tuple[int, int]) -> int:
+        """Return the seam in pixels for frames of size (h, w)."""
+        return round(min(size) / SEAM_LINES) if self.seam is None else self.seam
 
     def check(self) -> None:
         """Refuse ids that cannot be."""

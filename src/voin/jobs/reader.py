@@ -86,6 +86,7 @@ class WindowReader:
             occluder=[crop.occluder for crop in crops if crop.occluder is not None] or None,
             peak=self._inputs.info.samples.peak,
             place=places.take(stay, first),
+            seam=self._inputs.options.seam_of(self._inputs.info.size),
         )
         return clip, range(chunk.start - first, chunk.end - first)
 

@@ -73,6 +73,7 @@ def complete_parts(
     with_flow: bool = False,
     with_shape: bool = False,
     sample_bytes: int | None = None,
+    seam: int = 0,
 ) -> Iterator[tuple[range, list[CompletedBox]]]:
     """Complete one object in a clip of any length, part by part, each of 40 frames at most.
 
@@ -89,6 +90,7 @@ def complete_parts(
         clock: seconds of each stage are added to it.
         with_flow: the completed motion is in the boxes, too.
         with_shape: likewise how sure the masks are.
+        seam: pixels of the visible part, along the hidden one, that are made anew; masks are seldom exact.
         sample_bytes: large windows get shorter parts, as if a sample took so many bytes; None: as many as it does.
 
     Yields:
@@ -119,7 +121,7 @@ def complete_parts(
             clip = _cut(
                 windows[span.start - start : span.stop - start], (h, w), span, frames, visible, amodal, occluder
             )
-            clip = replace(clip, place=places.take(stay, first))
+            clip = replace(clip, place=places.take(stay, first), seam=seam)
             wanted = range(part.start - first, part.stop - first)
             asked: dict[str, Any] = {"category": category, "with_flow": with_flow, "with_shape": with_shape}
             yield part, inpainter.complete_object(clip, wanted, **asked, clock=clock)

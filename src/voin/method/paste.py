@@ -30,7 +30,8 @@ def native_masks(
     """Return a frame's `amodal` and `occluded` masks in its native window.
 
     A mask the user gave is taken as it is. A completed one is drawn at native size around the hidden region only, so
-    that the visible object's outline, which the working grid knows only roughly, does not count as hidden.
+    that the visible object's outline, which the working grid knows only roughly, does not count as hidden. The clip's
+    seam counts as hidden, though it is visible.
     """
     visible = clip.visible[frame]
     if clip.amodal is not None:
@@ -49,7 +50,11 @@ def native_masks(
             occluded = _without_rims(occluded, hidden_here & ~inside, inside, depth)
     if clip.occluder is not None:
         occluded = occluded & clip.occluder[frame]
-    return visible | occluded, occluded
+    whole = visible | occluded
+    if clip.seam and occluded.any():
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * clip.seam + 1, 2 * clip.seam + 1))
+        occluded = (cv2.dilate(occluded.view(np.uint8), disc) > 0) & whole
+    return whole, occluded
 
 
 def _without_rims(

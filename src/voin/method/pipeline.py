@@ -205,6 +205,9 @@ class Inpainter:
         if with_shape:
             memory.add("sure", part.start, amodal)
         masks = hidden_part(visible[part], amodal, clip.amodal is None)
+        if clip.seam and part:
+            scale = clip.windows.scale[part.start - place.start : part.stop - place.start]
+            masks = masks[0], widen(*masks, max(round(clip.seam / float(scale.mean())), 1))
         for name, mask in zip(("amodal", "hidden"), masks, strict=True):
             memory.add(name, part.start, mask > 0.5)
 
@@ -227,9 +230,9 @@ class Inpainter:
         memory.forget_coarse(reach, step)
         with timed(clock, "flow"):
             flows = part_flows(memory.known("estimated")[pairs_of(around)])
-            amodal, outlines = memory.known("amodal")[around], torch.tensor([given and self.config.outlines])
-            shown = frames[around]
-            flows = self.flow(shown, *flows, visible[around], amodal.to(shown), outlines, local)
+            outlines = torch.tensor([given and self.config.outlines])
+            shown, seen, amodal, _ = _known(memory, around, frames, visible)
+            flows = self.flow(shown, *flows, seen, amodal, outlines, local)
             memory.add("completed", part.start, join_flows(*(flow[:, local.start : local.stop] for flow in flows)))
 
     def _sure(self, memory: Memory, near: range) -> Masks | None:
@@ -243,7 +246,7 @@ class Inpainter:
         result, ends = memory.known("coarse")[pairs].clone(), range(pairs.start, pairs.stop + 1)
         if not pairs:
             return result
-        view = frames[ends][0], visible[ends][0], memory.known("amodal")[ends][0].to(result)
+        view = [x[0] for x in _known(memory, ends, frames, visible)[:3]]
         touched = memory.known("hidden")[ends][0].flatten(1).any(dim=1)
         for some in (touched[1:] | touched[:-1]).nonzero()[:, 0].split(_BATCH):
             if not len(some):
@@ -357,11 +360,27 @@ def hidden_part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, 
     return (hidden | seen).to(visible)[None, :, None], hidden.to(visible)[None, :, None]
 
 
-def _view(memory: Memory, near: range, frames: Stretch, visible: Stretch) -> ClipView:
-    """Return all that is known of some frames."""
+def widen(amodal: Masks, hidden: Masks, pixels: int) -> Masks:
+    """Widen the hidden part within the object.
+
+    Not in the paper, whose masks are exact: at the edge of what hides an object colours mix, by the lens and by motion,
+    and masks that are drawn or tracked are a pixel or two aside.
+    """
+    grown = grow(hidden[0, :, 0] > 0.5, pixels) & (amodal[0, :, 0] > 0.5)
+    return grown.to(hidden)[None, :, None]
+
+
+def _known(memory: Memory, near: range, frames: Stretch, visible: Stretch) -> tuple[Frames, Masks, Masks, Masks]:
+    """Return pictures and masks of some frames: what is visible of the object, all of it, and what is hidden."""
     shown, seen = frames[near], visible[near]
     amodal, hidden = (memory.known(name)[near].to(shown) for name in ("amodal", "hidden"))
-    return ClipView(shown, seen, amodal, hidden, *part_flows(memory.known("completed")[pairs_of(near)]))
+    return shown, seen.masked_fill((hidden > 0.5) & (seen > 0.5), 0), amodal, hidden
+
+
+def _view(memory: Memory, near: range, frames: Stretch, visible: Stretch) -> ClipView:
+    """Return all that is known of some frames."""
+    flows = part_flows(memory.known("completed")[pairs_of(near)])
+    return ClipView(*_known(memory, near, frames, visible), *flows)
 
 
 def _describe(stage: object) -> dict[str, Any]:

@@ -245,6 +245,7 @@ class ObjectClip:
     occluder: Sequence[_CutMask] | None = None  # of what is in front where the user gives them
     peak: float = 1.0  # the brightest that float frames may be; what is above 1 is fetched, never invented
     place: Place | None = None  # in the shot of which this is a part; None: it is all of it
+    seam: int = 0  # native pixels of the visible part, along the hidden one, that are made anew with it
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -254,7 +255,7 @@ class ObjectClip:
         part = slice(first, last)
         amodal, occluder = (None if masks is None else masks[part] for masks in (self.amodal, self.occluder))
         shown = self.frames[part], self.visible[part]
-        return ObjectClip(self.windows[part], self.size, *shown, amodal, occluder, self.peak)
+        return ObjectClip(self.windows[part], self.size, *shown, amodal, occluder, self.peak, seam=self.seam)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import sample_points
 from voin.method.paste import add_flow, make_box, native_masks, soft_mask
-from voin.method.pipeline import Completion, Inpainter, PipelineConfig, hidden_part, timed
+from voin.method.pipeline import Completion, Inpainter, PipelineConfig, hidden_part, timed, widen
 from voin.method.stages import Motion, Shape
 from voin.method.window import CompletedBox, ObjectClip
 
@@ -116,6 +116,8 @@ class BaselineInpainter(Inpainter):
         else:
             amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
         amodal, hole = hidden_part(visible, amodal, clip.amodal is None)
+        if clip.seam:
+            hole = widen(amodal, hole, max(round(clip.seam / float(clip.windows.scale.mean())), 1))
         masks = {i: native_masks(clip, amodal, hole, i) for i in wanted}
         sure = getattr(self.shape, "probability", torch.clone)(amodal) if with_shape else None
         soft = {i: soft_mask(clip, sure, i) if sure is not None else None for i in wanted}
