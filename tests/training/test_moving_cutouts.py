@@ -85,6 +85,22 @@ def test_without_motion_nothing_moves() -> None:
     assert abs(clip.amodal.mean().item() - torch.pi * 0.6 * 0.8 * 0.7**2 / 4) < 0.01
 
 
+def test_what_rests_moves_as_the_ground_does() -> None:
+    pans = replace(CONFIG, grow=0.0, background_turn=0.0, pan=0.2)
+    clip, other = moved(replace(pans, resting=1.0)), moved(pans)
+    assert (clip.forward - clip.forward[..., :1, :1]).abs().max() < 1e-3
+    assert clip.forward.norm(dim=2).amax(dim=(1, 2, 3)).min() > 0.3
+    # The middle of a clip is the same, whether the object moves or not.
+    torch.testing.assert_close(clip.frames[:, COUNT // 2], other.frames[:, COUNT // 2], rtol=0, atol=1e-3)
+    assert (clip.amodal != other.amodal).any()
+
+
+def test_some_rest_and_others_move() -> None:
+    some, all_move = moved(replace(CONFIG, resting=0.5), b=16), moved(b=16)
+    same = (some.amodal == all_move.amodal).flatten(1).all(dim=1)
+    assert 0.2 < same.float().mean() < 0.8
+
+
 def test_clips_do_not_depend_on_their_neighbours() -> None:
     one, other = moved(b=4), moved(b=3)
     torch.testing.assert_close(one.frames[:3], other.frames, rtol=0, atol=0)

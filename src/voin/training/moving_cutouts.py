@@ -44,6 +44,7 @@ class MoveConfig(Checked):
     pan: float = setting(0.06, "Most way of the background between two frames.", least=0)
     aside: float = setting(0.5, "Most way of the background's middle to the sides; a third up and down.", least=0)
     background_turn: float = setting(0.06, "Most rotation of the background, radians.", least=0)
+    resting: float = setting(0.0, "Share that rests in the scene: what moves it is the camera.", least=0, most=1)
 
     def check(self) -> None:
         """Refuse spans that are none."""
@@ -101,7 +102,7 @@ def move_cutouts(
     if drift is None:
         drift = torch.zeros(len(pictures), count, 2, dtype=torch.float64)
     ground = _background_layer(numbers[:, OBJECT_NUMBERS:MOVE_NUMBERS], count, config, drift, device)
-    things = [(pictures, masks, _object_layer(numbers, count, config, drift, device))]
+    things = [(pictures, masks, _rest(_object_layer(numbers, count, config, drift, device), ground, numbers, config))]
     if distractors is not None:
         layer = _object_layer(distractors.numbers, count, config, drift + distractors.offsets, device)
         things.insert(0, (distractors.pictures, distractors.masks, layer))
@@ -191,6 +192,20 @@ def _object_layer(numbers: Numbers, count: int, config: MoveConfig, offsets: Off
     # Half a wave to one and a half from edge to edge.
     lengths = torch.stack([1.6 + 3.2 * waves[..., 0], 6.2831853 * waves[..., 1]], dim=-1)
     return _layer(planes, lengths, heights, device)
+
+
+def _rest(layer: _Layer, ground: _Layer, numbers: Numbers, config: MoveConfig) -> _Layer:
+    """Let some objects stay where they are on the ground, as they are in the middle of the clip."""
+    if config.resting == 0:
+        return layer
+    # What is left of the number by which cutouts are mirrored.
+    rests = ((2 * numbers[:, 24]) % 1 < config.resting).to(layer.planes.device)[:, None, None, None]
+    middle = layer.planes.shape[1] // 2
+    way = ground.planes @ ground.inverse[:, middle : middle + 1]  # in the window, from the middle of the clip
+    planes = torch.where(rests, way @ layer.planes[:, middle : middle + 1], layer.planes)
+    inverse = torch.where(rests, torch.linalg.inv(planes), layer.inverse)
+    heights = torch.where(rests[..., 0], layer.heights[:, middle : middle + 1], layer.heights)
+    return _Layer(planes, inverse / inverse[..., 2:, 2:], layer.waves, heights)
 
 
 def _background_layer(u: Numbers, count: int, config: MoveConfig, offsets: Offsets, device: torch.device) -> _Layer:
