@@ -21,6 +21,7 @@ SOURCE = Path(voin.__file__).parent
 # those that its jobs leave as they are.
 NOT_IN_COMMAND = {"chunk_frames", "context_frames"}
 NOT_ON_PAGE = {
+    "seam",
     *("start", "end", "skip_broken", "overwrite", "amodal", "occluder"),
     *("quality.preset", "quality.lossless", "resize_masks", "invert_masks", "mask_frames", "absent", "audio"),
     *(

@@ -18,7 +18,7 @@ class Nothing(ShapeNetwork):
     def __init__(self) -> None:
         super().__init__(ShapeConfig(channels=(8, 12, 16), depth=2, patches=((1, 1), (2, 2)), prior=4, classes=3))
 
-    def forward(self, frames: Tensor, visible: Tensor, category: Tensor, evidence: Tensor | None) -> Tensor:
+    def forward(self, frames: Tensor, visible: Tensor, category: Tensor, evidence: Tensor | None = None) -> Tensor:
         """Return what no pixel exceeds."""
         return torch.full_like(visible, -20.0)
 
