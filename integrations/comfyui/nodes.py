@@ -19,7 +19,7 @@ from voin.jobs.describe import describe_options
 from voin.jobs.mask import choose_tracker, load_tracker
 from voin.jobs.options import CompleteOptions, MaskOptions, MethodOptions, PromptOptions
 from voin.method.load import load
-from voin.method.parts import ObjectCompleter, complete_parts
+from voin.method.parts import MOST_BYTES, ObjectCompleter, complete_parts
 from voin.tracking.prompts import Prompt, check_prompts
 from voin.tracking.shot import steps_of, track_shot
 
@@ -141,6 +141,7 @@ class CompleteObject:
             category=category.strip() or None,
             cuts=found,
             clock=StageClock(run),
+            sample_bytes=1,  # parts as long as those of files of 8 bits, which `voin complete` reads
         )
         done = hidden = 0
         for part, boxes in parts:
@@ -294,11 +295,14 @@ def _with_mask(prompts: list[Prompt], mask: Tensor | None, frame: int, count: in
 
 
 def _check_memory(images: Tensor) -> None:
-    """Refuse a batch whose copy does not fit into memory: the system would end ComfyUI."""
-    free, needed = free_bytes(), images.numel() * images.element_size()
-    if free is not None and free < needed:
+    """Refuse a batch whose copy does not fit into memory with the windows of a part: the system would end ComfyUI."""
+    free, copy = free_bytes(), images.numel() * images.element_size()
+    # A part is as long as if a sample took one byte.
+    windows = min(copy, MOST_BYTES * images.element_size())
+    if free is not None and free < copy + windows:
         raise ValueRefusal(
-            f"the images take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB of memory are free",
+            f"the images take {copy / 1e9:.1f} GB, what is looked at of them at a time {windows / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB of memory are free",
             "the completed ones must fit in, too",
             "give fewer or smaller images at a time, or use `voin complete`, which needs no more for long videos",
         )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,15 @@ from fakes.comfy_ui import (
     load_pack,
     run,
 )
+from fakes.fake_method import save_frames, save_labels
 from scenes.hidden_clips import Scene, inpainter, iou, scene
 from voin.core import __version__
+from voin.core.types import to_kind
+from voin.io.images import read_picture
+from voin.jobs.complete import complete
+from voin.method import parts
+from voin.method.pipeline import Inpainter
+from voin.method.window import ObjectClip
 
 __all__ = ["comfy"]
 
@@ -107,6 +115,37 @@ def test_an_object_is_completed_and_all_else_is_as_it_was(clip: Scene, comfy: Fa
     assert [done == total for done, total in comfy.bars] == [True, True]
 
 
+def test_the_same_frames_come_out_of_the_node_and_of_voin_complete(
+    comfy: FakeComfy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST_BYTES", 200_000)  # not too little for pictures of 8 bits, but for those of float32
+    asked: list[tuple[int, range]] = []
+    whole = Inpainter.complete_object
+
+    def complete_object(self: Inpainter, clip: ObjectClip, wanted: range, **more: Any) -> Any:
+        asked.append((len(clip), wanted))
+        return whole(self, clip, wanted, **more)
+
+    monkeypatch.setattr(Inpainter, "complete_object", complete_object)
+    clips = scene(t=26), scene(t=18, start=(26.0, 10.0), speed=(1.0, 0.4), side=14, seed=7)
+    frames = np.concatenate([to_kind(images(clip).numpy(), np.dtype(np.uint8)) for clip in clips])
+    masks = torch.cat([clip.visible[0, :, 0] for clip in clips])
+    folder = save_frames(tmp_path / "frames", list(frames))
+    labels = save_labels(tmp_path / "masks", list(masks.byte().numpy()))
+    complete(folder, labels, tmp_path / "out", inpainter=inpainter())
+    of_command, asked[:] = asked[:], []
+    given = {"images": torch.from_numpy(frames).float() / 255, "masks": masks}
+    completed, _, occluded, *_ = run(NODES["VoinCompleteObject"], inpainter=inpainter(), **given)
+    assert len(of_command) > 2
+    assert asked == of_command
+    saved = [read_picture(path) for path in sorted((tmp_path / "out" / "completed").iterdir())]
+    differences = np.abs(np.stack(saved).astype(int) - to_kind(completed.numpy(), np.dtype(np.uint8)))
+    assert differences.max() <= 1  # rounded before or after colours are mixed
+    shown = occluded.numpy() > 0
+    assert shown.any()
+    assert not differences[~shown].any()
+
+
 def test_alpha_of_the_images_is_kept_and_1_where_the_object_is_shown(clip: Scene, comfy: FakeComfy) -> None:
     frames = torch.cat([images(clip), torch.full((*images(clip).shape[:3], 1), 0.25)], dim=-1)
     completed, _, occluded, _, _ = run(
@@ -145,9 +184,10 @@ def test_what_does_not_fit_is_refused(clip: Scene, comfy: FakeComfy, change: dic
 
 
 def test_a_batch_whose_copy_does_not_fit_into_memory_is_refused(clip: Scene, comfy: FakeComfy) -> None:
-    comfy.free = 1000
-    with pytest.raises(ValueError, match="of memory are free; the completed ones must fit in, too"):
-        run(NODES["VoinCompleteObject"], inpainter=inpainter(), images=images(clip), masks=clip.visible[0, :, 0])
+    for free in (1000, images(clip).nbytes):
+        comfy.free = free
+        with pytest.raises(ValueError, match="of memory are free; the completed ones must fit in, too"):
+            run(NODES["VoinCompleteObject"], inpainter=inpainter(), images=images(clip), masks=clip.visible[0, :, 0])
 
 
 @pytest.mark.parametrize("how", ["box", "mask", "more"])

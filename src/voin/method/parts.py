@@ -105,13 +105,16 @@ def complete_parts(
     boxes = np.array([_joined([box_of(masks[i]) for masks in known]) for i in range(t)])
     check_object((h, w), any(visible[i].any() for i in range(t)))
     planes = 3 * (sample_bytes or frames[0].itemsize) + 1 + (amodal is not None) + (occluder is not None)
-    for start, end in pairwise([0, *cuts, t]):
-        if not boxes[start:end].any():
-            continue
-        windows = fit_windows(boxes[start:end], inpainter.window_of((h, w)))
-        size = planes * largest_mean(windows.area, CORE_FRAMES + 3 * CONTEXT_FRAMES)
-        core, context, _ = part_lengths(int(size), CORE_FRAMES, CONTEXT_FRAMES)
-        reach = Reach(context) if shares(inpainter) else None
+    shots = [
+        (start, end, fit_windows(boxes[start:end], inpainter.window_of((h, w))))
+        for start, end in pairwise([0, *cuts, t])
+        if boxes[start:end].any()
+    ]
+    looked_at = CORE_FRAMES + 3 * CONTEXT_FRAMES
+    size = planes * max(largest_mean(windows.area, looked_at) for *_, windows in shots)
+    core, context, _ = part_lengths(int(size), CORE_FRAMES, CONTEXT_FRAMES)
+    reach = Reach(context) if shares(inpainter) else None
+    for start, end, windows in shots:
         spans = [*divide(start, end, core, context, reach is not None and not start)]
         stays, places = follow(np.array([*map(any, boxes[start:end])]), spans, start, reach), Places(end, reach)
         for (part, first, _), stay in zip(spans, stays, strict=True):
