@@ -111,7 +111,18 @@ class CompleteObject:
                 "category": _line(_help(CompleteOptions, "category")),
                 "cuts": _CUTS,
             },
-            "optional": {"occluder": ("MASK", {"tooltip": "What is in front: only there can the object be hidden."})},
+            "optional": {
+                "occluder": ("MASK", {"tooltip": "What is in front: only there can the object be hidden."}),
+                "seam": (
+                    "INT",
+                    {
+                        "default": -1,
+                        "min": -1,
+                        "max": 64,
+                        "tooltip": f"{_help(CompleteOptions, 'seam')} -1 stands for it.",
+                    },
+                ),
+            },
         }
 
     def complete(
@@ -122,6 +133,7 @@ class CompleteObject:
         category: str = "",
         cuts: str = "find",
         occluder: Tensor | None = None,
+        seam: int = -1,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Complete the object part by part, so that a batch may be long."""
         check_images(images)
@@ -141,6 +153,7 @@ class CompleteObject:
             category=category.strip() or None,
             cuts=found,
             clock=StageClock(run),
+            seam=CompleteOptions(seam=None if seam < 0 else seam).seam_of((h, w)),
             sample_bytes=1,  # parts as long as those of files of 8 bits, which `voin complete` reads
         )
         done = hidden = 0

@@ -146,6 +146,18 @@ def test_the_same_frames_come_out_of_the_node_and_of_voin_complete(
     assert not differences[~shown].any()
 
 
+def test_a_seam_of_what_is_visible_is_made_anew(clip: Scene, comfy: FakeComfy) -> None:
+    masks = clip.visible[0, :, 0]
+    given = {"inpainter": inpainter(), "images": images(clip), "masks": masks}
+    plain, none, wide = (
+        run(NODES["VoinCompleteObject"], **given, **more)[2] for more in ({}, {"seam": 0}, {"seam": 2})
+    )
+    assert torch.equal(plain, none)  # of so few lines
+    assert not (none * masks).any()
+    assert (wide * masks).any()
+    assert torch.equal(wide.maximum(none), wide)
+
+
 def test_alpha_of_the_images_is_kept_and_1_where_the_object_is_shown(clip: Scene, comfy: FakeComfy) -> None:
     frames = torch.cat([images(clip), torch.full((*images(clip).shape[:3], 1), 0.25)], dim=-1)
     completed, _, occluded, _, _ = run(
