@@ -2,8 +2,8 @@
 
     python recipes/certainty.py TRAIN_PACK SPRITES_PACK SHAPE.safetensors...
 
-In `clear` scenes nothing is hidden, in `behind` something passes behind the object, in `before` before it. Printed for
-each certainty: the area wrongly added, of the object's; of `before` also the share of the hidden part that is found,
+In `clear` scenes nothing is hidden, in `behind` something passes behind the object, in `before` before it; in `given`,
+the same scenes, what passes is given, so that nothing is added beside it. Printed for each certainty: the area wrongly added, of the object's; of `before` also the share of the hidden part that is found,
 and the IoU of the hidden part and of the whole.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -60,8 +61,11 @@ def judge(weights: Path, scenes: dict[str, list[Batch]]) -> None:
         sure = torch.cat(logits).sigmoid()
         visible, whole = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("visible", "amodal"))
         hidden = whole * (1 - visible)
-        for certainty in CERTAINTIES:
-            found = torch.maximum((sure > certainty).float(), visible)
+        front = torch.cat([batch.occluder for batch in batches])
+        names = (kind, "given") if kind == "before" else (kind,)
+        for name, certainty in product(names, CERTAINTIES):
+            possible = (sure > certainty).float() * (front if name == "given" else 1)
+            found = torch.maximum(possible, visible)
             added = (found * (1 - whole)).flatten(1).sum(dim=1) / whole.flatten(1).sum(dim=1)
             scores = {"added": added.mean()}
             if kind == "before":
@@ -70,7 +74,7 @@ def judge(weights: Path, scenes: dict[str, list[Batch]]) -> None:
                 scores["found"] = _share(found * hidden, hidden, 1)[hidden.flatten(1).sum(dim=1) > 50].mean()
                 scores["IoU hidden"] = _share(new * hidden, torch.maximum(new, hidden), 2)[frames].mean()
                 scores["IoU"] = _share(found * whole, torch.maximum(found, whole), 1).mean()
-            print(kind, certainty, "  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+            print(name, certainty, "  ".join(f"{score} {value:.4f}" for score, value in scores.items()))
 
 
 def _share(part: torch.Tensor, of: torch.Tensor, axes: int) -> torch.Tensor:

@@ -181,7 +181,7 @@ def set_certainty(shape: Shape, certainty: float) -> None:
             "it must lie between 0 and 1, and be that of a shape network",
             "leave it out for what the model was tuned to",
         )
-    shape.certainty = certainty
+    shape.certainty = shape.behind = certainty
 
 
 def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device, runtime: str = "torch") -> Any:
@@ -192,7 +192,7 @@ def load_stage(path: Path, prior: SmoothFlow, preset: str, place: torch.device, 
     if preset == "paper":
         use["size"] = None  # whole frames as they are
         # What is made of networks besides, because small ones are not sure enough, is no part of the paper.
-        use |= {name: value for name, value in {"certainty": 0.5, "least": 0.0}.items() if name in use}
+        use |= {name: value for name, value in {"certainty": 0.5, "behind": 0.5, "least": 0.0}.items() if name in use}
     # A network that is told no class knows none, whatever it was trained on.
     classes = record.about.classes if getattr(network.config, "classes", 0) else ()
     made = {"shape": NetworkShape, "flow": NetworkFlow, "generator": NetworkFill}[kind]

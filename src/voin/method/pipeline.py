@@ -125,7 +125,8 @@ class Inpainter:
             self._find_shape(clip, place, step, frames, visible, category, with_shape, clock)
             if step in needed:
                 self._find_flow(place, step, frames, visible, clip.amodal is not None, clock)
-        view, sure = _view(memory, near, frames, visible), self._sure(memory, near)
+        view = _view(memory, near, frames, visible)
+        sure = None if memory.sure is None else self._sure(memory.sure[near], clip.occluder is not None)
         following, first = place.start + wanted.stop, near.start - place.start
         memory.forget(reach, following, MOTION)
         del frames, visible
@@ -235,8 +236,10 @@ class Inpainter:
             flows = self.flow(shown, *flows, seen, amodal, outlines, local)
             memory.add("completed", part.start, join_flows(*(flow[:, local.start : local.stop] for flow in flows)))
 
-    def _sure(self, memory: Memory, near: range) -> Masks | None:
-        return None if memory.sure is None else getattr(self.shape, "probability", torch.clone)(memory.sure[near])
+    def _sure(self, amodal: Masks, given: bool) -> Masks:
+        """Return how sure a mask is that the shape stage made."""
+        probability = getattr(self.shape, "probability", None)
+        return amodal.clone() if probability is None else probability(amodal, given)
 
     def _to_grid(self, windows: Any) -> Tensor:
         return to_working(windows, self.config.shape)[None].to(self.device)

@@ -283,6 +283,20 @@ def test_the_stage_knows_the_categories_it_was_taught(network: ShapeNetwork) -> 
         NetworkShape(network, ("a", "b", "c", "d"))
 
 
+def test_behind_a_given_occluder_it_may_be_less_sure(network: ShapeNetwork) -> None:
+    frames, visible, _ = clip()
+    everywhere, front = torch.ones_like(visible), torch.zeros_like(visible)
+    front[..., :16, :] = 1
+    flow = flows(3), flows(3)
+    strict, loose = (NetworkShape(network, certainty=certainty) for certainty in (0.6, 0.35))
+    both = NetworkShape(network, certainty=0.6, behind=0.35)
+    assert torch.equal(both(frames, visible, everywhere, *flow), strict(frames, visible, everywhere, *flow))
+    whole = both(frames, visible, front, *flow)
+    assert torch.equal(whole, loose(frames, visible, front, *flow))
+    assert (whole > 0.5).sum() > (strict(frames, visible, front, *flow) > 0.5).sum()
+    assert torch.allclose(both.probability(whole, given=True), loose.probability(whole))
+
+
 def test_the_surer_it_must_be_the_less_it_adds(network: ShapeNetwork) -> None:
     frames, visible, _ = clip()
     given = (frames, visible, torch.ones_like(visible), flows(3), flows(3))

@@ -119,7 +119,7 @@ class BaselineInpainter(Inpainter):
         if clip.seam:
             hole = widen(amodal, hole, max(round(clip.seam / float(clip.windows.scale.mean())), 1))
         masks = {i: native_masks(clip, amodal, hole, i) for i in wanted}
-        sure = getattr(self.shape, "probability", torch.clone)(amodal) if with_shape else None
+        sure = self._sure(amodal, clip.occluder is not None) if with_shape else None
         soft = {i: soft_mask(clip, sure, i) if sure is not None else None for i in wanted}
         if not any(occluded.any() for _, occluded in masks.values()):
             return [replace(make_box(clip, i, *masks[i]), soft=soft[i]) for i in wanted]

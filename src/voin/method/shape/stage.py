@@ -37,6 +37,8 @@ class ShapeUse(Checked):
     size: int | None = setting(128, "Side of the picture that the network looks at, where frames are larger.", least=1)
     # Chosen on the ten validation clips of VOI-DAVIS: surer gives better whole masks, and less of the hidden part.
     certainty: float = setting(0.6, "How sure of a pixel the network must be.", above=0, below=1)
+    # Chosen on scenes of sprites that were kept back (`recipes/certainty.py`).
+    behind: float = setting(0.4, "The same of one behind an occluder that is given.", above=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class NetworkShape:
         half: compute in bfloat16; fast where the processor has it.
         size: as in `ShapeUse`; None: frames as they are.
         certainty: likewise.
+        behind: likewise; None: the same.
     """
 
     sha256 = ""  # of the file that the weights came from, its first digits
@@ -78,6 +81,7 @@ class NetworkShape:
         half: bool = False,
         size: int | None = None,
         certainty: float = 0.5,
+        behind: float | None = None,
     ) -> None:
         if not 0 < certainty < 1:
             raise ValueRefusal(
@@ -91,6 +95,7 @@ class NetworkShape:
             )
         self.network, self.categories, self.config = network.eval(), tuple(categories), config
         self.size, self.half, self.certainty = size, half, certainty
+        self.behind = certainty if behind is None else behind
         self._voting = VotedShape()
 
     @torch.no_grad()
@@ -139,8 +144,10 @@ class NetworkShape:
             evidence = gather_evidence(small, seen, ahead, back, None if among.all() else among)
         logits = self._run(small, seen, category, evidence, groups)
         # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
-        # the object is painted over, and there is more of it than of the hidden part.
-        logits = logits - math.log(self.certainty / (1 - self.certainty))
+        # the object is painted over, and there is more of it than of the hidden part. Behind an occluder that is given
+        # there is none.
+        given = not (allowed > 0.5).all()
+        logits = logits - _odds(self.behind if given else self.certainty)
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid().to(visible)
         glimpses = _find_glimpses(visible)
         if glimpses[:, wanted.start : wanted.stop].any():
@@ -150,15 +157,18 @@ class NetworkShape:
         whole = torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
         hidden = (whole > 0.5) & (visible <= 0.5)
         # Where the occluder is known, nothing is taken for background.
-        if not hidden.any() or not (allowed > 0.5).all():
+        if given or not hidden.any():
             return whole
         clips = zip(hidden[:, :, 0], frames, visible, forward, backward, strict=True)
         kept = [remove_static_background(mask, find_static_background(*clip)) for mask, *clip in clips]
         return torch.where(hidden & ~torch.stack(kept)[:, :, None], visible, whole)
 
-    def probability(self, whole: Masks) -> Masks:
-        """Return how sure the network is that a pixel is the object's, of the mask that calling it gave."""
-        odds = whole / (1 - whole).clamp(min=1e-6) * self.certainty / (1 - self.certainty)
+    def probability(self, whole: Masks, given: bool = False) -> Masks:
+        """Return how sure the network is that a pixel is the object's, of the mask that calling it gave.
+
+        `given` says whether an occluder was given.
+        """
+        odds = whole / (1 - whole).clamp(min=1e-6) * math.exp(_odds(self.behind if given else self.certainty))
         return torch.where(whole < 1, odds / (1 + odds), whole)
 
     def _groups(self, visible: Masks, wanted: range) -> list[_Group]:
@@ -194,6 +204,10 @@ class NetworkShape:
             total[:, group.start : group.stop] += logits[:, : len(group)].float()
             count[group.start : group.stop] += 1
         return total / count.clamp(min=1)[:, None, None, None]
+
+
+def _odds(certainty: float) -> float:
+    return math.log(certainty / (1 - certainty))
 
 
 def _find_glimpses(visible: Masks) -> Bool[Tensor, "b t 1 1 1"]:
