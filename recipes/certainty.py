@@ -3,8 +3,9 @@
     python recipes/certainty.py TRAIN_PACK SPRITES_PACK SHAPE.safetensors...
 
 In `clear` scenes nothing is hidden, in `behind` something passes behind the object, in `before` before it; in `given`,
-the same scenes, what passes is given, so that nothing is added beside it. Printed for each certainty: the area wrongly added, of the object's; of `before` also the share of the hidden part that is found,
-and the IoU of the hidden part and of the whole.
+the same scenes, what passes is given, so that nothing is added beside it. Printed for each certainty: the area wrongly
+added, of the object's; of `before` and `given` also the share of the hidden part that is found, and the IoU of the hidden
+part and of the whole.
 """
 
 from __future__ import annotations
