@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import pytest
 from scenes.video_clips import described
 from voin.core.text_files import read_bytes, read_text
 from voin.io.masks.annotations.parse import read_document
+from voin.io.masks.source import open_masks
 from voin.io.shots import read_cuts
 from voin.io.timelines import read_edit
+from voin.io.video import probe
 from voin.jobs.batch import read_table
 from voin.jobs.options import CompleteOptions
-from voin.tracking.prompts import read_prompts
+from voin.tracking.prompts import parse_prompt, read_prompts
 from voin.weights.checkpoint import read_record
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
@@ -23,18 +27,37 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "table": ("clips.csv", lambda path: read_table(path, CompleteOptions())),
     "annotations": ("a.json", read_document),
     "weights": ("model.json", lambda path: read_record(path.with_suffix(".safetensors"))),
+    "video": ("clip.mp4", probe),
+    "animation": ("clip.webp", probe),
+    "frame": ("frame.png", probe),
+    "mask": ("mask.png", lambda path: open_masks(path, described())),
+    "mask video": ("mask.mkv", lambda path: open_masks(path, described())),
+    "mask array": ("masks.npy", lambda path: open_masks(path, described())),
+    "mask arrays": ("masks.npz", lambda path: open_masks(path, described())),
+    "mask without suffix": ("masks", lambda path: open_masks(path, described())),
+    "painted mask": ("object.png", lambda path: parse_prompt(f"0: mask {path}")),
+    "painted mask of a file": ("object.tif", lambda path: read_prompts(marks_by_mask(path))),
 }
+
+
+def marks_by_mask(mask: Path) -> Path:
+    path = mask.with_name("marks.json")
+    path.write_text(json.dumps([{"frame": 0, "mask": mask.name}]))
+    return path
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 @pytest.mark.parametrize("reader", READERS)
 def test_what_has_no_end_is_refused_and_not_waited_for(tmp_path: Path, reader: str) -> None:
     name, read = READERS[reader]
-    os.mkfifo(tmp_path / name)
-    (tmp_path / "zero").mkdir()
-    (tmp_path / "zero" / name).symlink_to("/dev/zero")
-    for path in (tmp_path / name, tmp_path / "zero" / name):
-        with pytest.raises(OSError, match=r"is a device or a pipe; |is no file; ") as caught:
+    for kind in ("a pipe", "a device", "a socket"):
+        path = tmp_path / kind / name
+        path.parent.mkdir()
+        if kind == "a device":
+            path.symlink_to("/dev/zero")
+        else:
+            os.mknod(path, 0o600 | (stat.S_IFIFO if kind == "a pipe" else stat.S_IFSOCK))
+        with pytest.raises(OSError, match=f"is {kind}, not a file; |is no file; ") as caught:
             read(path)
         assert str(caught.value).count("; ") == 2
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import time
 import unicodedata
@@ -27,6 +28,29 @@ _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt"
 # What file managers write into folders that somebody looks at.
 _NOTES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _NO_LETTERS = frozenset('<>:"/\\|?*')
+
+
+# What has a name but is no file.
+_STREAMS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_stored(path: Path, must: str) -> None:
+    """Refuse a pipe, which would be waited for, a socket, and a device, which may have no end; what is absent passes.
+
+    Raises:
+        OSError: it is one of these, by a link or by itself; it must be what `must` says.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # ValueError: a name with NUL
+        return
+    if kind := next((kind for is_kind, kind in _STREAMS if is_kind(mode)), None):
+        raise FileRefusal(f"{path} is {kind}, not a file", must, "save what it gives as a file, and name that")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.files import check_stored
 
 MOST_BYTES = 2**26
 
@@ -23,16 +23,11 @@ def read_bytes(path: Path, kind: str, remedy: str, most: int = MOST_BYTES) -> by
     Raises:
         OSError: it cannot be read, is larger, or is no file but a device or a pipe, which may have no end.
     """
+    check_stored(path, f"it must be {kind}")
     try:
-        # Looked at before it is opened: a pipe that nobody writes to would be waited for.
         found = path.stat()
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            what, must = f"{path} is a device or a pipe", f"it must be {kind}"
-            raise FileRefusal(what, must, "save what it gives as a file, and name that")
         with path.open("rb") as file:
             content = file.read(most + 1)  # a file system may claim any size
-    except FileRefusal:
-        raise
     except (OSError, ValueError) as error:  # ValueError: a name with NUL
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise FileRefusal(f"{path} cannot be read ({reason})", f"it must be {kind}", remedy) from error

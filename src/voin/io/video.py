@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
+from voin.core.files import check_stored
 from voin.io.animation import SUFFIXES as ANIMATED
 from voin.io.animation import is_animation, probe_animation, read_animation
 from voin.io.colour.samples import PictureFrame
@@ -72,6 +73,7 @@ def probe(
         ValueError: `rate` is not positive, the video is larger than the limits, or no file that can be interlaced.
     """
     path = Path(path)
+    check_stored(path, "it must be a video or a folder of pictures")
     if rate is not None and not 0 < rate <= 1000:
         raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
     if deinterlace and (path.is_dir() or is_animation(path) or path.suffix.lower() == ".gif"):

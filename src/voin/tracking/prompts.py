@@ -11,6 +11,7 @@ from pathlib import Path
 
 from voin.core.config import from_older
 from voin.core.errors import ValueRefusal
+from voin.core.files import check_stored
 from voin.core.text_files import read_text
 from voin.core.types import Mask
 from voin.io.images import read_picture, shown
@@ -175,6 +176,7 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
 def read_mask(path: Path) -> Mask:
     """Read a painted mask: what is brighter than mid grey in any colour is the object."""
+    check_stored(path, "it must be a picture")
     return read_picture(path).max(axis=2) > 127
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal, count_of
-from voin.core.files import identity
+from voin.core.files import check_stored, identity
 from voin.io.images import shown
 from voin.io.limits import VideoLimits
 from voin.io.masks.annotations.formats import AnnotationMasks
@@ -135,8 +135,7 @@ def _open_one(
     must = f"it must be a folder of PNGs, a mask video, {FILE_FORMS}"
     if not path.exists():
         raise FileRefusal(f"{path} does not exist", must, "check the spelling")
-    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-        raise FileRefusal(f"{path} is a device or a pipe", must, "save what it gives as a file, and name that")
+    check_stored(path, must)
     form = next(form for form in FORMATS if form.takes(path))
     stored = _open_video(path, limits) if form is VideoMasks else form(path)
     objects = stored if isinstance(stored, NamedObjects) else None
