@@ -20,6 +20,14 @@ def test_every_test_that_holds_a_promise_exists() -> None:
     assert not lost
 
 
+def test_every_file_of_tests_and_recipes_that_the_page_names_exists() -> None:
+    # With a name that a test could not have, the test above would not see that it is one.
+    named = re.findall(r"`((?:tests|recipes)/[^`\s:]+)(?:::([^`]*))?`", PAGE.read_text(encoding="utf-8"))
+    assert len(named) > 40
+    assert all((ROOT / path).exists() for path, _ in named)
+    assert all(re.fullmatch(r"test_\w+", name) for _, name in named if name)
+
+
 def test_every_promise_is_held_by_something() -> None:
     table = PAGE.read_text(encoding="utf-8").partition("## Promises")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("|")][2:]
