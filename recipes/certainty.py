@@ -4,8 +4,8 @@
 
 In `clear` scenes nothing is hidden, in `behind` something passes behind the object, in `before` before it; in `given`,
 the same scenes, what passes is given, so that nothing is added beside it. Printed for each certainty: the area wrongly
-added, of the object's; of `before` and `given` also the share of the hidden part that is found, and the IoU of the hidden
-part and of the whole.
+added, of the object's; of `before` and `given` also the share of the hidden part that is found, and the IoU of the
+hidden part and of the whole.
 """
 
 from __future__ import annotations

@@ -60,3 +60,21 @@ def test_nothing_is_hidden_where_nothing_can_be(passing: Scene) -> None:
 def test_frames_that_are_not_wanted_stay_as_they_are(passing: Scene) -> None:
     whole = complete(passing, wanted=range(0, 3))
     assert torch.equal(whole, passing.visible)
+
+
+def test_an_object_that_is_small_from_afar_is_no_glimpse() -> None:
+    """What drives up is in clear view all the while."""
+    t, size = 12, 96
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    masks, pictures = [], []
+    for i in range(t):
+        radius = 6 * 1.18**i
+        shade = 0.5 + 0.25 * torch.sin(14 * (x - 48) / radius) * torch.cos(9 * (y - 48) / radius)
+        inside = (x - 48) ** 2 + (y - 48) ** 2 < radius**2
+        masks.append(inside.float())
+        pictures.append(torch.where(inside, shade, 0.2 + 0.1 * torch.sin(x / 3.0) * torch.cos(y / 4.0)))
+    visible = torch.stack(masks)[None, :, None]
+    frames = torch.stack(pictures)[None, :, None].expand(-1, -1, 3, -1, -1).contiguous()
+    assert visible[0, 0].sum() < 0.1 * visible[0, -1].sum()
+    whole = NetworkShape(Nothing())(frames, visible, torch.ones_like(visible), *DIS(finest=1)(frames))
+    assert torch.equal(whole > 0.5, visible > 0.5)

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -23,9 +24,9 @@ from voin.method.shape.evidence import Evidence, gather_evidence
 from voin.method.shape.network import ShapeNetwork
 from voin.method.shape.voting import VotedShape
 
-# Of the most that a frame shows of the object; where less is seen, there is little that a network could complete.
-# Chosen on VOI-DAVIS training clips.
-GLIMPSE = 0.1
+# Of the most that a frame shows of the object: where less is seen, there is little that a network could complete; and how
+# far from a frame that shows nothing that means that it is hidden. Chosen on VOI-DAVIS training clips.
+GLIMPSE, BESIDE_FRAMES = 0.1, 3
 
 _Group = tuple[range, Int[Tensor, "b n"]]  # frames that follow each other; they, and those that they may look at
 
@@ -149,11 +150,11 @@ class NetworkShape:
         given = not (allowed > 0.5).all()
         logits = logits - _odds(self.behind if given else self.certainty)
         whole = enlarge(logits, (visible.shape[-2], visible.shape[-1])).sigmoid().to(visible)
-        glimpses = _find_glimpses(visible)
-        if glimpses[:, wanted.start : wanted.stop].any():
+        hidden_wholly = find_hidden_wholly(visible)
+        if hidden_wholly[:, wanted.start : wanted.stop].any():
             # Not in the paper: frames that show it say by its motion where it is, even where nothing of it is seen.
             voted = self._voting(frames, visible, allowed, forward, backward)
-            whole = torch.where(glimpses, whole.maximum(voted), whole)
+            whole = torch.where(hidden_wholly[:, :, None, None, None], whole.maximum(voted), whole)
         whole = torch.where(allowed > 0.5, torch.maximum(whole, visible), visible)
         hidden = (whole > 0.5) & (visible <= 0.5)
         # Where the occluder is known, nothing is taken for background.
@@ -210,10 +211,13 @@ def _odds(certainty: float) -> float:
     return math.log(certainty / (1 - certainty))
 
 
-def _find_glimpses(visible: Masks) -> Bool[Tensor, "b t 1 1 1"]:
-    """Find the frames that show next to nothing of the object, which others show."""
-    area = visible.sum(dim=(2, 3, 4), keepdim=True)
-    return area < GLIMPSE * area.amax(dim=1, keepdim=True)
+def find_hidden_wholly(visible: Masks) -> Bool[Tensor, "b t"]:
+    """Find the frames in which the object is hidden wholly, or nearly so beside such a frame."""
+    area = visible.sum(dim=(2, 3, 4))
+    # Little alone may be an object afar.
+    little = area < GLIMPSE * area.amax(dim=1, keepdim=True)
+    nothing = (area == 0).float()[:, None]
+    return little & (F.max_pool1d(nothing, 2 * BESIDE_FRAMES + 1, 1, BESIDE_FRAMES)[:, 0] > 0)
 
 
 def choose_references(visible: Masks, group: range, number: int) -> Int[Tensor, "b n"]:
