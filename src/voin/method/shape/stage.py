@@ -24,8 +24,8 @@ from voin.method.shape.evidence import Evidence, gather_evidence
 from voin.method.shape.network import ShapeNetwork
 from voin.method.shape.voting import VotedShape
 
-# Of the most that a frame shows of the object: where less is seen, there is little that a network could complete; and how
-# far from a frame that shows nothing that means that it is hidden. Chosen on VOI-DAVIS training clips.
+# Of the most that a frame shows of the object: where less is seen, there is little that a network could complete; and
+# how far from a frame that shows nothing that means that it is hidden. Chosen on VOI-DAVIS training clips.
 GLIMPSE, BESIDE_FRAMES = 0.1, 3
 
 _Group = tuple[range, Int[Tensor, "b n"]]  # frames that follow each other; they, and those that they may look at
