@@ -270,6 +270,15 @@ def test_a_broken_file_is_refused_in_words(page: Page, tmp_path: Path) -> None:
     page.wait_for_selector('#stage .stage[data-frame="187"]')
     page.click("#complete")
     page.wait_for_selector("text=There are no masks yet.")
+    # The method of the sample is not that of a video of one's own.
+    assert method(page) == "classical"
+    encode(tmp_path / "own.mp4", pictures(2, size=(96, 128)))
+    page.set_input_files("#upload input[type=file]", tmp_path / "own.mp4")
+    wait_long(lambda: method(page) == "voin")
+
+
+def method(page: Page) -> str:
+    return page.locator("#method input:checked").input_value()
 
 
 def test_a_cancelled_job_has_stopped_and_one_that_crashes_leaves_the_server_up(page: Page, served: Served) -> None:

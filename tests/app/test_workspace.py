@@ -342,6 +342,7 @@ def test_uploaded_masks_of_what_hides_the_object_are_given_to_the_run(
     assert workspace.track(MaskOptions(tracker="grabcut")).state == "done"
     workspace.collect()
     assert workspace.shown_masks == workspace.others["front"].out
+    assert workspace.occluder is None  # no upload lies behind it
     workspace.take_masks(uploaded(sessions, tmp_path / "front.npz"))
     assert "front" not in workspace.others
     workspace.choose_below_root("clip.mp4")
@@ -403,6 +404,25 @@ def test_the_samples_come_with_masks(sessions: Sessions, bikes: Path) -> None:
         workspace.take_sample_masks()
     with pytest.raises(ValueError, match="there is no sample 'x'"):
         workspace.choose_sample("x")
+
+
+def test_samples_have_a_method_of_their_own_unless_the_user_has_chosen_one(
+    workspace: Workspace, sessions: Sessions, bikes: Path, root: Path
+) -> None:
+    assert workspace.method == "voin"
+    workspace.choose_sample("bicycle")
+    assert workspace.method == "classical"
+    workspace.choose_upload(uploaded(sessions, root / "clip.mp4"))
+    assert workspace.method == "voin"
+    workspace.take_method("classical")
+    workspace.choose_below_root("clip.mp4")
+    assert workspace.method == "classical"
+    workspace.take_method("voin")
+    workspace.choose_sample("bicycle")
+    assert workspace.method == "voin"
+    for wrong in ("telea", None, ["voin"]):
+        with pytest.raises(ValueError, match="is no choice; it must be one of voin, classical; choose one of them"):
+            workspace.take_method(wrong)
 
 
 def test_masks_of_another_part_are_not_taken(workspace: Workspace) -> None:

@@ -85,7 +85,7 @@ class Events:
         page = self.page
         self._take(page.upload, Workspace.choose_upload, self._chosen, show_progress="full")
         for name, button in page.samples.items():
-            self._let(button.click, lambda work, name=name: work.choose_sample(name), self._sample)
+            self._let(button.click, lambda work, name=name: work.choose_sample(name), self._chosen)
         self._let(page.open_below.click, Workspace.choose_below_root, self._chosen, page.below)
         self._on(page.frame.change, self._go, page.frame, trigger_mode="always_last")
         # Each field by itself: what the other holds may be about to change.
@@ -120,6 +120,7 @@ class Events:
 
     def _connect_jobs(self) -> None:
         page = self.page
+        self._let(page.method.input, Workspace.take_method, lambda work: {}, page.method)
         self._connect_start(page.track, Workspace.track, MaskOptions)
         self._connect_start(page.complete, Workspace.complete, MethodOptions, CompleteOptions)
         self._on(page.timer.tick, self._tick)
@@ -176,12 +177,8 @@ class Events:
 
     # --- the video
 
-    def _sample(self, work: Workspace) -> Update:
-        # As the demo does: the networks fill what is open, such as a bicycle's frame.
-        return self._chosen(work) | {self.page.method: "classical"}
-
     def _chosen(self, work: Workspace) -> Update:
-        return self._video(work) | self._marking(work)
+        return self._video(work) | self._marking(work) | {self.page.method: work.method}
 
     def _marking(self, work: Workspace) -> Update:
         return self._stage(work) | {self.page.tool: work.tool, self.page.target: work.target}

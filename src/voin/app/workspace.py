@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from voin.app.controls import whole_number
+from voin.app.controls import read_controls, whole_number
 from voin.app.gate.limits import check_video, take_masks
 from voin.app.gate.sessions import Session, find_inside, take_upload
 from voin.app.marks import MarkedFrames, Marks, check_marks, marks_of_texts, painted_mask
@@ -67,6 +67,7 @@ class Workspace:
     occluder: Path | None = None  # masks of what hides the object that were uploaded
     jobs: list[Job] = field(default_factory=list)  # the latest last
     chosen: Job | None = None  # whose result is looked at
+    _method: str | None = None  # that the user has chosen
     _marked: dict[str, MarkedFrames] = field(default_factory=dict)  # by target
     _sample: Shot | None = None
     _collected: set[Job] = field(default_factory=set)
@@ -269,6 +270,16 @@ class Workspace:
         what = {"1": "Masks", "front": "What hides the object"}.get(self.target, f"Masks of object {self.target}")
         return self._begin(f"{what} of {self.name}, frames {self.start} to {self.end - 1}", work)
 
+    @property
+    def method(self) -> str:
+        """The method that the page shows, until the user chooses one."""
+        # As the demo does: the networks fill what is open, such as a bicycle's frame.
+        return self._method or (MethodOptions().method if self._sample is None else "classical")
+
+    def take_method(self, method: object) -> None:
+        """Keep the method that the user has chosen, whatever video comes next."""
+        self._method = read_controls(MethodOptions, {"method": method}).method
+
     def complete(self, method: MethodOptions, options: CompleteOptions) -> Job:
         """Start to complete the object."""
         info = self.video
@@ -328,6 +339,8 @@ class Workspace:
                 self.masks, self.tracked = job.work.out, job.work
             elif self._is_worked_on(job.work):
                 self.others[job.work.target] = job.work
+                if job.work.target == "front":
+                    self.occluder = None
         return ended
 
     def _is_worked_on(self, work: Track) -> bool:
