@@ -201,6 +201,15 @@ def test_an_object_is_marked_by_keyboard_alone(page: Page) -> None:
     wait_long(lambda: says(page) != before)
     page.get_by_role("button", name="Undo").press("Enter")
     wait_long(lambda: box.input_value().startswith("320,136,"))
+    page.get_by_role("button", name="Upload masks instead").press("Enter")
+    # What the field is lies above what to do with it, not over it.
+    label, icon = (page.locator("#upload-masks").get_by_test_id(part) for part in ("block-label", "upload-icon"))
+    wait_long(lambda: bottom(label) > 0 and (icon.bounding_box() or {"y": 0})["y"] >= bottom(label))
+
+
+def bottom(element: Locator) -> float:
+    box = element.bounding_box()
+    return 0 if box is None else box["y"] + box["height"]
 
 
 def press_until(page: Page, element: str, key: str) -> None:

@@ -127,8 +127,9 @@ class Layout:
             self.negative = gr.Textbox(label=label, placeholder="110,150", elem_id="negative")
             self.apply = gr.Button("Mark this frame so", size="sm", elem_id="apply")
         with gr.Accordion("Upload masks instead", open=False, elem_id="upload-masks"):
-            label = f"A zip of PNGs, a mask video, {FILE_FORMS}; several show an object each"
-            self.masks = gr.File(label=label, file_count="multiple", file_types=[*MASK_SUFFIXES], height=190)
+            # As a label it would lie over the field's own words.
+            gr.HTML(_soft(f"A zip of PNGs, a mask video, {FILE_FORMS}; several show an object each:"))
+            self.masks = gr.File(label="Masks", file_count="multiple", file_types=[*MASK_SUFFIXES], height=164)
         self.sample_masks = gr.Button("Use the sample's masks", size="sm", visible=False, elem_id="sample-masks")
         with gr.Accordion("How to track", open=False):
             self.controls["tracker"] = make_control(TRACK_OPTIONS["tracker"])
