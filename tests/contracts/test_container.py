@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from voin.app.options import ServeConfig
 from voin.jobs.describe import describe_options
 
 ROOT = Path(__file__).resolve().parents[2]
+# Beside the interpreter, where packages put programs.
+HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 INSTRUCTIONS = {"FROM", "RUN", "COPY", "ENV", "USER", "WORKDIR", "EXPOSE", "ENTRYPOINT", "CMD"}
 
 
@@ -106,9 +109,9 @@ def test_the_page_runs_with_a_password_read_only_and_with_no_more_rights_than_it
     assert ("EXPOSE", port) in instructions()
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not here")
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not here")
 def test_hadolint_finds_nothing() -> None:
-    done = subprocess.run(["hadolint", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(HADOLINT), "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
