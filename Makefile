@@ -23,8 +23,9 @@ demo: $(VENV)/.demo ## De-occlude two objects in a real clip and say where to lo
 
 # Two processes of one thread each: on two cores that takes two thirds of the time, and more would need more memory. A process
 # takes the tests of a file one after the other, so that most browsers and servers are started once; at the end the other helps.
+# Bytecode is kept, whatever the surroundings say: the tests start many programs, and each would compile voin anew.
 test: $(VENV)/.dev ## Run every default test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev ## Run the slow tests as well
 	$(BIN)/python -m pytest -m "not gpu" $(PYTEST_ARGS)
