@@ -22,6 +22,8 @@ gc.disable()
 install_import_hook("voin", "beartype.beartype")
 
 ROOT = Path(__file__).resolve().parents[1]
+# That for all devices writes a traceback for each device that is absent, every time.
+_seed_torch = torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed
 
 
 def pytest_collection_finish() -> None:
@@ -49,7 +51,7 @@ def _ordinary_process() -> Iterator[None]:
 def _seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - for libraries that still use the global generator
-    torch.manual_seed(0)
+    _seed_torch(0)
 
 
 @pytest.fixture(scope="session")
