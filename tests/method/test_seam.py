@@ -64,3 +64,10 @@ def test_without_a_seam_all_that_masks_show_is_kept(sliding: Scene) -> None:
 def test_the_seam_grows_with_the_video_unless_it_is_given(size: tuple[int, int], pixels: int) -> None:
     assert CompleteOptions().seam_of(size) == pixels
     assert CompleteOptions(seam=7).seam_of(size) == 7
+
+
+def test_a_seam_that_cannot_be_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="seam is -1; it must be finite, at least 0 and at most 64; correct it or leave it out"
+    ):
+        CompleteOptions(seam=-1)

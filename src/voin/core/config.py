@@ -94,8 +94,11 @@ class Checked:
             if (words and value not in words) or not all(limits.hold(number) for number in numbers):
                 must = f"it must be one of {', '.join(map(str, words))}" if words else f"it must be finite, {limits}"
                 must = declared.metadata.get("must", must)
-                left = "" if declared.default is MISSING else f"leave it out for {declared.default}"
-                raise ValueRefusal(f"{name} is {value!r}", must.rstrip(", "), left or "correct it")
+                default = declared.default
+                left = "correct it or leave it out" if default is None else f"leave it out for {default}"
+                raise ValueRefusal(
+                    f"{name} is {value!r}", must.rstrip(", "), "correct it" if default is MISSING else left
+                )
         self.check()
 
     def check(self) -> None:
