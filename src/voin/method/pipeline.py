@@ -208,7 +208,7 @@ class Inpainter:
         masks = hidden_part(visible[part], amodal, clip.amodal is None)
         if clip.seam and part:
             scale = clip.windows.scale[part.start - place.start : part.stop - place.start]
-            masks = masks[0], widen(*masks, max(round(clip.seam / float(scale.mean())), 1))
+            masks = masks[0], widen(*masks, clip.seam / float(scale.mean()))
         for name, mask in zip(("amodal", "hidden"), masks, strict=True):
             memory.add(name, part.start, mask > 0.5)
 
@@ -363,13 +363,13 @@ def hidden_part(visible: Masks, amodal: Masks, completed: bool) -> tuple[Masks, 
     return (hidden | seen).to(visible)[None, :, None], hidden.to(visible)[None, :, None]
 
 
-def widen(amodal: Masks, hidden: Masks, pixels: int) -> Masks:
-    """Widen the hidden part within the object.
+def widen(amodal: Masks, hidden: Masks, pixels: float) -> Masks:
+    """Widen the hidden part within the object by so many pixels of the working grid, one at least.
 
     Not in the paper, whose masks are exact: at the edge of what hides an object colours mix, by the lens and by motion,
     and masks that are drawn or tracked are a pixel or two aside.
     """
-    grown = grow(hidden[0, :, 0] > 0.5, pixels) & (amodal[0, :, 0] > 0.5)
+    grown = grow(hidden[0, :, 0] > 0.5, max(round(pixels), 1)) & (amodal[0, :, 0] > 0.5)
     return grown.to(hidden)[None, :, None]
 
 

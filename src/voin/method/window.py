@@ -277,7 +277,7 @@ class CompletedBox:
     left: int  # column of the box in the frame
     top: int  # row of the box in the frame
     amodal: Mask  # the whole object
-    occluded: Mask  # `amodal` without `visible`: the only pixels that a paste may change
+    occluded: Mask  # `amodal` without `visible`, and the clip's seam: the only pixels that a paste may change
     missing: Mask  # the part of `occluded` that was invented
     colours: Frame  # the input, of its dtype, with the occluded pixels replaced
     confidence: UInt8[np.ndarray, "h w"]  # 255 where visible, 0 where missing, between where propagated

@@ -117,7 +117,7 @@ class BaselineInpainter(Inpainter):
             amodal = self._to_grid([a | v for a, v in zip(clip.amodal, clip.visible, strict=True)])
         amodal, hole = hidden_part(visible, amodal, clip.amodal is None)
         if clip.seam:
-            hole = widen(amodal, hole, max(round(clip.seam / float(clip.windows.scale.mean())), 1))
+            hole = widen(amodal, hole, clip.seam / float(clip.windows.scale.mean()))
         masks = {i: native_masks(clip, amodal, hole, i) for i in wanted}
         sure = self._sure(amodal, clip.occluder is not None) if with_shape else None
         soft = {i: soft_mask(clip, sure, i) if sure is not None else None for i in wanted}

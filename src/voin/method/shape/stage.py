@@ -25,7 +25,7 @@ from voin.method.shape.network import ShapeNetwork
 from voin.method.shape.voting import VotedShape
 
 # Of the most that a frame shows of the object: where less is seen, there is little that a network could complete; and
-# how far from a frame that shows nothing that means that it is hidden. Chosen on VOI-DAVIS training clips.
+# how far from a frame that shows nothing that means that it is hidden. The first is from VOI-DAVIS training clips.
 GLIMPSE, BESIDE_FRAMES = 0.1, 3
 
 _Group = tuple[range, Int[Tensor, "b n"]]  # frames that follow each other; they, and those that they may look at
@@ -84,9 +84,12 @@ class NetworkShape:
         certainty: float = 0.5,
         behind: float | None = None,
     ) -> None:
-        if not 0 < certainty < 1:
+        self.behind = certainty if behind is None else behind
+        if not 0 < certainty < 1 or not 0 < self.behind < 1:
             raise ValueRefusal(
-                f"certainty is {certainty}", "it must lie between 0 and 1", "use 0.5 if both errors are alike"
+                f"certainty is {certainty}, and {self.behind} behind a given occluder",
+                "it must lie between 0 and 1",
+                "use 0.5 if both errors are alike",
             )
         if len(categories) > network.config.classes:
             raise ValueRefusal(
@@ -96,7 +99,6 @@ class NetworkShape:
             )
         self.network, self.categories, self.config = network.eval(), tuple(categories), config
         self.size, self.half, self.certainty = size, half, certainty
-        self.behind = certainty if behind is None else behind
         self._voting = VotedShape()
 
     @torch.no_grad()
