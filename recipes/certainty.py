@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from voin.data.pack import open_pack
+from voin.data.packs.pack import open_pack
 from voin.method.load import NETWORKS
 from voin.training.batch.config import Batch
 from voin.training.config import PRESETS

@@ -33,9 +33,9 @@ from voin.core.errors import Refusal
 from voin.data.build import build
 from voin.data.build_clip import BuildConfig
 from voin.data.options import FilterConfig
-from voin.data.pack import make_pack, open_pack
+from voin.data.packs.pack import make_pack, open_pack
+from voin.data.packs.transport import write_transport
 from voin.data.sets import open_set
-from voin.data.transport import write_transport
 from voin.io.images import read_picture, write_image
 from voin.io.masks.check import check_masks
 from voin.io.masks.source import write_label

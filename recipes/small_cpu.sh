@@ -1,6 +1,8 @@
 #!/bin/sh
 # The weights `small` on two CPU cores, in hours. Stop it and start it again as you like: it goes on where it was.
 # The fourth argument is the model to start from, such as `small`, the weights that ship; without it, training starts anew.
+# FILMS, a folder of more clips of whole objects (CLIP/frames, CLIP/masks), and SPRITES, folders of moving objects with soft masks,
+# are taken as well where they are given; all packs are made within a quarter of an hour.
 #
 #   sh recipes/small_cpu.sh DAVIS_ROOT CUTOUTS_ROOT OUT [small]
 #
@@ -17,6 +19,16 @@ mkdir -p "$out"
 [ -d "$out/all" ] || voin data build "$davis" -o "$out/all" --layout davis --split train --most-border 1 --most-jumps 1 \
     --most-pieces 1
 [ -f "$out/train.pack" ] || voin data pack "$out/all" -o "$out/train.pack"
+if [ -n "${FILMS:-}" ] && [ ! -f "$out/joined.pack" ]; then
+    [ -d "$out/films" ] || voin data build "$FILMS" -o "$out/films" --layout folder --split train --most-border 1 \
+        --most-jumps 1 --most-pieces 1 --least-area 0
+    [ -f "$out/films.pack" ] || voin data pack "$out/films" -o "$out/films.pack"
+    voin data join "$out/train.pack" "$out/films.pack" -o "$out/joined.pack"
+fi
+# Unquoted: several folders.
+[ -z "${SPRITES:-}" ] || [ -f "$out/sprites.pack" ] || voin data sprites $SPRITES -o "$out/sprites.pack"
+pack=$out/train.pack
+[ ! -f "$out/joined.pack" ] || pack=$out/joined.pack
 [ -f "$out/validation.pack" ] || voin data pack "$out/set" -o "$out/validation.pack" --split validation
 [ -f "$out/cutouts.pack" ] || voin data cutouts "$cutouts"/*/ -o "$out/cutouts.pack"
 
@@ -25,7 +37,8 @@ learn() {
     shift
     [ "$start" = none ] || set -- "$@" --init "$start"
     # Objects that are hidden in part in the videos themselves would teach that half a dog is whole.
-    nice voin train "$stage" --pack "$out/train.pack" --cutouts "$out/cutouts.pack" \
+    [ ! -f "$out/sprites.pack" ] || set -- "$@" --sprites "$out/sprites.pack" --set sampler.sprites=0.12
+    nice voin train "$stage" --pack "$pack" --cutouts "$out/cutouts.pack" \
         --validation "$out/validation.pack" -o "$out/$stage" --resume \
         --set sampler.partial="$partial" "$@"
 }

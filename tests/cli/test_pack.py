@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sets import voi_sets
 from sets.photos import write_photo
 from voin.cli.data import data_app
-from voin.data.pack import open_pack
+from voin.data.packs.pack import open_pack
 
 
 def call(*words: str | Path) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ from sets import voi_sets, voi_sources
 from voin.baselines.load import load_method
 from voin.benchmark.evaluate import EvaluateOptions, evaluate
 from voin.data.build import build
-from voin.data.pack import Pack, PackClip
+from voin.data.packs.pack import Pack, PackClip
 from voin.jobs.mask import MaskOptions, mask
 from voin.tracking.prompts import Prompt
 from voin.weights.hub import WEIGHTS

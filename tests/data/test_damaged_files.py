@@ -18,9 +18,9 @@ from sets.voi_sources import youtube_vos
 from voin.core.errors import Refusal
 from voin.data.build_clip import read_record
 from voin.data.layouts import list_videos
-from voin.data.pack import open_pack
+from voin.data.packs.pack import open_pack
+from voin.data.packs.transport import read_transport, write_transport
 from voin.data.sets import open_set
-from voin.data.transport import read_transport, write_transport
 
 hypothesis = pytest.importorskip("hypothesis", reason='hypothesis not found; pip install "voin[dev]"')
 st = hypothesis.strategies

@@ -17,7 +17,7 @@ from voin.benchmark.evaluate import evaluate
 from voin.benchmark.options import EvaluateOptions
 from voin.data.layers import build_layers
 from voin.data.options import LayersOptions
-from voin.data.pack import Pack, open_pack
+from voin.data.packs.pack import Pack, open_pack
 from voin.data.sets import VoiSet, open_set
 from voin.data.verify import verify
 

@@ -20,7 +20,7 @@ COPIES.set_forkserver_preload(
     [
         *("pytest", "torch", "cv2", "av", "lightning.fabric", "torch.utils.tensorboard"),
         *("voin.cli.app", "voin.jobs.complete", "voin.jobs.mask", "voin.jobs.speed", "voin.training.train"),
-        *("voin.data.build", "voin.data.pack", "voin.benchmark.evaluate", "voin.method.load"),
+        *("voin.data.build", "voin.data.packs.pack", "voin.benchmark.evaluate", "voin.method.load"),
     ]
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voin.data.pack import Pack, PackClip, PackIndex, lay_out, write_pack
+from voin.data.packs.pack import Pack, PackClip, PackIndex, lay_out, write_pack
 
 
 def pack_of(

@@ -17,7 +17,7 @@ from voin.core.errors import FileRefusal, count_of
 from voin.data.options import BuildOptions, LayersOptions
 
 if TYPE_CHECKING:
-    from voin.data.pack import Pack
+    from voin.data.packs.pack import Pack
 
 data_app = typer.Typer(
     name="data",
@@ -109,7 +109,7 @@ def layers(
 ) -> None:
     """Build a set in which things also pass behind the objects: what a method adds there is wrong."""
     from voin.data.layers import build_layers
-    from voin.data.pack import open_pack
+    from voin.data.packs.pack import open_pack
     from voin.data.sets import open_set
 
     with Bars(quiet) as bars:
@@ -160,7 +160,7 @@ def pack(
     quiet: Quiet = False,
 ) -> None:
     """Cut the windows around a set's objects into one file for training: true frames and whole masks."""
-    from voin.data.pack import make_pack
+    from voin.data.packs.pack import make_pack
     from voin.data.sets import open_set
 
     _refuse_to_replace(overwrite, output, transport)
@@ -168,6 +168,28 @@ def pack(
         counter = _counter(bars, "pack")
         made = make_pack(open_set(voi_set), output, size, split, progress=counter, whole_frames=whole_frames)
         _finish(made, transport, quality, quiet, bars)
+
+
+@data_app.command(
+    epilog="""[bold]Examples[/bold]
+
+voin data join davis.pack films.pack -o train.pack"""
+)
+@command("nothing was written")
+def join(
+    packs: Annotated[list[Path], argument("Packs with windows of one size.", "PACK...")],
+    output: OutputFile,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Join packs of several sets to one, for training."""
+    from voin.data.packs.join import join_packs
+    from voin.data.packs.pack import open_pack
+
+    _refuse_to_replace(overwrite, output)
+    with Bars(quiet) as bars:
+        made = join_packs([open_pack(pack) for pack in packs], output, _counter(bars, "join"))
+        _finish(made, None, 0, quiet, bars)
 
 
 @data_app.command()
@@ -179,7 +201,7 @@ def unpack(
     quiet: Quiet = False,
 ) -> None:
     """Make the pack again from its small form."""
-    from voin.data.transport import read_transport
+    from voin.data.packs.transport import read_transport
 
     _refuse_to_replace(overwrite, output)
     with Bars(quiet) as bars:
@@ -282,7 +304,7 @@ def _counter(bars: Bars, stage: str) -> Callable[[int, int], None]:
 
 def _finish(made: Pack, transport: Path | None, quality: int, quiet: bool, bars: Bars) -> None:
     """Write the small form of a pack, and say what was written."""
-    from voin.data.transport import write_transport
+    from voin.data.packs.transport import write_transport
 
     if transport is not None:
         write_transport(made, transport, quality, _counter(bars, "transport"))

@@ -28,7 +28,7 @@ from voin.data.build_clip import STATE, note_record, read_record, seed_of
 from voin.data.manifest import VERSION, ClipRecord, Manifest, mean_rate, rates_of, read_manifest
 from voin.data.occluders.occlude import Material, OccluderConfig, occlude
 from voin.data.options import LayersOptions
-from voin.data.pack import Pack, cut_windows
+from voin.data.packs.pack import Pack, cut_windows
 from voin.data.sets import VoiSet, write_clip
 from voin.method.window import WindowConfig
 

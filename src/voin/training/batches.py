@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from voin.core.processes.apart import Ahead, DiedError, FaultError
-from voin.data.pack import Pack, open_pack
+from voin.data.packs.pack import Pack, open_pack
 from voin.method.motion import load_motion
 from voin.method.shape.evidence import MIRRORED
 from voin.training.batch.choose import mix_seed

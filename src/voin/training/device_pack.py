@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from voin.data.pack import Pack
+from voin.data.packs.pack import Pack
 
 Source = Literal["films", "cutouts", "sprites"]
 

@@ -23,7 +23,7 @@ from voin.core.lpips import LPIPS
 from voin.core.overlap import Prefetcher
 from voin.core.system import ComputeClock, has_bfloat16
 from voin.data.categories import CATEGORIES
-from voin.data.pack import Pack, open_pack
+from voin.data.packs.pack import Pack, open_pack
 from voin.method.fill.generator import GeneratorConfig
 from voin.method.load import NETWORKS, use_after_training
 from voin.method.shape.network import ShapeConfig

@@ -19,7 +19,7 @@ from torch import Tensor
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.data.occluders.occlude import Material, occlude
-from voin.data.pack import Pack
+from voin.data.packs.pack import Pack
 from voin.training import augment
 from voin.training.augment import Offsets, end_pictures, jitter
 from voin.training.batch.camera import go_through_camera

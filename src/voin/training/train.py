@@ -23,7 +23,7 @@ from voin.core.config import to_json
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.files import JobFolder, write_whole
 from voin.core.system import choose_device
-from voin.data.pack import open_pack
+from voin.data.packs.pack import open_pack
 from voin.training.config import TrainConfig, flatten_settings
 from voin.training.options import OLD_STAGES, TrainOptions
 from voin.training.run import SCORES, Run, Say

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from voin.core.draw import contact_sheet, flow_colours, outline
 from voin.core.metrics import added_share, iou, masked_psnr, ssim_inside
-from voin.data.pack import Pack
+from voin.data.packs.pack import Pack
 from voin.training.augment import AugmentConfig, DamageConfig
 from voin.training.batch.camera import CameraConfig
 from voin.training.batch.config import SamplerConfig

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from voin.data.objects.sprites import ENLARGE, find_sprites, pack_sprites, read_sprite
-from voin.data.pack import open_pack
+from voin.data.packs.pack import open_pack
 
 
 def disc(t: int = 5, size: int = 64, start: float = 24.0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 
 from fakes.tiny_training import OCCLUDER
 from sets.packs import pack_of
-from voin.data.pack import Pack, lay_out
+from voin.data.packs.pack import Pack, lay_out
 from voin.training.augment import AugmentConfig
 from voin.training.batch.config import SamplerConfig
 from voin.training.batch.crop import crop

@@ -41,7 +41,7 @@ class Networks:
 
     def check(self, rows: Iterable[Row]) -> None:
         """Refuse what cannot work before anything is trained."""
-        from voin.data.pack import open_pack
+        from voin.data.packs.pack import open_pack
 
         options, rows = self.options, list(rows)
         if options.models is not None and not options.models.is_dir():

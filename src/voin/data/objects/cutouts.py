@@ -11,7 +11,7 @@ import numpy as np
 
 from voin.core.errors import FileRefusal, ValueRefusal
 from voin.data.categories import known_category
-from voin.data.pack import Pack, PackIndex, Progress, lay_out, write_pack
+from voin.data.packs.pack import Pack, PackIndex, Progress, lay_out, write_pack
 from voin.io.images import header_size
 
 ENLARGE = 1.125  # side of a cutout's picture over the object's longer side

@@ -19,7 +19,7 @@ from PIL import Image
 
 from voin.core.errors import FileRefusal, Refusal, ValueRefusal
 from voin.data.objects.cutouts import MOST_PIXELS, too_large
-from voin.data.pack import Pack, PackIndex, Progress, cut_windows, lay_out, write_pack
+from voin.data.packs.pack import Pack, PackIndex, Progress, cut_windows, lay_out, write_pack
 from voin.io.video_info import FFMPEG_ERRORS
 from voin.io.video_read import open_video
 from voin.method.window import WindowConfig

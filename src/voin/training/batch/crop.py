@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from voin.core.errors import ValueRefusal
-from voin.data.pack import Pack, cut_windows
+from voin.data.packs.pack import Pack, cut_windows
 from voin.method.window import WindowConfig
 
 CROP_NUMBERS = 3

@@ -6,7 +6,7 @@ The windows are those of the true video, squares cut around the whole object, or
 in training (`voin.data.occluders.occlude`), so that one pack serves any number of occlusions. Masks are 0 or 1. All is
 uint8.
 
-A pack of many clips is large; `voin.data.transport` gives it a small form to be sent.
+A pack of many clips is large; `voin.data.packs.transport` gives it a small form to be sent.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import pytest
 from scenes.sliding_square import psnr
 from sets.voi_sets import COUNT, write_set
 from voin.data.manifest import MANIFEST
-from voin.data.pack import Pack, make_pack, open_pack
+from voin.data.packs.pack import Pack, make_pack, open_pack
+from voin.data.packs.transport import read_transport, write_transport
 from voin.data.sets import VoiSet
-from voin.data.transport import read_transport, write_transport
 from voin.method.window import WindowConfig, box_of, cut, fit_windows
 
 SIZE = 64

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from voin.core.errors import FileRefusal, ValueRefusal
-from voin.data.pack import Pack, PackClip, PackIndex, Progress, decode_index, drafted, lay_out, write_pack
+from voin.data.packs.pack import Pack, PackClip, PackIndex, Progress, decode_index, drafted, lay_out, write_pack
 from voin.data.schema import MOST_BYTES
 
 _INDEX = "index.json"

@@ -1,0 +1,1 @@
+"""Object windows in one file, ready for training: make, join, send."""
