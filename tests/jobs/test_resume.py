@@ -19,6 +19,7 @@ from fakes.processes import INTERRUPTIBLE
 from scenes.hidden_clips import inpainter, scene
 from scenes.video_clips import COUNT, pictures
 from voin.io.images import read_picture
+from voin.io.masks.pictures import MaskReader
 from voin.io.video import probe
 from voin.jobs import writer as chunk_writer
 from voin.jobs.complete import complete
@@ -44,6 +45,26 @@ def test_a_failed_run_goes_on_with_the_first_unfinished_chunk(tmp_path: Path, ma
         whole, parts = contents(tmp_path / "whole"), contents(out)
         assert [name for name in whole | parts if whole.get(name) != parts.get(name) and name != "object.mov"] == []
         assert probe(out / "object.mov").count == COUNT
+
+
+def test_a_run_that_goes_on_reads_no_mask_again(
+    tmp_path: Path, masks: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"png": True, "chunk_frames": 3, "context_frames": 2}
+    run(video, masks, tmp_path / "whole", **options)
+    out, read = tmp_path / "out", []
+    with pytest.raises(RuntimeError, match="on purpose"):
+        run(video, masks, out, Fake(1), **options)
+    picture = MaskReader.picture
+
+    def count(reader: MaskReader, path: Path) -> Any:
+        read.append(path)
+        return picture(reader, path)
+
+    monkeypatch.setattr(MaskReader, "picture", count)
+    run(video, masks, out, **options)
+    assert read == []
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 class _Stops(Inpainter):

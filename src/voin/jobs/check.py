@@ -17,6 +17,7 @@ from voin.data.categories import known_category
 from voin.io.colour.codecs import choose_codec
 from voin.io.colour.exr import openexr
 from voin.io.images import shown
+from voin.io.masks.kept import KeptMasks
 from voin.io.masks.source import MaskPaths, MaskSource, list_paths, open_masks
 from voin.io.shots import read_cuts
 from voin.io.timelines import SUFFIXES, Edit, read_edit
@@ -102,8 +103,12 @@ class Inputs:
         return self.masks.areas[self.masks.ids.index(number)]
 
 
-def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progress: Progress) -> Inputs:
+def check_inputs(
+    video: Path, masks: MaskPaths, options: CompleteOptions, progress: Progress, kept: KeptMasks | None = None
+) -> Inputs:
     """Open the video and all masks, and check that they fit each other and the options.
+
+    Masks that are `kept` and did not change are not read again.
 
     Raises:
         OSError: a file cannot be read.
@@ -113,19 +118,19 @@ def check_inputs(video: Path, masks: MaskPaths, options: CompleteOptions, progre
         openexr()
     info, start, end = check_video(video, options)
     cuts, cuts_line = asked_cuts(options.cuts, info, start, end)
-    shared, named = _reading(options, progress), ", ".join(map(str, list_paths(masks)))
+    shared, named = _reading(options, progress, kept), ", ".join(map(str, list_paths(masks)))
     visible = open_masks(
         masks, info, frames=options.mask_frames, ids=options.ids or None, invert=options.invert_masks, **shared
     )
     if not (options.ids or options.amodal or options.invert_masks):
         _check_surrounding(named, visible)
     ids = _seen(visible, named, start, end, options)
-    amodal, occluder = check_further_masks(info, options, ids, progress)
+    amodal, occluder = check_further_masks(info, options, ids, progress, kept)
     return Inputs(info, options, visible, amodal, occluder, check_order(ids, options), start, end, cuts, cuts_line)
 
 
 def check_further_masks(
-    info: VideoInfo, options: CompleteOptions, ids: tuple[int, ...], progress: Progress
+    info: VideoInfo, options: CompleteOptions, ids: tuple[int, ...], progress: Progress, kept: KeptMasks | None = None
 ) -> tuple[MaskSource | None, MaskSource | None]:
     """Open the masks of the whole objects `ids` and those of what is in front, where they are given.
 
@@ -133,12 +138,12 @@ def check_further_masks(
         OSError: a file cannot be read.
         ValueError: they do not fit the video.
     """
-    shared = _reading(options, progress)
+    shared = _reading(options, progress, kept)
     amodal = open_masks(options.amodal, info, ids=ids, **shared) if options.amodal else None
     return amodal, open_masks(options.occluder, info, empty=True, **shared) if options.occluder else None
 
 
-def _reading(options: CompleteOptions, progress: Progress) -> dict[str, Any]:
+def _reading(options: CompleteOptions, progress: Progress, kept: KeptMasks | None) -> dict[str, Any]:
     """Return how all masks are read."""
 
     def step(done: int, total: int) -> None:
@@ -146,7 +151,8 @@ def _reading(options: CompleteOptions, progress: Progress) -> dict[str, Any]:
             progress.stage("masks", total)
         progress.advance("masks")
 
-    return {"resize": options.resize_masks, "absent": options.absent, "limits": options.limits, "progress": step}
+    how: dict[str, Any] = {"resize": options.resize_masks, "absent": options.absent, "limits": options.limits}
+    return how | {"progress": step, "kept": kept}
 
 
 def _check_surrounding(path: str, masks: MaskSource) -> None:

@@ -22,6 +22,7 @@ from voin.core.system import limit_arenas, memory_refusal, trim_heap
 from voin.io.colour.codecs import CODINGS, choose_codec, coding_words
 from voin.io.colour.picture_kinds import KEPT
 from voin.io.fields import fields_words
+from voin.io.masks.kept import KeptMasks
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.tracks import Carried
 from voin.io.video import VideoInfo, join
@@ -99,7 +100,8 @@ def complete(
     note = progress.note if isinstance(progress, Notes) else lambda _: None
     if masks is None:
         given = [_track_first(video, prompts, out, options, inpainter.settings().get("device", "auto"), progress, note)]
-    inputs = check_inputs(video, given, options, progress)
+    kept = KeptMasks(out / Folder.STATE / "masks")
+    inputs = check_inputs(video, given, options, progress, kept)
     inputs.masks.reading = replace(inputs.masks.reading, tracked=is_tracked(inputs))
     seconds = {"masks": time.perf_counter() - began}
     window, settings = inpainter.window_of(inputs.info.size), inpainter.settings()
@@ -130,6 +132,7 @@ def complete(
             return folder.record | {"finished_before": True}
         cuts = _cuts(inputs, folder, progress, seconds)
         folder.start(cuts)
+        kept.save()
         if layout.tracked:
             began_tracking = time.perf_counter()
             inputs = fill_gaps(

@@ -19,12 +19,13 @@ from voin.io.limits import VideoLimits
 from voin.io.masks.annotations.formats import AnnotationMasks
 from voin.io.masks.frames import Moments, frames_of
 from voin.io.masks.joined import Part, check_no_frames, join_masks, list_object_folders
+from voin.io.masks.kept import KeptMasks, ReadMasks
 from voin.io.masks.labels import MaskSource, Origin, davis_palette, write_label
 from voin.io.masks.npz import ArrayMasks
 from voin.io.masks.pictures import PictureMasks
 from voin.io.masks.planes import Plane, take_rims
 from voin.io.masks.reading import FILE_FORMS
-from voin.io.masks.values import Kind, MaskFormat, NamedObjects, ids_of_values
+from voin.io.masks.values import Kind, MaskFile, MaskFormat, NamedObjects, ids_of_values
 from voin.io.masks.video import VideoMasks
 from voin.io.video_info import VideoInfo
 
@@ -48,6 +49,7 @@ def open_masks(
     empty: bool = False,
     limits: VideoLimits = VideoLimits(),  # noqa: B008 - frozen
     progress: Callable[[int, int], object] | None = None,
+    kept: KeptMasks | None = None,
 ) -> MaskSource:
     """Read masks of the objects in a video, and check that they fit it.
 
@@ -68,6 +70,7 @@ def open_masks(
         empty: Accept masks that show nothing in any frame.
         limits: The largest mask video that is read.
         progress: Called with (masks read, masks in all).
+        kept: Where masks that did not change need not be read again; what is read anew is noted there.
 
     Raises:
         OSError: a file cannot be read.
@@ -77,7 +80,7 @@ def open_masks(
     folders = list_object_folders(paths[0]) if len(paths) == 1 else []
     how: dict[str, Any] = {
         **{"resize": resize, "frames": frames, "absent": absent, "invert": invert},
-        **{"limits": limits, "progress": progress},
+        **{"limits": limits, "progress": progress, "kept": kept},
     }
     if len(paths) > 1:
         check_no_frames(paths)
@@ -131,6 +134,7 @@ def _open_one(
     invert: bool,
     limits: VideoLimits,
     progress: Callable[[int, int], object] | None,
+    kept: KeptMasks | None,
 ) -> MaskSource:
     must = f"it must be a folder of PNGs, a mask video, {FILE_FORMS}"
     if not path.exists():
@@ -154,25 +158,13 @@ def _open_one(
             "every frame must have one",
             "add it, empty if the object is not visible there",
         )
-    colours: dict[int, int] = {}
-    counts: dict[Kind, np.ndarray] = {}
-    planes: dict[int, Plane] = {}
-    pairs = zip(matched.frames, stored.masks(colours), strict=True)
-    overlapping = 0
-    for done, (frame, (where, values, kind, overlap)) in enumerate(pairs, start=1):
-        if progress is not None:
-            progress(done, len(matched.frames))
-        if frame is None:
-            continue
-        overlapping += overlap
-        if values.shape != info.size:
-            h, w = info.size
-            if not resize:
-                raise _size_refusal(where, values.shape[:2], info)
-            values = cv2.resize(values, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
-        plane = Plane.of(np.ascontiguousarray(values), kind)
-        counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
-        planes[frame] = plane
+    name = "" if kept is None else kept.name(path, matched.frames, info)
+    read = None if kept is None else kept.find(name, info)
+    if read is None:
+        read = _read(stored, matched.frames, info, resize, progress)
+        if kept is not None:
+            kept.note(name, read)
+    planes, counts, colours, overlapping = read.planes, read.counts, read.colours, read.overlapping
     # Outlines have hard edges: what is thin in them is an object.
     planes, rims = (planes, 0) if objects else take_rims(planes, counts, colours, ids)
     tables = ids_of_values(path, counts, colours, davis_palette())
@@ -198,6 +190,37 @@ def _open_one(
         overlaps=overlaps,
     )
     return MaskSource(info, planes, tables, ids, origin)
+
+
+def _read(
+    stored: MaskFile,
+    frames: Sequence[int | None],
+    info: VideoInfo,
+    resize: bool,
+    progress: Callable[[int, int], object] | None,
+) -> ReadMasks:
+    """Decode all masks that belong to a frame."""
+    colours: dict[int, int] = {}
+    counts: dict[Kind, np.ndarray] = {}
+    planes: dict[int, Plane] = {}
+    overlapping = 0
+    for done, (frame, (where, values, kind, overlap)) in enumerate(
+        zip(frames, stored.masks(colours), strict=True), start=1
+    ):
+        if progress is not None:
+            progress(done, len(frames))
+        if frame is None:
+            continue
+        overlapping += overlap
+        if values.shape != info.size:
+            h, w = info.size
+            if not resize:
+                raise _size_refusal(where, values.shape[:2], info)
+            values = cv2.resize(values, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
+        plane = Plane.of(np.ascontiguousarray(values), kind)
+        counts[kind] = counts.get(kind, 0) + np.bincount(plane.values().ravel(), minlength=256)
+        planes[frame] = plane
+    return ReadMasks(planes, counts, colours, overlapping)
 
 
 def _open_video(path: Path, limits: VideoLimits) -> VideoMasks:
