@@ -37,8 +37,8 @@ class FillGroups(Checked):
     """How long clips are cut into groups for the network."""
 
     frames: int = setting(16, "Frames in a group; what bounds the memory.", least=1)
-    overlap: int = setting(3, "Frames that two groups share; there one fades into the other.", least=0)
-    neighbours: int = setting(6, "Frames before and after the hidden ones that the network sees too.", least=0)
+    overlap: int = setting(2, "Frames that two groups share; there one fades into the other.", least=0)
+    neighbours: int = setting(2, "Frames before and after the hidden ones that the network sees too.", least=0)
 
     def check(self) -> None:
         """Refuse groups of which three would share a frame."""
@@ -46,7 +46,7 @@ class FillGroups(Checked):
             raise ValueRefusal(
                 f"groups of {self.frames} frames overlap by {self.overlap}",
                 "the overlap must be 0 or more and less than half a group",
-                "for instance 16 and 3",
+                "for instance 16 and 2",
             )
 
     def cut(self, touched: list[bool]) -> list[tuple[range, list[float]]]:
@@ -56,13 +56,20 @@ class FillGroups(Checked):
         """
         near = [any(touched[max(i - self.neighbours, 0) : i + self.neighbours + 1]) for i in range(len(touched))]
         runs = [[*run] for needed, run in groupby(range(len(near)), near.__getitem__) if needed]
-        groups = [group for run in runs for group in cut_groups(range(run[0], run[-1] + 1), self.frames, self.overlap)]
+        groups = [group for run in runs for group in self._part(range(run[0], run[-1] + 1))]
         # A group counts less towards its ends, where it sees less of what lies around.
         weights = np.zeros((len(groups), len(near)))
         for row, group in zip(weights, groups, strict=True):
             row[group] = [min(i + 1, len(group) - i, self.overlap + 1) for i in range(len(group))]
         weights /= np.maximum(weights.sum(axis=0), 1)
         return [(group, row[group].tolist()) for row, group in zip(weights, groups, strict=True)]
+
+    def _part(self, run: range) -> list[range]:
+        """Cut a run into as few groups as can be, and these no longer than need be."""
+        if len(run) <= self.frames:
+            return [run]
+        count = -(-(len(run) - self.overlap) // (self.frames - self.overlap))
+        return cut_groups(run, -(-(len(run) + (count - 1) * self.overlap) // count), self.overlap)
 
 
 class NetworkFill:
