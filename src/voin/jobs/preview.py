@@ -79,17 +79,18 @@ def _worth_showing(hidden: Sequence[int]) -> list[int]:
 def column(frame: Picture, result: Picture, patches: Sequence[CompletedBox], view: View) -> Column:
     """Draw one frame: input, masks and result below each other."""
     rows, columns = view.of(patches, (frame.shape[0], frame.shape[1]))
-    before, after = frame[rows, columns], result[rows, columns]
+    # Made small before anything is drawn on it, which takes half of the time for large frames.
+    before, after = (_smaller(picture[rows, columns]) for picture in (frame, result))
     masked = before
     for patch in patches:
-        whole = np.zeros(frame.shape[:2], bool)
+        whole = np.zeros(frame.shape[:2], np.uint8)
         hidden = whole.copy()
-        whole[patch.rows, patch.columns] = patch.amodal
-        hidden[patch.rows, patch.columns] = patch.occluded
-        whole, hidden = whole[rows, columns], hidden[rows, columns]
+        whole[patch.rows, patch.columns] = 255 * patch.amodal
+        hidden[patch.rows, patch.columns] = 255 * patch.occluded
+        whole, hidden = (_smaller(mask[rows, columns]) > 127 for mask in (whole, hidden))
         masked = viz.overlay(masked, whole & ~hidden, viz.VISIBLE, 0.4)
         masked = viz.overlay(masked, hidden, viz.AMODAL, 0.6)
-    return np.concatenate([_smaller(picture) for picture in (before, masked, after)])
+    return np.concatenate([before, masked, after])
 
 
 def write_preview(folder: Folder, chunks: Sequence[Chunk]) -> None:
@@ -114,7 +115,7 @@ def save_candidates(path: Path, frames: Sequence[int], hidden: Sequence[int], pi
     np.savez(path, frames=np.array(frames), hidden=np.array(hidden), pictures=np.stack(pictures))
 
 
-def _smaller(picture: Picture) -> Column:
+def _smaller(picture: UInt8[np.ndarray, "h w ..."]) -> UInt8[np.ndarray, "h2 w2 ..."]:
     h, w = picture.shape[:2]
     scale = min(1.0, _LONGEST / max(h, w))
     size = (max(1, round(w * scale)), max(1, round(h * scale)))
