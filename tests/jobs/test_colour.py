@@ -134,6 +134,21 @@ def test_videos_keep_bits_alpha_and_tags(
             assert alpha[1][inner].min(initial=255) > 200
 
 
+def test_a_plain_video_is_coded_in_its_own_samples(tmp_path: Path) -> None:
+    source, maps = encode(tmp_path / "a.mp4", "libx264", "yuv420p", {}, SDR), labels(COUNT, SIZE)
+    # x264 loses nothing at a quality of 0.
+    run(source, save_labels(tmp_path / "masks", maps), tmp_path / "out", layer="none", quality=Quality(crf=0))
+    before, after = probe(source), probe(tmp_path / "out" / "completed.mp4")
+    assert after.colour == before.colour
+    for old, new, rim in zip(read_frames(before), read_frames(after), rims(maps), strict=True):
+        assert isinstance(old, VideoFrame)
+        assert isinstance(new, VideoFrame)
+        assert abs(old.eight_bits().astype(int) - new.eight_bits())[rim].mean() > 20
+        for (was, _, _), (now, _, _) in zip(_planes(old.frame), _planes(new.frame), strict=True):
+            touched = _covered(rim, SIZE[1] // was.shape[1], SIZE[0] // was.shape[0])
+            assert (was[~touched] == now[~touched]).all()
+
+
 def test_a_deep_video_as_png_and_its_layer_have_16_bits(tmp_path: Path) -> None:
     source, maps = encode(tmp_path / "a.mkv", "ffv1", "yuv422p10le", {}, SDR), labels(COUNT, SIZE)
     run(source, save_labels(tmp_path / "masks", maps), tmp_path / "out", png=True)

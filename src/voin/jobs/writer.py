@@ -28,7 +28,8 @@ from voin.io.colour.samples import EIGHT_BITS, in_bits, to_light
 from voin.io.colour.video_samples import VideoFrame
 from voin.io.images import write_image
 from voin.io.masks.source import write_label
-from voin.io.video import Form, LayerWriter, SamplesWriter, SourceFrame, VideoWriter, read_frames
+from voin.io.quality import Quality
+from voin.io.video import Form, LayerWriter, SamplesWriter, SourceFrame, VideoInfo, VideoWriter, read_frames
 from voin.jobs import preview
 from voin.jobs.background.layers import draw_background, draw_front
 from voin.jobs.check import Inputs
@@ -140,10 +141,10 @@ class ChunkWriter:
             path, times = self._folder.part_of(chunk, video), info.times[chunk.start : chunk.end]
             if video != self._folder.layout.completed_video:
                 writer = LayerWriter(path, info, times)
-            elif choose_codec(info.samples, quality) == "h264":
-                writer = VideoWriter(path, info, times, quality)
-            else:
+            elif _keeps_samples(info, quality):
                 writer = SamplesWriter(path, info, times, quality)
+            else:
+                writer = VideoWriter(path, info, times, quality)
             writers[video] = stack.enter_context(writer)
         return writers
 
@@ -221,7 +222,18 @@ def _form(inputs: Inputs, folder: Folder) -> Form:
     """Return the form of frames in which what is completed is written."""
     if folder.layout.png:
         return "picture"
-    return "eight" if choose_codec(inputs.info.samples, inputs.options.quality) == "h264" else "samples"
+    return "samples" if _keeps_samples(inputs.info, inputs.options.quality) else "eight"
+
+
+def _keeps_samples(info: VideoInfo, quality: Quality) -> bool:
+    """Return whether frames go from the decoder to the encoder as they are, but for what is completed.
+
+    H.264 takes those of the usual videos; whatever it would hold otherwise, and all if it is to be lossless, as RGB.
+    """
+    if choose_codec(info.samples, quality) != "h264":
+        return True
+    even = all(side % 2 == 0 for side in info.stored_size)
+    return info.samples.layout == "yuv420p" and even and not info.fields and not quality.lossless
 
 
 def _pasted(frame: SourceFrame, boxes: Sequence[CompletedBox]) -> SourceFrame:

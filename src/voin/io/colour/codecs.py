@@ -90,6 +90,8 @@ def coding_options(codec: VideoCodec, layout: str, quality: Quality) -> dict[str
         speed = {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"}
         return speed | ((coding.lossless or {}) if quality.lossless else {"crf": str(quality.crf), "b": "0"})
     options = {"preset": quality.preset, "bf": "0", "crf": str(quality.crf)}
+    if codec == "h264":
+        options["a53cc"] = "0"  # frames that are completed have no captions, so that some would be lost
     if codec == "hevc":
         options["x265-params"] = "bframes=0:open-gop=0:log-level=error"
         options["tag"] = "hvc1"
