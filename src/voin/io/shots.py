@@ -64,6 +64,11 @@ class CutDetector:
         return excess
 
 
+def thinning(size: tuple[int, int]) -> int:
+    """Return of which step in pixels `CutDetector` looks at frames of (h, w): those that are thinned by it will do."""
+    return max(1, min(size) // (2 * REDUCED_ROWS))
+
+
 def read_cuts(path: Path, count: int) -> tuple[int, ...]:
     """Read the frames that start a new shot from a text file: one a line, or with commas between; `#` starts a comment.
 
@@ -92,7 +97,7 @@ def read_cuts(path: Path, count: int) -> tuple[int, ...]:
 def _histograms(frame: np.ndarray) -> np.ndarray:
     """Count the colours of each quarter of `frame`: (4, bins), each row of sum 1."""
     # Slicing first keeps the cost of a large frame down; halving by area then takes out half of the noise.
-    step = max(1, min(frame.shape[:2]) // (2 * REDUCED_ROWS))
+    step = thinning((frame.shape[0], frame.shape[1]))
     coarse = np.ascontiguousarray(frame[::step, ::step])
     h, w = (max(2, size // 2) for size in coarse.shape[:2])
     picture = cv2.cvtColor(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2YCrCb)

@@ -113,15 +113,17 @@ def to_rgb(
     reformatter: VideoReformatter,
     dtype: np.dtype = EIGHT_BITS,
     box: tuple[int, int, int, int] | None = None,
+    whole: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Turn a decoded frame into (h, w, 3) RGB of `dtype`, uint8 or uint16, not yet upright; samples are rounded.
 
-    Of a planar frame a box x0 y0 x1 y1 can be asked for, on the grid of its chroma samples.
+    Of a planar frame a box x0 y0 x1 y1 can be asked for, on the grid of its chroma samples. The frame may be a part of
+    one of (h, w) `whole`.
     """
     rgb = reformatter.reformat(
         _unsited(frame) if box is None else _cut(frame, box),
         format="rgb24" if dtype == EIGHT_BITS else "rgb48le",
-        src_colorspace=matrix_of(colour, (frame.height, frame.width)),
+        src_colorspace=matrix_of(colour, whole or (frame.height, frame.width)),
         src_color_range=_range_of(colour),
         interpolation=_EXACT,
     )

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from voin.core.progress import Progress
-from voin.io.shots import CutDetector
-from voin.io.video import VideoInfo, read
+from voin.io.shots import CutDetector, thinning
+from voin.io.video import VideoInfo, read_frames
 from voin.jobs.background.scene import BACKGROUND, boxes_behind
 from voin.jobs.check import Inputs
 from voin.method.parts import Stay, divide, follow, largest_mean, part_lengths
@@ -82,10 +82,10 @@ class Plan:
 def find_cuts(info: VideoInfo, start: int, end: int, skip_broken: bool, progress: Progress) -> tuple[int, ...]:
     """Find the frames that begin a new shot by reading all frames of the range once."""
     progress.stage("cuts", end - start)
-    detector = CutDetector()
+    detector, step = CutDetector(), thinning(info.size)
     found = []
-    for index, frame in enumerate(read(info, start, end, skip_broken=skip_broken), start=start):
-        if detector.is_cut(frame):
+    for index, frame in enumerate(read_frames(info, start, end, skip_broken=skip_broken), start=start):
+        if detector.is_cut(frame.thinned(step)):
             found.append(index)
         progress.advance("cuts")
     return tuple(found)

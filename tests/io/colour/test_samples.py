@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def frame_of(layout: str, rotation: int = 0) -> VideoFrame:
     made = av.VideoFrame.from_ndarray(deep, format="rgba64le").reformat(format=layout)
     samples = Samples(max(part.bits for part in made.format.components), alpha="a" in layout, layout=layout)
     return VideoFrame(made, VideoInfo(**{**vars(info), "samples": samples}), VideoReformatter())
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "rgb24"])
+@pytest.mark.parametrize("rotation", [0, 90])
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2)])
+def test_a_thinned_frame_has_the_pixels_of_the_whole_one(layout: str, rotation: int, size: tuple[int, int]) -> None:
+    whole = frame_of(layout, rotation)
+    # Also with an odd side, and so large that an untagged frame is taken for HD.
+    h, w = SIZE[0] - size[0] + 1, SIZE[1] - size[1] + 1
+    picture = np.ascontiguousarray(np.tile(pictures(1)[0][:h, :w], (1, 1 if rotation else 30, 1)))
+    made = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=layout)
+    frame = VideoFrame(
+        made, replace(whole.info, size=picture.shape[:2] if not rotation else (w, h)), VideoReformatter()
+    )
+    for step in (1, 2, 3, 8):
+        assert (frame.thinned(step) == frame.eight_bits()[::step, ::step]).all()
+    shown = PictureFrame(picture)
+    assert (shown.thinned(3) == picture[::3, ::3]).all()
 
 
 @pytest.mark.parametrize(

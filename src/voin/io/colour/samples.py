@@ -102,6 +102,10 @@ class PictureFrame:
         """Return the display-referred colours in 8 bits; an array of its own."""
         return in_bits(self.shown(), EIGHT_BITS)
 
+    def thinned(self, step: int) -> Picture:
+        """Return every `step`-th pixel of every `step`-th row of it in 8 bits, from the first on."""
+        return PictureFrame(self.values[::step, ::step], self.linear).eight_bits()
+
     def replaced(self, colours: Frame, where: Mask) -> PictureFrame:
         """Return a copy with the pixels `where` replaced by display-referred colours (h, w, 3), and opaque there."""
         values = self.values.copy()

@@ -49,6 +49,20 @@ class VideoFrame:
         """Return the same in 8 bits."""
         return self._rgb(np.dtype(np.uint8))
 
+    def thinned(self, step: int) -> Picture:
+        """Return every `step`-th pixel of every `step`-th row of it in 8 bits, from the first on."""
+        # FFmpeg spreads the chroma of frames with an odd side otherwise.
+        even = self.frame.height % 2 == self.frame.width % 2 == 0
+        if self.frame.format.name != "yuv420p" or not even or self.info.rotation or self.info.mirrored:
+            return self.eight_bits()[::step, ::step]
+        # The same pixels, chosen before they are converted: of a large frame that takes a hundredth of the time.
+        rows, columns = np.arange(0, self.frame.height, step), np.arange(0, self.frame.width, step)
+        few = av.VideoFrame(len(columns), len(rows), "yuv444p")
+        for index, ((room, _, _), (samples, _, _)) in enumerate(zip(_planes(few), _planes(self.frame), strict=True)):
+            share = 2 if index else 1  # a chroma sample stands for two rows and columns
+            room[:] = samples[np.ix_(rows // share, columns // share)]
+        return to_rgb(few, self.info.colour, self.reformatter, whole=(self.frame.height, self.frame.width))
+
     def picture(self, dtype: np.dtype) -> PictureFrame:
         """Return the frame as a picture of RGB, or RGBA where the video has alpha."""
         rgb = self._rgb(dtype)
