@@ -42,7 +42,6 @@ __all__ = [
     "probe",
     "read",
     "read_frames",
-    "read_shown",
     "write_image",
 ]
 
@@ -116,13 +115,6 @@ def read(
     """
     frames = read_frames(info, start, end, skip_broken=skip_broken, broken=broken)
     return (frame.eight_bits() for frame in frames)
-
-
-def read_shown(
-    info: VideoInfo, start: int = 0, end: int | None = None, *, skip_broken: bool = False
-) -> Iterator[np.ndarray]:
-    """Decode frames as `read` does, but display-referred with all that the samples hold: `info.samples.dtype`."""
-    return (frame.shown() for frame in read_frames(info, start, end, skip_broken=skip_broken))
 
 
 def read_frames(

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from voin.core.overlap import Prefetcher
-from voin.io.video import read_shown
+from voin.io.video import SourceFrame, read_frames
 from voin.jobs.background.scene import BACKGROUND, cut_behind
 from voin.jobs.check import Inputs
 from voin.jobs.plan import Chunk, Plan, Shot
 from voin.method.parts import Places, Stay
-from voin.method.window import ObjectClip, cut
+from voin.method.window import ObjectClip, cut, window_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +94,13 @@ class WindowReader:
         shots = iter(dict.fromkeys(chunk.shot for chunk in todo))
         shot = next(shots)
         index, end = todo[0].fresh, todo[-1].until
-        frames = read_shown(self._inputs.info, index, end, skip_broken=self._inputs.options.skip_broken)
+        frames = read_frames(self._inputs.info, index, end, skip_broken=self._inputs.options.skip_broken)
         while index < end:
             if index == shot.end:
                 shot = next(shots)
             began = time.perf_counter()
-            crops = self._cut(next(frames), index, shot)
+            frame = next(frames)
+            crops = self._cut(_seen(frame, index - shot.start, shot), index, shot) if shot.windows else {}
             self.seconds += time.perf_counter() - began
             yield index, crops
             index += 1
@@ -127,3 +128,10 @@ class WindowReader:
                 object_here = (label == number) if whole is None else (label == number) | (whole == number)
                 front = object_here if front is None else front | object_here
         return crops
+
+
+def _seen(frame: SourceFrame, at: int, shot: Shot) -> np.ndarray:
+    """Return the display-referred colours of a frame of a shot, set where a window lies; most of it is in none."""
+    boxes = np.array([window_box(windows, at) for windows in shot.windows.values()])
+    (x0, y0), (x1, y1) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
+    return frame.shown_in((x0, y0, x1, y1))

@@ -12,7 +12,7 @@ from scenes.video_clips import SIZE, pictures
 from voin.io.colour.picture_kinds import narrow, read_frame, widen, write_frame
 from voin.io.colour.samples import PictureFrame
 from voin.io.images import read_picture, write_image
-from voin.io.video import probe, read, read_shown
+from voin.io.video import probe, read, read_frames
 
 
 def values(kind: type, channels: int = 3) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_what_is_written_is_read_to_the_bit(tmp_path: Path, suffix: str, kind: t
     assert (frame.values == values(kind, channels)).all()
     info = probe(tmp_path)
     assert (info.size, info.samples.alpha) == (SIZE, channels == 4)
-    assert next(iter(read_shown(info))).dtype == info.samples.dtype
+    assert next(iter(read_frames(info))).shown().dtype == info.samples.dtype
     assert next(iter(read(info))).dtype == np.uint8
 
 

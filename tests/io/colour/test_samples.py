@@ -56,7 +56,7 @@ def frame_of(layout: str, rotation: int = 0) -> VideoFrame:
 @pytest.mark.parametrize("layout", ["yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "rgb24"])
 @pytest.mark.parametrize("rotation", [0, 90])
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2)])
-def test_a_thinned_frame_has_the_pixels_of_the_whole_one(layout: str, rotation: int, size: tuple[int, int]) -> None:
+def test_parts_of_a_frame_have_the_pixels_of_the_whole_one(layout: str, rotation: int, size: tuple[int, int]) -> None:
     whole = frame_of(layout, rotation)
     # Also with an odd side, and so large that an untagged frame is taken for HD.
     h, w = SIZE[0] - size[0] + 1, SIZE[1] - size[1] + 1
@@ -67,6 +67,9 @@ def test_a_thinned_frame_has_the_pixels_of_the_whole_one(layout: str, rotation: 
     )
     for step in (1, 2, 3, 8):
         assert (frame.thinned(step) == frame.eight_bits()[::step, ::step]).all()
+    for x0, y0, x1, y1 in ((0, 0, 7, 9), (5, 3, 22, 31), (-9, -8, 500, 400), (11, 11, 12, 12), (-20, 3, -5, 9)):
+        box = np.s_[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+        assert (frame.shown_in((x0, y0, x1, y1))[box] == frame.shown()[box]).all()
     shown = PictureFrame(picture)
     assert (shown.thinned(3) == picture[::3, ::3]).all()
 

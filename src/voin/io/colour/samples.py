@@ -102,6 +102,10 @@ class PictureFrame:
         """Return the display-referred colours in 8 bits; an array of its own."""
         return in_bits(self.shown(), EIGHT_BITS)
 
+    def shown_in(self, box: tuple[int, int, int, int]) -> Frame:
+        """Return what `shown` does; of the pixels outside the box x0 y0 x1 y1 nothing is promised."""
+        return self.shown()
+
     def thinned(self, step: int) -> Picture:
         """Return every `step`-th pixel of every `step`-th row of it in 8 bits, from the first on."""
         return PictureFrame(self.values[::step, ::step], self.linear).eight_bits()

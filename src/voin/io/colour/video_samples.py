@@ -49,11 +49,21 @@ class VideoFrame:
         """Return the same in 8 bits."""
         return self._rgb(np.dtype(np.uint8))
 
+    def shown_in(self, box: tuple[int, int, int, int]) -> Frame:
+        """Return what `shown` does, of which only the pixels in the box x0 y0 x1 y1 are set."""
+        (h, w), (x0, y0, x1, y1) = self.size, box
+        # On the grid of the chroma samples.
+        x0, y0, x1, y1 = max(x0, 0) // 2 * 2, max(y0, 0) // 2 * 2, min(-(-x1 // 2) * 2, w), min(-(-y1 // 2) * 2, h)
+        if not self._by_pixels or x0 >= x1 or y0 >= y1:
+            return self.shown()
+        # Memory that nobody touches costs nothing.
+        room = np.empty((h, w, 3), self.info.samples.dtype)
+        room[y0:y1, x0:x1] = to_rgb(self.frame, self.info.colour, self.reformatter, room.dtype, (x0, y0, x1, y1))
+        return room
+
     def thinned(self, step: int) -> Picture:
         """Return every `step`-th pixel of every `step`-th row of it in 8 bits, from the first on."""
-        # FFmpeg spreads the chroma of frames with an odd side otherwise.
-        even = self.frame.height % 2 == self.frame.width % 2 == 0
-        if self.frame.format.name != "yuv420p" or not even or self.info.rotation or self.info.mirrored:
+        if not self._by_pixels:
             return self.eight_bits()[::step, ::step]
         # The same pixels, chosen before they are converted: of a large frame that takes a hundredth of the time.
         rows, columns = np.arange(0, self.frame.height, step), np.arange(0, self.frame.width, step)
@@ -99,6 +109,12 @@ class VideoFrame:
             touched = _covered(hidden, step_x, step_y)
             room[place][touched] = 2**bits - 1 if alpha else samples[touched]
         return replace(self, frame=target)
+
+    @property
+    def _by_pixels(self) -> bool:
+        """Whether a pixel's colours depend on nothing else: of frames with an odd side FFmpeg spreads the chroma."""
+        even = self.frame.height % 2 == self.frame.width % 2 == 0
+        return self.frame.format.name == "yuv420p" and even and not self.info.rotation and not self.info.mirrored
 
     def _rgb(self, dtype: np.dtype) -> np.ndarray:
         return turn_upright(to_rgb(self.frame, self.info.colour, self.reformatter, dtype), self.info)
