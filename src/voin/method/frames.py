@@ -24,6 +24,14 @@ def shift_frames(volume: Float[Tensor, "b t x y z"], frames: int) -> Float[Tenso
     return F.pad(volume, (0, 0, 0, 0, 0, 0, distance, -distance))
 
 
+def shift_part(volume: Float[Tensor, "b t x y z"], frames: int, part: range) -> Float[Tensor, "b n x y z"]:
+    """Return `part` of the frames that `shift_frames` gives, without the others."""
+    first, stop = part.start - frames, part.stop - frames
+    there = volume[:, max(first, 0) : max(stop, 0)]
+    before = min(max(-first, 0), len(part))
+    return F.pad(there, (0, 0, 0, 0, 0, 0, before, len(part) - before - there.shape[1]))
+
+
 def cut_groups(run: range, length: int, overlap: int) -> list[range]:
     """Cut consecutive frames into overlapping groups of equal length; the last one ends with the run."""
     last = max(run.stop - length, run.start)

@@ -232,7 +232,7 @@ class Inpainter:
         with timed(clock, "flow"):
             flows = part_flows(memory.known("estimated")[pairs_of(around)])
             outlines = torch.tensor([given and self.config.outlines])
-            shown, seen, amodal, _ = _known(memory, around, frames, visible)
+            shown, seen, amodal = _known(memory, around, frames, visible)[:3]
             flows = self.flow(shown, *flows, seen, amodal, outlines, local)
             memory.add("completed", part.start, join_flows(*(flow[:, local.start : local.stop] for flow in flows)))
 
@@ -377,7 +377,9 @@ def _known(memory: Memory, near: range, frames: Stretch, visible: Stretch) -> tu
     """Return pictures and masks of some frames: what is visible of the object, all of it, and what is hidden."""
     shown, seen = frames[near], visible[near]
     amodal, hidden = (memory.known(name)[near].to(shown) for name in ("amodal", "hidden"))
-    return shown, seen.masked_fill((hidden > 0.5) & (seen > 0.5), 0), amodal, hidden
+    # Only a seam is both; a copy is as large as all masks.
+    both = (hidden > 0.5) & (seen > 0.5)
+    return shown, seen.masked_fill(both, 0) if both.any() else seen, amodal, hidden
 
 
 def _view(memory: Memory, near: range, frames: Stretch, visible: Stretch) -> ClipView:

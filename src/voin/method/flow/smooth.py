@@ -81,6 +81,7 @@ class SmoothFlow:
             return (flow, weight, inside, outline), motion
 
         fitted = side_by_side([partial(fit, *direction) for direction in both])
+        del trust  # as large as all masks
         motions = [motion for _, motion in fitted]
         clips = zip(frames, visible, motions[0].unflatten(0, (b, pairs)), strict=True)
         lack = torch.cat([close_gaps(*clip) for clip in clips])

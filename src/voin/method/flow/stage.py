@@ -19,6 +19,8 @@ from voin.method.flow.network import FlowNetwork
 from voin.method.flow.smooth import SmoothFlow, select_wanted
 from voin.method.stages import Given
 
+Regions = Bool[Tensor, "b t 1 h w"]
+
 # Pixels around the object that the network looks at, too.
 _MARGIN = 12
 _FRAMES = 8  # that are worked on at a time at their full size: little memory, and it is taken from the heap
@@ -77,32 +79,33 @@ class NetworkFlow:
         touched = select_wanted(hidden[:, 1:] | hidden[:, :-1], wanted)  # (b, t-1)
         if not touched.any():
             return forward, backward
-        # The network takes masks of 0 and 1, as in training.
-        seen, whole = (visible > 0.5).to(frames), whole.to(frames)
+        seen = visible > 0.5  # the network takes masks of 0 and 1, as in training
         flows = forward, backward
         if wanted is not None:  # what the network sees around them must be complete, too
             reach = self.config.reach_pairs
             wanted = range(max(wanted.start - reach, 0), min(wanted.stop + reach, touched.shape[1]))
         raw = self.config.start == "raw"
         priors = [*(flows if raw else self.prior(frames, *flows, visible, amodal, given, wanted))]
+        # What is completed is put into the prior, pair by pair; flow that came in stays as it is.
+        results = [flow.clone() if prior is flow else prior for flow, prior in zip(flows, priors, strict=True)]
         looks = [self._look(*clip) for clip in zip(frames.split(1), seen.split(1), whole.split(1), strict=True)]
 
         @torch.no_grad()
         def complete(flow: Flows, turn: bool) -> Flows:
-            prior, result = priors[turn], flow.clone()
             for i, look in enumerate(looks):
                 part = slice(i, i + 1)
-                self._complete(result[i], look, flow[part], prior[part], seen[part], whole[part], touched[i], turn)
-            return result
+                given = (flow[part], priors[turn][part], seen[part], whole[part])
+                self._complete(results[turn][i], look, *given, touched[i], turn)
+            return results[turn]
 
         trim_heap()  # what the priors were made of is large
         directions = [partial(complete, flow, turn) for flow, turn in zip(flows, (False, True), strict=True)]
         forward, backward = side_by_side(directions)
         return forward, backward
 
-    def _look(self, frames: Frames, visible: Masks, amodal: Masks) -> _Look:
+    def _look(self, frames: Frames, visible: Regions, amodal: Regions) -> _Look:
         """Lay out what the network sees of one clip, both ways: its own grid, and on that what is around the object."""
-        parts = [(reduce(x, self.size) > 0.5).to(x) for x in (visible, amodal)]
+        parts = [(reduce(x.to(frames), self.size) > 0.5).to(frames) for x in (visible, amodal)]
         box = box_around(parts[1] > 0.5, _MARGIN, self.config.step)
         small = torch.cat([reduce(part, self.size)[..., *box] for part in frames.split(_FRAMES, dim=1)], dim=1)
         size = parts[0].shape[-2], parts[0].shape[-1]
@@ -114,12 +117,15 @@ class NetworkFlow:
         look: _Look,
         initial: Flows,
         prior: Flows,
-        visible: Masks,
-        amodal: Masks,
+        visible: Regions,
+        amodal: Regions,
         touched: Bool[Tensor, " pairs"],
         turn: bool,
     ) -> None:
-        """Complete one direction of one clip, group by group; with `turn` backward flow, which leads back in time."""
+        """Complete one direction of one clip, group by group; with `turn` backward flow, which leads back in time.
+
+        The result may be the prior itself.
+        """
         reach, pairs, device = self.config.reach_pairs, initial.shape[1], self.network.head.weight.device
         unit = initial.new_tensor([look.size[1] / initial.shape[-1], look.size[0] / initial.shape[-2]]).view(2, 1, 1)
         # At the network's size, once for all groups; what it adds to the prior is enlarged, so that its detail stays.
@@ -145,7 +151,8 @@ class NetworkFlow:
                     # Many times as fast as `norm` along an axis that is not the last.
                     length = torch.hypot(added[:, :, :1], added[:, :, 1:]).clamp(min=1e-6)
                     added = added * (1 - self.least * initial.shape[-1] / 256 / length).clamp(min=0)
-                inside = self.network.region(visible[:, begin], amodal[:, begin], initial.shape[-1]) > 0.5
+                seen, whole = (x[:, begin].to(initial) for x in (visible, amodal))
+                inside = self.network.region(seen, whole, initial.shape[-1]) > 0.5
                 completed = prior[:, pair]
                 completed[..., *look.place(initial.shape[-2:])] += added
                 result[pair] = torch.where(inside, completed, initial[:, pair])[0]
