@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voin.method.fill import layers
 from voin.method.fill.layers import GatedShift, group_size, temporal_shift
 
 SHIFTS, SHARE = (1, 2, 4), 0.5
@@ -37,7 +38,10 @@ def layer(inputs: int = 24, outputs: int = 24, gating: bool = True, slope: float
 @pytest.mark.parametrize(("shifts", "share"), [((1,), 0.25), ((1, 2, 4), 0.5), ((3, 1), 1.0), ((), 0.5), ((2,), 0.0)])
 def test_the_shift_is_what_plain_loops_give(t: int, channels: int, shifts: tuple[int, ...], share: float) -> None:
     features = torch.randn(2, t, channels, 3, 5)
-    assert torch.equal(temporal_shift(features, shifts, share), shifted_by_loops(features, shifts, share))
+    expected = shifted_by_loops(features, shifts, share)
+    assert torch.equal(temporal_shift(features, shifts, share), expected)
+    for part in (range(t), range(min(1, t - 1), t), range(t // 2, t // 2 + 1)):
+        assert torch.equal(temporal_shift(features, shifts, share, part), expected[:, part.start : part.stop])
 
 
 def test_the_shift_keeps_the_layout_of_channels_last() -> None:
@@ -107,6 +111,21 @@ def test_clips_of_a_batch_do_not_mix() -> None:
     both = block(features, masks)
     for i in range(2):
         assert torch.allclose(both[i : i + 1], block(features[i : i + 1], masks[i : i + 1]), atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_some_frames_at_a_time_give_what_all_at_once_do(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_PART", 2 * 3 * 24 * 8 * 8)
+    block = layer(stride=stride)
+    features, masks = torch.randn(2, 11, 24, 8, 8), torch.rand(2, 11, 2, 8, 8)
+    with torch.no_grad():
+        assert torch.allclose(block(features, masks), with_gradients(block, features, masks), atol=1e-5)
+
+
+def with_gradients(block: GatedShift, features: Tensor, masks: Tensor) -> Tensor:
+    """What a layer gives in training, where it works on all frames at once."""
+    with torch.enable_grad():
+        return block(features, masks).detach()
 
 
 def test_a_layer_reaches_as_far_as_its_shifts() -> None:

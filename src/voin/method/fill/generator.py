@@ -165,7 +165,8 @@ class Generator(nn.Module):
         shown = [2 * pictures - 1, seen, nothing, nothing, 1 - nothing]
         if self.config.smooth_start:
             shown.append(2 * pictures - 1)
-        *_, fine, coarse = self._encode(over_frames(_channels_last, torch.cat(shown, dim=2)), masks)
+        inputs = over_frames(_channels_last, torch.cat(shown, dim=2))
+        *_, fine, coarse = self._encode(self.stem(inputs, masks[0]), masks)
         shape = (len(frames), -1)
         return self.references.remember(*(x[:, 0].unflatten(0, shape) for x in (coarse, fine, masks[-1][:, :, 1:])))
 
@@ -202,8 +203,8 @@ class Generator(nn.Module):
             # way; so an untrained network fills as `InpaintFill` does, but for the rim.
             start = torch.where(hidden, spread_colours(known, hidden, amodal, confidence).to(frames), frames)
             seen.append(2 * start - 1)
-        inputs = torch.cat(seen, dim=2)
-        inputs = over_frames(_channels_last, inputs)
+        inputs = over_frames(_channels_last, torch.cat(seen, dim=2))
+        del seen
 
         index = torch.zeros(b, dtype=torch.long, device=frames.device) if category is None else category
         told = () if self.category is None else (index,)
@@ -211,7 +212,11 @@ class Generator(nn.Module):
             colours, change = self.runtime(inputs, *told, *masks)
         else:
             references = self.remember(known, visible) if references is None else references
-            colours, change = self.compute(inputs, *told, *masks, references=references)
+            features = self.stem(inputs, masks[0])
+            del inputs, known  # they are large
+            grids = self._encode(features, masks)
+            del features
+            colours, change = self._decode(grids, index, masks, references)
         colours = colours.float()
         if start is not None:
             colours = colours + torch.logit(start.float(), eps=0.01)
@@ -223,7 +228,12 @@ class Generator(nn.Module):
         `given` are the category, of a network with categories, and the masks of eq. 3, finest first.
         """
         index, masks = (given[0], given[1:]) if self.category is not None else (None, given)
-        skips = self._encode(inputs, masks)
+        return self._decode(self._encode(self.stem(inputs, masks[0]), masks), index, masks, references)
+
+    def _decode(
+        self, skips: list[Tensor], index: Tensor | None, masks: Sequence[Tensor], references: list[Cells] | None
+    ) -> tuple[Frames, Masks]:
+        """Convolve from the coarse grid back to the fine one; the features of all grids are used up."""
         features = skips.pop()
         if self.category is not None:
             # Not in the paper: the category, because where nothing of the kind was seen it tells what to expect.
@@ -234,9 +244,11 @@ class Generator(nn.Module):
                 features, skips[-1] = features + told, skips[-1] + detail
             features = middle(features, masks[-1])
         for up, decode in zip(self.up, self.decode, strict=True):
-            features, skip = up(features, masks[len(skips)]), skips.pop()
+            features = up(features, masks[len(skips)])
             # Nearest neighbours and then a convolution: each pixel is made of equally many, so no checkerboard.
-            features = over_frames(lambda x: F.interpolate(x, scale_factor=2, mode="nearest"), features) + skip
+            features = over_frames(lambda x: F.interpolate(x, scale_factor=2, mode="nearest"), features)
+            # In place where nobody asks how it came: a copy is as large as the pictures.
+            features = features + skips.pop() if features.requires_grad else features.add_(skips.pop())
             features = decode(features, masks[len(skips)])
         change = features[:, :, :1] * 0 if self.balance is None else over_frames(self.balance, features)
         return over_frames(self.colours, features), change
@@ -248,9 +260,9 @@ class Generator(nn.Module):
             grids.append(over_frames(halve, grids[-1]))
         return [over_frames(_channels_last, x) for x in grids]
 
-    def _encode(self, inputs: Tensor, masks: Sequence[Tensor]) -> list[Tensor]:
-        """Return the features of each grid, from fine to coarse."""
-        grids = [self.stem(inputs, masks[0])]
+    def _encode(self, features: Tensor, masks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the features of each grid, from the finest, which are given, to the coarsest."""
+        grids = [features]
         for i, down in enumerate(self.down):
             features = down(grids[-1], masks[i])
             grids.append(self.encode[i](features, masks[i + 1]) if i < len(self.encode) else features)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from voin.method.frames import shift_frames
+from voin.method.frames import shift_frames, shift_part
 
 Features = Float[Tensor, "b t c h w"]
 Frame = Float[Tensor, "n _ _ _"]
@@ -19,22 +19,29 @@ Frame = Float[Tensor, "n _ _ _"]
 _PART = 2**21  # numbers that a layer works on at a time
 
 
-def temporal_shift(features: Features, shifts: tuple[int, ...], share: float) -> Features:
+def temporal_shift(
+    features: Features, shifts: tuple[int, ...], share: float, part: range | None = None
+) -> Float[Tensor, "b n c h w"]:
     """Move some channels to later frames, as many to earlier ones, and leave the others where they are.
 
     Each distance d of `shifts`, in frames, has two groups of channels: the first comes from frame t - d, the second
     from t + d. What would come from outside the clip is 0. The groups follow each other in the order of `shifts`.
-    `share` of all channels moves; all groups have the same size, rounded down.
+    `share` of all channels moves; all groups have the same size, rounded down. Only `part` of the frames comes back;
+    None: all.
     """
     size = group_size(int(features.shape[2]), shifts, share)
     if size == 0:
-        return features
+        return features if part is None else features[:, part.start : part.stop]
     # Channels last: the groups are put together without a change of layout.
     volume = features.permute(0, 1, 3, 4, 2)
     # Parted by channels first: the gradient of a slice is as large as what it is cut from.
     moves = [move for frames in shifts for move in (frames, -frames)]
     *moving, still = volume.split([size] * len(moves) + [volume.shape[-1] - len(moves) * size], dim=-1)
-    groups = [shift_frames(group, move) for group, move in zip(moving, moves, strict=True)]
+    if part is None:
+        groups = [shift_frames(group, move) for group, move in zip(moving, moves, strict=True)]
+    else:
+        groups = [shift_part(group, move, part) for group, move in zip(moving, moves, strict=True)]
+        still = still[:, part.start : part.stop]
     return torch.cat([*groups, still], dim=-1).permute(0, 1, 4, 2, 3)
 
 
@@ -79,14 +86,25 @@ class GatedShift(nn.Module):
         self, features: Float[Tensor, "b t c h w"], masks: Float[Tensor, "b t 2 h w"]
     ) -> Float[Tensor, "b t c2 h2 w2"]:
         """Convolve over space and, by shifts, over time; `masks` are what is occluded, and the whole object."""
-        shifted = temporal_shift(features, self.shifts, self.share)
-        given = (shifted.flatten(0, 1), features.flatten(0, 1), masks.flatten(0, 1))
         if torch.is_grad_enabled() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+            shifted = temporal_shift(features, self.shifts, self.share)
+            given = (shifted.flatten(0, 1), features.flatten(0, 1), masks.flatten(0, 1))
             return self._convolve(*given).unflatten(0, (features.shape[0], -1))
         # A few frames at a time stay in the processor's cache, and take less memory.
-        count = max(_PART // features[0, 0].numel(), 1)
-        parts = zip(*(x.split(count) for x in given), strict=True)
-        return torch.cat([self._convolve(*part) for part in parts]).unflatten(0, (features.shape[0], -1))
+        (b, t), result = features.shape[:2], None
+        count = max(_PART // features[:, 0].numel(), 1)
+        for start in range(0, t, count):
+            part = range(start, min(start + count, t))
+            shifted = temporal_shift(features, self.shifts, self.share, part)
+            given = (shifted, features[:, start : part.stop], masks[:, start : part.stop])
+            made = self._convolve(*(x.flatten(0, 1) for x in given)).unflatten(0, (b, -1))
+            if result is None:
+                # Channels last, too.
+                _, _, c, h, w = made.shape
+                result = made.new_empty(b, t, h, w, c).permute(0, 1, 4, 2, 3)
+            result[:, start : part.stop] = made
+        assert result is not None
+        return result
 
     def _convolve(self, shifted: Frame, features: Frame, masks: Frame) -> Frame:
         # Paper 3.3.1, eq. 4: features of several frames.
