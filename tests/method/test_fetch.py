@@ -16,11 +16,9 @@ def clip_of(colours: list[float], side: int = 64, size: int = 32) -> ObjectClip:
 
 
 def tracks_to(source: int, confidence: float, dx: float = 0.0, size: int = 32) -> Tracks:
-    shift = torch.zeros(1, 2, size, size)
-    shift[:, 0] = dx
-    return Tracks(
-        1, torch.full((1, size, size), source, dtype=torch.int16), shift, torch.full((1, size, size), confidence)
-    )
+    found = size * size if source >= 0 else 0
+    shift, trust = torch.tensor([[dx, 0.0]]).repeat(found, 1), torch.full((found,), confidence)
+    return Tracks(1, torch.full((1, size, size), source, dtype=torch.int16), shift, trust)
 
 
 ROWS, COLUMNS = np.array([20, 30, 31]), np.array([10, 40, 21])

@@ -26,7 +26,7 @@ def test_nothing_outside_occluded_changes_whatever_the_window(left: int, top: in
     assert not (occluded & clip.visible[0]).any()
     assert np.array_equal(whole, occluded | clip.visible[0])
     nothing = torch.zeros(1, 32, 32)
-    tracks = Tracks(0, nothing.to(torch.int16) - 1, torch.zeros(1, 2, 32, 32), nothing)
+    tracks = Tracks(0, nothing.to(torch.int16) - 1, torch.zeros(0, 2), torch.zeros(0))
     white, black = torch.ones(3, 32, 32), torch.zeros(3, 32, 32)
     patch = make_box(clip, 0, whole, occluded, [tracks], [black, white, black[:1], white[:1]])
     assert np.array_equal(patch.missing, patch.occluded)

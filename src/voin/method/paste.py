@@ -202,7 +202,7 @@ def fetch(
 def _look_up(tracks: Tracks, frame: int, x: np.ndarray, y: np.ndarray):
     """Read the track maps between working pixels: the nearest one's source, and a mean over those that share it."""
     i = frame - tracks.first
-    origin, shift, trust = tracks.source[i].numpy(), tracks.displacement[i].numpy(), tracks.confidence[i].numpy()
+    origin, (shift, trust) = tracks.source[i].numpy(), (drawn.numpy() for drawn in tracks.maps(i))
     h, w = origin.shape
     near_x = np.clip(np.rint(x), 0, w - 1).astype(int)
     near_y = np.clip(np.rint(y), 0, h - 1).astype(int)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from scenes.hidden_clips import inpainter, scene
 from voin.method.propagation import blend
-from voin.method.propagation.blend import Band, calibrate, compare_band, correct_shade, draw, rate, split_detail
+from voin.method.propagation.blend import Band, calibrate, compare_bands, correct_shade, draw, rate, split_detail
 from voin.method.propagation.tracks import Tracks
 
 SIZE, REACH = 64, 32
@@ -16,9 +16,8 @@ def tracks(frames: int = 2, shift: tuple[float, float] = (0.0, 0.0), confidence:
     """The middle square of frame 0 is found in frame 1."""
     source = torch.full((1, SIZE, SIZE), -1, dtype=torch.int16)
     source[:, 24:40, 24:40] = frames - 1
-    found = (source >= 0).float()
-    displacement = found[:, None] * torch.tensor(shift).view(1, 2, 1, 1)
-    return Tracks(0, source, displacement, confidence * found)
+    count = 16 * 16
+    return Tracks(0, source, torch.tensor([shift]).repeat(count, 1), torch.full((count,), confidence))
 
 
 def textured(count: int = 2) -> Tensor:
@@ -34,7 +33,7 @@ def seen() -> Tensor:
 
 
 def band_of(frames: Tensor, found: Tracks, width: int = 3) -> Band:
-    band = compare_band(*split_detail(frames, seen(), 2.0), seen(), found, width)
+    (band,) = compare_bands(frames, seen(), [found], width, 2.0)
     assert band is not None
     return band
 
@@ -93,10 +92,8 @@ def test_the_band_follows_the_displacement() -> None:
 
 
 def test_without_found_pixels_there_is_no_band() -> None:
-    nothing = tracks()
-    nothing.source.fill_(-1)
-    shade, detail = split_detail(textured(), seen(), 2.0)
-    assert compare_band(shade, detail, seen(), nothing, 3) is None
+    nothing = Tracks(0, torch.full((1, SIZE, SIZE), -1, dtype=torch.int16), torch.zeros(0, 2), torch.zeros(0))
+    assert compare_bands(textured(), seen(), [nothing], 3, 2.0) == [None]
     assert not correct_shade(None, nothing, 0.1).any()
 
 
@@ -174,7 +171,7 @@ def test_no_correction_is_larger_than_its_limit() -> None:
 def test_draw_shows_the_source() -> None:
     frames = torch.rand(2, 3, SIZE, SIZE)
     found = tracks(shift=(3.0, -2.0))
-    drawn = lay_out(draw(found, frames, torch.arange(len(frames))), found)
+    drawn = lay_out(draw(found, frames), found)
     assert torch.allclose(drawn[0, :, 24:40, 24:40], frames[1, :, 22:38, 27:43], atol=1e-5)
     assert (drawn[0, :, :24] == 0).all()
 

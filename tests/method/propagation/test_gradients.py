@@ -40,7 +40,7 @@ def test_followed_again_tracks_lead_where_they_led() -> None:
         entry, row, column = one.found
         assert (one.source[one.found] - entry).abs().max() > 1
         x, y = follow_again(one, forward[0], backward[0])
-        led = one.displacement[entry, :, row, column]
+        led = one.shift
         assert torch.allclose(torch.stack([x - column, y - row], dim=1), led, atol=1e-5)
 
 
@@ -49,7 +49,7 @@ def test_the_gradient_is_the_change_of_the_colours_that_come_along_the_flow() ->
     frames = frames.double()
     forward, backward = (flow.double() for flow in SLIDING.flows())
     ahead, _ = tracked(forward, backward)
-    none = Tracks(0, torch.full_like(ahead.source, -1), ahead.displacement, torch.zeros_like(ahead.confidence))
+    none = Tracks(0, torch.full_like(ahead.source, -1), ahead.shift[:0], ahead.trust[:0])
     shift = torch.zeros(2, dtype=torch.double, requires_grad=True)
     moved = forward[0] + shift.view(1, 2, 1, 1)
     zeros = colour_gradients((ahead, none, none), frames[0], moved, backward[0])

@@ -32,12 +32,12 @@ def test_a_pixel_is_found_at_the_same_place_of_an_object_that_moved_and_grew() -
     assert torch.equal(found.source[0] == 1, lost[0])
     # Pixel centres: the left column of the small box lies half a pixel in, and so does it in the box twice as large.
     for column, row in ((10, 20), (29, 35), (18, 26)):
-        x, y = (torch.tensor([column, row]) + found.displacement[0, :, row, column]).tolist()
+        x, y = (torch.tensor([column, row]) + found.maps(0)[0][:, row, column]).tolist()
         assert x == pytest.approx(30 + (column - 10 + 0.5) * 2 - 0.5, abs=0.1)
         assert y == pytest.approx(30 + (row - 20 + 0.5) * 2 - 0.5, abs=0.1)
     assert (found.confidence[0][lost[0]] == CONFIDENCE).all()
     assert (found.confidence[0][~lost[0]] == 0).all()
-    assert (found.displacement[0][:, ~lost[0]] == 0).all()
+    assert (found.maps(0)[0][:, ~lost[0]] == 0).all()
 
 
 def test_an_object_of_another_outline_is_not_asked() -> None:

@@ -139,8 +139,8 @@ def test_tracks_lead_to_the_nearest_source_on_each_side() -> None:
     assert (ahead.first, back.first) == (2, 2)
     assert set(ahead.source[0, 10:30, 15:25].flatten().tolist()) == {4}
     assert set(back.source[0, 10:30, 15:25].flatten().tolist()) == {0}
-    assert ahead.displacement[0, :, 20, 20].tolist() == pytest.approx([6, 0])
-    assert back.displacement[0, :, 20, 20].tolist() == pytest.approx([-6, 0])
+    assert ahead.maps(0)[0][:, 20, 20].tolist() == pytest.approx([6, 0])
+    assert back.maps(0)[0][:, 20, 20].tolist() == pytest.approx([-6, 0])
     assert (ahead.source[0, :10] == -1).all()
     assert ahead.confidence[0, 20, 20] == 1
 
@@ -200,8 +200,7 @@ def test_sources_near_the_occluder_are_not_used(sliding: Sliding, tracks: tuple[
     hidden = torch.from_numpy(np.stack(clip.amodal) & ~np.stack(clip.visible))
     near = grow(hidden, SOURCE_MARGIN)
     for each in tracks:
-        frame, row, column = (each.source >= 0).nonzero(as_tuple=True)
-        shift = each.displacement[frame, :, row, column]
+        (frame, row, column), shift = each.found, each.shift
         to_x, to_y = (column + shift[:, 0]).round().long(), (row + shift[:, 1]).round().long()
         assert len(frame) > 0
         assert not near[each.source[frame, row, column].long(), to_y, to_x].any()
@@ -219,5 +218,6 @@ def test_turning_time_round_swaps_the_directions(sliding: Sliding, tracks: tuple
     for one, other in zip(tracks, reversed(true_tracks(turned)), strict=True):
         source = other.source.flip(0)
         assert torch.equal(one.source, torch.where(source >= 0, t - 1 - source, source))
-        torch.testing.assert_close(one.displacement, other.displacement.flip(0))
+        for entry in range(len(source)):
+            torch.testing.assert_close(one.maps(entry)[0], other.maps(len(source) - 1 - entry)[0])
         torch.testing.assert_close(one.confidence, other.confidence.flip(0))

@@ -7,7 +7,8 @@ on a band of visible pixels around the hidden region, predicted from the sources
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -17,13 +18,14 @@ from torch import Tensor
 
 from voin.core.diffuse import diffuse
 from voin.core.warp import sample_points
+from voin.method.cores import side_by_side
 from voin.method.propagation.tracks import MAX_DISTANCE_FRAMES, Tracks
 
 # In working pixels of a 256-pixel window.
 BAND = 6  # width of the band of visible pixels that is predicted
 DETAIL = 4.0  # standard deviation that parts detail (compared for trust) from shade (corrected at the seam)
 SHADE_LIMIT = 0.1  # largest correction of shade
-_BATCH = 16  # frames whose shade is corrected at a time
+_BATCH = 16  # frames that are looked at, or whose shade is corrected, at a time
 # Where nothing can be measured, trust drops to 1/e over so many frames; against what is measured that expectation
 # weighs as much as so many pixels.
 PATIENCE_FRAMES, PRIOR_PIXELS = 6.0, 1000.0
@@ -64,22 +66,67 @@ def split_detail(
     return torch.from_numpy(shades).permute(0, 3, 1, 2), torch.from_numpy(details).permute(0, 3, 1, 2)
 
 
-def compare_band(
-    shade: Float[Tensor, "t 3 h w"],
-    detail: Float[Tensor, "t 3 h w"],
-    seen: Bool[Tensor, "t h w"],
-    tracks: Tracks,
-    width: int,
-) -> Band | None:
-    """Predict the band of seen pixels around each frame's found pixels; None where there is none."""
-    masks = (tracks.source >= 0).numpy()
+def compare_bands(
+    frames: Float[Tensor, "t 3 h w"], seen: Bool[Tensor, "t h w"], found: Sequence[Tracks], width: int, detail: float
+) -> list[Band | None]:
+    """Predict the band of seen pixels around each frame's found pixels, for each of `found`; None where there is none.
+
+    `width` is the band's, and `detail` the standard deviation that `split_detail` takes.
+    """
+    places = side_by_side([partial(_find_band, seen, tracks, width) for tracks in found])
+    there = [place for place in places if place is not None]
+    if not there:
+        return [None] * len(places)
+    needed = torch.cat([numbers for place in there for numbers in (place.at, place.source)]).unique()
+
+    def look(some: Int[Tensor, " n"]) -> None:
+        number = torch.full((len(frames),), -1)
+        number[some] = torch.arange(len(some))
+        # Shade before detail, as lists of colours.
+        volumes = split_detail(frames[some], seen[some], detail)
+        for place in there:
+            here = (number[place.at] >= 0).nonzero()[:, 0]
+            at = (number[place.at[here]], slice(None), place.row[here], place.column[here])
+            led = (number[place.source] >= 0).nonzero()[:, 0]
+            source = (number[place.source[led]], place.x[led], place.y[led])
+            for volume, real, predicted in zip(volumes, place.real, place.predicted, strict=True):
+                real[here], predicted[led] = volume[at], sample_points(volume, *source)
+
+    # Some frames at a time: shade and detail of all are twice as large as they are.
+    side_by_side([partial(look, some) for some in needed.split(_BATCH)])
+    return [None if place is None else place.band() for place in places]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a band lies, and where its sources do; its colours, shade before detail, are filled in."""
+
+    frame: Int[Tensor, " n"]  # entry of the tracks
+    at: Int[Tensor, " n"]  # the same, as a frame of the clip
+    row: Int[Tensor, " n"]
+    column: Int[Tensor, " n"]
+    source: Int[Tensor, " n"]
+    x: Float[Tensor, " n"]
+    y: Float[Tensor, " n"]
+    real: Float[Tensor, "2 n 3"]
+    predicted: Float[Tensor, "2 n 3"]
+
+    def band(self) -> Band:
+        """Return the band once its colours are known."""
+        length, shade = (self.source - self.at).abs(), self.real[0] - self.predicted[0]
+        return Band(self.frame, self.row, self.column, length, shade, self.real[1], self.predicted[1])
+
+
+def _find_band(seen: Bool[Tensor, "t h w"], tracks: Tracks, width: int) -> _Place | None:
+    """Find the band of seen pixels around each frame's found pixels; None where there is none."""
     parts = []
-    for i in np.unique(tracks.found[0].numpy()):
+    for i in tracks.found[0].unique().tolist():
         # The box of the found pixels and the band around them: elsewhere there is nothing to do.
-        x, y, box_w, box_h = cv2.boundingRect(masks[i].view(np.uint8))
+        mask = (tracks.source[i] >= 0).numpy()
+        x, y, box_w, box_h = cv2.boundingRect(mask.view(np.uint8))
         top, left = max(y - width - 1, 0), max(x - width - 1, 0)
         box = np.s_[top : y + box_h + width + 1, left : x + box_w + width + 1]
-        found = masks[i][box]
+        found = mask[box]
         distance, labels = cv2.distanceTransformWithLabels(
             (~found).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
@@ -88,34 +135,19 @@ def compare_band(
         row, column = np.nonzero(band)
         if len(row) == 0:
             continue
-        found_row, found_column = np.nonzero(found)
-        nearest = np.empty(label.max() + 1, int)  # labels run from 1 over the found pixels
-        nearest[label[found_row, found_column]] = np.arange(len(found_row))
-        chosen = nearest[label[row, column]]
-        places = (row + top, column + left, found_row[chosen] + top, found_column[chosen] + left)
-        parts.append((np.full(len(row), i), *places))
+        nearest = np.empty(label.max() + 1, int)  # labels run from 1 over the found pixels, which have this order
+        nearest[label[found]] = np.arange(tracks.part(i).start, tracks.part(i).stop)
+        parts.append((np.full(len(row), i), row + top, column + left, nearest[label[row, column]]))
     if not parts:
         return None
-    frame, row, column, found_row, found_column = (
-        torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True)
-    )
-    source = tracks.source[frame, found_row, found_column].long()
-    shift = tracks.displacement[frame, :, found_row, found_column]
+    frame, row, column, chosen = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
+    source, shift = tracks.source[tracks.found].long()[chosen], tracks.shift[chosen]
     x, y = column + shift[:, 0], row + shift[:, 1]
     h, w = seen.shape[-2:]
     inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
     good = inside & seen[source, y.round().long().clamp(0, h - 1), x.round().long().clamp(0, w - 1)]
     frame, row, column, source, x, y = (values[good] for values in (frame, row, column, source, x, y))
-    at = frame + tracks.first
-    return Band(
-        frame,
-        row,
-        column,
-        (source - at).abs(),
-        shade[at, :, row, column] - sample_points(shade, source, x, y),
-        detail[at, :, row, column],
-        sample_points(detail, source, x, y),
-    )
+    return _Place(frame, frame + tracks.first, row, column, source, x, y, *torch.zeros(2, 2, len(frame), 3))
 
 
 def calibrate(bands: Sequence[Band | None], max_distance_frames: int = MAX_DISTANCE_FRAMES) -> Float[Tensor, " n"]:
@@ -161,15 +193,21 @@ def correct_shade(band: Band | None, tracks: Tracks, limit: float) -> Float[Tens
 
 def rate(tracks: Tracks, share: Float[Tensor, " distances"]) -> Tracks:
     """Multiply the tracks' confidence by the measured share for their distance in time."""
-    source, confidence = tracks.source[tracks.found].long(), torch.zeros_like(tracks.confidence)
-    distance = (source - tracks.found[0] - tracks.first).abs().clamp(max=len(share) - 1)
+    distance = (tracks.source[tracks.found].long() - tracks.found[0] - tracks.first).abs().clamp(max=len(share) - 1)
     # A found pixel keeps a little confidence: 0 means missing.
-    confidence[tracks.found] = (tracks.confidence[tracks.found] * share[distance]).clamp(min=0.004)
-    return Tracks(tracks.first, tracks.source, tracks.displacement, confidence)
+    return replace(tracks, trust=(tracks.trust * share[distance]).clamp(min=0.004))
 
 
-def draw(tracks: Tracks, frames: Float[Tensor, "n 3 h w"], number: Int[Tensor, " t"]) -> Float[Tensor, "k 3"]:
-    """Look up what the sources of found pixels show; `number` tells which of `frames` a frame of the clip is."""
-    entry, row, column = tracks.found
-    shift = tracks.displacement[entry, :, row, column]
-    return sample_points(frames, number[tracks.source[tracks.found].long()], column + shift[:, 0], row + shift[:, 1])
+def draw(tracks: Tracks, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "k 3"]:
+    """Look up what the sources of found pixels show."""
+    _, row, column = tracks.found
+    source, result = tracks.source[tracks.found].long(), torch.zeros(len(row), 3)
+    x, y = column + tracks.shift[:, 0], row + tracks.shift[:, 1]
+    # Some frames at a time: laid out as points are looked up, all are as large as they are.
+    for some in source.unique().split(_BATCH):
+        number = torch.full((len(frames),), -1)
+        number[some] = torch.arange(len(some))
+        at = (number[source] >= 0).nonzero()[:, 0]
+        shown = frames[some].contiguous(memory_format=torch.channels_last)
+        result[at] = sample_points(shown, number[source[at]], x[at], y[at])
+    return result

@@ -36,7 +36,7 @@ def match_by_outline(
     n, h, w = lost.shape
     lost, sources, amodal = lost.cpu(), sources.cpu(), amodal.cpu()
     source = torch.full((n, h, w), -1, dtype=torch.int16)
-    displacement, confidence = torch.zeros(n, 2, h, w), torch.zeros(n, h, w)
+    shifts = [torch.zeros(0, 2)]
     centre, spread = _moments(amodal)
     alike = compare_masks(amodal, centre, spread)
     time = torch.arange(len(amodal))
@@ -60,9 +60,9 @@ def match_by_outline(
         best = shown[:, pixel].int().argmax(dim=0)  # the first that shows it
         at = (row[pixel], column[pixel])
         source[i][at] = others[best].to(source.dtype)
-        displacement[i][:, at[0], at[1]] = (counterpart[best, pixel] - place[pixel]).T
-        confidence[i][at] = CONFIDENCE
-    return Tracks(first, source, displacement, confidence)
+        shifts.append(counterpart[best, pixel] - place[pixel])
+    shift = torch.cat(shifts)
+    return Tracks(first, source, shift, torch.full((len(shift),), CONFIDENCE))
 
 
 def compare_masks(

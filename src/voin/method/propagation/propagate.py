@@ -52,29 +52,19 @@ def propagate(view: ClipView, wanted: range, form: Propagation = "rated", outlin
     clear = ((view.visible[0, :, 0] > 0.95) & ~grow(view.hidden[0, :, 0] > 0.5, 1)).cpu()
     band_width = max(round(blend.BAND * width / 256), 2)
     found = ahead, back, matched = _look_for(view, wanted, outlines)
-    # Elsewhere nobody looks.
-    used = torch.zeros(len(frames), dtype=torch.bool)
-    used[wanted.start : wanted.stop] = True
-    for tracks in found:
-        used[tracks.source[tracks.found].unique().long()] = True
-    shade, detail = blend.split_detail(frames, clear & used[:, None, None], blend.DETAIL * width / 256)
-    bands = side_by_side([partial(blend.compare_band, shade, detail, clear, tracks, band_width) for tracks in found])
-    del shade, detail  # they are as large as all frames
+    bands = blend.compare_bands(frames, clear, found, band_width, blend.DETAIL * width / 256)
     # What was matched by outline has no track that could be rated by its length.
     share = blend.calibrate(bands[:2])
     directions = (blend.rate(ahead, share), blend.rate(back, share), matched)
     picture, correction = torch.zeros(2, len(wanted), height, width, 3)
     total, confidence = torch.zeros(2, len(wanted), height, width, 1)
 
-    # Those that are looked up, laid out as points are, once for all.
-    number, shown = used.cumsum(dim=0) - 1, frames[used].contiguous(memory_format=torch.channels_last)
-
     def look_up(tracks: Tracks, band: blend.Band | None) -> tuple[Tensor, Tensor]:
-        return blend.draw(tracks, shown, number), blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
+        return blend.draw(tracks, frames), blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
 
     drawn = side_by_side([partial(look_up, *both) for both in zip(directions, bands, strict=True)])
     for tracks, (colours, change) in zip(directions, drawn, strict=True):
-        place, trust = tracks.found, tracks.confidence[tracks.found][:, None]
+        place, trust = tracks.found, tracks.trust[:, None]
         weight = trust**2
         picture[place] += weight * colours
         correction[place] += weight * change

@@ -27,18 +27,45 @@ MAX_DISTANCE_FRAMES = 32  # a source lies no farther away
 
 @dataclass(frozen=True)
 class Tracks:
-    """Where hidden pixels are seen: maps on the working grids of the frames that need them, on the CPU."""
+    """Where hidden pixels are seen, on the working grids of the frames that need them, on the CPU.
+
+    Few pixels have a source, so that what else is known of these is kept as lists, in the order of `found`.
+    """
 
     first: int  # frame of the clip that entry 0 belongs to
     source: Int[Tensor, "n h w"]  # the frame that shows the pixel, -1 where none does
-    displacement: Float[Tensor, "n 2 h w"]  # working pixels (dx, dy), from here to the source frame's window
-    confidence: Float[Tensor, "n h w"]  # in [0, 1], from the links' errors; 0 where there is no source
+    shift: Float[Tensor, "k 2"]  # working pixels (dx, dy), from here to the source frame's window
+    trust: Float[Tensor, " k"]  # in [0, 1], from the links' errors
 
     @cached_property
     def found(self) -> tuple[Tensor, Tensor, Tensor]:
         """Entry, row and column of every pixel that has a source."""
         entry, row, column = (self.source >= 0).nonzero(as_tuple=True)
         return entry, row, column
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Return how many pixels are found up to each entry, with it."""
+        return self.found[0].bincount(minlength=len(self.source)).cumsum(dim=0).tolist()
+
+    def part(self, entry: int) -> slice:
+        """Return where in the lists the pixels of an entry are."""
+        return slice(self.ends[entry - 1] if entry else 0, self.ends[entry])
+
+    def maps(self, entry: int) -> tuple[Float[Tensor, "2 h w"], Float[Tensor, "h w"]]:
+        """Draw the shifts and the trust of an entry; 0 where there is no source."""
+        part, size = self.part(entry), self.source.shape[1:]
+        place = (self.found[1][part], self.found[2][part])
+        shift, trust = self.shift.new_zeros(*size, 2), self.trust.new_zeros(size)
+        shift[place], trust[place] = self.shift[part], self.trust[part]
+        return shift.permute(2, 0, 1), trust
+
+    @property
+    def confidence(self) -> Float[Tensor, "n h w"]:
+        """Draw the trust of all entries."""
+        result = self.trust.new_zeros(self.source.shape)
+        result[self.found] = self.trust
+        return result
 
 
 def track(
@@ -71,8 +98,6 @@ def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames
     """Follow one direction of time: the flow `away` leaves each frame that way, `back` leads back to it."""
     n, h, w = wanted.shape
     limit, unit = MAX_CYCLE_ERROR * w / 320, CYCLE_SIGMA * w / 320
-    source = torch.full((n, h, w), -1, dtype=torch.int16, device=away.device)
-    displacement, confidence = away.new_zeros(n, 2, h, w), away.new_zeros(n, h, w)
     away, back = (flow.contiguous(memory_format=torch.channels_last) for flow in (away, back))
     # At each place of each frame: 0 where tracks end, 1 where they go on, more where they arrive.
     ground = (amodal.to(torch.uint8) * (1 + sources.to(torch.uint8))).flatten()
@@ -80,6 +105,8 @@ def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames
     track, at = torch.arange(len(entry), device=away.device), entry + first
     x, y = column.to(away), row.to(away)
     squared_error = torch.zeros_like(x)
+    arrived = torch.full((len(entry),), -1, dtype=torch.int16, device=away.device)
+    shift, trust = away.new_zeros(len(entry), 2), away.new_zeros(len(entry))
     for _ in range(max_distance_frames):
         link = at if step == 1 else at - 1  # the pair of frames that is crossed
         alive = (link >= 0) & (link < len(away))
@@ -97,13 +124,14 @@ def _follow(away, back, wanted, first: int, sources, amodal, max_distance_frames
         place = (at * h + near_y.clamp_(0, h - 1)) * w + near_x.clamp_(0, w - 1)
         met = ground[place] * (inside & (error < limit))
         found, end_x, end_y, there, errors = _select(met > 1, track, x, y, at, squared_error)
-        found = (entry[found], row[found], column[found])
-        source[found] = there.to(source.dtype)
-        displacement[found[0], 0, found[1], found[2]] = end_x - found[2]
-        displacement[found[0], 1, found[1], found[2]] = end_y - found[1]
-        confidence[found] = torch.exp(-errors)
+        arrived[found] = there.to(arrived.dtype)
+        shift[found] = torch.stack([end_x - column[found], end_y - row[found]], dim=1)
+        trust[found] = torch.exp(-errors)
         track, at, x, y, squared_error = _select(met == 1, track, at, x, y, squared_error)
-    return Tracks(first, source.cpu(), displacement.cpu(), confidence.cpu())
+    source = torch.full((n, h, w), -1, dtype=torch.int16, device=away.device)
+    source[entry, row, column] = arrived
+    shift, trust = _select(arrived >= 0, shift, trust)
+    return Tracks(first, source.cpu(), shift.cpu(), trust.cpu())
 
 
 def _select(chosen: Bool[Tensor, " n"], *lists: Tensor) -> list[Tensor]:
