@@ -26,7 +26,7 @@ from voin.method.parts import complete_parts
 from voin.method.paste import add_flow, make_box, native_masks, soft_mask
 from voin.method.propagation.propagate import propagate
 from voin.method.reach import Reach, pairs_of
-from voin.method.stages import ClipView, Fill, Flow, Motion, Propagation, Shape
+from voin.method.stages import ClipView, Fill, Flow, Motion, Propagation, Shape, Shown
 from voin.method.window import CompletedBox, ObjectClip, WholeFrame, WindowConfig, cut_clip, to_working
 
 _BATCH = 16  # frames or pairs of frames whose motion is estimated at a time
@@ -141,29 +141,29 @@ class Inpainter:
             return [replace(make_box(clip, i, *masks[i]), soft=soft[i]) for i in wanted]
 
         # Propagation (paper 3.3): along the completed flow, hidden pixels are found in other frames (propagation/).
+        part = slice(wanted.start, wanted.stop)
         with timed(clock, "propagation"):
             found = propagate(view, wanted, self.config.propagation, self.config.outlines)
-        forward, backward = view.forward, view.backward
-        if not with_flow:  # it is as large as all pictures, and needed no more
-            forward, backward = (flow[:, :0].clone() for flow in (forward, backward))
-            view = replace(view, forward=forward, backward=backward)
+            placed = found.place(view.frames[:, part])
+            visible, amodal = view.visible[:, part], view.amodal[:, part].clone()
+            tracks, picture, confidence = found.tracks, found.picture, found.confidence
+        around, flows = Shown(view.frames, view.visible), (view.forward, view.backward) if with_flow else None
+        del view, found  # flow is as large as all pictures, and most often needed no more
+        if flows is None:
             memory.forget(reach, following, ("completed",))
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):
-            frames, visible, amodal = (
-                x[:, wanted.start : wanted.stop] for x in (view.frames, view.visible, view.amodal)
-            )
-            filled = self.fill(found.place(frames), visible, amodal, found.confidence, category, view)
+            filled = self.fill(placed, visible, amodal, confidence, category, around)
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
         with timed(clock, "propagation"):
-            layers = [x[0].cpu() for x in (found.picture, filled, found.confidence, amodal)]
-            boxes = [make_box(clip, i, *masks[i], found.tracks, [x[j] for x in layers]) for j, i in enumerate(wanted)]
+            layers = [x[0].cpu() for x in (picture, filled, confidence, amodal)]
+            boxes = [make_box(clip, i, *masks[i], tracks, [x[j] for x in layers]) for j, i in enumerate(wanted)]
             boxes = [replace(box, soft=soft[i]) for box, i in zip(boxes, wanted, strict=True)]
-        if with_flow:
-            boxes = [add_flow(box, clip, i, forward, backward) for box, i in zip(boxes, wanted, strict=True)]
-        del view, forward, backward, frames, visible, amodal, filled, found, layers
+        if flows is not None:
+            boxes = [add_flow(box, clip, i, *flows) for box, i in zip(boxes, wanted, strict=True)]
+        del around, flows, placed, visible, amodal, filled, tracks, picture, confidence, layers
         memory.forget(reach, following)
         return boxes
 
@@ -234,7 +234,10 @@ class Inpainter:
             outlines = torch.tensor([given and self.config.outlines])
             shown, seen, amodal = _known(memory, around, frames, visible)[:3]
             flows = self.flow(shown, *flows, seen, amodal, outlines, local)
-            memory.add("completed", part.start, join_flows(*(flow[:, local.start : local.stop] for flow in flows)))
+            completed = join_flows(*(flow[:, local.start : local.stop] for flow in flows))
+            del flows, seen, amodal  # before what was known is copied
+            trim_heap()
+            memory.add("completed", part.start, completed)
 
     def _sure(self, amodal: Masks, given: bool) -> Masks:
         """Return how sure a mask is that the shape stage made."""

@@ -83,7 +83,7 @@ class Fill(Protocol):
         amodal: Masks,
         confidence: Masks,
         category: str | None,
-        around: ClipView | None = None,
+        around: Shown | None = None,
     ) -> Frames:
         """Return the frames with the object's hidden part filled; all other pixels come back as they are.
 
@@ -92,6 +92,14 @@ class Fill(Protocol):
         one of 1 stays as it was propagated, and what lies between is mixed as the stage thinks best.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a clip (b = 1) shows of one object, on the working grid."""
+
+    frames: Frames
+    visible: Masks
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from voin.method.fill.colours import part_hidden
 from voin.method.fill.generator import Generator
 from voin.method.fill.references import References, choose_frames
 from voin.method.fill.stage import FillGroups, NetworkFill
-from voin.method.stages import ClipView
+from voin.method.stages import Shown
 
 SEEING = replace(TINY, references=3, smooth_start=False, shifts=())
 
@@ -99,8 +99,7 @@ def test_the_stage_looks_at_frames_around_those_that_it_fills() -> None:
     pictures, seen, whole, trust = (x[:, 4:] for x in (frames, visible, amodal, confidence))
     filled = []
     for early in (frames, torch.cat([1 - frames[:, :4], frames[:, 4:]], dim=1)):
-        flows = torch.zeros(1, 7, 2, 32, 48)
-        around = ClipView(early, visible, amodal, amodal - visible, flows, flows)
+        around = Shown(early, visible)
         filled.append(fill(pictures, seen, whole, trust, around=around))
     assert not torch.equal(*filled)
     hidden = part_hidden(seen, whole, trust)[0].expand_as(filled[0])

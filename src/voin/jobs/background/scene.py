@@ -18,7 +18,7 @@ from voin.method.background import Background, look_behind
 from voin.method.fill.colours import part_hidden
 from voin.method.motion import load_motion
 from voin.method.pipeline import Inpainter
-from voin.method.stages import ClipView
+from voin.method.stages import Shown
 from voin.method.window import WindowConfig, Windows, cut
 from voin.weights.hub import find_model, networks_of
 
@@ -47,7 +47,7 @@ class SttnFill:
         amodal: Masks,
         confidence: Masks,
         category: str | None = None,
-        around: ClipView | None = None,
+        around: Shown | None = None,
     ) -> Frames:
         """Fill what is missing; what was found in other frames stays."""
         del category, around

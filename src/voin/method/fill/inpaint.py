@@ -16,7 +16,7 @@ from jaxtyping import Bool, UInt8
 
 from voin.core.types import Frames, Masks
 from voin.method.fill.colours import mix, part_hidden, spread_smoothly, weigh_known
-from voin.method.stages import ClipView
+from voin.method.stages import Shown
 
 RADIUS = 3  # neighbourhood, in working pixels, that cv2.inpaint makes a pixel from
 
@@ -35,7 +35,7 @@ class InpaintFill:
         amodal: Masks,
         confidence: Masks,
         category: str | None = None,
-        around: ClipView | None = None,
+        around: Shown | None = None,
     ) -> Frames:
         """Fill the hidden part, as every `Fill` does; neither the category nor other frames are needed."""
         hidden, missing = part_hidden(visible, amodal, confidence)

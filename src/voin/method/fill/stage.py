@@ -18,7 +18,7 @@ from voin.method.fill.colours import mix, part_hidden
 from voin.method.fill.generator import BaseGenerator, Generator
 from voin.method.fill.references import Cells, choose_frames
 from voin.method.frames import cut_groups, over_frames
-from voin.method.stages import ClipView
+from voin.method.stages import Shown
 
 # Pixels around the hidden part that the stage looks at, too. On four validation clips of VOI-DAVIS, 16, 24, 32, 48 and
 # 64 are within 0.02 dB of the whole object.
@@ -106,7 +106,7 @@ class NetworkFill:
         amodal: Masks,
         confidence: Masks,
         category: str | None = None,
-        around: ClipView | None = None,
+        around: Shown | None = None,
     ) -> Frames:
         """Fill the hidden part, as every `Fill` does; frames may have any size."""
         filled = frames.clone()
@@ -144,6 +144,8 @@ class NetworkFill:
         """Pad frames to what the network takes: colours repeat their border, masks are 0."""
         h, w = clip.shape[-2:]
         pad = (0, -w % self.config.factor, 0, -h % self.config.factor)
+        if not any(pad):
+            return clip
         return over_frames(lambda x: F.pad(x, pad, mode="replicate"), clip) if clip.shape[2] == 3 else F.pad(clip, pad)
 
     def _generate(

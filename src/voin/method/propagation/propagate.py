@@ -56,8 +56,9 @@ def propagate(view: ClipView, wanted: range, form: Propagation = "rated", outlin
     # What was matched by outline has no track that could be rated by its length.
     share = blend.calibrate(bands[:2])
     directions = (blend.rate(ahead, share), blend.rate(back, share), matched)
-    picture, correction = torch.zeros(2, len(wanted), height, width, 3)
-    total, confidence = torch.zeros(2, len(wanted), height, width, 1)
+    # Each by itself, so that it can be given back by itself.
+    picture, correction = (torch.zeros(len(wanted), height, width, 3) for _ in range(2))
+    total, confidence = (torch.zeros(len(wanted), height, width, 1) for _ in range(2))
 
     def look_up(tracks: Tracks, band: blend.Band | None) -> tuple[Tensor, Tensor]:
         return blend.draw(tracks, frames), blend.correct_shade(band, tracks, blend.SHADE_LIMIT)
