@@ -144,16 +144,17 @@ class Inpainter:
         part = slice(wanted.start, wanted.stop)
         with timed(clock, "propagation"):
             found = propagate(view, wanted, self.config.propagation, self.config.outlines)
-            placed = found.place(view.frames[:, part])
-            visible, amodal = view.visible[:, part], view.amodal[:, part].clone()
-            tracks, picture, confidence = found.tracks, found.picture, found.confidence
         around, flows = Shown(view.frames, view.visible), (view.forward, view.backward) if with_flow else None
-        del view, found  # flow is as large as all pictures, and most often needed no more
+        frames, visible, amodal = view.frames[:, part], view.visible[:, part], view.amodal[:, part].clone()
+        del view  # flow is as large as all pictures, and most often needed no more
         if flows is None:
             memory.forget(reach, following, ("completed",))
 
         # Fill (paper 3.3.1): what no frame shows is generated (fill/).
         with timed(clock, "fill"):
+            placed = found.place(frames)
+            tracks, picture, confidence = found.tracks, found.picture, found.confidence
+            del found  # its correction is as large as the picture
             filled = self.fill(placed, visible, amodal, confidence, category, around)
 
         # Paste: back to native pixels; nothing but the hidden part changes (paste.py).
@@ -163,7 +164,7 @@ class Inpainter:
             boxes = [replace(box, soft=soft[i]) for box, i in zip(boxes, wanted, strict=True)]
         if flows is not None:
             boxes = [add_flow(box, clip, i, *flows) for box, i in zip(boxes, wanted, strict=True)]
-        del around, flows, placed, visible, amodal, filled, tracks, picture, confidence, layers
+        del around, flows, frames, placed, visible, amodal, filled, tracks, picture, confidence, layers
         memory.forget(reach, following)
         return boxes
 

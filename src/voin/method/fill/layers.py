@@ -16,7 +16,7 @@ from voin.method.frames import shift_frames, shift_part
 Features = Float[Tensor, "b t c h w"]
 Frame = Float[Tensor, "n _ _ _"]
 
-_PART = 2**21  # numbers that a layer works on at a time
+_PART = 2**20  # numbers that a layer works on at a time
 
 
 def temporal_shift(
