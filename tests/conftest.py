@@ -8,6 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,15 @@ _seed_torch = torch.manual_seed if torch.accelerator.is_available() else torch.d
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let tests that compute gradients of `dfvi` by themselves do so as training does."""
+    from voin.core.system import sound_kernels
+
+    with sound_kernels() if "dfvi" in request.node.name else nullcontext():
+        yield
 
 
 def _given(variable: str, beside: str, what: str) -> Path:

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from voin.core import __version__
@@ -42,6 +42,20 @@ def wait_passively() -> None:
     """
     if not any(name in os.environ for name in _WAIT_POLICIES):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+@contextmanager
+def sound_kernels() -> Iterator[None]:
+    """Compute without oneDNN on processors that have AVX2 and no more.
+
+    Gradients of deep networks with strides, such as those of `dfvi`, write past their memory there about every second
+    time (torch 2.14): the process is aborted sooner or later.
+    """
+    import torch
+
+    sound = torch.backends.mkldnn.enabled and torch.backends.cpu.get_cpu_capability() != "AVX2"
+    with torch.backends.mkldnn.flags(enabled=sound):  # pyright: ignore[reportArgumentType]
+        yield
 
 
 def peak_memory() -> int | None:

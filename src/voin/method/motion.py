@@ -55,7 +55,9 @@ class DIS:
 
 def _grey(frame: Float[Tensor, "3 h w"]) -> Grey:
     luma = (frame * frame.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
-    return (luma * 255).round().clamp(0, 255).byte().cpu().numpy()
+    # Halves go up, and so does what misses one by a rounding error: averages of 8 bits often lie there, and which way
+    # they go must depend neither on the processor nor on whether frames are given as bytes or floats.
+    return (luma * 255 + 0.501).floor().clamp(0, 255).byte().cpu().numpy()
 
 
 def dis_estimator(finest: int = 1) -> Callable[[Grey, Grey], PixelFlow]:

@@ -14,7 +14,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from voin.core.config import to_json
 from voin.core.errors import FileRefusal, PackageRefusal, ValueRefusal
 from voin.core.files import JobFolder, write_whole
-from voin.core.system import choose_device
+from voin.core.system import choose_device, sound_kernels
 from voin.data.packs.pack import open_pack
 from voin.training.config import TrainConfig, flatten_settings
 from voin.training.options import OLD_STAGES, TrainOptions
@@ -142,9 +142,8 @@ class RunFolder(JobFolder):
 
 
 def _work(fabric: Any, options: TrainOptions, config: TrainConfig, say: Say | None) -> None:
-    run = Run(fabric, options, config, say)
-    with _stoppable() as stopped:
-        run.go(stopped)
+    with sound_kernels() if options.stage == "dfvi" else nullcontext(), _stoppable() as stopped:
+        Run(fabric, options, config, say).go(stopped)
     if stopped.is_set():
         raise KeyboardInterrupt
 

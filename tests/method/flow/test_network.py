@@ -121,14 +121,6 @@ def test_clips_of_a_batch_are_by_themselves() -> None:
     assert torch.allclose(made(**given)[1:], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", [1, 2])
-def test_some_pairs_at_a_time_give_what_all_at_once_do(cell: int) -> None:
-    made, given = network(dataclasses.replace(TINY, gaps=(1, 0, 2), cell=cell)), clip(t=20)
-    with torch.no_grad():
-        some = made(**given)
-    assert torch.allclose(some, made(**given), atol=1e-5)
-
-
 def test_gradients_reach_every_parameter() -> None:
     made, given = network(), clip()
     flow_l1(made(**given), torch.randn_like(given["initial"]), given["amodal"][:, :-1]).backward()

@@ -20,7 +20,7 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
-from voin.method.frames import Layers, over_frames, shift_frames, shift_part
+from voin.method.frames import Layers, over_frames, shift_frames
 
 Maps = Float[Tensor, "n c h w"]
 
@@ -120,25 +120,17 @@ class FlowNetwork(nn.Module):
         (h, w), pairs, width = initial.shape[-2:], initial.shape[1], width or frames.shape[-1]
         unit = MOTION_UNIT * width
         prior = prior if self.config.start == "smooth" else initial
-        pad = (0, -w % self.config.step, 0, -h % self.config.step)
         # Some pairs at a time take less memory; gradients need all of it anyway.
         count, parts = pairs if torch.is_grad_enabled() else _PAIRS, []
         for first in range(0, pairs, count):
             here, ends = slice(first, first + count), slice(first, first + count + 1)
             some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
-            inputs = self._inputs(*some, unit)
-            if any(pad):
-                inputs = F.pad(inputs, pad, mode="replicate")
-            # What the first layer makes of them is smaller than they are.
-            parts.append((inputs if self.runtime else self._begin(inputs)).unflatten(0, (len(frames), -1)))
-        if self.runtime:
-            residue = self.runtime(torch.cat(parts, dim=1))
-        else:
-            # Put together as they lie, channels last.
-            features = torch.cat([part.permute(0, 1, 3, 4, 2) for part in parts], dim=1).permute(0, 1, 4, 2, 3)
-            del parts  # as large again
-            residue = self._predict(features.flatten(0, 1), len(frames), initial.dtype)
-        residue = residue[..., :h, :w] * unit
+            parts.append(self._inputs(*some, unit).unflatten(0, (len(frames), -1)))
+        features = torch.cat(parts, dim=1)
+        del parts  # as large again
+        if any(pad := (0, -w % self.config.step, 0, -h % self.config.step)):
+            features = over_frames(lambda x: F.pad(x, pad, mode="replicate"), features)
+        residue = (self.runtime or self.compute)(features)[..., :h, :w] * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
         # Not in the paper: O-bar is the smooth completion, because it is a better start than the occluder's motion; the
         # paper's own is `start="raw"`.
@@ -176,39 +168,22 @@ class FlowNetwork(nn.Module):
 
     def compute(self, inputs: Float[Tensor, "b t c h w"]) -> Flows:
         """Predict the residue of pairs, in motion units, by the U-Net; h and w are multiples of the config's `step`."""
-        return self._predict(self._begin(inputs.flatten(0, 1)), int(inputs.shape[0]), inputs.dtype)
-
-    def _begin(self, inputs: Maps) -> Float[Tensor, "n c2 y x"]:
-        """Bring pairs to the finest level."""
-        cells = F.pixel_unshuffle(inputs, self.config.cell)
-        return self.stem(cells.contiguous(memory_format=torch.channels_last))
-
-    def _predict(self, x: Float[Tensor, "n c y x"], clips: int, dtype: torch.dtype) -> Flows:
-        """Predict the residue of so many clips from what lies on the finest level."""
+        clips = int(inputs.shape[0])
+        x = F.pixel_unshuffle(inputs.flatten(0, 1), self.config.cell).contiguous(memory_format=torch.channels_last)
+        x = self.stem(x)
         skips = []
         for encode, down in zip(self.encoder, self.down, strict=False):
             skips.append(encode(x, clips))
             x = down(F.silu(skips[-1]))
         x = self.encoder[-1](x, clips)
         for i in reversed(range(len(skips))):
-            fine = skips.pop()
-            if _all_at_once():
-                x = self._merge(i, fine, x)
-            else:
-                for some, below in zip(fine.split(_PAIRS), x.split(_PAIRS), strict=True):
-                    some.copy_(self._merge(i, some, below))
-                x = fine
-            x = self.decoder[i](x, clips)
-        residue = self.head(F.silu(x)).to(dtype)
+            x = F.interpolate(self.up[i](F.silu(x)), scale_factor=2, mode="bilinear")
+            x = self.decoder[i](self.merge[i](F.silu(torch.cat([skips[i], x], dim=1))), clips)
+        residue = self.head(F.silu(x)).to(inputs.dtype)
         # Motion is smooth inside the object, and its sharp contour comes from the mask: half the size will do.
         if self.config.cell > 1:
             residue = F.interpolate(residue, scale_factor=self.config.cell, mode="bilinear")
         return residue.unflatten(0, (clips, -1))
-
-    def _merge(self, level: int, fine: Float[Tensor, "n c y x"], coarse: Float[Tensor, "n c3 y3 x3"]) -> Tensor:
-        """Bring what the next coarser level found to a level, and merge it with what is there."""
-        found = F.interpolate(self.up[level](F.silu(coarse)), scale_factor=2, mode="bilinear")
-        return self.merge[level](F.silu(torch.cat([fine, found], dim=1)))
 
     def _check(self, frames: Tensor, given: dict[str, Tensor]) -> None:
         b, t, _, h, w = frames.shape
@@ -228,11 +203,6 @@ class FlowNetwork(nn.Module):
                 )
 
 
-def _all_at_once() -> bool:
-    """Return whether layers must not work in place, some pairs at a time, which takes a third of the memory."""
-    return torch.is_grad_enabled() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-
-
 class _Level(nn.Module):
     """One level of the U-Net: a residual block, then an exchange over time."""
 
@@ -245,22 +215,10 @@ class _Level(nn.Module):
             self.exchange = nn.Conv2d(3 * channels, channels, 1)
 
     def forward(self, x: Maps, clips: int) -> Maps:
-        # Not in the paper: pairs exchange what they know, because two frames alone gain nothing over smooth completion;
-        # other pairs have seen more.
-        if _all_at_once():
-            x = x + self.second(F.silu(self.first(F.silu(x))))
-            if self.gap:
-                still = F.silu(x).unflatten(0, (clips, -1))
-                near = [shift_frames(still, self.gap), still, shift_frames(still, -self.gap)]
-                x = x + self.exchange(torch.cat(near, dim=2).flatten(0, 1))
-            return x
-        for some in x.split(_PAIRS):
-            some += self.second(F.silu(self.first(F.silu(some)), inplace=True))
+        x = x + self.second(F.silu(self.first(F.silu(x))))
         if self.gap:
-            still, whole = F.silu(x).unflatten(0, (clips, -1)), x.unflatten(0, (clips, -1))
-            for start in range(0, still.shape[1], _PAIRS):
-                part = range(start, min(start + _PAIRS, still.shape[1]))
-                near = [shift_part(still, move, part) for move in (self.gap, 0, -self.gap)]
-                told = self.exchange(torch.cat(near, dim=2).flatten(0, 1))
-                whole[:, part.start : part.stop] += told.unflatten(0, (clips, -1))
+            # Not in the paper: two frames alone gain nothing over smooth completion; other pairs have seen more.
+            still = F.silu(x).unflatten(0, (clips, -1))
+            near = [shift_frames(still, self.gap), still, shift_frames(still, -self.gap)]
+            x = x + self.exchange(torch.cat(near, dim=2).flatten(0, 1))
         return x
