@@ -10,10 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 
 from voin.core.processes.apart import Ahead, Caller
 from voin.core.processes.pool import run_all
-from voin.core.system import prepare_torch, wait_passively
+from voin.core.system import prepare_torch, sound_kernels, wait_passively
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 # What the environment says in the moment in which torch starts to load.
@@ -127,3 +128,14 @@ def test_processes_apart_makers_of_batches_and_workers_of_pools_inherit_it(monke
 def test_processes_apart_keep_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
     assert list(run_all(os.getenv, ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"], workers=2)).count(None) == 1
+
+
+@pytest.mark.parametrize(("processor", "kept"), [("AVX2", False), ("AVX512", True), ("DEFAULT", True)])
+def test_onednn_is_left_out_where_its_gradients_are_faulty(
+    processor: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    before = torch.backends.mkldnn.enabled
+    with sound_kernels():
+        assert torch.backends.mkldnn.enabled == (before and kept)
+    assert torch.backends.mkldnn.enabled == before

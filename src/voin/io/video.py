@@ -27,7 +27,7 @@ from voin.io.quality import Quality
 from voin.io.video_info import Colour, VideoInfo
 from voin.io.video_join import join
 from voin.io.video_read import probe_video, read_video
-from voin.io.video_write import LayerWriter, SamplesWriter, VideoWriter
+from voin.io.video_write import LayerWriter, SamplesWriter, VideoWriter, keeps_samples
 
 __all__ = [
     "Colour",
@@ -39,6 +39,7 @@ __all__ = [
     "VideoInfo",
     "VideoWriter",
     "join",
+    "keeps_samples",
     "probe",
     "read",
     "read_frames",

@@ -259,6 +259,17 @@ class LayerWriter(_Writer):
         super().__init__(path, info, times, encoding, turn=False)
 
 
+def keeps_samples(info: VideoInfo, quality: Quality) -> bool:
+    """Return whether a video's frames go to a `SamplesWriter`, from decoder to encoder but for what is replaced.
+
+    H.264 takes those of the usual videos; all it would hold otherwise, and all if it is to be lossless, goes to a
+    `VideoWriter` as RGB.
+    """
+    if choose_codec(info.samples, quality) != "h264":
+        return True
+    return info.samples.layout == _encoding(info, quality).layout == "yuv420p" and not info.fields
+
+
 def container_options(info: VideoInfo) -> dict[str, str]:
     """Return options with which mp4 and mov hold a first time other than 0 exactly; other containers ignore them."""
     return {"movie_timescale": str(max(1000, min(info.time_base.denominator, 2**31 - 1)))}

@@ -21,15 +21,13 @@ from voin.core.files import write_json, write_whole
 from voin.core.progress import Progress
 from voin.core.system import trim_heap
 from voin.core.types import Frame, Label, largest, to_unit
-from voin.io.colour.codecs import choose_codec
 from voin.io.colour.exr import write_parts
 from voin.io.colour.picture_kinds import write_frame
 from voin.io.colour.samples import EIGHT_BITS, in_bits, to_light
 from voin.io.colour.video_samples import VideoFrame
 from voin.io.images import write_image
 from voin.io.masks.source import write_label
-from voin.io.quality import Quality
-from voin.io.video import Form, LayerWriter, SamplesWriter, SourceFrame, VideoInfo, VideoWriter, read_frames
+from voin.io.video import Form, LayerWriter, SamplesWriter, SourceFrame, VideoWriter, keeps_samples, read_frames
 from voin.jobs import preview
 from voin.jobs.background.layers import draw_background, draw_front
 from voin.jobs.check import Inputs
@@ -141,7 +139,7 @@ class ChunkWriter:
             path, times = self._folder.part_of(chunk, video), info.times[chunk.start : chunk.end]
             if video != self._folder.layout.completed_video:
                 writer = LayerWriter(path, info, times)
-            elif _keeps_samples(info, quality):
+            elif keeps_samples(info, quality):
                 writer = SamplesWriter(path, info, times, quality)
             else:
                 writer = VideoWriter(path, info, times, quality)
@@ -222,18 +220,7 @@ def _form(inputs: Inputs, folder: Folder) -> Form:
     """Return the form of frames in which what is completed is written."""
     if folder.layout.png:
         return "picture"
-    return "samples" if _keeps_samples(inputs.info, inputs.options.quality) else "eight"
-
-
-def _keeps_samples(info: VideoInfo, quality: Quality) -> bool:
-    """Return whether frames go from the decoder to the encoder as they are, but for what is completed.
-
-    H.264 takes those of the usual videos; whatever it would hold otherwise, and all if it is to be lossless, as RGB.
-    """
-    if choose_codec(info.samples, quality) != "h264":
-        return True
-    even = all(side % 2 == 0 for side in info.stored_size)
-    return info.samples.layout == "yuv420p" and even and not info.fields and not quality.lossless
+    return "samples" if keeps_samples(inputs.info, inputs.options.quality) else "eight"
 
 
 def _pasted(frame: SourceFrame, boxes: Sequence[CompletedBox]) -> SourceFrame:
