@@ -121,6 +121,25 @@ def test_clips_of_a_batch_are_by_themselves() -> None:
     assert torch.allclose(made(**given)[1:], alone, atol=1e-5)
 
 
+def test_a_long_clip_has_the_same_bits_with_gradients_as_without() -> None:
+    given, made = clip(t=40), network()
+    with torch.no_grad():
+        plain = made(**given)
+    assert torch.equal(made(**given), plain)
+
+
+def test_layers_that_work_on_some_pairs_at_a_time_do_what_they_do_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, made, found = clip(t=12), network(), {}
+    for pairs in (3, 100):
+        monkeypatch.setattr("voin.method.flow.network._PAIRS", pairs)
+        made.zero_grad()
+        result = made(**given)
+        result.square().mean().backward()
+        found[pairs] = [result.detach(), *(x.grad for x in made.parameters())]
+    for some, all_of_them in zip(found[3], found[100], strict=True):
+        assert torch.allclose(some, all_of_them, rtol=1e-4, atol=1e-5)
+
+
 def test_gradients_reach_every_parameter() -> None:
     made, given = network(), clip()
     flow_l1(made(**given), torch.randn_like(given["initial"]), given["amodal"][:, :-1]).backward()

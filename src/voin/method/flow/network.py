@@ -6,8 +6,9 @@ completed smoothly. On its coarse levels pairs of frames exchange what they know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -20,14 +21,14 @@ from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
-from voin.method.frames import Layers, over_frames, shift_frames
+from voin.method.frames import Layers, over_frames, shift_frames, shift_part
 
 Maps = Float[Tensor, "n c h w"]
 
 # Flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks alike at every
 # resolution; everywhere else flow is in pixels.
 MOTION_UNIT = 0.02
-_PAIRS = 8  # whose inputs are put together at a time
+_PAIRS = 16  # that layers work on at a time on a processor: a third of the memory, and they stay in its cache
 # What a hole is grown by, as a share of the picture's width: 8 pixels of 320, the sharp outline is gone then.
 _GROWN = 0.025
 
@@ -120,17 +121,22 @@ class FlowNetwork(nn.Module):
         (h, w), pairs, width = initial.shape[-2:], initial.shape[1], width or frames.shape[-1]
         unit = MOTION_UNIT * width
         prior = prior if self.config.start == "smooth" else initial
-        # Some pairs at a time take less memory; gradients need all of it anyway.
-        count, parts = pairs if torch.is_grad_enabled() else _PAIRS, []
+        pad, count, parts = (0, -w % self.config.step, 0, -h % self.config.step), _at_a_time(initial) or pairs, []
         for first in range(0, pairs, count):
             here, ends = slice(first, first + count), slice(first, first + count + 1)
             some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
-            parts.append(self._inputs(*some, unit).unflatten(0, (len(frames), -1)))
+            inputs = self._inputs(*some, unit)
+            if any(pad):
+                inputs = F.pad(inputs, pad, mode="replicate")
+            # What the first layer makes of them is smaller than they are.
+            parts.append((inputs if self.runtime else self._begin(inputs)).unflatten(0, (len(frames), -1)))
         features = torch.cat(parts, dim=1)
         del parts  # as large again
-        if any(pad := (0, -w % self.config.step, 0, -h % self.config.step)):
-            features = over_frames(lambda x: F.pad(x, pad, mode="replicate"), features)
-        residue = (self.runtime or self.compute)(features)[..., :h, :w] * unit
+        if self.runtime:
+            residue = self.runtime(features)
+        else:
+            residue = self._predict(features.flatten(0, 1), len(frames), initial.dtype)
+        residue = residue[..., :h, :w] * unit
         # Paper 3.2: O = O-bar + phi(x), residual learning.
         # Not in the paper: O-bar is the smooth completion, because it is a better start than the occluder's motion; the
         # paper's own is `start="raw"`.
@@ -168,22 +174,32 @@ class FlowNetwork(nn.Module):
 
     def compute(self, inputs: Float[Tensor, "b t c h w"]) -> Flows:
         """Predict the residue of pairs, in motion units, by the U-Net; h and w are multiples of the config's `step`."""
-        clips = int(inputs.shape[0])
-        x = F.pixel_unshuffle(inputs.flatten(0, 1), self.config.cell).contiguous(memory_format=torch.channels_last)
-        x = self.stem(x)
-        skips = []
+        return self._predict(self._begin(inputs.flatten(0, 1)), int(inputs.shape[0]), inputs.dtype)
+
+    def _begin(self, inputs: Maps) -> Float[Tensor, "n c2 y x"]:
+        """Bring what is seen of pairs to the finest level."""
+        cells = F.pixel_unshuffle(inputs, self.config.cell)
+        return self.stem(cells.contiguous(memory_format=torch.channels_last))
+
+    def _predict(self, x: Float[Tensor, "n c y x"], clips: int, dtype: torch.dtype) -> Flows:
+        """Predict the residue of the pairs of so many clips from what lies on the finest level, which is used up."""
+        skips, last = [], len(self.down)
         for encode, down in zip(self.encoder, self.down, strict=False):
             skips.append(encode(x, clips))
             x = down(F.silu(skips[-1]))
-        x = self.encoder[-1](x, clips)
-        for i in reversed(range(len(skips))):
-            x = F.interpolate(self.up[i](F.silu(x)), scale_factor=2, mode="bilinear")
-            x = self.decoder[i](self.merge[i](F.silu(torch.cat([skips[i], x], dim=1))), clips)
-        residue = self.head(F.silu(x)).to(inputs.dtype)
+        x = self.encoder[last](x, clips)
+        for i in reversed(range(last)):
+            x = self.decoder[i](_in_parts(partial(self._merge, i), skips.pop(), x), clips)
+        residue = self.head(F.silu(x)).to(dtype)
         # Motion is smooth inside the object, and its sharp contour comes from the mask: half the size will do.
         if self.config.cell > 1:
             residue = F.interpolate(residue, scale_factor=self.config.cell, mode="bilinear")
         return residue.unflatten(0, (clips, -1))
+
+    def _merge(self, level: int, fine: Maps, coarse: Float[Tensor, "n c2 y x"]) -> Maps:
+        """Bring what the next coarser level found to a level, and merge it with what is there."""
+        found = F.interpolate(self.up[level](F.silu(coarse)), scale_factor=2, mode="bilinear")
+        return self.merge[level](F.silu(torch.cat([fine, found], dim=1)))
 
     def _check(self, frames: Tensor, given: dict[str, Tensor]) -> None:
         b, t, _, h, w = frames.shape
@@ -215,10 +231,48 @@ class _Level(nn.Module):
             self.exchange = nn.Conv2d(3 * channels, channels, 1)
 
     def forward(self, x: Maps, clips: int) -> Maps:
-        x = x + self.second(F.silu(self.first(F.silu(x))))
-        if self.gap:
-            # Not in the paper: two frames alone gain nothing over smooth completion; other pairs have seen more.
-            still = F.silu(x).unflatten(0, (clips, -1))
-            near = [shift_frames(still, self.gap), still, shift_frames(still, -self.gap)]
-            x = x + self.exchange(torch.cat(near, dim=2).flatten(0, 1))
-        return x
+        """Return what the level makes of the pairs of so many clips; without gradients it takes the place of `x`."""
+        x = _in_parts(lambda some: some + self.second(F.silu(self.first(F.silu(some)))), x)
+        return _put_together(x, self._exchange(x, clips)) if self.gap else x
+
+    def _exchange(self, x: Maps, clips: int) -> Iterator[Maps]:
+        """Tell pairs what pairs before and after them know, some of a clip at a time."""
+        # Not in the paper: two frames alone gain nothing over smooth completion; other pairs have seen more.
+        # Channels last: what is moved in time is put together without a change of layout.
+        still, moves = F.silu(x).permute(0, 2, 3, 1).unflatten(0, (clips, -1)), (self.gap, 0, -self.gap)
+        if (count := _at_a_time(x)) is None:
+            near = torch.cat([shift_frames(still, move) for move in moves], dim=-1).flatten(0, 1)
+            yield x + self.exchange(near.permute(0, 3, 1, 2))
+            return
+        pairs = still.shape[1]
+        for clip, known in zip(still.split(1), x.split(pairs), strict=True):
+            for first in range(0, pairs, count):
+                part = range(first, min(first + count, pairs))
+                near = torch.cat([shift_part(clip, move, part)[0] for move in moves], dim=-1)
+                yield known[part.start : part.stop] + self.exchange(near.permute(0, 3, 1, 2))
+
+
+def _at_a_time(x: Tensor) -> int | None:
+    """Return how many pairs layers work on at a time, alike with gradients and without, as it rounds; None: all."""
+    traced = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return None if traced or x.device.type != "cpu" else _PAIRS
+
+
+def _in_parts(layer: Callable[..., Tensor], x: Maps, *others: Float[Tensor, "n _ _ _"]) -> Maps:
+    """Apply a layer to some pairs at a time; without gradients its result takes the place of `x`."""
+    if (count := _at_a_time(x)) is None:
+        return layer(x, *others)
+    parts = zip(*(maps.split(count) for maps in (x, *others)), strict=True)
+    return _put_together(x, (layer(*part) for part in parts))
+
+
+def _put_together(x: Maps, parts: Iterator[Maps]) -> Maps:
+    """Put together what was made of the parts of `x`, one after the other."""
+    if torch.is_grad_enabled() or _at_a_time(x) is None:
+        made = [*parts]
+        return made[0] if len(made) == 1 else torch.cat(made)
+    first = 0
+    for part in parts:
+        x[first : first + len(part)] = part
+        first += len(part)
+    return x
