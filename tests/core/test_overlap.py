@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from voin.core.overlap import BackgroundWriter, Prefetcher
+from voin.core.overlap import BackgroundWriter, Prefetcher, map_ahead
 
 
 def test_a_feed_gives_all_items_in_order_and_then_ends() -> None:
@@ -47,6 +47,38 @@ def test_what_a_feed_raises_surfaces_where_it_is_read() -> None:
     with pytest.raises(OSError, match="broken"):
         next(feed)
     feed.close()
+
+
+def test_items_that_are_mapped_ahead_come_in_their_order() -> None:
+    def slow(item: int) -> int:
+        time.sleep(0.002 * (item % 3))
+        return 10 * item
+
+    assert list(map_ahead(slow, range(20), 3, "mapped")) == [10 * item for item in range(20)]
+    assert list(map_ahead(slow, [], 3, "mapped")) == []
+
+
+def test_mapping_runs_only_so_far_ahead_and_stops_when_it_is_closed() -> None:
+    made: list[int] = []
+    mapped = map_ahead(made.append, range(1000), 2, "mapped")
+    next(mapped)
+    time.sleep(0.1)
+    assert len(made) <= 1 + 2 * 2
+    mapped.close()
+    done = len(made)
+    time.sleep(0.1)
+    assert len(made) == done
+    assert not any(thread.name.startswith("mapped") for thread in threading.enumerate())
+
+
+def test_what_mapping_raises_surfaces_where_its_item_is_due() -> None:
+    def invert(item: int) -> float:
+        return 1 / item
+
+    mapped = map_ahead(invert, [1, 2, 0, 4], 2, "mapped")
+    assert [next(mapped), next(mapped)] == [1, 0.5]
+    with pytest.raises(ZeroDivisionError):
+        next(mapped)
 
 
 def test_a_follower_works_all_items_off_in_order() -> None:

@@ -19,7 +19,7 @@ from fakes.processes import INTERRUPTIBLE
 from scenes.hidden_clips import inpainter, scene
 from scenes.video_clips import COUNT, pictures
 from voin.io.images import read_picture
-from voin.io.masks.pictures import MaskReader
+from voin.io.masks import pictures as mask_pictures
 from voin.io.video import probe
 from voin.jobs import writer as chunk_writer
 from voin.jobs.complete import complete
@@ -55,13 +55,13 @@ def test_a_run_that_goes_on_reads_no_mask_again(
     out, read = tmp_path / "out", []
     with pytest.raises(RuntimeError, match="on purpose"):
         run(video, masks, out, Fake(1), **options)
-    picture = MaskReader.picture
+    decode = mask_pictures._decode
 
-    def count(reader: MaskReader, path: Path) -> Any:
+    def count(path: Path) -> Any:
         read.append(path)
-        return picture(reader, path)
+        return decode(path)
 
-    monkeypatch.setattr(MaskReader, "picture", count)
+    monkeypatch.setattr(mask_pictures, "_decode", count)
     run(video, masks, out, **options)
     assert read == []
     assert contents(out) == contents(tmp_path / "whole")

@@ -109,6 +109,8 @@ def test_what_else_lies_in_a_folder_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".tif", ".dpx", ".exr", ".webp", ".bmp"])
 def test_garbage_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".exr":
+        pytest.importorskip("OpenEXR")
     (tmp_path / f"a{suffix}").write_bytes(b"lies" + bytes(range(200)) * 20)
     with pytest.raises(OSError, match=rf"a\{suffix}"):
         next(iter(read(probe(tmp_path))))

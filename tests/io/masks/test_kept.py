@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fakes.fake_method import save_frames, save_labels
+from voin.io.masks import pictures as mask_pictures
 from voin.io.masks.kept import KeptMasks
-from voin.io.masks.pictures import MaskReader
 from voin.io.masks.source import MaskSource, open_masks
 from voin.io.video import VideoInfo, probe
 
@@ -67,7 +67,7 @@ def _forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a picture was read")
 
-    monkeypatch.setattr(MaskReader, "picture", refuse)
+    monkeypatch.setattr(mask_pictures, "_decode", refuse)
 
 
 @pytest.mark.parametrize("form", FORMS)

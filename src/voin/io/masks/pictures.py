@@ -6,6 +6,7 @@ What the values of a folder mean can only be said when all of them have been see
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -16,10 +17,13 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from voin.core.errors import ValueRefusal
+from voin.core.overlap import map_ahead
 from voin.io.animation import is_animation
 from voin.io.colour.picture_kinds import read_frame
 from voin.io.images import FRAME_SUFFIXES, list_pictures, no_pictures, opened
 from voin.io.masks.values import MOST_COLOURS, Kind, RawMask
+
+_THREADS = 2  # that decode pictures
 
 
 class PictureMasks:
@@ -39,10 +43,35 @@ class PictureMasks:
         return path.is_dir() or (path.suffix.lower() in FRAME_SUFFIXES and not is_animation(path))
 
     def masks(self, colours: dict[int, int]) -> Iterator[RawMask]:
-        """Read one picture after the other."""
+        """Read one picture after the other; some that follow are decoded meanwhile."""
         reader = MaskReader(colours)
-        for path in self._paths:
-            yield RawMask(str(path), *reader.picture(path))
+        with closing(map_ahead(_decode, self._paths, _THREADS, "masks")) as pictures:
+            for path, picture in zip(self._paths, pictures, strict=True):
+                yield RawMask(str(path), *reader.understand(path, picture))
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """A decoded mask: its Pillow `mode`, "deep" where its samples have more bits, and the greys of its palette."""
+
+    mode: str
+    values: np.ndarray
+    palette: np.ndarray | None = None
+
+
+def _decode(path: Path) -> _Picture:
+    suffix = path.suffix.lower()
+    if suffix in (".exr", ".dpx") or (suffix in (".tif", ".tiff") and not _is_shallow(path)):
+        return _Picture("deep", read_frame(path, linear=False).values)
+    with opened(path) as picture:
+        mode = picture.mode
+        palette = _palette(picture) if mode == "P" else None
+        values = np.asarray(picture.convert("RGBA") if mode == "PA" else picture)
+        if mode == "P" and palette is None and _is_background_elsewhere(picture, values):
+            return _Picture("RGB", np.asarray(picture.convert("RGB")))
+    if mode.startswith("I"):
+        return _Picture("deep", np.repeat(values[..., None], 3, axis=2))
+    return _Picture(mode, values, palette)
 
 
 @dataclass
@@ -59,16 +88,13 @@ class MaskReader:
 
         Raises OSError where it cannot be decoded, ValueError where it is no mask (ids above 255, too many colours).
         """
-        suffix = path.suffix.lower()
-        if suffix in (".exr", ".dpx") or (suffix in (".tif", ".tiff") and not _is_shallow(path)):
-            return self._deep(path, read_frame(path, linear=False).values)
-        with opened(path) as picture:
-            mode = picture.mode
-            palette = _palette(picture) if mode == "P" else None
-            values = np.asarray(picture.convert("RGBA") if mode == "PA" else picture)
-            shaded = mode == "P" and palette is None and _is_background_elsewhere(picture, values)
-            if shaded:
-                mode, values = "RGB", np.asarray(picture.convert("RGB"))
+        return self.understand(path, _decode(path))
+
+    def understand(self, path: Path, picture: _Picture) -> tuple[np.ndarray, Kind]:
+        """Do what `picture` does with one that is decoded."""
+        mode, values, palette = picture.mode, picture.values, picture.palette
+        if mode == "deep":
+            return self._deep(path, values)
         if mode == "1":
             return values.astype(np.uint8) * 255, "grey"
         if mode == "L":
@@ -76,8 +102,6 @@ class MaskReader:
         if mode == "P":
             # A palette of greys is a grey picture saved thriftily; one with colours goes with object ids.
             return (values, "ids") if palette is None else (palette[values], "grey")
-        if mode.startswith("I"):
-            return self._deep(path, np.repeat(values[..., None], 3, axis=2))
         if mode not in ("LA", "PA", "RGB", "RGBA"):
             raise ValueRefusal(
                 f"{path} is of the kind {mode!r}", "a mask must be indexed, grey or RGB", "convert it to a PNG"
