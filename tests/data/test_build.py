@@ -193,6 +193,13 @@ def test_videos_of_which_nothing_is_kept_are_not_drawn(tmp_path: Path, seed: int
     assert alone.clips == open_set(tmp_path / "set").records("validation")
 
 
+def test_no_share_for_validation_leaves_all_for_training(tmp_path: Path) -> None:
+    config = small("youtube-vos", share_validation=0.0)
+    manifest = build(voi_sources.youtube_vos(tmp_path / "source", videos=3), tmp_path / "set", config)
+    assert [record.split for record in manifest.clips] == ["train"] * 3
+    assert building.empty_splits(manifest) == ["validation"]
+
+
 def test_what_the_filter_has_seen_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(voi_sources.youtube_vos(tmp_path / "source", videos=3), (1,))
     config = small("youtube-vos")
@@ -414,7 +421,7 @@ def test_too_little_room_is_told_before_anything_is_written(
 def test_settings_that_make_no_sense_are_refused() -> None:
     for given, told in (
         ({"size": (16, 384)}, "size is 384x16; it must be at least 32x32"),
-        ({"share_validation": 0.0}, "share_validation is 0"),
+        ({"share_validation": -0.1}, r"share_validation is -0\.1"),
         ({"most_frames": 3}, "most_frames is 3; it must be at least least_frames, 8"),
     ):
         with pytest.raises(ValueError, match=told):

@@ -155,7 +155,8 @@ def split_videos(clips: Sequence[SourceClip], config: BuildConfig, lost: Collect
     free = [video for video, split in splits.items() if split is None and video not in lost]
     # The order that the seed gives to a video does not depend on the others.
     order = sorted(free, key=lambda video: (seed_of(config.seed, video, "split"), video))
-    count = min(max(1, round(config.share_validation * len(free))), len(free) - 1) if free else 0
+    some = bool(free) and config.share_validation > 0
+    count = min(max(1, round(config.share_validation * len(free))), len(free) - 1) if some else 0
     drawn = set(order[:count])
     return {video: split or ("validation" if video in drawn else "train") for video, split in splits.items()}
 

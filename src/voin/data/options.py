@@ -91,8 +91,8 @@ class BuildOptions(Checked):
     )
     share_validation: float = setting(
         0.1,
-        "Share of the videos for validation, where the source has no split of its own.",
-        above=0,
+        "Share of the videos for validation, one at least, where the source has no split of its own; 0 for none.",
+        least=0,
         below=1,
         panel="Output",
     )
