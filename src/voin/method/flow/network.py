@@ -186,11 +186,12 @@ class FlowNetwork(nn.Module):
         skips, last = [], len(self.down)
         for encode, down in zip(self.encoder, self.down, strict=False):
             skips.append(encode(x, clips))
-            x = down(F.silu(skips[-1]))
+            x = _in_parts(nn.Sequential(nn.SiLU(), down), skips[-1])
         x = self.encoder[last](x, clips)
         for i in reversed(range(last)):
-            x = self.decoder[i](_in_parts(partial(self._merge, i), skips.pop(), x), clips)
-        residue = self.head(F.silu(x)).to(dtype)
+            fine = skips.pop()
+            x = self.decoder[i](_in_parts(partial(self._merge, i), fine, x, into=fine), clips)
+        residue = _in_parts(nn.Sequential(nn.SiLU(), self.head), x).to(dtype)
         # Motion is smooth inside the object, and its sharp contour comes from the mask: half the size will do.
         if self.config.cell > 1:
             residue = F.interpolate(residue, scale_factor=self.config.cell, mode="bilinear")
@@ -232,8 +233,8 @@ class _Level(nn.Module):
 
     def forward(self, x: Maps, clips: int) -> Maps:
         """Return what the level makes of the pairs of so many clips; without gradients it takes the place of `x`."""
-        x = _in_parts(lambda some: some + self.second(F.silu(self.first(F.silu(some)))), x)
-        return _put_together(x, self._exchange(x, clips)) if self.gap else x
+        x = _in_parts(lambda some: some + self.second(F.silu(self.first(F.silu(some)))), x, into=x)
+        return _put_together(self._exchange(x, clips), len(x), into=x) if self.gap else x
 
     def _exchange(self, x: Maps, clips: int) -> Iterator[Maps]:
         """Tell pairs what pairs before and after them know, some of a clip at a time."""
@@ -258,21 +259,27 @@ def _at_a_time(x: Tensor) -> int | None:
     return None if traced or x.device.type != "cpu" else _PAIRS
 
 
-def _in_parts(layer: Callable[..., Tensor], x: Maps, *others: Float[Tensor, "n _ _ _"]) -> Maps:
-    """Apply a layer to some pairs at a time; without gradients its result takes the place of `x`."""
-    if (count := _at_a_time(x)) is None:
-        return layer(x, *others)
-    parts = zip(*(maps.split(count) for maps in (x, *others)), strict=True)
-    return _put_together(x, (layer(*part) for part in parts))
+def _in_parts(
+    layer: Callable[..., Tensor], *maps: Float[Tensor, "n _ _ _"], into: Maps | None = None
+) -> Float[Tensor, "n _ _ _"]:
+    """Apply a layer to some pairs at a time; see `_put_together`."""
+    if (count := _at_a_time(maps[0])) is None:
+        return layer(*maps)
+    parts = zip(*(x.split(count) for x in maps), strict=True)
+    return _put_together((layer(*part) for part in parts), len(maps[0]), into)
 
 
-def _put_together(x: Maps, parts: Iterator[Maps]) -> Maps:
-    """Put together what was made of the parts of `x`, one after the other."""
-    if torch.is_grad_enabled() or _at_a_time(x) is None:
+def _put_together(parts: Iterator[Tensor], count: int, into: Maps | None = None) -> Float[Tensor, "n _ _ _"]:
+    """Put together what was made of the parts of `count` pairs; without gradients `into` maps that are used up."""
+    if torch.is_grad_enabled():
         made = [*parts]
         return made[0] if len(made) == 1 else torch.cat(made)
     first = 0
     for part in parts:
-        x[first : first + len(part)] = part
+        if len(part) == count:
+            return part
+        into = torch.empty_like(part[:1].expand(count, -1, -1, -1)) if into is None else into
+        into[first : first + len(part)] = part
         first += len(part)
-    return x
+    assert into is not None
+    return into

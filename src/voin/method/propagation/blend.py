@@ -25,7 +25,7 @@ from voin.method.propagation.tracks import MAX_DISTANCE_FRAMES, Tracks
 BAND = 6  # width of the band of visible pixels that is predicted
 DETAIL = 4.0  # standard deviation that parts detail (compared for trust) from shade (corrected at the seam)
 SHADE_LIMIT = 0.1  # largest correction of shade
-_BATCH = 16  # frames that are looked at, or whose shade is corrected, at a time
+_BATCH = 8  # frames that are looked at, or whose shade is corrected, at a time
 # Where nothing can be measured, trust drops to 1/e over so many frames; against what is measured that expectation
 # weighs as much as so many pixels.
 PATIENCE_FRAMES, PRIOR_PIXELS = 6.0, 1000.0
