@@ -121,15 +121,11 @@ class FlowNetwork(nn.Module):
         (h, w), pairs, width = initial.shape[-2:], initial.shape[1], width or frames.shape[-1]
         unit = MOTION_UNIT * width
         prior = prior if self.config.start == "smooth" else initial
-        pad, count, parts = (0, -w % self.config.step, 0, -h % self.config.step), _at_a_time(initial) or pairs, []
+        parts, count = [], _at_a_time(initial) or pairs
         for first in range(0, pairs, count):
             here, ends = slice(first, first + count), slice(first, first + count + 1)
             some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
-            inputs = self._inputs(*some, unit)
-            if any(pad):
-                inputs = F.pad(inputs, pad, mode="replicate")
-            # What the first layer makes of them is smaller than they are.
-            parts.append((inputs if self.runtime else self._begin(inputs)).unflatten(0, (len(frames), -1)))
+            parts.append(self._seen(*some, unit))
         features = torch.cat(parts, dim=1)
         del parts  # as large again
         if self.runtime:
@@ -153,6 +149,15 @@ class FlowNetwork(nn.Module):
         hole = amodal * (1 - visible)
         radius = max(round(_GROWN * width), 1)
         return over_frames(lambda x: F.max_pool2d(x, 2 * radius + 1, stride=1, padding=radius), hole)
+
+    def _seen(
+        self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, unit: float
+    ) -> Float[Tensor, "b pairs c y x"]:
+        """Bring some pairs to the finest level: what the first layer makes of them is smaller than they are."""
+        inputs = self._inputs(frames, initial, prior, visible, amodal, unit)
+        if any(pad := (0, -inputs.shape[-1] % self.config.step, 0, -inputs.shape[-2] % self.config.step)):
+            inputs = F.pad(inputs, pad, mode="replicate")
+        return (inputs if self.runtime else self._begin(inputs)).unflatten(0, (len(frames), -1))
 
     def _inputs(self, frames: Frames, initial: Flows, prior: Flows, visible: Masks, amodal: Masks, unit: float) -> Maps:
         """Put together what the network sees, (b pairs) c h w; flows in motion units."""
