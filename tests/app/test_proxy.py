@@ -12,12 +12,13 @@ from urllib.parse import urlencode
 import pytest
 from typer.testing import CliRunner
 
+pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
+
 from fakes.web_proxies import Proxied, behind_proxy
 from fakes.web_servers import Client, Served, serving
 from scenes.video_clips import encode, pictures
 from voin.cli import app as cli
 
-pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
 PREFIX = "/tools/voin"
 
 

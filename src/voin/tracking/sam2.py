@@ -148,7 +148,8 @@ def _transformers() -> Any:
         found.Sam2VideoModel  # noqa: B018 - imported when it is first asked for
     except (ImportError, AttributeError, RuntimeError) as error:
         raise PackageRefusal(
-            f"SAM 2 needs the package transformers, which does not import or is too old ({error})",
-            remedy=("install it with: pip install 'voin[sam2]', or use --tracker grabcut"),
+            "SAM 2 needs the package transformers",
+            f"it does not import or is too old ({error})",
+            "install it with: pip install 'voin[sam2]', or use --tracker grabcut",
         ) from error
     return found

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("gradio", reason='Gradio is not installed; run pip install "voin[web]"')
+
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
