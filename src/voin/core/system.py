@@ -70,14 +70,15 @@ def peak_memory() -> int | None:
 
 # Parameters of glibc's mallopt, and what they are set to.
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
-_ALONE_BYTES, _ARENAS = 8 * 2**20, 4
+_ALONE_BYTES, _ARENAS = 8 * 2**20, 1
 
 
 def limit_arenas() -> None:
     """Let large arrays go back to the system as soon as they are freed.
 
     glibc learns to keep them, up to 32 MB each and for every thread; at 1080p that was 180 MB, and more the longer a
-    job ran. Costs a twentieth of the computing time.
+    job ran. Costs a twentieth of the computing time. One arena for all threads costs no more:
+    few arrays are small.
     """
     with suppress(OSError, TypeError, AttributeError):  # no glibc
         mallopt = ctypes.CDLL(None).mallopt

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from voin.core.system import trim_heap
+
 T = TypeVar("T")
 
 
@@ -31,3 +33,4 @@ def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     finally:
         # It was set for threads to come, too.
         torch.set_num_threads(cores)
+        trim_heap()  # many small arrays were taken at once, by all of the threads

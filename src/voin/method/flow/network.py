@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
+from voin.core.system import trim_heap
 from voin.core.types import Flows, Frames, Masks
 from voin.core.warp import warp
 from voin.method.frames import Layers, over_frames, shift_frames, shift_part
@@ -28,7 +29,7 @@ Maps = Float[Tensor, "n c h w"]
 # Flow that counts as 1 inside the network, as a share of the picture's width. So one motion looks alike at every
 # resolution; everywhere else flow is in pixels.
 MOTION_UNIT = 0.02
-_PAIRS = 16  # that layers work on at a time on a processor: a third of the memory, and they stay in its cache
+_PAIRS = 8  # that layers work on at a time on a processor: little memory, and they stay in its cache
 # What a hole is grown by, as a share of the picture's width: 8 pixels of 320, the sharp outline is gone then.
 _GROWN = 0.025
 
@@ -127,7 +128,8 @@ class FlowNetwork(nn.Module):
             some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
             parts.append(self._seen(*some, unit))
         features = torch.cat(parts, dim=1)
-        del parts  # as large again
+        del parts, some  # as large again
+        trim_heap()  # and what they were made of is twice that
         if self.runtime:
             residue = self.runtime(features)
         else:

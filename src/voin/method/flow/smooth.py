@@ -111,11 +111,15 @@ def select_wanted(touched: Bool[Tensor, "b pairs"], wanted: range | None) -> Boo
 
 def _weigh(flow: Maps, back: Maps, trust: Trust, end: Trust) -> Trust:
     """Rate flow: high well inside the visible part, where it leads back, and where it arrives at visible pixels."""
-    # Looked up at half size: a quarter of the cost.
-    flow, back = halve(flow) / 2, halve(back) / 2
     limit = CYCLE * end.shape[-1] / 512
-    consistency = torch.exp(-((cycle_error(flow, back) / limit) ** 2)) * warp(halve(end), flow)
-    return trust * F.interpolate(consistency, size=end.shape[-2:])
+
+    def rate(flow: Maps, back: Maps, trust: Trust, end: Trust) -> Trust:
+        # Looked up at half size: a quarter of the cost.
+        flow, back = halve(flow) / 2, halve(back) / 2
+        consistency = torch.exp(-((cycle_error(flow, back) / limit) ** 2)) * warp(halve(end), flow)
+        return trust * F.interpolate(consistency, size=end.shape[-2:])
+
+    return torch.cat([rate(*part) for part in zip(*(x.split(_BATCH) for x in (flow, back, trust, end)), strict=True)])
 
 
 def complete_flow(

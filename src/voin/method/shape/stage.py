@@ -146,6 +146,7 @@ class NetworkShape:
                 among[seen_too.flatten()] = True
             evidence = gather_evidence(small, seen, ahead, back, None if among.all() else among)
         logits = self._run(small, seen, category, evidence, groups)
+        del evidence, small
         # Not in the paper: only what is sure enough comes to lie above 0.5, because plain background that is taken for
         # the object is painted over, and there is more of it than of the hidden part. Behind an occluder that is given
         # there is none.
