@@ -35,6 +35,16 @@ def test_the_report_is_plain_json_of_a_sound_machine() -> None:
     assert min(found["disk"].values()) > 0
 
 
+@pytest.mark.parametrize(("version", "told"), [("13.0", True), (None, False)])
+def test_without_a_card_it_says_that_a_smaller_torch_will_do(
+    version: str | None, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.version.cuda", version)
+    monkeypatch.setattr("torch.version.hip", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert ("torch's build for processors alone" in " ".join(shown(doctor.report()).split())) == told
+
+
 def test_the_extras_are_those_of_the_project() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(doctor.EXTRAS) == set(extras) - {"dev", "docs"}  # for work on voin itself
