@@ -110,7 +110,7 @@ def test_each_command_of_the_documents_exists(words: list[str]) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files that README.md names: a textured square that passes behind a bar, its masks; a DAVIS."""
-    h, w, t = 96, 128, 6
+    h, w, t = 96, 128, 10
     random = np.random.default_rng(0)
     ground = cv2.resize(random.integers(60, 120, (12, 16, 3), dtype=np.uint8), (w, h), interpolation=cv2.INTER_CUBIC)
     texture = random.integers(120, 256, (40, 40, 3), dtype=np.uint8)
@@ -132,7 +132,7 @@ def folder(tmp_path: Path) -> Path:
                 cv2.imwrite(str(tmp_path / name / f"{number:05d}.png"), mask.astype(np.uint8) * 255)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.astype(np.uint8), format="rgb24")))
         container.mux(stream.encode())
-    (tmp_path / "cuts.txt").write_text("3\n")
+    (tmp_path / "cuts.txt").write_text("6\n")
     voi_sources.davis(tmp_path / "DAVIS", ["bear", "bus"], ["dog"])
     return tmp_path
 
