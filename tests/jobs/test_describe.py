@@ -32,6 +32,7 @@ NOT_ON_PAGE = {
         "limits.pixels",
         "linear",
         "deinterlace",
+        "hwaccel",
         "quality.codec",
     ),
     *NOT_IN_COMMAND,

@@ -32,6 +32,8 @@ CODECS = {
     "libvpx-vp9": "webm, also with alpha",
     "prores_ks": "mov, also with alpha",
     "ffv1": "lossless mkv",
+    "h264_nvenc": "mp4, on a graphics card of NVIDIA",
+    "hevc_nvenc": "mp4, on such a card, more than 8 bits",
     "aac": "sound that cannot be copied",
 }
 # What an extra installs -> what to look for, by the name that Python imports, and what it brings; see pyproject.toml.
@@ -191,12 +193,18 @@ def _model_rows(models: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def _codecs() -> dict[str, bool]:
     import av.codec
 
+    from voin.io.hardware import open_encoder
+    from voin.io.video_info import FFMPEG_ERRORS
+
     found = {}
     for name in CODECS:
         try:
-            av.codec.Codec(name, "w")
+            if name.endswith("_nvenc"):  # FFmpeg has it, whether or not there is a card
+                open_encoder(name, (256, 256), "yuv420p", {})
+            else:
+                av.codec.Codec(name, "w")
             found[name] = True
-        except av.codec.codec.UnknownCodecError:
+        except FFMPEG_ERRORS:
             found[name] = False
     return found
 

@@ -9,7 +9,8 @@ from typing import Literal
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 
-VideoCodec = Literal["auto", "h264", "hevc", "prores", "ffv1", "vp9"]
+VideoCodec = Literal["auto", "h264", "hevc", "prores", "ffv1", "vp9", "h264_nvenc", "hevc_nvenc"]
+Acceleration = Literal["none", "cuda"]
 Speed = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
@@ -38,7 +39,8 @@ class Quality(Checked):
     codec: VideoCodec = setting(
         "auto",
         "Codec of the completed video: auto keeps the source's bits and alpha (H.264 for 8 bits, HEVC for more, ProRes "
-        "and FFV1 for their own); prores (.mov) and ffv1 (.mkv, lossless) are for compositors.",
+        "and FFV1 for their own); prores (.mov) and ffv1 (.mkv, lossless) are for compositors; h264_nvenc and "
+        "hevc_nvenc encode on a graphics card of NVIDIA.",
         panel="Output",
     )
 

@@ -21,9 +21,10 @@ from voin.io.animation import SUFFIXES as ANIMATED
 from voin.io.animation import is_animation, probe_animation, read_animation
 from voin.io.colour.samples import PictureFrame
 from voin.io.colour.video_samples import VideoFrame
+from voin.io.hardware import check_decoder
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
 from voin.io.limits import VideoLimits
-from voin.io.quality import Quality
+from voin.io.quality import Acceleration, Quality
 from voin.io.video_info import Colour, VideoInfo
 from voin.io.video_join import join
 from voin.io.video_read import probe_video, read_video
@@ -61,27 +62,38 @@ def probe(
     *,
     linear: bool | None = None,
     deinterlace: bool = False,
+    hwaccel: Acceleration = "none",
 ) -> VideoInfo:
     """Find out what a video file, a GIF or a folder of pictures holds, without decoding all of it.
 
     A folder has `rate` frames a second (default 25); other files know their own. `linear` says whether the samples of
     a folder's pictures are proportional to light; by default floats are, and integers are not. With `deinterlace` the
-    frames of an interlaced video file are read whole, as many as there are.
+    frames of an interlaced video file are read whole, as many as there are; with `hwaccel` a card decodes them.
 
     Raises:
         OSError: the path is missing, unreadable or empty, or holds no video.
-        ValueError: `rate` is not positive, the video is larger than the limits, or no file that can be interlaced.
+        ValueError: `rate` is not positive, the video is larger than the limits, or no file that can be interlaced, or
+            there is no such card.
     """
     path = Path(path)
     check_stored(path, "it must be a video or a folder of pictures")
     if rate is not None and not 0 < rate <= 1000:
         raise ValueRefusal(f"the rate is {rate} frames a second", "it must lie in (0, 1000]", "give 25, for example")
-    if deinterlace and (path.is_dir() or is_animation(path) or path.suffix.lower() == ".gif"):
+    asked = {"deinterlaced": "--deinterlace"} if deinterlace else {}
+    asked |= {f"decoded by {hwaccel}": "--hwaccel"} if hwaccel != "none" else {}
+    if asked and (path.is_dir() or is_animation(path) or path.suffix.lower() == ".gif"):
         raise ValueRefusal(
-            f"{path} is to be deinterlaced",
-            "only video files have fields, of which whole frames are made",
-            "give the video that it was made of, or leave --deinterlace out",
+            f"{path} is to be {' and '.join(asked)}",
+            "only video files have fields, of which whole frames are made, and are decoded on a card",
+            f"give the video that it was made of, or leave {' and '.join(asked.values())} out",
         )
+    if len(asked) > 1:
+        raise ValueRefusal(
+            f"{path} is to be {' and '.join(asked)}",
+            "frames that come from a graphics card do not say which field is first",
+            "leave --hwaccel out",
+        )
+    check_decoder(hwaccel)
     if path.is_dir():
         return probe_folder(path, Fraction(rate or 25).limit_denominator(1001000), limits, linear)
     if is_animation(path):
@@ -90,7 +102,7 @@ def probe(
         raise FileRefusal(
             f"{path} is a single picture", "a video is a file or a folder of pictures", f"give {path.parent}"
         )
-    return replace(probe_video(path, limits), deinterlace=deinterlace)
+    return replace(probe_video(path, limits), deinterlace=deinterlace, hwaccel=hwaccel)
 
 
 def read(

@@ -18,6 +18,7 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from voin.io.colour.samples import EIGHT_BITS, PLAIN, FieldOrder, Samples
+from voin.io.quality import Acceleration
 
 # What FFmpeg may raise on a bad file; PyAV's own errors are not all OSErrors or ValueErrors.
 FFMPEG_ERRORS = (FFmpegError, OSError, ValueError, LookupError, RuntimeError, OverflowError, MemoryError)
@@ -72,6 +73,7 @@ class VideoInfo:
     aspect: Fraction = Fraction(1)  # width of a pixel over its height, as stored (before turning)
     samples: Samples = PLAIN
     deinterlace: bool = False  # frames are read whole, where they were interlaced
+    hwaccel: Acceleration = "none"  # what decodes them
     timed: bool = True  # False where the times are unusable: frames are counted, and reading starts at the first one
 
     @property

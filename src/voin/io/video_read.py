@@ -27,7 +27,9 @@ from voin.io.claims import read_claims
 from voin.io.colour.samples import FieldOrder, Samples
 from voin.io.colour.video_samples import VideoFrame
 from voin.io.fields import make_whole, read_fields
+from voin.io.hardware import accelerator
 from voin.io.limits import LARGEST, VideoLimits
+from voin.io.quality import Acceleration
 from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo
 
 # Only real containers: FFmpeg would also "play" text files, playlists that name other files, and single pictures.
@@ -55,11 +57,12 @@ class _Found(NamedTuple):
 
 @contextmanager
 def open_video(
-    path: Path, limits: VideoLimits = LARGEST, most_pixels: int = 0
+    path: Path, limits: VideoLimits = LARGEST, most_pixels: int = 0, hwaccel: Acceleration = "none"
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file, set up to decode in threads.
 
-    Decoders make no room for frames of more than `most_pixels`, which are those of the limits where it is 0.
+    Decoders make no room for frames of more than `most_pixels`, which are those of the limits where it is 0. With
+    `hwaccel` frames come in the layout that the card has them in.
 
     Raises:
         OSError: it cannot be read, or holds no video.
@@ -81,7 +84,8 @@ def open_video(
         # An absolute path, as FFmpeg would take "data:x" or "http:x" for something else than a file.
         options = {"format_whitelist": _FORMATS}
         most = {"max_pixels": str(most_pixels or limits.pixels)}
-        container = av.open(str(path.resolve()), options=most, container_options=options, metadata_errors="replace")
+        given: dict[str, Any] = {"options": most, "container_options": options, "hwaccel": accelerator(hwaccel)}
+        container = av.open(str(path.resolve()), metadata_errors="replace", **given)
     except FFMPEG_ERRORS as error:
         raise FileRefusal(
             f"{path} cannot be read as a video ({_reason(error)})",
@@ -187,7 +191,8 @@ def _frames_from(info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFra
     # Seeking may land behind the wanted frame (open groups of pictures, files without an index): then go back further.
     for place in [start, max(0, start - _LOOK_BACK), 0] if info.timed else [0]:
         # A frame that is larger than the others is left out, so that it may be somewhat larger.
-        with open_video(info.path, most_pixels=max(2 * info.size[0] * info.size[1], 2**24)) as (container, stream):
+        most_pixels = max(2 * info.size[0] * info.size[1], 2**24)
+        with open_video(info.path, most_pixels=most_pixels, hwaccel=info.hwaccel) as (container, stream):
             try:
                 if place > 0:
                     container.seek(info.times[place], stream=stream)
@@ -213,7 +218,14 @@ def _numbered(
             index = bisect_left(info.times, frame.pts) if frame.pts is not None else info.count
             if index == info.count or info.times[index] != frame.pts:
                 continue
-        yield index, None if frame.is_corrupt else frame
+        yield index, None if frame.is_corrupt else as_stored(frame, info)
+
+
+def as_stored(frame: av.VideoFrame, info: VideoInfo) -> av.VideoFrame:
+    """Return a frame in the layout of the file: cards give the same samples, those of both chroma planes by turns."""
+    if info.hwaccel == "none" or frame.format.name == info.samples.layout:
+        return frame
+    return frame.reformat(format=info.samples.layout)
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

@@ -181,7 +181,8 @@ def check_video(video: Path, options: FrameOptions) -> tuple[VideoInfo, int, int
         OSError: it cannot be read.
         ValueError: it is too small or larger than the limits, or has other frames.
     """
-    info = probe(video, limits=options.limits, linear=options.linear, deinterlace=options.deinterlace)
+    how: dict[str, Any] = {name: getattr(options, name) for name in ("limits", "linear", "deinterlace", "hwaccel")}
+    info = probe(video, **how)
     if min(info.size) < _SMALLEST:
         raise ValueRefusal(
             f"{video} is {shown(info.size)}", f"frames must be at least {_SMALLEST}x{_SMALLEST}", "give a larger video"

@@ -22,6 +22,7 @@ from voin.core.system import limit_arenas, memory_refusal, trim_heap
 from voin.io.colour.codecs import CODINGS, choose_codec, coding_words
 from voin.io.colour.picture_kinds import KEPT
 from voin.io.fields import fields_words
+from voin.io.hardware import check_encoder
 from voin.io.masks.kept import KeptMasks
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.tracks import Carried
@@ -115,6 +116,8 @@ def complete(
             note(line)
         return folder.record | {"finished_before": True}
     sound = _check_sound(inputs.info, options)
+    if not layout.png:
+        check_encoder(inputs.info, options.quality)
     check_room(inputs, out, layout.png, share=1 - folder.finished_frames() / inputs.count)
     for line in inputs.notes():
         note(line)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.io.limits import VideoLimits
-from voin.io.quality import Quality, parse_size, shown
+from voin.io.quality import Acceleration, Quality, parse_size, shown
 from voin.method.reach import CONTEXT_FRAMES, Reach
 
 if TYPE_CHECKING:
@@ -134,6 +134,10 @@ class FrameOptions(Checked):
         False,
         "Make whole frames of an interlaced video (FFmpeg's bwdif), as many as it has. By default frames stay as they "
         "are, with their tag.",
+    )
+    hwaccel: Acceleration = _input(
+        "none",
+        "With cuda a graphics card of NVIDIA decodes the video (NVDEC), where it can. --codec says what encodes it.",
     )
     overwrite: bool = _run(False, "Replace another run in the output folder.")
     limits: VideoLimits = setting(factory=VideoLimits)

@@ -19,12 +19,19 @@ class Coding:
 
     Attributes:
         lossless: options without which it is lossy; None where it is always, or cannot be, lossless.
+        layouts: of pixels that it is given; all that the encoder has where there are none.
     """
 
     encoder: str
     suffix: str
     title: str
     lossless: dict[str, str] | None = None
+    layouts: tuple[str, ...] = ()
+
+    @property
+    def on_card(self) -> bool:
+        """Whether a graphics card encodes."""
+        return self.encoder.endswith("_nvenc")
 
 
 CODINGS: dict[VideoCodec, Coding] = {
@@ -33,7 +40,11 @@ CODINGS: dict[VideoCodec, Coding] = {
     "prores": Coding("prores_ks", ".mov", "ProRes"),
     "ffv1": Coding("ffv1", ".mkv", "FFV1"),
     "vp9": Coding("libvpx-vp9", ".webm", "VP9", {"lossless": "1"}),
+    # What every card has that can encode; others layouts only some have.
+    "h264_nvenc": Coding("h264_nvenc", ".mp4", "H.264 by NVENC", layouts=("yuv420p",)),
+    "hevc_nvenc": Coding("hevc_nvenc", ".mp4", "HEVC by NVENC", layouts=("yuv420p", "p010le")),
 }
+_ALWAYS_LOSSY = {"prores": "ProRes", "h264_nvenc": "NVENC", "hevc_nvenc": "NVENC"}
 _LAYERED = ("libvpx", "vp8", "vp9")  # decoders of web videos with alpha
 
 
@@ -54,16 +65,17 @@ def choose_codec(samples: Samples, quality: Quality) -> VideoCodec:
             chosen = "vp9" if samples.bits <= 8 and samples.codec.startswith(_LAYERED) else "prores"
         else:
             chosen = "hevc"
-    if quality.lossless and chosen == "prores":
-        what = "the video is to be ProRes and lossless"
-        raise ValueRefusal(what, "ProRes is always lossy", "use --codec ffv1, or leave --lossless out")
+    if quality.lossless and chosen in _ALWAYS_LOSSY:
+        name = _ALWAYS_LOSSY[chosen]
+        what = f"the video is to be coded by {name} and lossless"
+        raise ValueRefusal(what, f"{name} is always lossy here", "use --codec ffv1, or leave --lossless out")
     return chosen
 
 
 def layout_for(codec: VideoCodec, layout: str) -> str:
     """Return the pixel layout of an encoder that loses least of another one: alpha, then chroma, then bits."""
     source = av.VideoFormat(layout)
-    layouts = Codec(CODINGS[codec].encoder, "w").video_formats or []
+    layouts = _layouts_of(CODINGS[codec])
 
     def lost(target: av.VideoFormat) -> list[float]:
         bits = target.components[0].bits - source.components[0].bits
@@ -78,6 +90,12 @@ def layout_for(codec: VideoCodec, layout: str) -> str:
     return min((known for known in layouts if "f16" not in known.name and "f32" not in known.name), key=lost).name
 
 
+def _layouts_of(coding: Coding) -> list[av.VideoFormat]:
+    if coding.layouts:
+        return [av.VideoFormat(name) for name in coding.layouts]
+    return [*(Codec(coding.encoder, "w").video_formats or [])]
+
+
 def coding_options(codec: VideoCodec, layout: str, quality: Quality) -> dict[str, str]:
     """Return what the encoder is told: closed groups of pictures, none reordered."""
     coding = CODINGS[codec]
@@ -89,6 +107,10 @@ def coding_options(codec: VideoCodec, layout: str, quality: Quality) -> dict[str
         # auto-alt-ref would hide frames in the stream, which alpha does not allow.
         speed = {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"}
         return speed | ((coding.lossless or {}) if quality.lossless else {"crf": str(quality.crf), "b": "0"})
+    if coding.on_card:
+        # The same quality for all frames; a key frame where one is asked for is one at which decoding can begin.
+        steady = {"preset": "p5", "rc": "vbr", "cq": str(quality.crf), "b": "0", "bf": "0", "forced-idr": "1"}
+        return steady | ({"tag": "hvc1"} if codec == "hevc_nvenc" else {"a53cc": "0"})
     options = {"preset": quality.preset, "bf": "0", "crf": str(quality.crf)}
     if codec == "h264":
         options["a53cc"] = "0"  # frames that are completed have no captions, so that some would be lost
@@ -108,6 +130,8 @@ def coding_words(samples: Samples, quality: Quality) -> str:
     layout = av.VideoFormat(layout_for(codec, samples.layout))
     bits, alpha = layout.components[0].bits, _has_alpha(layout)
     lost = [f"the source has {samples.bits}"] if bits < samples.bits else []
+    fewer = _chroma(layout) < _chroma(av.VideoFormat(samples.layout))
+    lost += ["fewer chroma samples than the source"] if fewer else []
     lost += ["its alpha is left out"] if samples.alpha and not alpha else []
     kept = f"{bits} bits" + (" with alpha" if samples.alpha and alpha else "")
     return f"Video: {CODINGS[codec].title}, {kept}" + (f" ({', '.join(lost)})" if lost else "")

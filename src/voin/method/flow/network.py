@@ -125,10 +125,10 @@ class FlowNetwork(nn.Module):
         parts, count = [], _at_a_time(initial) or pairs
         for first in range(0, pairs, count):
             here, ends = slice(first, first + count), slice(first, first + count + 1)
-            some = (frames[:, ends], initial[:, here], prior[:, here], visible[:, ends], amodal[:, ends])
-            parts.append(self._seen(*some, unit))
+            flows = initial[:, here], prior[:, here]
+            parts.append(self._seen(frames[:, ends], *flows, visible[:, ends], amodal[:, ends], unit))
         features = torch.cat(parts, dim=1)
-        del parts, some  # as large again
+        del parts  # as large again
         trim_heap()  # and what they were made of is twice that
         if self.runtime:
             residue = self.runtime(features)
