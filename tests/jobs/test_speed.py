@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.error import FFmpegError
 from typer.testing import CliRunner
 
 from fakes.copies import COPIES
@@ -163,6 +164,26 @@ def test_it_measures_alone_and_then_beside_busy_processes(monkeypatch: pytest.Mo
     assert beside["frames_per_second"] == pytest.approx(6 / beside["seconds"])
     assert beside["ratio"] == pytest.approx(beside["frames_per_second"] / found["frames_per_second"])
     assert set(beside) - {"processes", "ratio"} == set(found) & set(beside)
+
+
+def test_a_card_that_is_not_there_is_refused_before_a_clip_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise FFmpegError(1, "Operation not permitted")
+
+    monkeypatch.setattr("voin.io.hardware.HWAccel.create", fail, raising=False)
+    monkeypatch.setattr(bench, "make_clip", lambda *given: pytest.fail("a clip was made"))
+    code, _, errors = call("--size", "128x96", "--hwaccel", "cuda")
+    assert code == 2
+    assert "videos are to be decoded by cuda" in errors
+
+
+@pytest.mark.usefixtures("copied")
+def test_another_codec_is_measured_and_told() -> None:
+    code, text, errors = call("--size", "128x96", "--frames", "4", "--method", "classical", "--codec", "ffv1", "--json")
+    assert code == 0, errors
+    found = json.loads(text)
+    assert (found["codec"], found["hwaccel"]) == ("ffv1", "none")
+    assert found["limit_seconds"] > 0
 
 
 def test_it_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from voin.core.config import Checked, setting
 from voin.core.errors import ValueRefusal
 from voin.io.limits import VideoLimits
-from voin.io.quality import Acceleration, Quality, parse_size, shown
+from voin.io.quality import Acceleration, Quality, VideoCodec, parse_size, shown
 from voin.method.reach import CONTEXT_FRAMES, Reach
 
 if TYPE_CHECKING:
@@ -325,6 +325,8 @@ class BenchConfig(MethodOptions):
     )
     frames: int = _input(100, "Length of the clip.")
     share: float = _input(0.1, "Area of the object over that of the frame.", least=0.001, most=0.2)
+    hwaccel: Acceleration = _run("none", "What decodes the clip, as in `voin complete`.")
+    codec: VideoCodec = _run("auto", "What encodes the result, as there.")
     beside: int = _run(0, "Measure it again beside so many busy processes, of one core each.", metavar="N", least=0)
     profile: Path | None = _run(
         None,

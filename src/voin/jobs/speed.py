@@ -27,9 +27,13 @@ from voin.core import __version__
 from voin.core.errors import FileRefusal
 from voin.core.processes.apart import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
+from voin.io.colour.codecs import CODINGS
+from voin.io.hardware import check_decoder
 from voin.io.images import shown, write_image
-from voin.io.video import Colour, VideoInfo, VideoWriter, probe, read
-from voin.jobs.options import BenchConfig
+from voin.io.quality import Quality
+from voin.io.video import Colour, SamplesWriter, VideoInfo, VideoWriter, probe, read
+from voin.io.video_read import read_video
+from voin.jobs.options import BenchConfig, CompleteOptions
 
 BAR_WIDTH = 0.35  # of the object's width
 STEP = 1 / 240  # of the frame's width, between two frames
@@ -53,6 +57,7 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
     progress = progress or Silent()
     if config.profile and not config.profile.absolute().parent.is_dir():
         raise FileRefusal(f"{config.profile} cannot be written", "its folder must be there", "make the folder first")
+    check_decoder(config.hwaccel)
     with tempfile.TemporaryDirectory(prefix="voin-bench-") as folder:
         make_clip(Path(folder), config, progress)
         alone, beside = _run_apart(Path(folder), config, progress), None
@@ -61,7 +66,8 @@ def bench(config: BenchConfig, progress: Progress | None = None) -> dict[str, An
                 beside = _run_apart(Path(folder), replace(config, profile=None), progress)
             ratio = beside["frames_per_second"] / alone["frames_per_second"]
             beside = {"processes": config.beside, "ratio": ratio, **beside}
-    asked = {name: getattr(config, name) for name in ("method", "model", "size", "frames", "flow", "share", "device")}
+    names = ("method", "model", "size", "frames", "flow", "share", "device", "hwaccel", "codec")
+    asked = {name: getattr(config, name) for name in names}
     return {
         **asked,
         "size": shown(config.size),
@@ -194,11 +200,12 @@ def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str,
     from voin.jobs.profile import profiled
 
     inpainter = config.load()
+    options = CompleteOptions(hwaccel=config.hwaccel, quality=Quality(codec=config.codec))
     first = _FirstFrame(progress)
     watch = profiled(config.profile) if config.profile else nullcontext()
     ready = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder) as out, watch as functions:
-        record = complete(folder / "video.mp4", folder / "masks", out, inpainter=inpainter, progress=first)
+        record = complete(folder / "video.mp4", folder / "masks", out, options, inpainter=inpainter, progress=first)
         seconds = time.perf_counter() - ready
     return {
         "seconds": seconds,
@@ -206,7 +213,7 @@ def _measure(folder: Path, config: BenchConfig, progress: Progress) -> dict[str,
         "stages": {stage: seconds for stage, seconds in record["seconds"].items() if stage != "total"},
         "startup_seconds": ready - began,
         "first_frame_seconds": first.at - began,
-        "limit_seconds": _copy_clip(folder),
+        "limit_seconds": _copy_clip(folder, config),
         "peak_memory": record["peak_memory_bytes"],
         "functions": functions,
     }
@@ -227,9 +234,16 @@ class _FirstFrame:
         self._progress.advance(name, count)
 
 
-def _copy_clip(folder: Path) -> float:
+def _copy_clip(folder: Path, config: BenchConfig) -> float:
     """Decode the clip and encode it again, one frame at a time, and return the seconds: no method can be faster."""
-    began, info = time.perf_counter(), probe(folder / "video.mp4")
+    began, info = time.perf_counter(), probe(folder / "video.mp4", hwaccel=config.hwaccel)
+    if config.codec != "auto":
+        copy = folder / f"copy{CODINGS[config.codec].suffix}"
+        with SamplesWriter(copy, info, info.times, Quality(codec=config.codec)) as writer:
+            for _, frame, _ in read_video(info, 0, info.count):
+                assert frame is not None
+                writer.write_samples(frame)
+        return time.perf_counter() - began
     with VideoWriter(folder / "copy.mp4", info, info.times) as writer:
         for frame in read(info):
             writer.write(frame)
