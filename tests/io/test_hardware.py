@@ -24,6 +24,7 @@ from voin.io.video_read import as_stored, read_video
 from voin.io.video_write import SamplesWriter, keeps_samples
 from voin.jobs.complete import complete
 from voin.jobs.options import CompleteOptions
+from voin.method.load import load
 
 NVENC = Quality(codec="h264_nvenc")
 
@@ -123,6 +124,18 @@ def test_an_encoder_that_cannot_be_opened_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="both sides must be even"):
         check_encoder(replace(probe(clip), size=(95, 128)), NVENC)
+
+
+def test_a_run_goes_on_whatever_decodes(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = np.zeros((12, 96, 128), np.uint8)
+    masks[:, 20:60, 25:65] = 255
+    np.savez(tmp_path / "masks.npz", masks)
+    given = (clip, tmp_path / "masks.npz", tmp_path / "out")
+    first = complete(*given, CompleteOptions(end=3), inpainter=load("classical"))
+    monkeypatch.setattr("voin.io.video.check_decoder", lambda kind: None)
+    again = complete(*given, CompleteOptions(end=3, hwaccel="cuda"), inpainter=load("classical"))
+    assert not first.get("finished_before")
+    assert again.get("finished_before")
 
 
 def test_a_video_is_written_by_what_stands_in_for_the_card(

@@ -342,6 +342,7 @@ def _request(
     options = inputs.options
     chosen = asdict(options)
     elsewhere = ("overwrite", "skip_broken", "cuts", "amodal", "occluder", "start", "end", "ids", "png", "limits")
+    elsewhere += ("hwaccel",)  # a card decodes to the same frames
     unused = () if options.background else ("background", "background_model")
     for key in (*elsewhere, "track_between", "tracker", *unused):
         del chosen[key]
