@@ -22,9 +22,6 @@ from voin.io.quality import Quality
 from voin.io.video import probe, read
 from voin.io.video_read import as_stored, read_video
 from voin.io.video_write import SamplesWriter, keeps_samples
-from voin.jobs.complete import complete
-from voin.jobs.options import CompleteOptions
-from voin.method.load import load
 
 NVENC = Quality(codec="h264_nvenc")
 
@@ -111,31 +108,13 @@ def test_frames_are_never_reordered_and_of_one_quality() -> None:
         assert {"bf": "0", "cq": "21", "b": "0", "forced-idr": "1"}.items() <= options.items()
 
 
-def test_an_encoder_that_cannot_be_opened_is_refused_before_anything_is_written(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_encoders_of_the_processor_are_not_tried_and_odd_sides_are_refused(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hardware, "open_encoder", fail)
-    check_encoder(probe(clip), Quality())  # the processor's are not tried
-    masks = np.zeros((12, 96, 128), np.uint8)
-    masks[:, 20:60, 25:65] = 255
-    np.savez(tmp_path / "masks.npz", masks)
-    with pytest.raises(ValueError, match=r"H\.264 by NVENC, which cannot be opened"):
-        complete(clip, tmp_path / "masks.npz", tmp_path / "out", CompleteOptions(quality=NVENC))
-    assert not (tmp_path / "out").exists()
+    check_encoder(probe(clip), Quality())
     with pytest.raises(ValueError, match="both sides must be even"):
         check_encoder(replace(probe(clip), size=(95, 128)), NVENC)
-
-
-def test_a_run_goes_on_whatever_decodes(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    masks = np.zeros((12, 96, 128), np.uint8)
-    masks[:, 20:60, 25:65] = 255
-    np.savez(tmp_path / "masks.npz", masks)
-    given = (clip, tmp_path / "masks.npz", tmp_path / "out")
-    first = complete(*given, CompleteOptions(end=3), inpainter=load("classical"))
-    monkeypatch.setattr("voin.io.video.check_decoder", lambda kind: None)
-    again = complete(*given, CompleteOptions(end=3, hwaccel="cuda"), inpainter=load("classical"))
-    assert not first.get("finished_before")
-    assert again.get("finished_before")
 
 
 def test_a_video_is_written_by_what_stands_in_for_the_card(
