@@ -1,4 +1,4 @@
-"""Runs on graphics cards, as far as they can be known without one; the rest stands in tests/io/test_hardware.py."""
+"""Runs on graphics cards, as far as they can be known without one; see also tests/io/colour/test_hardware.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from av.error import FFmpegError
 
 from scenes.video_clips import encode, pictures
-from voin.io import hardware
+from voin.io.colour import hardware
 from voin.io.quality import Quality
 from voin.jobs.complete import complete
 from voin.jobs.options import CompleteOptions

@@ -170,7 +170,7 @@ def test_a_card_that_is_not_there_is_refused_before_a_clip_is_made(monkeypatch: 
     def fail(*given: object) -> None:
         raise FFmpegError(1, "Operation not permitted")
 
-    monkeypatch.setattr("voin.io.hardware.HWAccel.create", fail, raising=False)
+    monkeypatch.setattr("voin.io.colour.hardware.HWAccel.create", fail, raising=False)
     monkeypatch.setattr(bench, "make_clip", lambda *given: pytest.fail("a clip was made"))
     code, _, errors = call("--size", "128x96", "--hwaccel", "cuda")
     assert code == 2

@@ -193,7 +193,7 @@ def _model_rows(models: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def _codecs() -> dict[str, bool]:
     import av.codec
 
-    from voin.io.hardware import open_encoder
+    from voin.io.colour.hardware import open_encoder
     from voin.io.video_info import FFMPEG_ERRORS
 
     found = {}

@@ -19,9 +19,9 @@ from voin.core.errors import FileRefusal, ValueRefusal
 from voin.core.files import check_stored
 from voin.io.animation import SUFFIXES as ANIMATED
 from voin.io.animation import is_animation, probe_animation, read_animation
+from voin.io.colour.hardware import check_decoder
 from voin.io.colour.samples import PictureFrame
 from voin.io.colour.video_samples import VideoFrame
-from voin.io.hardware import check_decoder
 from voin.io.images import FRAME_SUFFIXES, probe_folder, read_folder, write_image
 from voin.io.limits import VideoLimits
 from voin.io.quality import Acceleration, Quality

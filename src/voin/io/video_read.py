@@ -24,10 +24,10 @@ from av.video.stream import VideoStream
 
 from voin.core.errors import FileRefusal
 from voin.io.claims import read_claims
+from voin.io.colour.hardware import accelerator
 from voin.io.colour.samples import FieldOrder, Samples
 from voin.io.colour.video_samples import VideoFrame
 from voin.io.fields import make_whole, read_fields
-from voin.io.hardware import accelerator
 from voin.io.limits import LARGEST, VideoLimits
 from voin.io.quality import Acceleration
 from voin.io.video_info import FFMPEG_ERRORS, UNSPECIFIED, Colour, VideoInfo

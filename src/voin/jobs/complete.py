@@ -20,9 +20,9 @@ from voin.core.overlap import BackgroundWriter
 from voin.core.progress import Notes, Progress, Silent
 from voin.core.system import limit_arenas, memory_refusal, trim_heap
 from voin.io.colour.codecs import CODINGS, choose_codec, coding_words
+from voin.io.colour.hardware import check_encoder
 from voin.io.colour.picture_kinds import KEPT
 from voin.io.fields import fields_words
-from voin.io.hardware import check_encoder
 from voin.io.masks.kept import KeptMasks
 from voin.io.masks.source import MaskPaths, identify, list_paths
 from voin.io.tracks import Carried

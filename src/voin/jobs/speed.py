@@ -28,7 +28,7 @@ from voin.core.errors import FileRefusal
 from voin.core.processes.apart import Ahead, DiedError, JobApart, value_of
 from voin.core.progress import Progress, Silent
 from voin.io.colour.codecs import CODINGS
-from voin.io.hardware import check_decoder
+from voin.io.colour.hardware import check_decoder
 from voin.io.images import shown, write_image
 from voin.io.quality import Quality
 from voin.io.video import Colour, SamplesWriter, VideoInfo, VideoWriter, probe, read

@@ -14,10 +14,11 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from scenes.video_clips import encode, pictures
-from voin.io import hardware, video_read
+from voin.io import video_read
+from voin.io.colour import hardware
 from voin.io.colour.codecs import CODINGS, Coding, coding_options, coding_words, layout_for
+from voin.io.colour.hardware import check_decoder, check_encoder
 from voin.io.colour.samples import Samples
-from voin.io.hardware import check_decoder, check_encoder
 from voin.io.quality import Quality
 from voin.io.video import probe, read
 from voin.io.video_read import as_stored, read_video
