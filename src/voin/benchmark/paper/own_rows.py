@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from voin.benchmark.paper.rows import Column, Network, Row, Table
 
-_SHAPES = (Column("mIoU (%)", "iou_amodal", 100.0), Column("mIoU, hidden part (%)", "iou_occluded", 100.0))
+_SHAPES = (
+    Column("mIoU (%)", "iou_amodal", 100.0),
+    Column("mIoU, hidden part (%)", "iou_occluded", 100.0),
+    Column("Wrongly added, of the object (%)", "area_added", 100.0),
+)
 _COLOURS = (
     Column("PSNR, hidden", "psnr_hidden"),
     Column("SSIM, hidden", "ssim_hidden", digits=3),
