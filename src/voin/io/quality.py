@@ -38,9 +38,10 @@ class Quality(Checked):
     lossless: bool = setting(False, "Keep every pixel value in the video (large; not for browsers).", panel="Output")
     codec: VideoCodec = setting(
         "auto",
-        "Codec of the completed video: auto keeps the source's bits and alpha (H.264 for 8 bits, HEVC for more, ProRes "
-        "and FFV1 for their own); prores (.mov) and ffv1 (.mkv, lossless) are for compositors; h264_nvenc and "
+        "Codec of the completed video: auto keeps the source's bits and alpha (h264 for 8 bits, hevc for more, vp9, "
+        "prores and ffv1 for their own); prores (.mov) and ffv1 (.mkv, lossless) are for compositors; h264_nvenc and "
         "hevc_nvenc encode on a graphics card of NVIDIA.",
+        metavar="NAME",
         panel="Output",
     )
 
