@@ -225,7 +225,8 @@ def as_stored(frame: av.VideoFrame, info: VideoInfo) -> av.VideoFrame:
     """Return a frame in the layout of the file: cards give the same samples, those of both chroma planes by turns."""
     if info.hwaccel == "none" or frame.format.name == info.samples.layout:
         return frame
-    return frame.reformat(format=info.samples.layout)
+    # To FFmpeg the full range of "yuvj" is another layout, to which it would convert the samples.
+    return frame.reformat(format=info.samples.layout.replace("yuvj", "yuv"))
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

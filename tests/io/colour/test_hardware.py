@@ -38,9 +38,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("stored", "given"), [("yuv420p", "nv12"), ("yuv420p10le", "p010le")])
-def test_what_comes_from_a_card_has_the_samples_of_the_file(clip: Path, stored: str, given: str) -> None:
-    info = replace(probe(clip), hwaccel="cuda", samples=Samples(layout=stored))
+@pytest.mark.parametrize(
+    ("named", "stored", "given"),
+    [("yuv420p", "yuv420p", "nv12"), ("yuvj420p", "yuv420p", "nv12"), ("yuv420p10le", "yuv420p10le", "p010le")],
+)
+def test_what_comes_from_a_card_has_the_samples_of_the_file(clip: Path, named: str, stored: str, given: str) -> None:
+    info = replace(probe(clip), hwaccel="cuda", samples=Samples(layout=named))
     random = np.random.default_rng(0)
     frame = av.VideoFrame(64, 48, stored)
     for plane in frame.planes:
